@@ -1,0 +1,80 @@
+/**
+ * Exact decimal text: prices and amounts never pass through a double (contract section 4).
+ *
+ * A canonical decimal has no exponent, no leading `+`, no leading or trailing zeros: `"0.0108687"`, `"11379465211"`, `"0"`.
+ * Everything here is a pure function of text; `undefined` means "not a decimal we accept".
+ */
+import * as Schema from "effect/Schema"
+
+/** Digits accepted on each side of the point, after an exponent has been expanded (hostile input: OPERATIONS.md section 7). */
+const maxDigits = 30
+
+const canonicalPattern = /^-?(?:0|[1-9]\d{0,29})(?:\.\d{0,29}[1-9])?$/
+
+/** A decimal as events carry it: exact, canonical. */
+export const DecimalString: Schema.Schema<string> = Schema.String.pipe(Schema.pattern(canonicalPattern))
+
+const literal = /^([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/
+
+const render = (negative: boolean, whole: string, fraction: string): string | undefined => {
+  const int = whole.replace(/^0+(?=\d)/, "")
+  const frac = fraction.replace(/0+$/, "")
+  if (int.length > maxDigits || frac.length > maxDigits) return undefined
+  const text = frac === "" ? int : `${int}.${frac}`
+  return negative && text !== "0" ? `-${text}` : text
+}
+
+/**
+ * Canonical form of a decimal or JSON number literal, digits exact as received.
+ *
+ * `"6.400000"` gives `"6.4"`, `1.6e-05` gives `"0.000016"`; `"Infinity"`, `"0x10"`, `""` and absurdly long numbers give `undefined`.
+ */
+export const canonical = (text: string): string | undefined => {
+  if (text.length > 128) return undefined
+  const match = literal.exec(text)
+  if (match === null) return undefined
+  const [, sign, whole = "", fraction = "", exponent] = match
+  if (exponent === undefined) return render(sign === "-", whole, fraction)
+  const shift = Number(exponent)
+  if (Math.abs(shift) > maxDigits * 2) return undefined
+  const point = whole.length + shift
+  const digits = whole + fraction
+  if (point <= 0) return render(sign === "-", "0", "0".repeat(-point) + digits)
+  if (point >= digits.length) return render(sign === "-", digits + "0".repeat(point - digits.length), "")
+  return render(sign === "-", digits.slice(0, point), digits.slice(point))
+}
+
+/** True for canonical decimals above zero: what a price or an amount has to be. */
+export const isPositive = (decimal: string): boolean => decimal !== "0" && !decimal.startsWith("-")
+
+/** A Rial price in Toman: one tenth, exactly. */
+export const tenth = (decimal: string): string => {
+  const negative = decimal.startsWith("-")
+  const [whole = "0", fraction = ""] = (negative ? decimal.slice(1) : decimal).split(".")
+  const padded = whole.padStart(2, "0")
+  return render(negative, padded.slice(0, -1), padded.slice(-1) + fraction) ?? decimal
+}
+
+const scaled = (decimal: string): readonly [digits: bigint, scale: number] => {
+  const [whole = "0", fraction = ""] = decimal.split(".")
+  return [BigInt(whole + fraction), fraction.length]
+}
+
+/**
+ * `numerator / denominator` to 18 decimals, half to even, zeros stripped: BitPin's tiny trades come with `base_amount "0.00"`
+ * and their amount is `quote_amount / price` (DOSSIER.md 2.4). Both must be canonical and the denominator above zero.
+ */
+export const divide = (numerator: string, denominator: string): string | undefined => {
+  if (!isPositive(denominator)) return undefined
+  const [n, ns] = scaled(numerator)
+  const [d, ds] = scaled(denominator)
+  const top = n * 10n ** BigInt(18 + ds)
+  const bottom = d * 10n ** BigInt(ns)
+  const negative = top < 0n
+  const magnitude = negative ? -top : top
+  const quotient = magnitude / bottom
+  const twice = (magnitude % bottom) * 2n
+  const rounded = twice > bottom || (twice === bottom && quotient % 2n === 1n) ? quotient + 1n : quotient
+  const text = rounded.toString().padStart(19, "0")
+  return render(negative, text.slice(0, -18), text.slice(-18))
+}

@@ -1,0 +1,80 @@
+/**
+ * What each exchange is doing right now: written by its feed, read by health, metrics and the status page.
+ * Plain synchronous functions: called once a chunk on the hot path.
+ */
+import * as Context from "effect/Context"
+
+export type ConnectionState = "connecting" | "open" | "backoff"
+
+export interface ConnectionStatus {
+  readonly state: ConnectionState
+  readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
+  /** Any frame, pings too; epoch ms. */
+  readonly lastFrameAt: number | null
+}
+
+export interface MarketStatus {
+  readonly symbol: string
+  readonly trades: number
+  readonly lastPrice: string | null
+  /** Receive time of the last event, epoch ms. */
+  readonly lastAt: number | null
+}
+
+export interface ExchangeStatus {
+  readonly exchange: string
+  /** Last REST exchange with the API: markets list or the background check. */
+  readonly api: {
+    readonly checkedAt: number | null
+    readonly ok: boolean | null
+    readonly durationMs: number | null
+    readonly message: string | null
+  }
+  readonly connections: ReadonlyMap<number, ConnectionStatus>
+  /** Tradable markets chosen by `MARKETS`. */
+  readonly listed: number
+  readonly markets: ReadonlyMap<string, MarketStatus>
+  readonly lastFrameAt: number | null
+  /** Last decoded event; epoch ms. */
+  readonly lastDataAt: number | null
+  readonly dials: number
+  readonly reconnects: number
+  /** Why the last session ended, one line. */
+  readonly lastError: string | null
+  /** By reason: `json`, `schema`, `too_deep`, `too_large`, `unknown`, ... */
+  readonly decodeFailures: ReadonlyMap<string, number>
+}
+
+export interface Shape {
+  readonly update: (exchange: string, change: (status: ExchangeStatus) => ExchangeStatus) => void
+  readonly exchanges: () => ReadonlyArray<ExchangeStatus>
+}
+
+export const empty = (exchange: string): ExchangeStatus => ({
+  exchange,
+  api: { checkedAt: null, ok: null, durationMs: null, message: null },
+  connections: new Map(),
+  listed: 0,
+  markets: new Map(),
+  lastFrameAt: null,
+  lastDataAt: null,
+  dials: 0,
+  reconnects: 0,
+  lastError: null,
+  decodeFailures: new Map()
+})
+
+export const make = (exchanges: ReadonlyArray<string> = []): Shape => {
+  const all = new Map(exchanges.map((name) => [name, empty(name)]))
+  return {
+    update: (exchange, change) => {
+      all.set(exchange, change(all.get(exchange) ?? empty(exchange)))
+    },
+    exchanges: () => Array.from(all.values())
+  }
+}
+
+/** A reference, not a requirement: a feed used as a plain `Stream` reports to nobody by default. */
+export class FeedStatus extends Context.Reference<FeedStatus>()("effect-exchange-feeds/services/FeedStatus", {
+  defaultValue: (): Shape => ({ update: () => {}, exchanges: () => [] })
+}) {}

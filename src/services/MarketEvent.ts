@@ -1,0 +1,117 @@
+/**
+ * What the program delivers: normalised trades, order books and status events, and the Kafka record that carries one
+ * (contract section 4).
+ */
+import * as Schema from "effect/Schema"
+import { DecimalString } from "./Decimal.ts"
+
+/** The taker's side. */
+export const Side = Schema.Literal("buy", "sell")
+export type Side = typeof Side.Type
+
+/** `ws` for all that came through the socket, a subscribe reply included; `rest` for history. */
+export const Source = Schema.Literal("ws", "rest")
+export type Source = typeof Source.Type
+
+/** ISO-8601 UTC with milliseconds, as `Date.prototype.toISOString` prints it. */
+export const Timestamp = Schema.String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
+
+/** `BASE/QUOTE`, upper case; the Iranian quote is always `IRT`, in Toman. */
+export const CanonicalSymbol = Schema.String.pipe(Schema.pattern(/^[A-Z0-9_]{1,30}\/[A-Z0-9]{2,10}$/))
+
+export const Trade = Schema.Struct({
+  type: Schema.Literal("trade"),
+  v: Schema.Literal(1),
+  exchange: Schema.NonEmptyString,
+  symbol: CanonicalSymbol,
+  exchangeSymbol: Schema.NonEmptyString,
+  id: Schema.NonEmptyString,
+  price: DecimalString,
+  amount: DecimalString,
+  side: Side,
+  /** The exchange's time, null where it gives none. */
+  timestamp: Schema.NullOr(Timestamp),
+  /** When the frame (or the REST answer) reached this process. */
+  receivedAt: Timestamp,
+  source: Source
+})
+export type Trade = typeof Trade.Type
+
+const Level = Schema.Tuple(DecimalString, DecimalString)
+
+export const Book = Schema.Struct({
+  type: Schema.Literal("book"),
+  v: Schema.Literal(1),
+  exchange: Schema.NonEmptyString,
+  symbol: CanonicalSymbol,
+  exchangeSymbol: Schema.NonEmptyString,
+  id: Schema.NonEmptyString,
+  sequence: Schema.NullOr(Schema.String),
+  /** `[price, amount]`, best first: descending. */
+  bids: Schema.Array(Level),
+  /** `[price, amount]`, best first: ascending. */
+  asks: Schema.Array(Level),
+  timestamp: Schema.NullOr(Timestamp),
+  receivedAt: Timestamp,
+  source: Source
+})
+export type Book = typeof Book.Type
+
+export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker")
+export type StatusKind = typeof StatusKind.Type
+
+/** A status event has further fields by its kind (`from`, `to`, `cause`, `count`, ...), all plain JSON values. */
+export const Status = Schema.Struct({
+  type: Schema.Literal("status"),
+  v: Schema.Literal(1),
+  /** An exchange, or `collector` for Kafka's own. */
+  exchange: Schema.NonEmptyString,
+  event: StatusKind,
+  id: Schema.NonEmptyString,
+  channel: Schema.optional(Schema.String),
+  symbol: Schema.optional(CanonicalSymbol),
+  receivedAt: Timestamp
+}, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+export type Status = typeof Status.Type
+
+export const MarketEvent = Schema.Union(Trade, Book, Status)
+export type MarketEvent = typeof MarketEvent.Type
+
+/** The channels of the configuration: what a feed subscribes to. */
+export const Channel = Schema.Literal("trades", "books")
+export type Channel = typeof Channel.Type
+
+/** A lane is a topic: one for each type of event. */
+export type LaneName = MarketEvent["type"]
+
+/** One Kafka record before it has a topic or a partition: the lane gives the one, the producer the other. */
+export interface EventRecord {
+  /** `exchange:symbol`; a status without symbol: `exchange`. */
+  readonly key: string
+  /** UTF-8 JSON. Fresh from a feed it is text, read back from the queue it is bytes. */
+  readonly value: string | Uint8Array
+  /** `id`, `schema`, `source`, and `spooled` if it was read back from the queue before Kafka had acknowledged it. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Record timestamp in epoch milliseconds = `receivedAt`, also after a replay. */
+  readonly timestamp: number
+}
+
+/** The exchange a record belongs to, for the ledger: the key up to its first colon. */
+export const exchangeOf = (record: EventRecord): string => {
+  const colon = record.key.indexOf(":")
+  return colon === -1 ? record.key : record.key.slice(0, colon)
+}
+
+/** Bytes a record takes, near enough for bounds on memory and on a send: text is counted by its UTF-16 length. */
+export const sizeOf = (record: EventRecord): number => record.key.length + record.value.length + 128
+
+export const encode = (event: MarketEvent): EventRecord => ({
+  key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
+  value: JSON.stringify(event),
+  headers: {
+    id: event.id,
+    schema: `${event.type}/${event.v}`,
+    source: event.type === "status" ? "collector" : event.source
+  },
+  timestamp: Date.parse(event.receivedAt)
+})
