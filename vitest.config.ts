@@ -1,13 +1,28 @@
 import { defineConfig } from "vitest/config"
 
+const shared = {
+  setupFiles: ["test/support/setup.ts"],
+  sequence: { shuffle: true },
+  testTimeout: 60_000,
+  hookTimeout: 180_000,
+  retry: 0
+} as const
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    setupFiles: ["test/support/setup.ts"],
-    globalSetup: ["test/support/globalSetup.ts"],
-    sequence: { shuffle: true },
-    testTimeout: 60_000,
-    hookTimeout: 180_000,
-    retry: 0
+    projects: [
+      // Pure cores, fakes as layers, loopback servers.
+      { test: { ...shared, name: "unit", include: ["test/{services,streams,layers,conformance}/**/*.test.ts", "test/*.test.ts"] } },
+      // What needs the real broker (one for the suite) or the built bundle; one file at a time on two cores.
+      {
+        test: {
+          ...shared,
+          name: "integration",
+          include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
+          globalSetup: ["test/kafka/globalSetup.ts"],
+          fileParallelism: false
+        }
+      }
+    ]
   }
 })
