@@ -263,7 +263,7 @@ const apply = (s: State, input: Input, now: number, out: Array<Command>): State 
     case "Sent":
       return onSent(s, out)
     case "SendFailed":
-      return { ...onSendFailed(s, out), gate: "closed" }
+      return { ...onSendFailed(s), gate: "closed" }
     case "SendRejected":
       return onRejected(s, input.reason, input.partitions, out)
     case "GateOpened":
@@ -321,7 +321,7 @@ const acknowledge = (s: State, out: Array<Command>): State => {
   return { ...s, acked: s.next }
 }
 
-const onSendFailed = (s: State, out: Array<Command>): State => {
+const onSendFailed = (s: State): State => {
   const { send } = s
   if (send === undefined) return s
   const failed = { ...s, send: undefined }
@@ -348,10 +348,10 @@ const onRejected = (s: State, reason: string, partitions: ReadonlyArray<number>,
   const rejections = s.rejections + 1
   const counted = { ...s, rejections }
   // Straight from memory: H2 applies to a rejection too. It becomes the head of the queue and is taken apart there.
-  if (send.range === undefined) return onSendFailed(counted, out)
+  if (send.range === undefined) return onSendFailed(counted)
   if (rejections >= s.options.rejectionFuse) {
     out.push({ _tag: "Trip" })
-    return { ...onSendFailed(counted, out), gate: "closed" }
+    return { ...onSendFailed(counted), gate: "closed" }
   }
   const isolation = s.isolation === undefined
     ? Isolation.make(send.records, send.range.first, partitions)

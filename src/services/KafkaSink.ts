@@ -1,0 +1,175 @@
+/**
+ * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (DELIVERY.md section 1).
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import { Checkpoint } from "./Checkpoint.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import { DeadLetters } from "./DeadLetters.ts"
+import { EventSink } from "./EventSink.ts"
+import { FileQueue, type FileQueueError } from "./FileQueue.ts"
+import { KafkaProducer } from "./KafkaProducer.ts"
+import * as Handover from "./KafkaSink/Handover.ts"
+import * as Lane from "./KafkaSink/Lane.ts"
+import { Ledger } from "./Ledger.ts"
+import { encode, type LaneName, type MarketEvent } from "./MarketEvent.ts"
+import type * as RetryPolicy from "./RetryPolicy.ts"
+
+export type LaneStatus = Lane.LaneStatus
+
+export interface Options {
+  /** Topics are `<prefix>.trade.v1`, `<prefix>.book.v1`, `<prefix>.status.v1`. */
+  readonly topicPrefix: string
+  readonly lanes: ReadonlyArray<LaneName>
+  readonly mode: "fallback" | "journal"
+  readonly linger: Duration.Duration
+  readonly breaker: {
+    readonly maxFailures: number
+    readonly timeout: Duration.Duration
+    readonly successThreshold: number
+  }
+  readonly retry: RetryPolicy.Options
+  /** For tests, and for those who measured. */
+  readonly handover?: Partial<Handover.Options>
+}
+
+export class KafkaSink extends Context.Tag("effect-exchange-feeds/services/KafkaSink")<KafkaSink, {
+  readonly lanes: Effect.Effect<ReadonlyArray<LaneStatus>>
+  /**
+   * Clean stop (DELIVERY.md H8): the heads are awaited for most of the time given, the rest is appended, cursors and checkpoint
+   * are written. False if something could not be made durable. Nothing may be offered afterwards.
+   */
+  readonly stop: (timeout: Duration.Duration) => Effect.Effect<boolean>
+  /** Dies when a lane does; otherwise never returns. A dead lane must end the process (contract section 6). */
+  readonly ended: Effect.Effect<never>
+}>() {}
+
+export const topicOf = (prefix: string, lane: LaneName): string => `${prefix}.${lane}.v1`
+
+/** Books go before trades when the shared budget runs out; status events are few and last. */
+const dropOrder: Record<LaneName, number> = { book: 0, trade: 1, status: 2 }
+
+const checkpointEvery = "1 second"
+
+/** Bounds on one read while catching up with the queue at open. */
+const catchUp = { maxRecords: 1000, maxBytes: 8 * 1024 * 1024 }
+
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<
+  { readonly sink: EventSink["Type"]; readonly kafka: KafkaSink["Type"] },
+  FileQueueError,
+  Checkpoint | CircuitBreaker.CircuitBreakers | DeadLetters | FileQueue | KafkaProducer | Scope.Scope
+> {
+  const breakers = yield* CircuitBreaker.CircuitBreakers
+  const checkpoint = yield* Checkpoint
+  const deadLetters = yield* DeadLetters
+  const files = yield* FileQueue
+  const ledger = yield* Ledger
+  const producers = yield* KafkaProducer
+
+  const openLane = Effect.fnUntraced(function*(name: LaneName) {
+    const topic = topicOf(options.topicPrefix, name)
+    const breaker = yield* breakers.make({ name: `kafka_${name}`, group: "kafka", ...options.breaker })
+    return yield* Lane.make(
+      {
+        name,
+        topic,
+        handover: {
+          ...Handover.defaults,
+          journal: options.mode === "journal",
+          linger: Duration.toMillis(options.linger),
+          ...options.handover
+        },
+        retry: options.retry
+      },
+      Effect.fnUntraced(function*(onLoss) {
+        const queue = yield* files.open({ topic, dropOrder: dropOrder[name], onLoss })
+        const { nextSeq, records } = yield* queue.snapshot
+        ledger.inherited(name, records)
+        if (name === "trade") {
+          // DELIVERY.md section 2: what became durable after the last checkpoint is known from the queue itself.
+          let from = (yield* checkpoint.coveredSeq) + 1
+          while (from < nextSeq) {
+            const more = yield* queue.read({ from, ...catchUp })
+            const last = more.at(-1)
+            if (last === undefined) break
+            yield* checkpoint.settle(more, last.seq)
+            from = last.seq + 1
+          }
+        }
+        return queue
+      }),
+      {
+        producer: (onRequestTimeout) => producers.lane({ topic, onRequestTimeout }),
+        breaker,
+        deadLetters,
+        ledger,
+        checkpoint: name === "trade" ? checkpoint : undefined
+      }
+    )
+  })
+
+  const lanes = new Map<LaneName, Lane.Lane>()
+  for (const name of options.lanes) lanes.set(name, yield* openLane(name))
+
+  const writeCheckpoint = checkpoint.write.pipe(
+    Effect.as(true),
+    Effect.catchTag("CheckpointError", (error) =>
+      Effect.logWarning("the checkpoint cannot be written").pipe(
+        Effect.annotateLogs({ path: error.path, error: error.message }),
+        Effect.as(false)
+      ))
+  )
+  yield* Effect.sleep(checkpointEvery).pipe(Effect.andThen(writeCheckpoint), Effect.forever, Effect.forkScoped)
+
+  const all = Array.from(lanes.values())
+
+  return {
+    sink: {
+      offer: (events) => {
+        const first = events[0]
+        if (first === undefined) return Effect.void
+        // Nearly always a chunk is of one type.
+        if (events.every((event) => event.type === first.type)) return offerTo(lanes, first.type, events)
+        return Effect.forEach(
+          lanes.keys(),
+          (name) => offerTo(lanes, name, events.filter((event) => event.type === name)),
+          { discard: true }
+        )
+      }
+    },
+    kafka: {
+      lanes: Effect.forEach(all, (lane) => lane.status),
+      stop: (timeout) =>
+        Effect.forEach(all, (lane) => lane.stop(timeout), { concurrency: "unbounded" }).pipe(
+          Effect.andThen((durable) => Effect.map(writeCheckpoint, (written) => written && durable.every((one) => one)))
+        ),
+      ended: Effect.raceAll(all.map((lane) => lane.ended))
+    }
+  }
+})
+
+const offerTo = (
+  lanes: ReadonlyMap<LaneName, Lane.Lane>,
+  name: LaneName,
+  events: ReadonlyArray<MarketEvent>
+): Effect.Effect<void> => {
+  const lane = lanes.get(name)
+  if (events.length === 0 || lane === undefined) return Effect.void
+  return lane.offer(events.map((event) => encode(event)))
+}
+
+export const layer = (
+  options: Options
+): Layer.Layer<
+  EventSink | KafkaSink,
+  FileQueueError,
+  Checkpoint | CircuitBreaker.CircuitBreakers | DeadLetters | FileQueue | KafkaProducer
+> =>
+  Layer.scopedContext(
+    Effect.map(make(options), ({ kafka, sink }) => Context.make(EventSink, sink).pipe(Context.add(KafkaSink, kafka)))
+  )

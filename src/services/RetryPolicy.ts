@@ -1,0 +1,75 @@
+/**
+ * Every Schedule of the project (BREAKER-AND-RETRY.md). Delay before retry k: `base * 2^k * (1 ± jitter)`, never above the maximum,
+ * and at the maximum still different from each other.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+
+export interface Options {
+  /** Of one operation, the first try included. */
+  readonly maxAttempts: number
+  readonly baseDelay: Duration.Duration
+  readonly maxDelay: Duration.Duration
+  /** 0.1 = ten per cent either way. */
+  readonly jitter: number
+}
+
+export const defaults: Options = {
+  maxAttempts: 5,
+  baseDelay: Duration.seconds(1),
+  maxDelay: Duration.seconds(30),
+  jitter: 0.1
+}
+
+/** Beyond it doubling only risks overflow: the cap was reached long before. */
+const maxExponent = 64
+
+/** The delay before retry `attempt` = 0, 1, 2, ... */
+const delay = (options: Options, attempt: number): Effect.Effect<Duration.Duration> => {
+  const cap = Duration.toMillis(options.maxDelay)
+  // The cap is on the middle, so that jitter around it neither exceeds the maximum nor piles up at it.
+  const middle = Math.min(
+    cap / (1 + options.jitter),
+    Duration.toMillis(options.baseDelay) * 2 ** Math.min(attempt, maxExponent)
+  )
+  return Effect.map(
+    Random.nextRange(1 - options.jitter, 1 + options.jitter),
+    (factor) => Duration.millis(Math.min(cap, middle * factor))
+  )
+}
+
+/** For ever. */
+export const forever = (options: Options): Schedule.Schedule<number> =>
+  Schedule.addDelayEffect(Schedule.forever, (attempt) => delay(options, attempt))
+
+/** `maxAttempts` tries in all. */
+export const bounded = (options: Options): Schedule.Schedule<number> =>
+  forever(options).pipe(
+    Schedule.intersect(Schedule.recurs(options.maxAttempts - 1)),
+    Schedule.map(([attempt]) => attempt)
+  )
+
+export interface Reconnecting {
+  readonly schedule: Schedule.Schedule<number>
+  /** The session was healthy for long enough: the next delay is the base again. */
+  readonly reset: Effect.Effect<void>
+  /** The other side said not to come back soon: the next delay is the maximum. */
+  readonly toMaximum: Effect.Effect<void>
+}
+
+/**
+ * For sessions: the attempt is counted outside the schedule, since `Stream.retry` starts a schedule anew at the first element, and
+ * an exchange that accepts, sends one frame and drops would be hammered at the base delay.
+ */
+export const reconnecting = (options: Options): Effect.Effect<Reconnecting> =>
+  Effect.map(Ref.make(0), (attempts) => ({
+    schedule: Schedule.addDelayEffect(
+      Schedule.forever,
+      () => Effect.flatMap(Ref.getAndUpdate(attempts, (n) => n + 1), (attempt) => delay(options, attempt))
+    ),
+    reset: Ref.set(attempts, 0),
+    toMaximum: Ref.set(attempts, maxExponent)
+  }))
