@@ -1,46 +1,34 @@
 /**
- * Kafka, seen as one producer per lane. The only file that imports kafkajs.
+ * Kafka, seen as one producer per lane. Only this file and its folder import kafkajs.
+ *
+ * kafkajs is used within the ten rules of KAFKA.md 1.11: no idempotence, no retry of its own, every partition's answer
+ * checked, sockets ended when a request times out, and a client that cannot recover replaced by a new one.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type { KafkaConfig } from "kafkajs"
+import { classify, ruinsClient, unavailable } from "./KafkaProducer/classify.ts"
+import * as Client from "./KafkaProducer/Client.ts"
+import * as Cluster from "./KafkaProducer/Cluster.ts"
+import { KafkaRejected, KafkaUnavailable } from "./KafkaProducer/KafkaError.ts"
+import * as Partitions from "./KafkaProducer/Partitions.ts"
+import * as Patches from "./KafkaProducer/patches.ts"
+import type { Transport } from "./KafkaProducer/Transport.ts"
 import type { EventRecord } from "./MarketEvent.ts"
 
-/**
- * Kafka cannot take records now: refused, timed out, not authorised, unknown topic, ... An outage, never a verdict on a
- * record: queue, and say so in one line (DELIVERY.md H5).
- */
-export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("KafkaUnavailable", {
-  reason: Schema.Literal(
-    "connection",
-    "timeout",
-    "authentication",
-    "authorization",
-    "tls",
-    "topic",
-    "incomplete",
-    "cluster",
-    "client"
-  ),
-  /** One line, at most 200 characters, no secrets: what `/health` shows. */
-  message: Schema.String,
-  cause: Schema.optional(Schema.Defect)
-}) {}
-
-/** Kafka refused for good: MESSAGE_TOO_LARGE (10), RECORD_LIST_TOO_LARGE (18), INVALID_RECORD (87). Says nothing of which record unless one was sent alone. */
-export class KafkaRejected extends Schema.TaggedError<KafkaRejected>()("KafkaRejected", {
-  code: Schema.Literal(10, 18, 87),
-  reason: Schema.Literal("MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
-  message: Schema.String
-}) {}
+export { KafkaRejected, KafkaUnavailable, type Transport }
 
 /** The producer of one topic. At most one `send` at a time: its lane sees to that. */
 export interface LaneProducer {
   readonly topic: string
   /**
    * Sends at most 1 000 records and succeeds only if every partition answered for all of its records (acks = -1). On any
-   * failure nothing is known of which records were written.
+   * failure nothing is known of which records were written. Interrupted, it leaves nothing behind that could still write.
    */
   readonly send: (records: ReadonlyArray<EventRecord>) => Effect.Effect<void, KafkaUnavailable | KafkaRejected>
   /** Murmur2 as Java's default partitioner, from current metadata; undefined until the topic is known. Never stored (DELIVERY.md H9). */
@@ -59,3 +47,231 @@ export class KafkaProducer extends Context.Tag("effect-exchange-feeds/services/K
   /** Asks the cluster for itself, within two seconds: the health check. */
   readonly probe: Effect.Effect<void, KafkaUnavailable>
 }>() {}
+
+export interface Sasl {
+  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+  readonly username: string
+  readonly password: Redacted.Redacted<string>
+}
+
+/** PEM text. */
+export interface Ssl {
+  /** Trusted certificates; Node's own list if absent. */
+  readonly ca?: string | undefined
+  /** For brokers that ask clients for one. */
+  readonly certificate?: string | undefined
+  readonly key?: Redacted.Redacted<string> | undefined
+}
+
+export interface Security {
+  readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
+  readonly sasl?: Sasl | undefined
+  readonly ssl?: Ssl | undefined
+}
+
+export interface Options {
+  /** `host:port`; others are learned from them. */
+  readonly brokers: ReadonlyArray<string>
+  readonly clientId: string
+  /** `gzip` at level 1. */
+  readonly compression: "gzip" | "none"
+  /** Missing topics are created with the broker's default replication; undefined: they are waited for. */
+  readonly createTopics: { readonly partitions: number } | undefined
+  readonly security: Security
+  /** By default 3 s, 5 s, 5 s, 4 s (KAFKA.md section 6). */
+  readonly timeouts?: {
+    readonly connection: Duration.DurationInput
+    readonly authentication: Duration.DurationInput
+    readonly request: Duration.DurationInput
+    readonly ack: Duration.DurationInput
+  } | undefined
+}
+
+/** Never fails, whether Kafka is there or not. */
+export const make = Effect.fnUntraced(function*(
+  options: Options,
+  transport: Transport
+): Effect.fn.Return<KafkaProducer["Type"]> {
+  Patches.calmTimers()
+  if (options.compression === "gzip") Patches.gzipBy(transport.gzip)
+  const settings = settingsOf(options, transport)
+  return {
+    lane: (lane) => makeLane(settings, options.createTopics?.partitions, lane),
+    probe: Cluster.probe(settings)
+  }
+})
+
+export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
+  Layer.effect(KafkaProducer, make(options, transport))
+
+// internal
+
+/** The last word if kafkajs never settles: more than its longest regular way to a rejection. */
+const patienceOf = ({ authentication, connection, request }: Client.Timeouts): number =>
+  4 * request + 2 * connection + authentication
+
+/** A client that has failed so often in a row is replaced whatever it said: kafkajs has more stuck states than we know. */
+const maxFailures = 3
+
+const closeTimeout = Duration.seconds(2)
+
+const makeLane = Effect.fnUntraced(function*(
+  settings: Client.Settings,
+  createPartitions: number | undefined,
+  options: LaneProducerOptions
+): Effect.fn.Return<LaneProducer, never, Scope.Scope> {
+  const { topic } = options
+  const run = yield* FiberSet.makeRuntime<never>()
+  const partitions = Partitions.make(topic)
+  const creating = yield* Effect.makeSemaphore(1)
+  /** Learned by dialling: a new client is not lost when only the brokers of the configuration are away. */
+  const known = new Set(settings.brokers)
+  let generation = 0
+  let failures = 0
+  let client: Client.Client | undefined
+  let partitionCount: number | undefined
+
+  const open = (): Client.Client => {
+    // Each client begins with another broker: a frozen one at the head of the list must not hold up every new client.
+    const brokers = Array.from(known)
+    const first = generation++ % brokers.length
+    const rotated = { ...settings, brokers: [...brokers.slice(first), ...brokers.slice(0, first)] }
+    return Client.make(rotated, topic, partitions, {
+      onRequestTimeout: () => {
+        run(options.onRequestTimeout)
+      },
+      onDial: (broker) => {
+        known.add(broker)
+      }
+    })
+  }
+
+  const giveUp = Effect.sync(() => {
+    client?.abandon()
+    client = undefined
+    failures = 0
+  })
+
+  const attempt = (records: ReadonlyArray<EventRecord>) =>
+    Effect.async<void, KafkaUnavailable | KafkaRejected>((resume) => {
+      client ??= open()
+      // Both outcomes are handled also when nobody waits any more: no rejection is ever unhandled.
+      client.send(records).then(
+        () => resume(Effect.void),
+        (cause: unknown) => resume(Effect.fail(failureOf(cause)))
+      )
+    }).pipe(
+      Effect.timeoutFail({
+        duration: patienceOf(settings.timeouts),
+        onTimeout: () => unavailable("client", "kafkajs gave no answer")
+      }),
+      Effect.onExit((exit) => {
+        if (exit._tag === "Success") {
+          failures = 0
+          return Effect.void
+        }
+        failures += 1
+        const stuck = exit.cause._tag === "Fail" ? ruinsClient(exit.cause.error) : true
+        return stuck || failures >= maxFailures ? giveUp : Effect.void
+      })
+    )
+
+  const watchPartitions = Effect.suspend(() => {
+    const before = partitionCount
+    partitionCount = partitions.count()
+    return before === undefined || before === partitionCount ? Effect.void : Effect.logWarning(
+      "the number of partitions has changed: keys move, and their order across the change is broken"
+    ).pipe(Effect.annotateLogs({ topic, before, now: partitionCount }))
+  })
+
+  const create = (numPartitions: number) =>
+    creating.withPermits(1)(Cluster.createTopic(settings, topic, numPartitions)).pipe(
+      Effect.tap((created) =>
+        created
+          ? Effect.logInfo("topic created").pipe(Effect.annotateLogs({ topic, partitions: numPartitions }))
+          : Effect.void
+      )
+    )
+
+  if (createPartitions !== undefined) {
+    yield* create(createPartitions).pipe(
+      // Kafka may be away: a send will find the topic missing and try again.
+      Effect.catchTag(
+        "KafkaUnavailable",
+        (failure) => Effect.logDebug("topic not created").pipe(Effect.annotateLogs({ topic, reason: failure.message }))
+      ),
+      Effect.forkScoped
+    )
+  }
+
+  yield* Effect.addFinalizer(() =>
+    Effect.suspend(() => {
+      const last = client
+      return last === undefined ? Effect.void : Effect.promise(() => last.disconnect()).pipe(
+        Effect.interruptible,
+        Effect.timeoutOption(closeTimeout),
+        Effect.andThen(giveUp)
+      )
+    })
+  )
+
+  return {
+    topic,
+    send: (records) =>
+      records.length === 0 ? Effect.void : attempt(records).pipe(
+        createPartitions === undefined ? (self) => self : Effect.catchIf(
+          (failure) => failure._tag === "KafkaUnavailable" && failure.reason === "topic",
+          (missing) =>
+            create(createPartitions).pipe(
+              Effect.mapError((failure) =>
+                unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
+              ),
+              Effect.andThen(attempt(records))
+            )
+        ),
+        Effect.tap(watchPartitions)
+      ),
+    partitionOf: (key) => Effect.sync(() => partitions.of(key))
+  }
+})
+
+const failureOf = (cause: unknown): KafkaUnavailable | KafkaRejected =>
+  cause instanceof Client.IncompleteAnswer ? unavailable("incomplete", cause.message, cause) : classify(cause)
+
+const settingsOf = (options: Options, transport: Transport): Client.Settings => {
+  const { protocol, sasl, ssl } = options.security
+  const millis = (input: Duration.DurationInput) => Duration.toMillis(input)
+  const { timeouts } = options
+  return {
+    brokers: options.brokers,
+    clientId: options.clientId,
+    compression: options.compression,
+    transport,
+    timeouts: {
+      connection: millis(timeouts?.connection ?? 3_000),
+      authentication: millis(timeouts?.authentication ?? 5_000),
+      request: millis(timeouts?.request ?? 5_000),
+      ack: millis(timeouts?.ack ?? 4_000)
+    },
+    ssl: protocol === "SSL" || protocol === "SASL_SSL" ? tlsOf(ssl ?? {}) : undefined,
+    sasl: () => protocol.startsWith("SASL_") && sasl !== undefined ? saslOf(sasl) : undefined
+  }
+}
+
+const tlsOf = ({ ca, certificate, key }: Ssl): NonNullable<KafkaConfig["ssl"]> => ({
+  ...(ca === undefined ? {} : { ca }),
+  ...(certificate === undefined ? {} : { cert: certificate }),
+  ...(key === undefined ? {} : { key: Redacted.value(key) })
+})
+
+const saslOf = ({ mechanism, password, username }: Sasl): NonNullable<KafkaConfig["sasl"]> => {
+  const secret = { username, password: Redacted.value(password) }
+  switch (mechanism) {
+    case "PLAIN":
+      return { mechanism: "plain", ...secret }
+    case "SCRAM-SHA-256":
+      return { mechanism: "scram-sha-256", ...secret }
+    case "SCRAM-SHA-512":
+      return { mechanism: "scram-sha-512", ...secret }
+  }
+}

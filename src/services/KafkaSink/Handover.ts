@@ -328,7 +328,7 @@ const onSendFailed = (s: State): State => {
   if (send.range !== undefined) {
     if (s.isolation !== undefined) return failed // the same group again, when the gate opens
     // It stays pinned: a thawed broker may execute it yet, and what is dropped must not be delivered (H6).
-    return { ...failed, next: send.range.first, hot: [] }
+    return { ...failed, next: send.range.first }
   }
   if (s.append !== undefined && s.append.ofSend > 0) {
     return { ...failed, append: { ...s.append, sendOutcome: "failed" } }
@@ -446,7 +446,7 @@ const onRead = (
 
 const onLost = (s: State, first: number, last: number, out: Array<Command>): State => {
   if (s.next < first || s.next > last) return s
-  const moved = { ...s, next: last + 1, hot: [] }
+  const moved = { ...s, next: last + 1 }
   return s.send === undefined && s.reading === undefined && s.isolation === undefined ? acknowledge(moved, out) : moved
 }
 

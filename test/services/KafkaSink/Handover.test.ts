@@ -140,6 +140,35 @@ describe("Handover", () => {
     assert.lengthOf(world.send ?? [], 2)
   })
 
+  it("H2: a rejection too: nothing is sent again before the batch and all behind it are durable", () => {
+    const world = new World(options)
+    world.offer([record(0, true)])
+    world.pass(5)
+    world.offer([record(1)])
+    world.answerSend("ok")
+    assert.strictEqual(world.state.gate, "open")
+    assert.isUndefined(world.send)
+    assert.lengthOf(world.append ?? [], 2)
+  })
+
+  it("H6: a full memory never drops what Kafka may have", () => {
+    const world = new World(options)
+    const first = [record(0), record(1)]
+    world.offer(first)
+    world.pass(5)
+    world.answerSend("later")
+    for (let round = 0; round < 100; round++) {
+      world.offer([record(0)])
+      world.answerAppend("failed")
+      world.pass(100)
+    }
+    assert.include([...world.places.values()], "dropped")
+    world.thaw()
+    world.heal()
+    world.verify()
+    for (const { headers } of first) assert.strictEqual(world.places.get(headers["id"] ?? ""), "delivered")
+  })
+
   it("H4: no step back to straight before the cursor is durable", () => {
     const world = new World(options)
     world.offer([record(0)])
@@ -157,6 +186,24 @@ describe("Handover", () => {
     world.pass(30)
     assert.isTrue(world.state.straight)
     assert.lengthOf(world.send ?? [], 1)
+  })
+
+  it("sending runs no further ahead of the durable cursor than a crash may repeat", () => {
+    const world = new World(options)
+    world.gate(false)
+    world.offer(Array.from({ length: 40 }, () => record(0)))
+    world.answerAppend("ok")
+    world.gate(true)
+    for (let round = 0; round < 40; round++) {
+      world.answerRead("ok")
+      world.answerSend("ok")
+      world.pass(10)
+    }
+    assert.isAtMost(world.state.acked - world.state.durable, options.cursorEvery + options.maxBatchRecords)
+    world.answerPersist("ok")
+    world.crash()
+    world.heal()
+    world.verify()
   })
 
   it("H5: one poison among many is found, its neighbours arrive in order", () => {

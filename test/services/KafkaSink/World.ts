@@ -35,7 +35,7 @@ export class World {
   /** Commands that wait for their answer. */
   send: ReadonlyArray<EventRecord> | undefined
   append: ReadonlyArray<EventRecord> | undefined
-  read: { readonly from: number; readonly maxRecords: number } | undefined
+  read: ReadonlyArray<EventRecord & { readonly seq: number }> | undefined
   persist = false
   deadLetter: { readonly record: EventRecord } | undefined
   tripped = false
@@ -77,7 +77,9 @@ export class World {
       }
       case "Read":
         if (this.read !== undefined) fail("a second read")
-        this.read = command
+        // What it will answer is read now: a drop may come between.
+        this.read = this.disk.filter(({ seq }) => seq >= command.from).slice(0, command.maxRecords)
+          .map(({ record, seq }) => ({ ...record, seq }))
         return
       case "Ack":
         if (command.nextSeq < this.acknowledgedAt) fail("the cursor goes back")
@@ -177,12 +179,10 @@ export class World {
   }
 
   answerRead(outcome: "ok" | "failed"): void {
-    const request = this.read
-    if (request === undefined) return
+    const records = this.read
+    if (records === undefined) return
     this.read = undefined
     if (outcome === "failed") return this.input({ _tag: "ReadFailed" })
-    const records = this.disk.filter(({ seq }) => seq >= request.from).slice(0, request.maxRecords)
-      .map(({ record, seq }) => ({ ...record, seq }))
     this.input({ _tag: "Read", records })
   }
 

@@ -1,0 +1,134 @@
+/**
+ * One kafkajs client with its producer: used until it is given up, then never again.
+ */
+import kafkajs, { type KafkaConfig, type Message, type ProducerConfig } from "kafkajs"
+import type { EventRecord } from "../MarketEvent.ts"
+import type { Partitions } from "./Partitions.ts"
+import { makeSockets, type Transport } from "./Transport.ts"
+
+/** Milliseconds. */
+export interface Timeouts {
+  readonly connection: number
+  readonly authentication: number
+  /** Also how long a frozen broker goes unnoticed. */
+  readonly request: number
+  /** The broker's own, for all replicas to have it: shorter than `request`, or its answer would never be seen. */
+  readonly ack: number
+}
+
+/** What all clients of one program share. */
+export interface Settings {
+  readonly brokers: ReadonlyArray<string>
+  readonly clientId: string
+  readonly compression: "gzip" | "none"
+  readonly ssl: KafkaConfig["ssl"] | undefined
+  /** A new object for each client: kafkajs writes into it. */
+  readonly sasl: () => KafkaConfig["sasl"] | undefined
+  readonly timeouts: Timeouts
+  readonly transport: Transport
+}
+
+/** kafkajs does without its own console logger, whatever KAFKAJS_LOG_LEVEL says: what matters comes as a rejection. */
+const silent = () => () => {}
+
+/** The values of KAFKA.md section 6. Retrying a send is the lane's business: kafkajs's own retry loses records (KAFKA.md 1.2). */
+export const configOf = (settings: Settings, socketFactory: Transport["connect"]): KafkaConfig => {
+  const sasl = settings.sasl()
+  return {
+    clientId: settings.clientId,
+    brokers: Array.from(settings.brokers),
+    connectionTimeout: settings.timeouts.connection,
+    authenticationTimeout: settings.timeouts.authentication,
+    requestTimeout: settings.timeouts.request,
+    enforceRequestTimeout: true,
+    retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500, factor: 0.2, multiplier: 2 },
+    socketFactory,
+    logCreator: silent,
+    ...(settings.ssl === undefined ? {} : { ssl: settings.ssl }),
+    ...(sasl === undefined ? {} : { sasl })
+  }
+}
+
+const producerConfig: ProducerConfig = {
+  // Idempotence of kafkajs loses records after one slow answer (KAFKA.md 1.3).
+  idempotent: false,
+  retry: { retries: 0 },
+  maxInFlightRequests: 5,
+  metadataMaxAge: 30_000,
+  allowAutoTopicCreation: false
+}
+
+/** kafkajs resolved, but not every partition answered: what it says of a partition that does not exist, or of a broker it skipped. */
+export class IncompleteAnswer extends Error {
+  readonly partitions: ReadonlyArray<number>
+  constructor(partitions: ReadonlyArray<number>) {
+    super(`no acknowledgement from partition ${partitions.join(", ")}`)
+    this.partitions = partitions
+  }
+}
+
+export interface Client {
+  /** Connects if need be. Rejects with whatever kafkajs rejects with, or `IncompleteAnswer`. */
+  readonly send: (records: ReadonlyArray<EventRecord>) => Promise<void>
+  /** Waits for what is pending; never rejects. */
+  readonly disconnect: () => Promise<void>
+  /** At once: every request fails, no socket stays. */
+  readonly abandon: () => void
+}
+
+export interface Hooks {
+  readonly onRequestTimeout: () => void
+  readonly onDial: (broker: string) => void
+}
+
+const bytes = (value: Uint8Array): Buffer =>
+  Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+
+const messageOf = (record: EventRecord): Message => ({
+  key: record.key,
+  value: typeof record.value === "string" ? record.value : bytes(record.value),
+  headers: record.headers,
+  timestamp: String(record.timestamp)
+})
+
+export const make = (settings: Settings, topic: string, partitions: Partitions, hooks: Hooks): Client => {
+  const sockets = makeSockets(settings.transport, hooks.onDial)
+  const producer = new kafkajs.Kafka(configOf(settings, sockets.open)).producer({
+    ...producerConfig,
+    createPartitioner: partitions.partitioner
+  })
+  const compression = settings.compression === "gzip" ? kafkajs.CompressionTypes.GZIP : kafkajs.CompressionTypes.None
+  let connected = false
+  let abandoned = false
+  producer.on(producer.events.REQUEST_TIMEOUT, (event) => {
+    if (abandoned) return
+    sockets.destroy(event.payload.broker)
+    hooks.onRequestTimeout()
+  })
+  return {
+    send: async (records) => {
+      if (!connected) {
+        await producer.connect()
+        connected = true
+      }
+      partitions.begin()
+      const answers = await producer.send({
+        topic,
+        messages: records.map(messageOf),
+        acks: -1,
+        timeout: settings.timeouts.ack,
+        compression
+      })
+      const answered = new Set(answers.filter((answer) => answer.errorCode === 0).map((answer) => answer.partition))
+      const missing = Array.from(partitions.asked()).filter((partition) => !answered.has(partition))
+      if (missing.length > 0 || answered.size === 0) throw new IncompleteAnswer(missing)
+    },
+    disconnect: () => producer.disconnect().then(() => {}, () => {}), // it is closed either way: `abandon` follows
+    abandon: () => {
+      abandoned = true
+      sockets.close()
+      // Only to stop its timers; with its sockets gone there is nothing to wait for, or to fail at.
+      producer.disconnect().then(() => {}, () => {})
+    }
+  }
+}

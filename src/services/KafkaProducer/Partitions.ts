@@ -1,0 +1,54 @@
+/**
+ * Which partition a key goes to: murmur2 as Java's default partitioner (contract section 4), by kafkajs's own function.
+ *
+ * kafkajs calls a partitioner with the very metadata by which it sends, once for each message and send. So the partition is
+ * computed from current metadata and never stored (DELIVERY.md H9), and what was asked is known exactly, for the check that
+ * every partition answered (KAFKA.md rule 4).
+ */
+import { type ICustomPartitioner, Partitioners, type PartitionMetadata } from "kafkajs"
+
+/** Keys are markets, hundreds to thousands; the bound is for whoever sends something else. */
+const maxKeys = 50_000
+
+export interface Partitions {
+  readonly partitioner: ICustomPartitioner
+  /** Starts the record of one send. */
+  readonly begin: () => void
+  /** The partitions to which messages went since `begin`. */
+  readonly asked: () => ReadonlySet<number>
+  /** Undefined until kafkajs has seen the topic's metadata. */
+  readonly of: (key: string) => number | undefined
+  /** Undefined until kafkajs has seen the topic's metadata. */
+  readonly count: () => number | undefined
+}
+
+export const make = (topic: string): Partitions => {
+  const murmur2 = Partitioners.DefaultPartitioner()
+  const cache = new Map<string, number>()
+  let metadata: Array<PartitionMetadata> = []
+  let asked = new Set<number>()
+  const of = (key: string): number => {
+    let partition = cache.get(key)
+    if (partition === undefined) {
+      if (cache.size >= maxKeys) cache.clear()
+      partition = murmur2({ topic, partitionMetadata: metadata, message: { key, value: null } })
+      cache.set(key, partition)
+    }
+    return partition
+  }
+  return {
+    partitioner: () => ({ message, partitionMetadata }) => {
+      if (partitionMetadata.length !== metadata.length) cache.clear()
+      metadata = partitionMetadata
+      const partition = of(String(message.key))
+      asked.add(partition)
+      return partition
+    },
+    begin: () => {
+      asked = new Set()
+    },
+    asked: () => asked,
+    of: (key) => metadata.length === 0 ? undefined : of(key),
+    count: () => metadata.length === 0 ? undefined : metadata.length
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * What a Kafka client needs of its platform, and the sockets of one client.
+ */
+import type { ISocketFactory } from "kafkajs"
+
+export interface Transport {
+  /** Opens a TCP or TLS connection and returns at once. */
+  readonly connect: ISocketFactory
+  /** Resolves with a `Buffer`, as kafkajs wants it. */
+  readonly gzip: (data: Uint8Array) => Promise<Uint8Array>
+}
+
+export interface Sockets {
+  readonly open: ISocketFactory
+  /** Ends the connections to one broker, `host:port`. */
+  readonly destroy: (broker: string) => void
+  /** Ends all and opens none any more: whatever kafkajs still has in hand fails. */
+  readonly close: () => void
+}
+
+/**
+ * kafkajs keeps a socket on which a request timed out, and so never recovers from a half-open connection (KAFKA.md 1.5). It
+ * listens for `error` but not for `close`: a socket must be destroyed with an error.
+ */
+export const makeSockets = (transport: Transport, onDial: (broker: string) => void): Sockets => {
+  const open = new Map<string, Set<ReturnType<ISocketFactory>>>()
+  let closed = false
+  const end = (sockets: Iterable<ReturnType<ISocketFactory>>, why: string) => {
+    for (const socket of sockets) socket.destroy(Object.assign(new Error(why), { code: "ETIMEDOUT" }))
+  }
+  return {
+    open: (target) => {
+      if (closed) throw new Error("this client was given up")
+      const broker = `${target.host}:${target.port}`
+      const socket = transport.connect(target)
+      const siblings = open.get(broker) ?? new Set()
+      open.set(broker, siblings.add(socket))
+      socket.once("close", () => {
+        siblings.delete(socket)
+      })
+      onDial(broker)
+      return socket
+    },
+    destroy: (broker) => end(open.get(broker) ?? [], "request timed out"),
+    close: () => {
+      closed = true
+      for (const sockets of open.values()) end(sockets, "this client was given up")
+    }
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * What a rejection of kafkajs means. Walks `.cause` for `type`, `code` and `name`; `retriable` says nothing (KAFKA.md 1.4), and
+ * the outermost error is often only a wrapper.
+ */
+import { KafkaRejected, KafkaUnavailable } from "./KafkaError.ts"
+
+/** One error of a chain of causes. */
+interface Link {
+  readonly name: string
+  readonly message: string
+  /** Name of a broker's error code, such as `NOT_ENOUGH_REPLICAS`. */
+  readonly type: string
+  /** Number of a broker's error code, or Node's word, such as `ECONNREFUSED`. */
+  readonly code: string | number
+}
+
+/** Longer chains are cut; also ends one that bites its own tail. */
+const maxDepth = 8
+
+const maxMessage = 200
+
+const text = (value: unknown): string => typeof value === "string" ? value : ""
+
+/** Creating topics fails with an aggregate: one error for each topic. */
+const firstOf = (error: object): unknown =>
+  "errors" in error && Array.isArray(error.errors) ? error.errors[0] : undefined
+
+const chainOf = (cause: unknown): ReadonlyArray<Link> => {
+  const links: Array<Link> = []
+  let current: unknown = cause
+  while (typeof current === "object" && current !== null && links.length < maxDepth) {
+    const code: unknown = "code" in current ? current.code : ""
+    links.push({
+      name: "name" in current ? text(current.name) : "",
+      message: "message" in current ? text(current.message) : "",
+      type: "type" in current ? text(current.type) : "",
+      code: typeof code === "number" ? code : text(code)
+    })
+    current = "cause" in current && current.cause !== undefined ? current.cause : firstOf(current)
+  }
+  return links
+}
+
+/** The only verdicts on a record (DELIVERY.md H5): everything else is an outage, or a mistyped ACL would empty the stream into a file. */
+const rejections: ReadonlyMap<string, Pick<KafkaRejected, "code" | "reason">> = new Map([
+  ["MESSAGE_TOO_LARGE", { code: 10, reason: "MESSAGE_TOO_LARGE" }],
+  ["RECORD_LIST_TOO_LARGE", { code: 18, reason: "RECORD_LIST_TOO_LARGE" }],
+  ["INVALID_RECORD", { code: 87, reason: "INVALID_RECORD" }]
+])
+
+type Reason = KafkaUnavailable["reason"]
+
+/** In order of precedence: the first that fits any link of the chain. */
+const rules: ReadonlyArray<readonly [Reason, (link: Link) => boolean]> = [
+  [
+    "authentication",
+    ({ name, type }) =>
+      name === "KafkaJSSASLAuthenticationError" || type.includes("SASL") || type === "SASL_AUTHENTICATION_FAILED"
+  ],
+  ["authorization", ({ type }) => type.endsWith("AUTHORIZATION_FAILED")],
+  [
+    "tls",
+    ({ code }) => /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|EPROTO$)/.test(`${code}`)
+  ],
+  [
+    "topic",
+    ({ type }) =>
+      type === "UNKNOWN_TOPIC_OR_PARTITION" || type === "INVALID_TOPIC_EXCEPTION" || type === "UNKNOWN_TOPIC_ID"
+  ],
+  [
+    "client",
+    ({ name }) =>
+      /^(?:TypeError|SyntaxError|RangeError|ReferenceError|KafkaJSNotImplemented|KafkaJSInvariantViolation)$/.test(name)
+  ],
+  [
+    "timeout",
+    ({ code, message, name, type }) =>
+      /^KafkaJS(?:RequestTimeoutError|Timeout|LockTimeout)$/.test(name) || type === "REQUEST_TIMED_OUT" ||
+      code === "ETIMEDOUT" || message === "Connection timeout"
+  ],
+  [
+    "cluster",
+    ({ name, type }) =>
+      type !== "" || /^KafkaJS(?:BrokerNotFound|NoBrokerAvailableError|(?:Topic)?MetadataNotLoaded)$/.test(name)
+  ],
+  [
+    "connection",
+    ({ code, message, name }) =>
+      /^KafkaJSConnection(?:Error|ClosedError)$/.test(name) || /^E[A-Z_]+$/.test(`${code}`) ||
+      message === "Broker not connected" || message === "The producer is disconnected"
+  ]
+]
+
+/** kafkajs's words on one line: no control characters, cut. They hold neither passwords nor keys, but may quote a broker. */
+const oneLine = (value: string): string => {
+  // eslint-disable-next-line no-control-regex
+  const line = value.replaceAll(/[\u0000-\u001f\u007f\u2028\u2029\s]+/g, " ").trim()
+  return line.length <= maxMessage ? line : `${line.slice(0, maxMessage - 1)}…`
+}
+
+const describe = (link: Link): string =>
+  oneLine(
+    [link.type || (link.code === "" ? link.name : `${link.code}`), link.message].filter((part) => part !== "").join(
+      ": "
+    )
+  )
+
+export const unavailable = (reason: Reason, message: string, cause?: unknown): KafkaUnavailable =>
+  new KafkaUnavailable({ reason, message: oneLine(message), ...(cause === undefined ? {} : { cause }) })
+
+export const classify = (cause: unknown): KafkaUnavailable | KafkaRejected => {
+  const chain = chainOf(cause)
+  for (const link of chain) {
+    const rejection = rejections.get(link.type)
+    if (rejection !== undefined) return new KafkaRejected({ ...rejection, message: describe(link) })
+  }
+  for (const [reason, fits] of rules) {
+    // The innermost that fits: the outer ones quote it.
+    const link = chain.findLast(fits)
+    if (link !== undefined) return unavailable(reason, describe(link), cause)
+  }
+  const innermost = chain.at(-1)
+  return unavailable("client", innermost === undefined ? oneLine(String(cause)) : describe(innermost), cause)
+}
+
+/**
+ * A kafkajs client that fails so never recovers: a connection born while the broker was frozen (KAFKA-REAL.md section 1), a
+ * topic that was deleted, or a bug of its own. The next send needs a new one.
+ */
+export const ruinsClient = (failure: KafkaUnavailable | KafkaRejected): boolean =>
+  failure._tag === "KafkaUnavailable" &&
+  (failure.reason === "topic" || failure.reason === "client" || failure.message.includes("Broker not connected"))
