@@ -46,11 +46,13 @@ const install = async (): Promise<void> => {
   }
 }
 
-/** kcat, once it is there. */
-export const kcat = async (parameters: ReadonlyArray<string>): Promise<string> => {
+/** kcat, once it is there; `input` goes to its standard input. */
+export const kcat = async (parameters: ReadonlyArray<string>, input = ""): Promise<string> => {
   installed ??= install()
   await installed
-  const { stdout } = await run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29 })
+  const running = run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29 })
+  running.child.stdin?.end(input)
+  const { stdout } = await running
   return stdout
 }
 

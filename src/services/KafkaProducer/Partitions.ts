@@ -22,6 +22,20 @@ export interface Partitions {
   readonly count: () => number | undefined
 }
 
+/** For a topic of so many partitions, whatever cluster it is on. */
+export const partitionOf = (key: string, count: number): number =>
+  Partitioners.DefaultPartitioner()({
+    topic: "",
+    partitionMetadata: Array.from({ length: count }, (_, partitionId) => ({
+      partitionId,
+      partitionErrorCode: 0,
+      leader: 0,
+      replicas: [],
+      isr: []
+    })),
+    message: { key, value: null }
+  })
+
 export const make = (topic: string): Partitions => {
   const murmur2 = Partitioners.DefaultPartitioner()
   const cache = new Map<string, number>()

@@ -114,12 +114,13 @@ export const classify = (cause: unknown): KafkaUnavailable | KafkaRejected => {
     const rejection = rejections.get(link.type)
     if (rejection !== undefined) return new KafkaRejected({ ...rejection, message: describe(link) })
   }
+  const inwardsOut = [...chain].reverse()
   for (const [reason, fits] of rules) {
     // The innermost that fits: the outer ones quote it.
-    const link = chain.findLast(fits)
+    const link = inwardsOut.find(fits)
     if (link !== undefined) return unavailable(reason, describe(link), cause)
   }
-  const innermost = chain.at(-1)
+  const innermost = inwardsOut[0]
   return unavailable("client", innermost === undefined ? oneLine(String(cause)) : describe(innermost), cause)
 }
 

@@ -1,0 +1,108 @@
+/**
+ * The breaker as plain functions of (state, input, now). Every result carries the epoch of its permit: an answer to a call that was
+ * let through before the last transition changes nothing (BREAKER-AND-RETRY.md rule 2).
+ */
+
+export interface Options {
+  readonly maxFailures: number
+  /** How long it stays open, ms. */
+  readonly openFor: number
+  readonly successThreshold: number
+  /** A half-open call that does not end for so long gives its place to another (rule 7), ms. */
+  readonly probeTimeout: number
+}
+
+export type State =
+  | { readonly _tag: "closed"; readonly epoch: number; readonly failures: number }
+  | { readonly _tag: "open"; readonly epoch: number; readonly until: number }
+  | {
+    readonly _tag: "half_open"
+    readonly epoch: number
+    readonly successes: number
+    /** When the one probe that may be out was let through. */
+    readonly probe: { readonly id: number; readonly since: number } | undefined
+  }
+
+export type Admission =
+  | { readonly _tag: "admitted"; readonly epoch: number; readonly probe: number | undefined }
+  | { readonly _tag: "open"; readonly retryAfter: number }
+  | { readonly _tag: "busy"; readonly retryAfter: number }
+
+export type Outcome = "success" | "failure" | "ignored"
+
+export const initial: State = { _tag: "closed", epoch: 0, failures: 0 }
+
+const open = (self: State, options: Options, now: number): State => ({
+  _tag: "open",
+  epoch: self.epoch + 1,
+  until: now + options.openFor
+})
+
+/** Whether a call may go out. `id` names it, should it become the probe. */
+export const admit = (self: State, options: Options, now: number, id: number): readonly [Admission, State] => {
+  switch (self._tag) {
+    case "closed":
+      return [{ _tag: "admitted", epoch: self.epoch, probe: undefined }, self]
+    case "open": {
+      const wait = waitOf(self, options, now)
+      if (wait > 0) return [{ _tag: "open", retryAfter: wait }, self]
+      const epoch = self.epoch + 1
+      return [{ _tag: "admitted", epoch, probe: id }, {
+        _tag: "half_open",
+        epoch,
+        successes: 0,
+        probe: { id, since: now }
+      }]
+    }
+    case "half_open": {
+      const wait = waitOf(self, options, now)
+      if (wait > 0) return [{ _tag: "busy", retryAfter: wait }, self]
+      return [{ _tag: "admitted", epoch: self.epoch, probe: id }, { ...self, probe: { id, since: now } }]
+    }
+  }
+}
+
+/** How long a caller has to wait before it may be let through, ms. */
+export const waitOf = (self: State, options: Options, now: number): number => {
+  switch (self._tag) {
+    case "closed":
+      return 0
+    case "open":
+      return self.until - now
+    case "half_open":
+      return self.probe === undefined ? 0 : self.probe.since + options.probeTimeout - now
+  }
+}
+
+/** What became of a call. */
+export const settle = (
+  self: State,
+  options: Options,
+  now: number,
+  permit: { readonly epoch: number; readonly probe: number | undefined },
+  outcome: Outcome
+): State => {
+  if (permit.epoch !== self.epoch) return self
+  switch (self._tag) {
+    case "closed": {
+      if (outcome === "ignored") return self
+      if (outcome === "success") return self.failures === 0 ? self : { ...self, failures: 0 }
+      const failures = self.failures + 1
+      return failures >= options.maxFailures ? open(self, options, now) : { ...self, failures }
+    }
+    case "open":
+      return self
+    case "half_open": {
+      const probe = self.probe?.id === permit.probe ? undefined : self.probe
+      if (outcome === "ignored") return { ...self, probe }
+      if (outcome === "failure") return open(self, options, now)
+      const successes = self.successes + 1
+      return successes >= options.successThreshold
+        ? { _tag: "closed", epoch: self.epoch + 1, failures: 0 }
+        : { ...self, successes, probe }
+    }
+  }
+}
+
+/** Opens at once; an open one stays open for as long again. */
+export const trip = (self: State, options: Options, now: number): State => open(self, options, now)

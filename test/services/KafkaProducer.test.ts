@@ -1,0 +1,202 @@
+import { assert, describe, it } from "@effect/vitest"
+import { FastCheck } from "effect"
+import kafkajs from "kafkajs"
+import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
+import { gunzipSync, gzipSync } from "node:zlib"
+import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
+import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
+import { calmTimers, gzipBy } from "../../src/services/KafkaProducer/patches.ts"
+
+const protocol = (type: string, code: number, retriable = false) =>
+  new kafkajs.KafkaJSProtocolError(Object.assign(new Error(`the broker says ${type}`), { type, code, retriable }))
+
+/** As kafkajs's retrier wraps what it gave up on. */
+const exceeded = (cause: Error) => new kafkajs.KafkaJSNumberOfRetriesExceeded(cause, { retryCount: 2, retryTime: 500 })
+
+/** An error of kafkajs as far as it can be told apart; its type declarations do not know all constructors. */
+const named = (name: string, message: string, fields: { readonly code?: string; readonly cause?: unknown } = {}) =>
+  Object.assign(new Error(message), { name, ...fields })
+
+/** As its retrier wraps what it does not retry. */
+const final = (cause: Error) => named("KafkaJSNonRetriableError", cause.message, { cause })
+
+const connection = (code?: string, message = "Connection error") =>
+  new kafkajs.KafkaJSConnectionError(message, { broker: "127.0.0.1:9092", ...(code === undefined ? {} : { code }) })
+
+describe("classification of what kafkajs rejects with", () => {
+  const outages: ReadonlyArray<readonly [name: string, reason: string, cause: unknown]> = [
+    ["refused", "connection", final(connection("ECONNREFUSED"))],
+    ["unknown host", "connection", exceeded(connection("ENOTFOUND"))],
+    [
+      "closed by the broker",
+      "connection",
+      named("KafkaJSConnectionClosedError", "Closed connection")
+    ],
+    ["born in a freeze", "connection", new Error("Broker not connected")],
+    ["dial not answered", "timeout", exceeded(connection(undefined, "Connection timeout"))],
+    ["request not answered", "timeout", exceeded(named("KafkaJSRequestTimeoutError", "Request Produce timed out"))],
+    ["socket ended by us", "timeout", connection("ETIMEDOUT")],
+    ["stuck lock", "timeout", named("KafkaJSLockTimeout", "Timeout while acquiring lock")],
+    ["too slow for all replicas", "timeout", protocol("REQUEST_TIMED_OUT", 7, true)],
+    ["not enough replicas", "cluster", exceeded(protocol("NOT_ENOUGH_REPLICAS", 19, true))],
+    ["leader moved", "cluster", protocol("NOT_LEADER_FOR_PARTITION", 6, true)],
+    ["leader gone", "cluster", named("KafkaJSBrokerNotFound", "Broker 2 not found in the cached metadata")],
+    ["clock ahead", "cluster", protocol("INVALID_TIMESTAMP", 32)],
+    ["no such compression", "cluster", protocol("UNSUPPORTED_COMPRESSION_TYPE", 76)],
+    ["topic unknown", "topic", exceeded(protocol("UNKNOWN_TOPIC_OR_PARTITION", 3, true))],
+    ["topic name", "topic", protocol("INVALID_TOPIC_EXCEPTION", 17)],
+    [
+      "wrong password",
+      "authentication",
+      final(named("KafkaJSSASLAuthenticationError", "SASL PLAIN authentication failed"))
+    ],
+    ["mechanism off", "authentication", protocol("UNSUPPORTED_SASL_MECHANISM", 33)],
+    ["SASL on a plain port", "authentication", protocol("ILLEGAL_SASL_STATE", 34)],
+    ["no right to the topic", "authorization", protocol("TOPIC_AUTHORIZATION_FAILED", 29)],
+    ["no right to the cluster", "authorization", protocol("CLUSTER_AUTHORIZATION_FAILED", 31)],
+    ["untrusted", "tls", exceeded(connection("UNABLE_TO_VERIFY_LEAF_SIGNATURE"))],
+    ["self-signed", "tls", connection("DEPTH_ZERO_SELF_SIGNED_CERT")],
+    ["self-signed chain", "tls", connection("SELF_SIGNED_CERT_IN_CHAIN")],
+    ["expired", "tls", connection("CERT_HAS_EXPIRED")],
+    ["another name", "tls", connection("ERR_TLS_CERT_ALTNAME_INVALID")],
+    ["no client certificate", "tls", connection("ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE")],
+    ["TLS on a plain port", "tls", connection("EPROTO")],
+    ["a bug", "client", final(new TypeError("Cannot read properties of undefined"))],
+    ["no codec", "client", named("KafkaJSNotImplemented", "Snappy compression not implemented")],
+    ["a wrapper and nothing else", "client", named("KafkaJSNonRetriableError", "Invalid topic")],
+    ["not even an error", "client", "what?"],
+    ["nothing", "client", undefined]
+  ]
+  for (const [name, reason, cause] of outages) {
+    it(`${name}: unavailable, ${reason}`, () => {
+      const failure = classify(cause)
+      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason })
+      assert.isAbove(failure.message.length, 0)
+    })
+  }
+
+  for (
+    const [type, code] of [["MESSAGE_TOO_LARGE", 10], ["RECORD_LIST_TOO_LARGE", 18], ["INVALID_RECORD", 87]] as const
+  ) {
+    it(`${type}: rejected, however it is wrapped`, () => {
+      for (const cause of [protocol(type, code), final(protocol(type, code)), exceeded(final(protocol(type, code)))]) {
+        assert.deepInclude(classify(cause), { _tag: "KafkaRejected", code, reason: type })
+      }
+    })
+  }
+
+  it("nothing else is ever a verdict on a record", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.string(), FastCheck.integer(), FastCheck.boolean(), (type, code, retriable) => {
+        FastCheck.pre(!["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"].includes(type))
+        return classify(protocol(type, code, retriable))._tag === "KafkaUnavailable"
+      }),
+      { numRuns: 1_000 }
+    )
+  })
+
+  it("says it in one line of at most 200 characters", () => {
+    FastCheck.assert(FastCheck.property(FastCheck.fullUnicodeString({ maxLength: 600 }), (message) => {
+      const failure = classify(final(new Error(`x${message}\n\u2028\u0000y`)))
+      return failure.message.length <= 200 && !/[\u0000-\u001f\u007f\u2028\u2029]/.test(failure.message)
+    }))
+  })
+
+  it("survives a chain that bites its own tail", () => {
+    const cause: { name: string; cause?: unknown } = { name: "Error" }
+    cause.cause = cause
+    assert.strictEqual(classify(cause)._tag, "KafkaUnavailable")
+  })
+
+  it("finds the error in an aggregate, as creating topics fails with", () => {
+    const aggregate = named("KafkaJSAggregateError", "Topic creation errors", [
+      protocol("TOPIC_AUTHORIZATION_FAILED", 29)
+    ])
+    assert.deepInclude(classify(aggregate), { reason: "authorization" })
+  })
+
+  it("knows after which failures a client is of no use any more", () => {
+    const ruins = (cause: unknown) => ruinsClient(classify(cause))
+    assert.isTrue(ruins(new Error("Broker not connected")))
+    assert.isTrue(ruins(exceeded(new Error("Broker not connected"))))
+    assert.isTrue(ruins(protocol("UNKNOWN_TOPIC_OR_PARTITION", 3, true)))
+    assert.isTrue(ruins(new TypeError("x")))
+    assert.isFalse(ruins(final(connection("ECONNREFUSED"))))
+    assert.isFalse(ruins(protocol("NOT_ENOUGH_REPLICAS", 19, true)))
+    assert.isFalse(ruins(protocol("MESSAGE_TOO_LARGE", 10)))
+    assert.isFalse(ruinsClient(unavailable("incomplete", "no acknowledgement from partition 3")))
+  })
+})
+
+describe("partitions", () => {
+  const metadata = (count: number) =>
+    Array.from(
+      { length: count },
+      (_, partitionId) => ({ partitionId, partitionErrorCode: 0, leader: 1, replicas: [], isr: [] })
+    )
+
+  it("match Java's murmur2 (keys and hashes of Apache Kafka's own UtilsTest)", () => {
+    const hashes: ReadonlyArray<readonly [string, number]> = [
+      ["21", -973932308],
+      ["foobar", -790332482],
+      ["a-little-bit-long-string", -985981536],
+      ["a-little-bit-longer-string", -1486304829],
+      ["lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971]
+    ]
+    for (const [key, hash] of hashes) {
+      for (const count of [1, 7, 12, 100]) {
+        assert.strictEqual(Partitions.partitionOf(key, count), (hash & 0x7fffffff) % count)
+      }
+    }
+  })
+
+  it("are kafkajs's own for any key, remember what was asked, and forget when their number changes", () => {
+    FastCheck.assert(FastCheck.property(
+      FastCheck.array(
+        FastCheck.tuple(FastCheck.fullUnicodeString({ maxLength: 20 }), FastCheck.integer({ min: 1, max: 40 })),
+        { minLength: 1 }
+      ),
+      (sends) => {
+        const partitions = Partitions.make("t")
+        const partition = partitions.partitioner()
+        assert.strictEqual(partitions.of("x"), undefined)
+        for (const [key, count] of sends) {
+          partitions.begin()
+          const got = partition({ topic: "t", partitionMetadata: metadata(count), message: { key, value: "" } })
+          assert.strictEqual(got, Partitions.partitionOf(key, count))
+          assert.deepStrictEqual(Array.from(partitions.asked()), [got])
+          assert.strictEqual(partitions.count(), count)
+          for (const [other] of sends) assert.strictEqual(partitions.of(other), Partitions.partitionOf(other, count))
+        }
+      }
+    ))
+  })
+})
+
+describe("patches of kafkajs", () => {
+  it("idle connections arm no timer, busy ones do", () => {
+    calmTimers()
+    calmTimers()
+    const queueOf = (
+      pending: ReadonlyArray<unknown>
+    ): RequestQueue & { throttledUntil: number; throttleCheckTimeoutId?: NodeJS.Timeout } =>
+      Object.assign(Object.create(RequestQueue.prototype), { pending, throttledUntil: -1 })
+    const idle = queueOf([])
+    idle.scheduleCheckPendingRequests()
+    assert.strictEqual(idle.throttleCheckTimeoutId, undefined)
+    const busy = queueOf([{}])
+    busy.scheduleCheckPendingRequests()
+    assert.notStrictEqual(busy.throttleCheckTimeoutId, undefined)
+    clearTimeout(busy.throttleCheckTimeoutId)
+  })
+
+  it("gzip is ours for writing and kafkajs's for reading", async () => {
+    gzipBy((data) => Promise.resolve(gzipSync(data, { level: 1 })))
+    const codec = kafkajs.CompressionCodecs[kafkajs.CompressionTypes.GZIP]()
+    const text = Buffer.from("x".repeat(1_000))
+    const packed: Buffer = await codec.compress({ buffer: text })
+    assert.strictEqual(packed[8], 4) // XFL of RFC 1952: the fastest algorithm
+    assert.deepStrictEqual(gunzipSync(packed), text)
+    assert.deepStrictEqual(await codec.decompress(packed), text)
+  })
+})
