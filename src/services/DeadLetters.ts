@@ -3,8 +3,10 @@
  * `DATA_DIR/dead`, capped and rotated.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { FileOps, type FileOpsError, writeAll } from "./FileOps.ts"
 import type { EventRecord } from "./MarketEvent.ts"
 
 export class DeadLetterError extends Schema.TaggedError<DeadLetterError>()("DeadLetterError", {
@@ -38,3 +40,54 @@ export class DeadLetters extends Context.Tag("effect-exchange-feeds/services/Dea
   /** Not fsynced: a frame is kept for the curious, it was counted already. */
   readonly frame: (frame: DeadFrame) => Effect.Effect<void, DeadLetterError>
 }>() {}
+
+/** Each file may grow to this; then it becomes `<name>.1` and a new one begins (contract section 3). */
+const maxFileBytes = 64 * 1024 * 1024
+
+const textOf = (value: string | Uint8Array): string =>
+  typeof value === "string" ? value : new TextDecoder().decode(value)
+
+const toError = (error: FileOpsError): DeadLetterError =>
+  new DeadLetterError({ path: error.path, message: error.message, cause: error })
+
+/** Appends lines to one file, one writer at a time. */
+const makeFile = Effect.fnUntraced(function*(files: FileOps["Type"], directory: string, name: string) {
+  const path = `${directory}/${name}`
+  const writing = yield* Effect.makeSemaphore(1)
+  return (line: string, durable: boolean): Effect.Effect<void, DeadLetterError> =>
+    writing.withPermits(1)(Effect.acquireUseRelease(
+      files.makeDirectory(directory).pipe(Effect.andThen(files.open(path, "write"))),
+      (file) =>
+        Effect.gen(function*() {
+          const size = yield* file.size
+          yield* writeAll(file, new TextEncoder().encode(line), size)
+          if (durable) yield* file.datasync
+          if (durable && size === 0) yield* files.syncDirectory(directory)
+          if (size + line.length >= maxFileBytes) yield* files.rename(path, `${path}.1`)
+        }),
+      (file) =>
+        file.close.pipe(Effect.catchTag("FileOpsError", (error) => Effect.logDebug("close failed", error.message)))
+    )).pipe(Effect.mapError(toError))
+})
+
+/** Dead letters under `<directory>/dead`. Files and the directory are made when the first one dies. */
+export const layer = (directory: string): Layer.Layer<DeadLetters, never, FileOps> =>
+  Layer.effect(
+    DeadLetters,
+    Effect.gen(function*() {
+      const files = yield* FileOps
+      const records = yield* makeFile(files, `${directory}/dead`, "records.ndjson")
+      const frames = yield* makeFile(files, `${directory}/dead`, "frames.ndjson")
+      return {
+        record: ({ record, ...letter }) =>
+          records(`${JSON.stringify({ ...letter, ...record, value: textOf(record.value) })}\n`, true),
+        frame: (frame) => frames(`${JSON.stringify(frame)}\n`, false)
+      }
+    })
+  )
+
+/** Keeps nothing: for sinks of callers who want none. */
+export const layerNoop: Layer.Layer<DeadLetters> = Layer.succeed(DeadLetters, {
+  record: () => Effect.void,
+  frame: () => Effect.void
+})
