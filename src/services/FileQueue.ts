@@ -3,100 +3,65 @@
  * (DURABLE-QUEUE.md section 2). One process owns the directory (`DirectoryLock`); one fiber, the lane, reads and acknowledges.
  */
 import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import type { EventRecord } from "./MarketEvent.ts"
+import { FileOps } from "./FileOps.ts"
+import * as Budget from "./FileQueue/Budget.ts"
+import type { FileQueueError, OpenOptions, Queue } from "./FileQueue/Model.ts"
+import * as Open from "./FileQueue/Open.ts"
+import type { Fsync, FullPolicy, Settings } from "./FileQueue/Shared.ts"
+import * as State from "./FileQueue/State.ts"
 
-export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQueueError", {
-  /**
-   * `full`: no room by the operating system (ENOSPC, EDQUOT) or below the reserve; nothing of the batch was taken.
-   * `failed`: the disk failed twice, the queue takes nothing more until it is mended. `too_large`: a record over the limit.
-   * `io`: anything else. `unsupported`: a segment of a later format, left untouched.
-   */
-  reason: Schema.Literal("full", "failed", "too_large", "io", "unsupported", "refused"),
-  path: Schema.String,
-  message: Schema.String,
-  cause: Schema.optional(Schema.Defect)
-}) {}
-
-export interface QueuedRecord extends EventRecord {
-  /** Strictly increasing within a lane, over all restarts. */
-  readonly seq: number
-}
-
-/** Records that left the queue without being delivered. */
-export interface Loss {
-  readonly reason: "full" | "corrupt" | "expired"
-  readonly firstSeq: number
-  readonly lastSeq: number
-  /** By exchange, of records appended in this life. */
-  readonly byExchange: ReadonlyMap<string, number>
-  /** Of records inherited at open, whose exchange is not known. */
-  readonly recovered: number
-}
-
-export interface QueueSnapshot {
-  readonly records: number
-  readonly bytes: number
-  readonly segments: number
-  /** Highest sequence number ever assigned + 1. */
-  readonly nextSeq: number
-  /** First sequence number not acknowledged, in memory. */
-  readonly ackedTo: number
-  /** The same on disk. */
-  readonly durableAckedTo: number
-  /** Records inherited at open that are still here. */
-  readonly recovered: number
-  readonly state: "ok" | "full" | "failed"
-  /** `enqueued` time of the oldest record in epoch ms, null when empty. */
-  readonly oldest: number | null
-}
-
-/** What opening found. */
-export interface Recovery {
-  /** Records inherited: `nextSeq - ackedTo`, a subtraction, no scan. */
-  readonly records: number
-  readonly lost: number
-  readonly quarantinedBytes: number
-  readonly tornTail: boolean
-  readonly cursorReset: boolean
-}
-
-export interface Queue {
-  readonly recovery: Recovery
-  /** Durable once it succeeds (by `QUEUE_FSYNC`); all or nothing. Concurrent calls share one group commit. */
-  readonly append: (
-    records: ReadonlyArray<EventRecord>
-  ) => Effect.Effect<{ readonly firstSeq: number; readonly lastSeq: number }, FileQueueError>
-  /**
-   * Durable records from sequence number `from` on (or the first after it that is still here), in order; at least one if there is one.
-   * Empty: nothing durable at or after `from`.
-   */
-  readonly read: (options: {
-    readonly from: number
-    readonly maxRecords: number
-    readonly maxBytes: number
-  }) => Effect.Effect<ReadonlyArray<QueuedRecord>, FileQueueError>
-  /** Everything below `nextSeq` is delivered (or dead-lettered). In memory; `persist` makes it durable. */
-  readonly ack: (nextSeq: number) => Effect.Effect<void>
-  /** The records of the unresolved send, `[first, last]`, or none: `drop_oldest` spares them (DELIVERY.md H6). */
-  readonly pin: (range: { readonly first: number; readonly last: number } | undefined) => Effect.Effect<void>
-  /** Cursor by temp file, fsync, rename, directory fsync; afterwards wholly acknowledged segments are removed. Succeeds with the position made durable. */
-  readonly persist: Effect.Effect<number, FileQueueError>
-  readonly snapshot: Effect.Effect<QueueSnapshot>
-}
-
-export interface OpenOptions {
-  readonly topic: string
-  /** Lower goes first when the shared budget runs out: books before trades. */
-  readonly dropOrder: number
-  /** Told of every loss, before `append` or `read` returns. */
-  readonly onLoss: (loss: Loss) => Effect.Effect<void>
-}
+export * from "./FileQueue/Model.ts"
+export type { Fsync, FullPolicy } from "./FileQueue/Shared.ts"
 
 export class FileQueue extends Context.Tag("effect-exchange-feeds/services/FileQueue")<FileQueue, {
   readonly open: (options: OpenOptions) => Effect.Effect<Queue, FileQueueError, Scope.Scope>
   /** Bytes of all lanes together, and what they may be: the shared `QUEUE_MAX_BYTES`. */
   readonly usage: Effect.Effect<{ readonly bytes: number; readonly maxBytes: number }>
 }>() {}
+
+export interface Options {
+  /** The data directory: queues go to `queue/<topic>` in it, damaged bytes to `quarantine`. */
+  readonly dir: string
+  /** Of the files of all lanes together. */
+  readonly maxBytes: number
+  readonly fullPolicy: FullPolicy
+  readonly fsync: Fsync
+  readonly fsyncInterval: Duration.DurationInput
+  /** A segment is closed when it reaches this, 16 MiB if not given; never more than an eighth of `maxBytes`, so that a drop is small. */
+  readonly segmentBytes?: number | undefined
+  /** A segment is closed when it is this old, 10 minutes if not given. */
+  readonly segmentAge?: Duration.DurationInput | undefined
+}
+
+const defaultSegmentBytes = 16 * 1024 * 1024
+
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<FileQueue["Type"], never, FileOps> {
+  const ops = yield* FileOps
+  const settings: Settings = {
+    dir: options.dir,
+    maxBytes: options.maxBytes,
+    fullPolicy: options.fullPolicy,
+    fsync: options.fsync,
+    fsyncIntervalMs: Duration.toMillis(options.fsyncInterval),
+    segmentBytes: Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.maxBytes / 8)),
+    segmentAgeMs: Duration.toMillis(options.segmentAge ?? "10 minutes")
+  }
+  const budget = Budget.make(ops, settings)
+  return {
+    open: (lane) => Open.open(ops, settings, budget, lane),
+    usage: Effect.sync(() => {
+      let bytes = 0
+      for (const { state } of budget.lanes) bytes += State.bytes(state)
+      return { bytes, maxBytes: settings.maxBytes }
+    })
+  }
+})
+
+export const layer = (options: Options): Layer.Layer<FileQueue, never, FileOps> =>
+  Layer.effect(FileQueue, make(options))

@@ -132,7 +132,7 @@ const makeLane = Effect.fnUntraced(function*(
   let partitionCount: number | undefined
 
   const open = (): Client.Client => {
-    // Each client begins with another broker: a frozen one at the head of the list must not hold up every new client.
+    // Each client begins with another broker: kafkajs itself never turns from one that takes connections and says nothing.
     const brokers = Array.from(known)
     const first = generation++ % brokers.length
     const rotated = { ...settings, brokers: [...brokers.slice(first), ...brokers.slice(0, first)] }
@@ -171,8 +171,8 @@ const makeLane = Effect.fnUntraced(function*(
           return Effect.void
         }
         failures += 1
-        const stuck = exit.cause._tag === "Fail" ? ruinsClient(exit.cause.error) : true
-        return stuck || failures >= maxFailures ? giveUp : Effect.void
+        const useless = exit.cause._tag !== "Fail" || ruinsClient(exit.cause.error) || client?.isConnected() === false
+        return useless || failures >= maxFailures ? giveUp : Effect.void
       })
     )
 

@@ -9,7 +9,7 @@ export const withAdmin = async <A>(address: string, use: (admin: Admin) => Promi
     brokers: [address],
     logLevel: logLevel.NOTHING,
     connectionTimeout: 2_000,
-    requestTimeout: 5_000,
+    requestTimeout: 10_000,
     retry: { retries: 0 }
   }).admin()
   try {

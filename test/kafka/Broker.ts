@@ -10,6 +10,8 @@ import * as Jvm from "./Jvm.ts"
 export interface Options {
   /** Port of a fault proxy: the broker then has a second listener, `proxiedPort`, that clients find only through it. */
   readonly behindProxy?: number
+  /** Further listeners by name, advertised as they are. */
+  readonly listeners?: Readonly<Record<string, { readonly protocol: string; readonly port: number }>>
   /** Further lines of `server.properties`; they win. */
   readonly properties?: Readonly<Record<string, string>>
   /** Further arguments of the storage tool, such as `--add-scram`. */
@@ -42,42 +44,58 @@ interface Ports {
   readonly proxied: number
 }
 
-const propertiesOf = (directory: string, ports: Ports, options: Options): string =>
-  Object.entries({
+export const toProperties = (properties: Readonly<Record<string, string>>): string =>
+  Object.entries(properties).map(([key, value]) => `${key}=${value}\n`).join("")
+
+/** What every broker of the tests has, alone or in a cluster of `brokers`. */
+export const commonProperties = (directory: string, brokers: number): Readonly<Record<string, string>> => ({
+  "controller.listener.names": "CONTROLLER",
+  "inter.broker.listener.name": "PLAINTEXT",
+  "log.dirs": path.join(directory, "data"),
+  "auto.create.topics.enable": "false",
+  "num.network.threads": "2",
+  "num.io.threads": "2",
+  "log.segment.bytes": "16777216",
+  "offsets.topic.num.partitions": "1",
+  "offsets.topic.replication.factor": `${brokers}`,
+  "transaction.state.log.replication.factor": `${brokers}`,
+  "transaction.state.log.min.isr": "1",
+  "share.coordinator.state.topic.replication.factor": `${brokers}`,
+  "group.initial.rebalance.delay.ms": "0",
+  // Memory.
+  "log.cleaner.dedupe.buffer.size": "2097152",
+  "log.cleaner.io.buffer.size": "65536",
+  // Back two seconds after a SIGKILL, not eleven.
+  "broker.session.timeout.ms": "1000",
+  "broker.heartbeat.interval.ms": "200"
+})
+
+const propertiesOf = (directory: string, ports: Ports, options: Options): string => {
+  const { behindProxy = ports.proxied, listeners = {}, properties = {} } = options
+  const all = {
+    PLAINTEXT: { protocol: "PLAINTEXT", port: ports.port, advertised: ports.port },
+    PROXIED: { protocol: "PLAINTEXT", port: ports.proxied, advertised: behindProxy },
+    ...Object.fromEntries(
+      Object.entries(listeners).map(([name, listener]) => [name, { ...listener, advertised: listener.port }])
+    )
+  }
+  const each = (line: (name: string, listener: (typeof all)["PLAINTEXT"]) => string) =>
+    Object.entries(all).map(([name, listener]) => line(name, listener))
+  return toProperties({
+    ...commonProperties(directory, 1),
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.quorum.bootstrap.servers": `127.0.0.1:${ports.controller}`,
-    "controller.listener.names": "CONTROLLER",
     "listeners": [
-      `PLAINTEXT://127.0.0.1:${ports.port}`,
-      `PROXIED://127.0.0.1:${ports.proxied}`,
+      ...each((name, { port }) => `${name}://127.0.0.1:${port}`),
       `CONTROLLER://127.0.0.1:${ports.controller}`
     ].join(","),
-    "advertised.listeners": [
-      `PLAINTEXT://127.0.0.1:${ports.port}`,
-      `PROXIED://127.0.0.1:${options.behindProxy ?? ports.proxied}`
-    ].join(","),
-    "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    "inter.broker.listener.name": "PLAINTEXT",
-    "log.dirs": path.join(directory, "data"),
-    "auto.create.topics.enable": "false",
-    "num.network.threads": "2",
-    "num.io.threads": "2",
-    "log.segment.bytes": "16777216",
-    "offsets.topic.num.partitions": "1",
-    "offsets.topic.replication.factor": "1",
-    "transaction.state.log.replication.factor": "1",
-    "transaction.state.log.min.isr": "1",
-    "share.coordinator.state.topic.replication.factor": "1",
-    "group.initial.rebalance.delay.ms": "0",
-    // Memory.
-    "log.cleaner.dedupe.buffer.size": "2097152",
-    "log.cleaner.io.buffer.size": "65536",
-    // Back two seconds after a SIGKILL, not eleven.
-    "broker.session.timeout.ms": "1000",
-    "broker.heartbeat.interval.ms": "200",
-    ...options.properties
-  }).map(([key, value]) => `${key}=${value}\n`).join("")
+    "advertised.listeners": each((name, { advertised }) => `${name}://127.0.0.1:${advertised}`).join(","),
+    "listener.security.protocol.map": [...each((name, { protocol }) => `${name}:${protocol}`), "CONTROLLER:PLAINTEXT"]
+      .join(","),
+    ...properties
+  })
+}
 
 const template = path.join(Jvm.cache, "template")
 

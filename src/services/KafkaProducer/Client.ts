@@ -60,16 +60,15 @@ const producerConfig: ProducerConfig = {
 
 /** kafkajs resolved, but not every partition answered: what it says of a partition that does not exist, or of a broker it skipped. */
 export class IncompleteAnswer extends Error {
-  readonly partitions: ReadonlyArray<number>
   constructor(partitions: ReadonlyArray<number>) {
     super(`no acknowledgement from partition ${partitions.join(", ")}`)
-    this.partitions = partitions
   }
 }
 
 export interface Client {
   /** Connects if need be. Rejects with whatever kafkajs rejects with, or `IncompleteAnswer`. */
   readonly send: (records: ReadonlyArray<EventRecord>) => Promise<void>
+  readonly isConnected: () => boolean
   /** Waits for what is pending; never rejects. */
   readonly disconnect: () => Promise<void>
   /** At once: every request fails, no socket stays. */
@@ -119,10 +118,10 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
         timeout: settings.timeouts.ack,
         compression
       })
-      const answered = new Set(answers.filter((answer) => answer.errorCode === 0).map((answer) => answer.partition))
-      const missing = Array.from(partitions.asked()).filter((partition) => !answered.has(partition))
-      if (missing.length > 0 || answered.size === 0) throw new IncompleteAnswer(missing)
+      const unanswered = partitions.unanswered(answers)
+      if (unanswered === undefined || unanswered.length > 0) throw new IncompleteAnswer(unanswered ?? [])
     },
+    isConnected: () => connected,
     disconnect: () => producer.disconnect().then(() => {}, () => {}), // it is closed either way: `abandon` follows
     abandon: () => {
       abandoned = true

@@ -5,17 +5,19 @@
  * computed from current metadata and never stored (DELIVERY.md H9), and what was asked is known exactly, for the check that
  * every partition answered (KAFKA.md rule 4).
  */
-import { type ICustomPartitioner, Partitioners, type PartitionMetadata } from "kafkajs"
+import { type ICustomPartitioner, Partitioners, type PartitionMetadata, type RecordMetadata } from "kafkajs"
 
 /** Keys are markets, hundreds to thousands; the bound is for whoever sends something else. */
 const maxKeys = 50_000
+
+type Answer = Pick<RecordMetadata, "partition" | "errorCode">
 
 export interface Partitions {
   readonly partitioner: ICustomPartitioner
   /** Starts the record of one send. */
   readonly begin: () => void
-  /** The partitions to which messages went since `begin`. */
-  readonly asked: () => ReadonlySet<number>
+  /** The partitions to which messages went since `begin` and which the answers do not acknowledge; undefined if none was asked. */
+  readonly unanswered: (answers: ReadonlyArray<Answer>) => ReadonlyArray<number> | undefined
   /** Undefined until kafkajs has seen the topic's metadata. */
   readonly of: (key: string) => number | undefined
   /** Undefined until kafkajs has seen the topic's metadata. */
@@ -61,7 +63,11 @@ export const make = (topic: string): Partitions => {
     begin: () => {
       asked = new Set()
     },
-    asked: () => asked,
+    unanswered: (answers) => {
+      if (asked.size === 0) return undefined
+      const answered = new Set(answers.filter(({ errorCode }) => errorCode === 0).map(({ partition }) => partition))
+      return Array.from(asked).filter((partition) => !answered.has(partition))
+    },
     of: (key) => metadata.length === 0 ? undefined : of(key),
     count: () => metadata.length === 0 ? undefined : metadata.length
   }

@@ -1,0 +1,169 @@
+/**
+ * What the environment says, as typed settings. The only file that reads the environment (ARCHITECTURE.md, rooms); services
+ * take plain options.
+ */
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Checks from "./AppConfig/Checks.ts"
+import { type Environment, read, type ReadFile, unknown } from "./AppConfig/Environment.ts"
+import { Reader } from "./AppConfig/Reader.ts"
+import type { BreakerSettings, LogSettings, SecuritySettings, Settings } from "./AppConfig/Settings.ts"
+import * as Variables from "./AppConfig/Variables.ts"
+
+export type { Environment } from "./AppConfig/Environment.ts"
+export type * from "./AppConfig/Settings.ts"
+
+/** Everything that is wrong with the environment, at once. Its message has one line for each problem and shows no secret. */
+export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", {
+  problems: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, problem: Schema.String }))
+}) {
+  override get message(): string {
+    const width = Math.max(...this.problems.map(({ name }) => name.length))
+    const count = this.problems.length === 1 ? "1 problem" : `${this.problems.length} problems`
+    return [
+      `Configuration is not valid (${count}):`,
+      ...this.problems.map(({ name, problem }) => `  ${name.padEnd(width)}  ${problem}`),
+      "Run `exchange-feeds config --markdown` for every setting."
+    ].join("\n")
+  }
+}
+
+/** One setting as it is in effect. */
+export interface Effective {
+  readonly name: string
+  /** Empty if it is not set; a secret only as a mark. */
+  readonly value: string
+  /** `default`, `environment`, `file <path>`. */
+  readonly source: string
+}
+
+export interface Parsed {
+  readonly settings: Settings
+  /** For people: nothing here keeps the service from starting. */
+  readonly warnings: ReadonlyArray<string>
+  /** Of every setting, in the order of the documentation. */
+  readonly effective: ReadonlyArray<Effective>
+}
+
+/** Pure but for the files that `NAME_FILE` names. */
+export const parse = Effect.fnUntraced(function*<E extends { readonly message: string }>(
+  env: Environment,
+  readFile: ReadFile<E>
+): Effect.fn.Return<Parsed, ConfigInvalid> {
+  const texts = yield* read(env, readFile)
+  const reader = new Reader(texts)
+  const settings = settingsOf(reader)
+  const { problems, warnings } = Checks.check(reader, settings)
+  const [first, ...more] = [...reader.problems(), ...problems]
+  if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
+  return {
+    settings,
+    warnings: [...unknown(env), ...warnings],
+    effective: Variables.rows.map((row) => reader.effective(row))
+  }
+})
+
+/** The settings of the log alone, for commands that need no others. */
+export const parseLog = Effect.fnUntraced(function*<E extends { readonly message: string }>(
+  env: Environment,
+  readFile: ReadFile<E>
+): Effect.fn.Return<LogSettings, ConfigInvalid> {
+  const reader = new Reader(yield* read(env, readFile))
+  const settings = logOf(reader)
+  const own = [Variables.service.logLevel.name, Variables.service.logFormat.name]
+  const [first, ...more] = reader.problems().filter(({ name }) => own.includes(name.replace(/_FILE$/, "")))
+  return first === undefined ? settings : yield* new ConfigInvalid({ problems: [first, ...more] })
+})
+
+/** As `parse`, with the files of this machine. */
+export const load = (env: Environment): Effect.Effect<Parsed, ConfigInvalid, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => parse(env, (path) => fs.readFileString(path)))
+
+/** As `parseLog`, with the files of this machine. */
+export const loadLog = (env: Environment): Effect.Effect<LogSettings, ConfigInvalid, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => parseLog(env, (path) => fs.readFileString(path)))
+
+/** That of this process. */
+export const environment = (): Environment => process.env
+
+// internal
+
+const breakerOf = (reader: Reader, variables: typeof Variables.api): BreakerSettings => ({
+  maxFailures: reader.get(variables.maxFailures),
+  timeout: reader.get(variables.timeout),
+  successThreshold: reader.get(variables.successThreshold)
+})
+
+const logOf = (reader: Reader): LogSettings => ({
+  level: reader.get(Variables.service.logLevel),
+  format: reader.get(Variables.service.logFormat)
+})
+
+const securityOf = (reader: Reader): SecuritySettings => {
+  const { caLocation, certificateLocation, keyLocation, mechanism, password, protocol, username } = Variables.kafka
+  const sasl = { mechanism: reader.get(mechanism), username: reader.get(username), password: reader.get(password) }
+  const wanted = reader.get(protocol).startsWith("SASL_")
+  return {
+    protocol: reader.get(protocol),
+    sasl: wanted && sasl.mechanism !== undefined && sasl.username !== undefined && sasl.password !== undefined
+      ? { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password }
+      : undefined,
+    caLocation: reader.get(caLocation),
+    certificateLocation: reader.get(certificateLocation),
+    keyLocation: reader.get(keyLocation)
+  }
+}
+
+const endpointsOf = (reader: Reader, variables: typeof Variables.bitpin) => ({
+  apiUrl: reader.get(variables.apiUrl),
+  wsUrl: reader.get(variables.wsUrl)
+})
+
+const settingsOf = (reader: Reader): Settings => {
+  const { bitpin, feeds, kafka, proxy, queue, retry, service, wallex, ws } = Variables
+  return {
+    kafka: {
+      brokers: reader.get(kafka.brokers),
+      topicPrefix: reader.get(kafka.topicPrefix),
+      createTopics: reader.get(kafka.createTopics),
+      topicPartitions: reader.get(kafka.topicPartitions),
+      compression: reader.get(kafka.compression),
+      linger: reader.get(kafka.linger),
+      security: securityOf(reader),
+      breaker: breakerOf(reader, kafka)
+    },
+    dataDir: reader.get(service.dataDir),
+    http: { host: reader.get(service.host), port: reader.get(service.port) },
+    log: logOf(reader),
+    exchanges: reader.get(feeds.exchanges),
+    channels: reader.get(feeds.channels),
+    markets: reader.get(feeds.markets),
+    endpoints: { bitpin: endpointsOf(reader, bitpin), wallex: endpointsOf(reader, wallex) },
+    proxy: { https: reader.get(proxy.https), no: reader.get(proxy.no) },
+    ws: {
+      subscriptionsPerConnection: reader.get(ws.subscriptionsPerConnection),
+      stagger: reader.get(ws.stagger),
+      idleTimeout: reader.get(ws.idleTimeout),
+      maxPayload: reader.get(ws.maxPayload),
+      breaker: breakerOf(reader, ws)
+    },
+    api: { breaker: breakerOf(reader, Variables.api) },
+    retry: {
+      maxAttempts: reader.get(retry.maxAttempts),
+      baseDelay: reader.get(retry.baseDelay),
+      maxDelay: reader.get(retry.maxDelay),
+      jitter: reader.get(retry.jitter)
+    },
+    queue: {
+      mode: reader.get(queue.mode),
+      maxBytes: reader.get(queue.maxBytes),
+      fullPolicy: reader.get(queue.fullPolicy),
+      maxAge: reader.get(queue.maxAge),
+      fsync: reader.get(queue.fsync),
+      fsyncInterval: reader.get(queue.fsyncInterval)
+    },
+    shutdownTimeout: reader.get(service.shutdownTimeout),
+    startupGrace: reader.get(service.startupGrace)
+  }
+}

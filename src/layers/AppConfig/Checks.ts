@@ -1,0 +1,70 @@
+/**
+ * What settings say of each other. Compared only if nothing is wrong with either: one mistake is one line.
+ */
+import * as Duration from "effect/Duration"
+import type { Problem } from "./Environment.ts"
+import type { Reader } from "./Reader.ts"
+import type { Settings } from "./Settings.ts"
+import { kafka, retry, service } from "./Variables.ts"
+
+export interface Findings {
+  readonly problems: ReadonlyArray<Problem>
+  readonly warnings: ReadonlyArray<string>
+}
+
+/** The process ends that long after SIGTERM whatever hangs (CONTRACT.md section 3), so a longer wait cannot be had. */
+const lastResort = Duration.seconds(19)
+
+export const check = (reader: Reader, settings: Settings): Findings => {
+  const problems: Array<Problem> = []
+  const warnings: Array<string> = []
+  const { protocol } = settings.kafka.security
+  const setting = `${kafka.protocol.name}=${protocol}`
+
+  const sasl = [kafka.mechanism, kafka.username, kafka.password]
+  const files = [kafka.caLocation, kafka.certificateLocation, kafka.keyLocation]
+  if (reader.isGood(kafka.protocol)) {
+    if (protocol.startsWith("SASL_")) {
+      for (const row of sasl) {
+        if (!reader.isSet(row) && reader.isGood(row)) {
+          problems.push({ name: row.name, problem: `is needed with ${setting}` })
+        }
+      }
+    } else {
+      for (const row of sasl) {
+        if (reader.isSet(row)) warnings.push(`${row.name} is not used with ${setting}`)
+      }
+    }
+    if (!protocol.endsWith("SSL")) {
+      for (const row of files) {
+        if (reader.isSet(row)) warnings.push(`${row.name} is not used with ${setting}`)
+      }
+    }
+    if (protocol === "SASL_PLAINTEXT") warnings.push(`${setting} sends the password and all data unencrypted`)
+  }
+
+  const { certificateLocation: certificate, keyLocation: key } = kafka
+  for (const [one, other] of [[certificate, key], [key, certificate]] as const) {
+    if (reader.isSet(one) && !reader.isSet(other) && reader.isGood(other)) {
+      problems.push({ name: other.name, problem: `is needed with ${one.name}` })
+    }
+  }
+
+  if (
+    Duration.greaterThan(settings.retry.baseDelay, settings.retry.maxDelay) &&
+    reader.isGood(retry.baseDelay) && reader.isGood(retry.maxDelay)
+  ) {
+    const { value: base } = reader.effective(retry.baseDelay)
+    const { value: max } = reader.effective(retry.maxDelay)
+    problems.push(
+      reader.isSet(retry.baseDelay)
+        ? { name: retry.baseDelay.name, problem: `expected at most ${retry.maxDelay.name} (${max}), got "${base}"` }
+        : { name: retry.maxDelay.name, problem: `expected at least ${retry.baseDelay.name} (${base}), got "${max}"` }
+    )
+  }
+
+  if (Duration.greaterThanOrEqualTo(settings.shutdownTimeout, lastResort) && reader.isGood(service.shutdownTimeout)) {
+    warnings.push(`${service.shutdownTimeout.name} is more than the 19s after which the process ends in any case`)
+  }
+  return { problems, warnings }
+}

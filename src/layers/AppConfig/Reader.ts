@@ -1,0 +1,48 @@
+/**
+ * Reads one setting after the other and remembers every problem. A bad setting reads as its default, so that reading goes on:
+ * with a problem there are no settings in the end.
+ */
+import * as Either from "effect/Either"
+import type { Problem, Texts } from "./Environment.ts"
+import type { Row, Variable } from "./Variables.ts"
+
+export class Reader {
+  private readonly texts: Texts
+  private readonly bad = new Map<string, string>()
+
+  constructor(texts: Texts) {
+    this.texts = texts
+  }
+
+  get<A>(variable: Variable<A>): A {
+    const given = this.texts.given.get(variable.name)
+    if (given === undefined) return variable.fallback
+    const result = variable.parse(given.text)
+    if (Either.isRight(result)) return result.right
+    // What was expected may be said of a secret, what was got may not.
+    this.bad.set(variable.name, variable.secret ? result.left.replace(/, got .*$/s, "") : result.left)
+    return variable.fallback
+  }
+
+  isSet(row: Row): boolean {
+    return this.texts.given.has(row.name)
+  }
+
+  /** Whether nothing was wrong with it: only then it can be compared with others. */
+  isGood(row: Row): boolean {
+    return !this.bad.has(row.name) &&
+      !this.texts.problems.some(({ name }) => name === row.name || name === `${row.name}_FILE`)
+  }
+
+  effective(row: Row): { readonly name: string; readonly value: string; readonly source: string } {
+    const given = this.texts.given.get(row.name)
+    return given === undefined
+      ? { name: row.name, value: row.defaultText, source: row.defaultText === "" ? "not set" : "default" }
+      : { name: row.name, value: row.show(given.text), source: given.source }
+  }
+
+  /** Of all that was read so far, and of the files that could not be. */
+  problems(): ReadonlyArray<Problem> {
+    return [...this.texts.problems, ...Array.from(this.bad, ([name, problem]) => ({ name, problem }))]
+  }
+}

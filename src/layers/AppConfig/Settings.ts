@@ -1,0 +1,97 @@
+/**
+ * The settings as the program uses them.
+ */
+import type * as Duration from "effect/Duration"
+import type * as LogLevel from "effect/LogLevel"
+import type * as Redacted from "effect/Redacted"
+import type { exchangeIds } from "./Variables.ts"
+
+export type ExchangeId = typeof exchangeIds[number]
+
+export interface BreakerSettings {
+  /** Failures in a row that open it. */
+  readonly maxFailures: number
+  /** How long it stays open. */
+  readonly timeout: Duration.Duration
+  /** Successes in a row that close it again. */
+  readonly successThreshold: number
+}
+
+export interface SaslSettings {
+  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
+  readonly username: string
+  readonly password: Redacted.Redacted
+}
+
+export interface SecuritySettings {
+  readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
+  /** There if and only if the protocol wants it. */
+  readonly sasl: SaslSettings | undefined
+  /** Paths of PEM files. */
+  readonly caLocation: string | undefined
+  readonly certificateLocation: string | undefined
+  readonly keyLocation: string | undefined
+}
+
+export interface LogSettings {
+  readonly level: LogLevel.LogLevel
+  readonly format: "auto" | "pretty" | "json" | "logfmt"
+}
+
+export interface Settings {
+  readonly kafka: {
+    /** `host:port`. */
+    readonly brokers: ReadonlyArray<string>
+    readonly topicPrefix: string
+    readonly createTopics: boolean
+    readonly topicPartitions: number
+    readonly compression: "gzip" | "none"
+    readonly linger: Duration.Duration
+    readonly security: SecuritySettings
+    readonly breaker: BreakerSettings
+  }
+  readonly dataDir: string
+  readonly http: {
+    readonly host: string
+    /** 0 = any free one. */
+    readonly port: number
+  }
+  readonly log: LogSettings
+  readonly exchanges: ReadonlyArray<ExchangeId>
+  readonly channels: ReadonlyArray<"trades" | "books">
+  /** Globs over canonical symbols, upper case; empty = all tradable. */
+  readonly markets: ReadonlyArray<string>
+  readonly endpoints: Readonly<Record<ExchangeId, { readonly apiUrl: string; readonly wsUrl: string }>>
+  readonly proxy: {
+    /** May hold credentials: never to be shown. */
+    readonly https: string | undefined
+    readonly no: ReadonlyArray<string>
+  }
+  readonly ws: {
+    /** Undefined = as the exchange likes it. */
+    readonly subscriptionsPerConnection: number | undefined
+    readonly stagger: Duration.Duration
+    readonly idleTimeout: Duration.Duration
+    /** Bytes. */
+    readonly maxPayload: number
+    readonly breaker: BreakerSettings
+  }
+  readonly api: { readonly breaker: BreakerSettings }
+  readonly retry: {
+    readonly maxAttempts: number
+    readonly baseDelay: Duration.Duration
+    readonly maxDelay: Duration.Duration
+    /** 0.1 = ten per cent either way. */
+    readonly jitter: number
+  }
+  readonly queue: {
+    readonly mode: "fallback" | "journal"
+    readonly maxBytes: number
+    readonly fullPolicy: "drop_oldest" | "drop_newest" | "block"
+    readonly maxAge: Duration.Duration | undefined
+    readonly fsync: "always" | "interval" | "never"
+    readonly fsyncInterval: Duration.Duration
+  }
+  readonly shutdownTimeout: Duration.Duration
+  readonly startupGrace: Duration.Duration
+}

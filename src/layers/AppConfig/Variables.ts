@@ -1,0 +1,257 @@
+/**
+ * Every setting, once (CONTRACT.md section 3): the parsed settings, `.env.example`, the table of the docs and what
+ * `exchange-feeds config` prints are all made of this table.
+ */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as LogLevel from "effect/LogLevel"
+import * as Parsers from "./Parsers.ts"
+
+/** What is known of a setting whatever its type. */
+export interface Row {
+  readonly name: string
+  /** Empty if it has none. */
+  readonly defaultText: string
+  readonly help: string
+  /** Its value never reaches a message, a page or a log. */
+  readonly secret: boolean
+  /** As it is in effect, in its shortest form; a secret only as a mark. The text must be valid. */
+  readonly show: (text: string) => string
+}
+
+export interface Variable<A> extends Row {
+  readonly fallback: A
+  readonly parse: (text: string) => Either.Either<A, string>
+}
+
+export const redacted = "<redacted>"
+
+const variable = <A>(
+  name: string,
+  parser: Parsers.Parser<A>,
+  fallback: A,
+  help: string,
+  options: { readonly secret?: boolean } = {}
+): Variable<A> => {
+  const secret = options.secret === true
+  return {
+    name,
+    help,
+    secret,
+    fallback,
+    defaultText: parser.print(fallback),
+    parse: parser.parse,
+    show: (text) => secret ? redacted : Either.match(parser.parse(text), { onLeft: () => text, onRight: parser.print })
+  }
+}
+
+/** Without a default. */
+const optional = <A>(
+  name: string,
+  parser: Parsers.Parser<A>,
+  help: string,
+  options: { readonly secret?: boolean } = {}
+): Variable<A | undefined> => variable<A | undefined>(name, Parsers.optional(parser), undefined, help, options)
+
+const breaker = (prefix: string, what: string, maxFailures: number, seconds: number, successThreshold: number) => ({
+  maxFailures: variable(
+    `${prefix}_BREAKER_MAX_FAILURES`,
+    Parsers.count,
+    maxFailures,
+    `Failures in a row that open the breaker of ${what}`
+  ),
+  timeout: variable(
+    `${prefix}_BREAKER_TIMEOUT`,
+    Parsers.duration(),
+    Duration.seconds(seconds),
+    "How long it stays open"
+  ),
+  successThreshold: variable(
+    `${prefix}_BREAKER_SUCCESS_THRESHOLD`,
+    Parsers.count,
+    successThreshold,
+    "Successes in a row that close it again"
+  )
+})
+
+export const kafka = {
+  brokers: variable("KAFKA_BROKER", Parsers.brokers, ["localhost:9092"], "Brokers to begin with, `host:port` by comma"),
+  topicPrefix: variable(
+    "KAFKA_TOPIC_PREFIX",
+    Parsers.topicPrefix,
+    "marketdata",
+    "Topics are `<prefix>.trade.v1`, `<prefix>.book.v1`, `<prefix>.status.v1`"
+  ),
+  createTopics: variable(
+    "KAFKA_CREATE_TOPICS",
+    Parsers.boolean,
+    true,
+    "Create missing topics, with the broker's default replication"
+  ),
+  topicPartitions: variable("KAFKA_TOPIC_PARTITIONS", Parsers.count, 12, "Partitions of a topic created here"),
+  compression: variable("KAFKA_COMPRESSION", Parsers.choice("gzip", "none"), "gzip", "`gzip` (level 1) or `none`"),
+  linger: variable(
+    "KAFKA_LINGER",
+    Parsers.duration({ min: 0 }),
+    Duration.millis(5),
+    "How long an event may wait for others to be sent with it"
+  ),
+  protocol: variable(
+    "KAFKA_SECURITY_PROTOCOL",
+    Parsers.choice("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "PLAINTEXT",
+    "`PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`"
+  ),
+  mechanism: optional(
+    "KAFKA_SASL_MECHANISM",
+    Parsers.choice("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "`PLAIN`, `SCRAM-SHA-256` or `SCRAM-SHA-512`"
+  ),
+  username: optional("KAFKA_SASL_USERNAME", Parsers.words, "User name for SASL"),
+  password: optional("KAFKA_SASL_PASSWORD", Parsers.secret, "Password for SASL", { secret: true }),
+  caLocation: optional("KAFKA_SSL_CA_LOCATION", Parsers.path, "PEM file of the certificates to trust"),
+  certificateLocation: optional("KAFKA_SSL_CERTIFICATE_LOCATION", Parsers.path, "PEM file of our own certificate"),
+  keyLocation: optional("KAFKA_SSL_KEY_LOCATION", Parsers.path, "PEM file of its key"),
+  ...breaker("KAFKA", "a topic", 3, 10, 1)
+}
+
+export const service = {
+  dataDir: variable(
+    "DATA_DIR",
+    Parsers.path,
+    "./data",
+    "Directory of the queue, the checkpoint and the dead letters; created 0700"
+  ),
+  port: variable("HEALTH_PORT", Parsers.port, 8080, "Port of `/health`, `/metrics` and the status page; 0 = any free one"),
+  host: variable("HEALTH_HOST", Parsers.host, "127.0.0.1", "Address to listen at"),
+  logLevel: variable(
+    "LOG_LEVEL",
+    Parsers.logLevel,
+    LogLevel.Info,
+    "`trace`, `debug`, `info`, `warn`, `error`, `fatal` or `off`"
+  ),
+  logFormat: variable(
+    "LOG_FORMAT",
+    Parsers.choice("auto", "pretty", "json", "logfmt"),
+    "auto",
+    "`pretty`, `json` or `logfmt`; `auto` = pretty on a terminal, JSON otherwise"
+  ),
+  shutdownTimeout: variable(
+    "SHUTDOWN_TIMEOUT",
+    Parsers.duration(),
+    Duration.seconds(15),
+    "How long a stop may wait for Kafka; the process ends within 20s of SIGTERM in any case"
+  ),
+  startupGrace: variable(
+    "STARTUP_GRACE",
+    Parsers.duration({ min: 0 }),
+    Duration.seconds(60),
+    "How long an exchange may be without data after the start before it counts as unhealthy"
+  )
+}
+
+export const exchangeIds = ["bitpin", "wallex"] as const
+
+export const feeds = {
+  exchanges: variable("EXCHANGES", Parsers.choices(...exchangeIds), exchangeIds, `Some of ${exchangeIds.map((id) => `\`${id}\``).join(", ")}`),
+  channels: variable("CHANNELS", Parsers.choices("trades", "books"), ["trades"], "Some of `trades`, `books`"),
+  markets: variable(
+    "MARKETS",
+    Parsers.globs,
+    [],
+    "Globs over symbols, such as `BTC/IRT,*/USDT`; all tradable markets if not set"
+  )
+}
+
+const endpoints = (exchange: string, apiUrl: string, wsUrl: string) => ({
+  apiUrl: variable(`${exchange}_API_URL`, Parsers.httpUrl, apiUrl, "Base address of its REST API"),
+  wsUrl: variable(`${exchange}_WS_URL`, Parsers.wsUrl, wsUrl, "Address of its WebSocket")
+})
+
+export const bitpin = endpoints("BITPIN", "https://api.bitpin.ir", "wss://centrifugo.bitpin.ir/connection/websocket")
+export const wallex = endpoints("WALLEX", "https://api.wallex.ir", "wss://api.wallex.ir/ws")
+
+export const proxy = {
+  https: optional(
+    "HTTPS_PROXY",
+    Parsers.proxy,
+    "Proxy for REST and WebSocket alike: `http`, `https` or `socks5`",
+    { secret: true }
+  ),
+  no: variable("NO_PROXY", Parsers.hosts, [], "Hosts and domains that are reached without it, by comma")
+}
+
+export const ws = {
+  subscriptionsPerConnection: optional(
+    "WS_SUBSCRIPTIONS_PER_CONNECTION",
+    Parsers.count,
+    "Markets on one connection; if not set as each exchange likes it (BitPin 100, Wallex 50)"
+  ),
+  stagger: variable(
+    "WS_STAGGER",
+    Parsers.duration({ min: 0 }),
+    Duration.seconds(1),
+    "The least time between two dials of one exchange"
+  ),
+  idleTimeout: variable(
+    "WS_IDLE_TIMEOUT",
+    Parsers.duration(),
+    Duration.seconds(60),
+    "A connection without any frame for so long is given up"
+  ),
+  maxPayload: variable("WS_MAX_PAYLOAD", Parsers.size, 1024 ** 2, "The largest frame taken"),
+  ...breaker("WS", "an exchange's WebSocket", 3, 30, 2)
+}
+
+export const api = breaker("API", "an exchange's REST API", 5, 60, 3)
+
+export const retry = {
+  maxAttempts: variable("RETRY_MAX_ATTEMPTS", Parsers.count, 5, "Attempts at one REST call"),
+  baseDelay: variable(
+    "RETRY_BASE_DELAY",
+    Parsers.duration(),
+    Duration.seconds(1),
+    "Delay before the first retry; it doubles with each"
+  ),
+  maxDelay: variable("RETRY_MAX_DELAY", Parsers.duration(), Duration.seconds(30), "No delay is longer"),
+  jitter: variable("RETRY_JITTER", Parsers.fraction, 0.1, "0.1 = each delay is up to a tenth longer or shorter")
+}
+
+export const queue = {
+  mode: variable(
+    "QUEUE_MODE",
+    Parsers.choice("fallback", "journal"),
+    "fallback",
+    "`fallback`: the queue takes over when Kafka cannot; `journal`: every event is on disk before it is sent"
+  ),
+  maxBytes: variable("QUEUE_MAX_BYTES", Parsers.size, 1024 ** 3, "Size of the queue, over all topics"),
+  fullPolicy: variable(
+    "QUEUE_FULL_POLICY",
+    Parsers.choice("drop_oldest", "drop_newest", "block"),
+    "drop_oldest",
+    "What gives way when the queue is full: `drop_oldest`, `drop_newest` or `block`"
+  ),
+  maxAge: optional("QUEUE_MAX_AGE", Parsers.duration(), "Records so much older than the newest one are dropped"),
+  fsync: variable(
+    "QUEUE_FSYNC",
+    Parsers.choice("always", "interval", "never"),
+    "always",
+    "When the queue is forced to disk: `always`, `interval` or `never`; the last two can lose data with the power"
+  ),
+  fsyncInterval: variable(
+    "QUEUE_FSYNC_INTERVAL",
+    Parsers.duration(),
+    Duration.millis(500),
+    "How often, with `QUEUE_FSYNC=interval`"
+  )
+}
+
+export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [
+  { title: "Service", rows: Object.values(service) },
+  { title: "Exchanges", rows: [...Object.values(feeds), ...Object.values(bitpin), ...Object.values(wallex)] },
+  { title: "Connections", rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)] },
+  { title: "Kafka", rows: Object.values(kafka) },
+  { title: "Queue", rows: Object.values(queue) }
+]
+
+export const rows: ReadonlyArray<Row> = groups.flatMap((group) => group.rows)

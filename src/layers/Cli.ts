@@ -1,0 +1,156 @@
+/**
+ * The command line. Data goes to stdout, everything else to stderr.
+ */
+import * as CliConfig from "@effect/cli/CliConfig"
+import * as Command from "@effect/cli/Command"
+import * as HelpDoc from "@effect/cli/HelpDoc"
+import * as Span from "@effect/cli/HelpDoc/Span"
+import * as Options from "@effect/cli/Options"
+import type * as ValidationError from "@effect/cli/ValidationError"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as AppConfig from "./AppConfig.ts"
+import type * as AppLayer from "./AppLayer.ts"
+import * as Arguments from "./Cli/Arguments.ts"
+import * as PlainConsole from "./Cli/PlainConsole.ts"
+import * as Config from "./commands/Config.ts"
+import * as Demo from "./commands/Demo.ts"
+import * as Healthcheck from "./commands/Healthcheck.ts"
+import * as Run from "./commands/Run.ts"
+import * as Observability from "./Observability.ts"
+import { version } from "./Version.ts"
+
+/** The demo came to its end and lost events. It has told all there is to tell. */
+export class DemoFailed extends Schema.TaggedError<DemoFailed>()("DemoFailed", {
+  code: Schema.Int
+}) {}
+
+export type CliError =
+  | Arguments.UsageError
+  | ValidationError.ValidationError
+  | AppConfig.ConfigInvalid
+  | AppLayer.StartupError
+  | Healthcheck.Unhealthy
+  | DemoFailed
+
+const name = "exchange-feeds"
+
+/** What of the process a command line needs. */
+export interface Host {
+  /** As Node gives it: with the runtime and the script in front. */
+  readonly argv: ReadonlyArray<string>
+  readonly env: AppConfig.Environment
+  readonly stdoutIsTTY: boolean
+  readonly stderrIsTTY: boolean
+}
+
+export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<void, CliError> {
+  const colors = (host.env["NO_COLOR"] ?? "") === ""
+  const { args, logLevel } = yield* Arguments.takeLogLevel(host.argv.slice(2))
+  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck"])
+  const env = logLevel === undefined
+    ? host.env
+    : { ...host.env, LOG_LEVEL: logLevel, LOG_LEVEL_FILE: undefined }
+  const terminal = { isTTY: host.stderrIsTTY, colors: host.stderrIsTTY && colors }
+  yield* Command.run(root(env, terminal), { name, version, executable: name, summary, footer })(
+    [...host.argv.slice(0, 2), ...args]
+  ).pipe(
+    PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
+    Effect.provide(environment)
+  )
+})
+
+// internal
+
+const environment = Layer.mergeAll(
+  NodeFileSystem.layer,
+  NodePath.layer,
+  NodeTerminal.layer,
+  CliConfig.layer({ showBuiltIns: false })
+)
+
+const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
+  Command.make(name).pipe(
+    Command.withDescription(
+      "Collects market data of crypto exchanges and delivers it to Kafka. Loses nothing, and says so."
+    ),
+    Command.withSubcommands([
+      Command.make("run", {}, () => Run.run(env, terminal)).pipe(
+        Command.withDescription("The service: exchanges to Kafka. Settings come from the environment.")
+      ),
+      Command.make("demo", demoOptions, ({ port, seconds }) => demo(env, terminal, port, seconds)).pipe(
+        Command.withDescription("Shows it all with fake exchanges and a fake Kafka that goes down. No network needed.")
+      ),
+      Command.make("config", configOptions, (options) => Config.config(env, options)).pipe(
+        Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
+      ),
+      Command.make(
+        "healthcheck",
+        healthcheckOptions,
+        ({ ready, url }) => Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) })
+      ).pipe(
+        Command.withDescription("Asks a running service how it is: exit code 0 or 1.")
+      )
+    ])
+  )
+
+const demo = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  terminal: Observability.Terminal,
+  port: Option.Option<number>,
+  seconds: Option.Option<number>
+) {
+  const log = yield* AppConfig.loadLog(env)
+  const code = yield* Demo.demo({ port: Option.getOrUndefined(port), seconds: Option.getOrUndefined(seconds) }).pipe(
+    Effect.provide(Observability.layer(log, terminal))
+  )
+  if (code !== 0) return yield* new DemoFailed({ code })
+})
+
+const demoOptions = {
+  seconds: Options.float("seconds").pipe(
+    Options.withDescription("End after so many seconds, with a summary; else run until it is stopped."),
+    Options.withSchema(Schema.Positive),
+    Options.optional
+  ),
+  port: Options.integer("port").pipe(
+    Options.withDescription("Port of the status page; any free one if not given."),
+    Options.withSchema(Schema.Int.pipe(Schema.between(0, 65_535))),
+    Options.optional
+  )
+}
+
+const configOptions = {
+  envExample: Options.boolean("env-example").pipe(
+    Options.withDescription("Print an example of an .env file with all defaults instead.")
+  ),
+  markdown: Options.boolean("markdown").pipe(
+    Options.withDescription("Print a table of all settings in Markdown instead.")
+  )
+}
+
+const healthcheckOptions = {
+  url: Options.text("url").pipe(
+    Options.withDescription("Where it listens, such as http://127.0.0.1:8080; else as HEALTH_HOST and HEALTH_PORT say."),
+    Options.optional
+  ),
+  ready: Options.boolean("ready").pipe(
+    Options.withDescription("Ask whether it is ready instead of whether it is healthy.")
+  )
+}
+
+const summary = Span.text("crypto exchange feeds to Kafka")
+
+const list = (rows: ReadonlyArray<readonly [string, string]>) =>
+  HelpDoc.descriptionList(
+    rows.map(([term, text]): [Span.Span, HelpDoc.HelpDoc] => [Span.text(term), HelpDoc.p(text)]) as never
+  )
+
+const footer = HelpDoc.blocks([
+  HelpDoc.h1("EXAMPLES")
+])

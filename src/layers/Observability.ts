@@ -1,0 +1,133 @@
+/**
+ * The log: one line for each entry, on stderr (data on stdout, everything else on stderr), in the form and from the level that
+ * the settings say. Values are cut, so that no frame of an exchange fills the disk, and cannot forge lines or move the cursor.
+ */
+import * as Cause from "effect/Cause"
+import * as HashMap from "effect/HashMap"
+import * as Inspectable from "effect/Inspectable"
+import * as Layer from "effect/Layer"
+import * as List from "effect/List"
+import * as Logger from "effect/Logger"
+import type { LogSettings } from "./AppConfig.ts"
+
+/** Longest value of a log line, in UTF-16 units. */
+const maxLength = 512
+
+/** Stack traces earn more, and stay bounded too. */
+const maxCause = 8 * 1024
+
+export const cut = (text: string, length: number = maxLength): string =>
+  text.length > length ? `${text.slice(0, length)}… (${text.length})` : text
+
+// All of C0 and C1, DEL, and what turns the reading direction.
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
+
+/** One line that leaves a terminal as it was. */
+export const sanitise = (text: string): string =>
+  text.replace(control, (character) =>
+    character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+type Value = string | number | boolean | null
+
+/** What a log line carries, in order. */
+interface Entry {
+  readonly timestamp: string
+  readonly level: string
+  readonly message: string
+  readonly fields: ReadonlyArray<readonly [key: string, value: Value]>
+  readonly cause: string | undefined
+}
+
+const textOf = (value: unknown): string => {
+  if (value instanceof Error) return `${value.name}: ${value.message}`
+  return typeof value === "object" ? Inspectable.toStringUnknown(Inspectable.redact(value), 0) : String(value)
+}
+
+const valueOf = (value: unknown): Value =>
+  value === null || typeof value === "boolean" || (typeof value === "number" && Number.isFinite(value))
+    ? value
+    : cut(textOf(value))
+
+const entryOf = (options: Logger.Logger.Options<unknown>): Entry => {
+  const parts = Array.isArray(options.message) ? options.message : [options.message]
+  const now = options.date.getTime()
+  return {
+    timestamp: options.date.toISOString(),
+    level: options.logLevel.label,
+    message: cut(parts.map((part) => String(valueOf(part))).join(" ")),
+    fields: [
+      ...HashMap.toEntries(options.annotations).map(([key, value]) => [cut(key), valueOf(value)] as const),
+      ...List.toArray(options.spans).map((span) => [cut(span.label), `${now - span.startTime}ms`] as const)
+    ],
+    cause: Cause.isEmpty(options.cause)
+      ? undefined
+      : cut(Cause.pretty(options.cause, { renderErrorCause: true }), maxCause)
+  }
+}
+
+const json = (entry: Entry): string =>
+  // What JSON leaves as it is, C1 among it, becomes an escape of JSON too.
+  sanitise(JSON.stringify({
+    // A field cannot take the place of what every line has.
+    ...Object.fromEntries(entry.fields),
+    timestamp: entry.timestamp,
+    level: entry.level,
+    message: entry.message,
+    ...(entry.cause === undefined ? {} : { cause: entry.cause })
+  }))
+
+const word = (value: Value): string => {
+  const text = String(value)
+  return text === "" || /[\s="\\]/.test(text) || text !== sanitise(text) ? JSON.stringify(text) : text
+}
+
+const logfmt = (entry: Entry): string =>
+  [
+    `timestamp=${entry.timestamp}`,
+    `level=${entry.level}`,
+    `message=${word(entry.message)}`,
+    ...entry.fields.map(([key, value]) => `${key.replace(/[^\w.-]/g, "_")}=${word(value)}`),
+    ...(entry.cause === undefined ? [] : [`cause=${word(entry.cause)}`])
+  ].map(sanitise).join(" ")
+
+const colors: Record<string, string> = { ERROR: "31", FATAL: "31", WARN: "33", INFO: "32", DEBUG: "36", TRACE: "90" }
+
+const pretty = (paint: boolean) => (entry: Entry): string => {
+  const color = (code: string, text: string) => paint ? `\u001b[${code}m${text}\u001b[0m` : text
+  const head = [
+    color("90", entry.timestamp.slice(11, 23)),
+    color(colors[entry.level] ?? "0", entry.level.padEnd(5)),
+    sanitise(entry.message),
+    ...entry.fields.map(([key, value]) => `${color("90", `${sanitise(key)}=`)}${sanitise(word(value))}`)
+  ].join(" ")
+  const cause = entry.cause === undefined ? [] : entry.cause.split("\n").map((line) => `  ${sanitise(line)}`)
+  return [head, ...cause].join("\n")
+}
+
+export type Format = "pretty" | "json" | "logfmt"
+
+/** Where the log goes. */
+export interface Terminal {
+  readonly isTTY: boolean
+  /** Whether it takes colours, and whoever runs it wants them. */
+  readonly colors: boolean
+}
+
+export const logger = (format: Format, terminal: Terminal): Logger.Logger<unknown, string> => {
+  const render = format === "json" ? json : format === "logfmt" ? logfmt : pretty(terminal.colors)
+  return Logger.make((options) => render(entryOf(options)))
+}
+
+export const formatOf = (settings: LogSettings["format"], terminal: Terminal): Format =>
+  settings === "auto" ? terminal.isTTY ? "pretty" : "json" : settings
+
+/** Replaces the default logger; `level` is the least that is written. */
+export const layer = (settings: LogSettings, terminal: Terminal): Layer.Layer<never> =>
+  Layer.merge(
+    Logger.replace(
+      Logger.defaultLogger,
+      Logger.withConsoleError(logger(formatOf(settings.format, terminal), terminal))
+    ),
+    Logger.minimumLogLevel(settings.level)
+  )

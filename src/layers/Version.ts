@@ -1,0 +1,4 @@
+/** Set by scripts/bundle.mjs, from package.json. */
+declare const EXCHANGE_FEEDS_VERSION: string | undefined
+
+export const version: string = typeof EXCHANGE_FEEDS_VERSION === "string" ? EXCHANGE_FEEDS_VERSION : "0.0.0-source"

@@ -1,0 +1,72 @@
+/**
+ * `exchange-feeds healthcheck`: asks a running service how it is. For containers: the exit code is the answer.
+ */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as http from "node:http"
+import * as AppConfig from "../AppConfig.ts"
+
+/** It did not answer, or not with 200. */
+export class Unhealthy extends Schema.TaggedError<Unhealthy>()("Unhealthy", {
+  message: Schema.String
+}) {}
+
+export interface Options {
+  /** Where it listens: `http://127.0.0.1:8080`; by default where HEALTH_HOST and HEALTH_PORT say. */
+  readonly url: string | undefined
+  /** Ask `/health/ready` instead of `/health`. */
+  readonly ready: boolean
+}
+
+/** Shorter than what Docker gives it. */
+const timeout = 5_000
+
+export const healthcheck = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  options: Options
+): Effect.fn.Return<void, Unhealthy | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
+  const base = options.url ?? (yield* baseUrl(env))
+  const url = `${base.replace(/\/+$/, "")}/health${options.ready ? "/ready" : ""}`
+  const answer = yield* get(url)
+  yield* Console.log(answer.status)
+  if (answer.code !== 200) return yield* new Unhealthy({ message: `${url} answered ${answer.code} ${answer.status}` })
+})
+
+// internal
+
+const baseUrl = (env: AppConfig.Environment) =>
+  Effect.map(AppConfig.load(env), ({ settings: { http } }) => {
+    // What listens everywhere is asked here.
+    const host = http.host === "0.0.0.0" ? "127.0.0.1" : http.host === "::" ? "::1" : http.host
+    return `http://${host.includes(":") ? `[${host}]` : host}:${http.port}`
+  })
+
+/** The word that matters of a health answer. */
+const Answer = Schema.parseJson(Schema.Struct({ status: Schema.String }))
+const decode = Schema.decodeUnknownOption(Answer)
+
+/** Most that is read: a health answer is a few KiB. */
+const maxBody = 1024 * 1024
+
+const get = (url: string): Effect.Effect<{ readonly code: number; readonly status: string }, Unhealthy> =>
+  Effect.async((resume) => {
+    const fail = (message: string) => resume(new Unhealthy({ message: `${url}: ${message}` }))
+    if (!URL.canParse(url) || new URL(url).protocol !== "http:") return fail("not an address such as http://127.0.0.1:8080")
+    const request = http.get(url, { signal: AbortSignal.timeout(timeout), agent: false }, (response) => {
+      let body = ""
+      response.setEncoding("utf8")
+      response.on("data", (chunk: string) => {
+        if (body.length < maxBody) body += chunk
+      })
+      response.on("error", (error) => fail(error.message))
+      response.on("end", () => {
+        const answer = decode(body)
+        const status = answer._tag === "Some" ? answer.value.status : ""
+        resume(Effect.succeed({ code: response.statusCode ?? 0, status }))
+      })
+    })
+    request.on("error", (error) => fail(error.message))
+    return Effect.sync(() => request.destroy())
+  })

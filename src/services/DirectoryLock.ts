@@ -1,0 +1,42 @@
+/**
+ * One process at a time works in a data directory. The lock ends with the process, however it ends.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+
+/** What the owner wrote about itself, for humans. */
+export const Holder = Schema.Struct({
+  pid: Schema.Number,
+  host: Schema.String,
+  /** Differs after a reboot; empty where the system has none. */
+  bootId: Schema.String,
+  /** ISO-8601. */
+  startedAt: Schema.String
+})
+export type Holder = typeof Holder.Type
+
+export class Locked extends Schema.TaggedError<Locked>()("Locked", {
+  path: Schema.String,
+  /** Null if its note cannot be read (it may just be writing it). */
+  holder: Schema.NullOr(Holder)
+}) {
+  override get message(): string {
+    const by = this.holder === null ? "another process" : `process ${this.holder.pid} on ${this.holder.host}`
+    return `${this.path} is in use by ${by}`
+  }
+}
+
+/** The lock could not be tried at all: the directory cannot be made or written. */
+export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()("DirectoryLockError", {
+  path: Schema.String,
+  code: Schema.String,
+  message: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {}
+
+export class DirectoryLock extends Context.Tag("effect-exchange-feeds/services/DirectoryLock")<DirectoryLock, {
+  /** Makes the directory if need be (0700) and holds `LOCK` in it until the scope closes. Does not wait. */
+  readonly acquire: (directory: string) => Effect.Effect<void, Locked | DirectoryLockError, Scope.Scope>
+}>() {}

@@ -1,0 +1,93 @@
+/**
+ * The words of the queue: what goes in, what comes out, what may go wrong.
+ */
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { EventRecord } from "../MarketEvent.ts"
+
+export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQueueError", {
+  /**
+   * `full`: no room by the operating system (ENOSPC, EDQUOT) or below the reserve; nothing of the batch was taken.
+   * `failed`: the disk failed twice, the queue takes nothing more until it is mended. `too_large`: a record over the limit.
+   * `io`: anything else. `unsupported`: a segment of a later format, left untouched.
+   */
+  reason: Schema.Literal("full", "failed", "too_large", "io", "unsupported", "refused"),
+  path: Schema.String,
+  message: Schema.String,
+  cause: Schema.optional(Schema.Defect)
+}) {}
+
+export interface QueuedRecord extends EventRecord {
+  /** Strictly increasing within a lane, over all restarts. */
+  readonly seq: number
+}
+
+/** Records that left the queue without being delivered. */
+export interface Loss {
+  readonly reason: "full" | "corrupt" | "expired"
+  readonly firstSeq: number
+  readonly lastSeq: number
+  /** By exchange, of records appended in this life. */
+  readonly byExchange: ReadonlyMap<string, number>
+  /** Of records inherited at open, whose exchange is not known. */
+  readonly recovered: number
+}
+
+export interface QueueSnapshot {
+  readonly records: number
+  readonly bytes: number
+  readonly segments: number
+  /** Highest sequence number ever assigned + 1. */
+  readonly nextSeq: number
+  /** First sequence number not acknowledged, in memory. */
+  readonly ackedTo: number
+  /** The same on disk. */
+  readonly durableAckedTo: number
+  /** Records inherited at open that are still here. */
+  readonly recovered: number
+  readonly state: "ok" | "full" | "failed"
+  /** `enqueued` time of the oldest record in epoch ms, null when empty. */
+  readonly oldest: number | null
+}
+
+/** What opening found. */
+export interface Recovery {
+  /** Records inherited: `nextSeq - ackedTo`, a subtraction, no scan. */
+  readonly records: number
+  readonly lost: number
+  readonly quarantinedBytes: number
+  readonly tornTail: boolean
+  readonly cursorReset: boolean
+}
+
+export interface Queue {
+  readonly recovery: Recovery
+  /** Durable once it succeeds (by `QUEUE_FSYNC`); all or nothing. Concurrent calls share one group commit. */
+  readonly append: (
+    records: ReadonlyArray<EventRecord>
+  ) => Effect.Effect<{ readonly firstSeq: number; readonly lastSeq: number }, FileQueueError>
+  /**
+   * Durable records from sequence number `from` on (or the first after it that is still here), in order; at least one if there is one.
+   * Empty: nothing durable at or after `from`.
+   */
+  readonly read: (options: {
+    readonly from: number
+    readonly maxRecords: number
+    readonly maxBytes: number
+  }) => Effect.Effect<ReadonlyArray<QueuedRecord>, FileQueueError>
+  /** Everything below `nextSeq` is delivered (or dead-lettered). In memory; `persist` makes it durable. */
+  readonly ack: (nextSeq: number) => Effect.Effect<void>
+  /** The records of the unresolved send, `[first, last]`, or none: `drop_oldest` spares them (DELIVERY.md H6). */
+  readonly pin: (range: { readonly first: number; readonly last: number } | undefined) => Effect.Effect<void>
+  /** Cursor by temp file, fsync, rename, directory fsync; afterwards wholly acknowledged segments are removed. Succeeds with the position made durable. */
+  readonly persist: Effect.Effect<number, FileQueueError>
+  readonly snapshot: Effect.Effect<QueueSnapshot>
+}
+
+export interface OpenOptions {
+  readonly topic: string
+  /** Lower goes first when the shared budget runs out: books before trades. */
+  readonly dropOrder: number
+  /** Told of every loss, before `append` or `read` returns. */
+  readonly onLoss: (loss: Loss) => Effect.Effect<void>
+}

@@ -1,0 +1,94 @@
+/**
+ * One open queue: recovered, then its parts put together.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import type { FileOps } from "../FileOps.ts"
+import type * as Budget from "./Budget.ts"
+import * as Drop from "./Drop.ts"
+import type { FileQueueError, OpenOptions, Queue } from "./Model.ts"
+import * as Reader from "./Reader.ts"
+import * as Recovery from "./Recovery.ts"
+import type { Settings, Shared } from "./Shared.ts"
+import * as State from "./State.ts"
+import * as Writer from "./Writer.ts"
+
+export const open = Effect.fnUntraced(function*(
+  ops: FileOps["Type"],
+  settings: Settings,
+  budget: Budget.Budget,
+  options: OpenOptions
+): Effect.fn.Return<Queue, FileQueueError, Scope.Scope> {
+  const { dir } = settings
+  const { dropOrder, topic } = options
+  const opened = yield* Recovery.open({ ops, dir, directory: `${dir}/queue/${topic}`, topic, dropOrder })
+  const { recovery, state } = opened
+  if (recovery.lost > 0 || recovery.cursorReset || recovery.tornTail) {
+    yield* Effect.logWarning("the queue was damaged").pipe(Effect.annotateLogs({ topic, ...recovery }))
+  }
+  const shared: Shared = {
+    state,
+    ops,
+    settings,
+    onLoss: options.onLoss,
+    queueId: opened.queueId ?? (yield* randomId),
+    writing: yield* Effect.makeSemaphore(1),
+    structure: yield* Effect.makeSemaphore(1),
+    reading: yield* Effect.makeSemaphore(1),
+    cursor: yield* Effect.makeSemaphore(1),
+    active: undefined
+  }
+  const heal = Clock.currentTimeMillis.pipe(
+    Effect.flatMap((now) => budget.roomOnDisk(state.directory, 0, now)),
+    Effect.map((free) => {
+      if (free && state.status === "full") state.status = "ok"
+    })
+  )
+  const reader = Reader.make(shared)
+  const append = Writer.make(shared, budget)
+
+  yield* Effect.acquireRelease(
+    Effect.sync(() => budget.lanes.add(shared)),
+    () =>
+      Effect.sync(() => budget.lanes.delete(shared)).pipe(
+        Effect.andThen(shared.writing.withPermits(1)(shared.structure.withPermits(1)(Writer.seal(shared)))),
+        Effect.andThen(shared.reading.withPermits(1)(reader.close))
+      )
+  )
+  if (settings.fsync === "interval") {
+    yield* Writer.syncActive(shared).pipe(
+      Effect.delay(Duration.millis(settings.fsyncIntervalMs)),
+      Effect.forever,
+      Effect.forkScoped
+    )
+  }
+
+  // A full disk heals without an append to try it; one that failed needs a write that succeeds.
+  yield* Effect.suspend(() => state.status === "full" ? heal : Effect.void).pipe(
+    Effect.delay("1 second"),
+    Effect.forever,
+    Effect.forkScoped
+  )
+
+  return {
+    recovery,
+    append,
+    read: reader.read,
+    ack: (nextSeq) => Effect.sync(() => State.acknowledge(state, nextSeq)),
+    pin: (range) =>
+      Effect.sync(() => {
+        state.pinned = range
+        state.readPin = undefined
+      }),
+    persist: Drop.persist(shared),
+    snapshot: Effect.sync(() => State.snapshot(state))
+  }
+})
+
+const randomId = Effect.map(
+  Effect.replicateEffect(Random.nextIntBetween(0, 256), 16),
+  (bytes) => Uint8Array.from(bytes)
+)

@@ -1,0 +1,199 @@
+/**
+ * Reads from any sequence number on; reading on from where the last read ended costs no search. Damage is skipped, kept aside,
+ * counted and told once (DURABLE-QUEUE.md 2.7).
+ */
+import * as Effect from "effect/Effect"
+import { closeQuietly, type File, type FileOpsError } from "../FileOps.ts"
+import { sizeOf } from "../MarketEvent.ts"
+import * as Body from "./Body.ts"
+import { FileQueueError, type QueuedRecord } from "./Model.ts"
+import * as Quarantine from "./Quarantine.ts"
+import * as Ranges from "./Ranges.ts"
+import * as Segment from "./Segment.ts"
+import { ioError, type Shared, tellLoss } from "./Shared.ts"
+import * as State from "./State.ts"
+import * as Walk from "./Walk.ts"
+
+interface Options {
+  readonly from: number
+  readonly maxRecords: number
+  readonly maxBytes: number
+}
+
+interface Position {
+  readonly segment: State.Segment
+  readonly file: File
+  readonly walk: Walk.Walk
+  /** Nothing below it is met any more. */
+  seq: number
+}
+
+export interface Reader {
+  readonly read: (options: Options) => Effect.Effect<ReadonlyArray<QueuedRecord>, FileQueueError>
+  readonly close: Effect.Effect<void>
+}
+
+/** A read that fails is tried again at once this often: an interrupted call, a passing fault of a network disk. */
+const retries = 2
+
+/** So many failed calls at one place, each with a pause by the caller, and it is given up: damage, to be skipped and counted. */
+const patience = 5
+
+export const make = (shared: Shared): Reader => {
+  const { ops, settings, state } = shared
+  let position: Position | undefined
+  let unreadable = { path: "", offset: 0, times: 0 }
+
+  const close = Effect.suspend(() => {
+    const file = position?.file
+    position = undefined
+    return file === undefined ? Effect.void : closeQuietly(file)
+  })
+
+  /** At or before the record `from` in `segment`. */
+  const seek = Effect.fnUntraced(function*(
+    segment: State.Segment,
+    from: number
+  ): Effect.fn.Return<Position, FileOpsError> {
+    if (position?.segment === segment && position.seq <= from) {
+      position.walk.extend(segment.size)
+      return position
+    }
+    yield* close
+    const file = yield* ops.open(segment.path, "read")
+    const { hint } = state
+    const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Segment.headerBytes
+    const offset = hinted ? hint.offset : Segment.headerBytes
+    const walk = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
+    position = { segment, file, walk, seq: hinted ? hint.seq : segment.base }
+    return position
+  })
+
+  /** `[first, last]` is not there. Told, unless it was before, or is acknowledged. */
+  const missed = Effect.fnUntraced(function*(
+    first: number,
+    last: number,
+    at: Position | undefined,
+    damage: { readonly from: number; readonly to: number } | undefined
+  ): Effect.fn.Return<void> {
+    const fresh = State.present(state, { first, last })
+    if (fresh.length === 0) return
+    if (at !== undefined && damage !== undefined) {
+      const name = `${state.topic}.${Segment.nameOf(at.segment.base)}`
+      yield* Quarantine.keep(ops, settings.dir, name, at.file, damage.from, damage.to)
+    }
+    State.lose(state, fresh)
+    yield* tellLoss(shared, "corrupt", fresh)
+  })
+
+  const fill = (segment: State.Segment, walk: Walk.Walk, bytes: number) => {
+    const offset = walk.offset()
+    const same = unreadable.path === segment.path && unreadable.offset === offset
+    if (same && unreadable.times >= patience) return walk.fillAround(bytes)
+    return walk.fill(bytes).pipe(
+      Effect.retry({ times: retries }),
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          unreadable = { path: segment.path, offset, times: same ? unreadable.times + 1 : 1 }
+        })
+      )
+    )
+  }
+
+  /** From one segment into `out`. True if there is nothing more to be had from it. */
+  const readSegment = Effect.fnUntraced(function*(
+    segment: State.Segment,
+    from: number,
+    options: Options,
+    out: Array<QueuedRecord>
+  ): Effect.fn.Return<boolean, FileOpsError | FileQueueError> {
+    const at = yield* seek(segment, from)
+    const { walk } = at
+    let bytes = 0
+    for (const record of out) bytes += sizeOf(record)
+    let damage: { readonly from: number; readonly to: number } | undefined
+    for (;;) {
+      if (out.length >= options.maxRecords) return false
+      const step = walk.next()
+      switch (step._tag) {
+        case "Fill":
+          yield* fill(segment, walk, step.bytes)
+          break
+        case "Damage":
+          damage = step
+          break
+        case "End":
+          if (at.seq < segment.end) yield* missed(Math.max(at.seq, from), segment.end - 1, at, damage)
+          at.seq = segment.end
+          return true
+        case "Frame": {
+          const { frame } = step
+          if (!frame.skip && frame.type !== Segment.typeData) return yield* unknown(segment)
+          // Of an attempt that failed and was repeated in the next segment; or copied by a damage.
+          if (frame.seq >= segment.end || frame.seq < at.seq || frame.skip) break
+          if (frame.seq > at.seq) yield* missed(Math.max(at.seq, from), frame.seq - 1, at, damage)
+          damage = undefined
+          at.seq = frame.seq + 1
+          if (frame.seq < from || Ranges.skip(state.holes, frame.seq) !== frame.seq) break
+          const { bytes: window, view } = walk.window()
+          const record = Body.decode(window, view, frame.start, frame.end)
+          if (record === undefined) {
+            yield* missed(frame.seq, frame.seq, at, undefined)
+            break
+          }
+          bytes += sizeOf(record)
+          if (out.length > 0 && bytes > options.maxBytes) {
+            walk.back(frame)
+            at.seq = frame.seq
+            return false
+          }
+          if (out.length === 0) state.head = { seq: frame.seq, ms: frame.enqueued }
+          out.push({ ...record, seq: frame.seq })
+        }
+      }
+    }
+  })
+
+  const read = Effect.fnUntraced(function*(
+    options: Options
+  ): Effect.fn.Return<ReadonlyArray<QueuedRecord>, FileQueueError | FileOpsError> {
+    state.readPin = undefined
+    const out: Array<QueuedRecord> = []
+    let from = Math.max(options.from, 0)
+    for (;;) {
+      from = Ranges.skip(state.holes, from)
+      const start = from
+      const segment = state.segments.find(({ end }) => end > start)
+      const next = segment === undefined ? state.nextSeq : segment.base
+      if (from < next) {
+        // A segment is missing.
+        yield* missed(from, next - 1, undefined, undefined)
+        from = next
+      }
+      if (segment === undefined) break
+      if (!(yield* readSegment(segment, from, options, out))) break
+      from = segment.end
+    }
+    const last = out.at(-1)
+    const first = out[0]
+    if (first !== undefined && last !== undefined) {
+      // Until the caller pins them itself: what is handed out must not be dropped (DELIVERY.md H6).
+      state.readPin = { first: first.seq, last: last.seq }
+      if (position !== undefined && position.seq === last.seq + 1) {
+        state.hint = { seq: position.seq, base: position.segment.base, offset: position.walk.offset() }
+      }
+    }
+    return out
+  })
+
+  const unknown = (segment: State.Segment): FileQueueError =>
+    new FileQueueError({ reason: "unsupported", path: segment.path, message: "a record of a later format" })
+
+  return {
+    read: (options) =>
+      shared.reading.withPermits(1)(Effect.uninterruptible(read(options))).pipe(
+        Effect.catchTag("FileOpsError", (error) => Effect.andThen(close, ioError(error)))
+      ),
+    close
+  }
+}

@@ -1,0 +1,94 @@
+/**
+ * What the parts of one open queue share: its state, its files, its locks.
+ *
+ * Locks, always taken in this order: `writing` (one batch at a time), the budget of all lanes, `structure` (segments come, grow
+ * and go), then `reading` or `cursor`.
+ */
+import * as Effect from "effect/Effect"
+import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
+import * as Cursor from "./Cursor.ts"
+import { FileQueueError, type Loss } from "./Model.ts"
+import * as Ranges from "./Ranges.ts"
+import * as State from "./State.ts"
+
+export interface Settings {
+  /** The data directory: queues in `queue/<topic>`, damaged bytes in `quarantine`. */
+  readonly dir: string
+  readonly maxBytes: number
+  readonly fullPolicy: FullPolicy
+  readonly fsync: Fsync
+  readonly fsyncIntervalMs: number
+  readonly segmentBytes: number
+  readonly segmentAgeMs: number
+}
+
+/** `drop_newest` and `block` are the caller's to do: over the budget `append` fails with `refused`. */
+export type FullPolicy = "drop_oldest" | "drop_newest" | "block"
+
+/** `always`: durable before `append` succeeds. `interval`: a power loss takes the last interval. `never`: whatever the system had not written. */
+export type Fsync = "always" | "interval" | "never"
+
+export interface Shared {
+  readonly state: State.State
+  readonly ops: FileOps["Type"]
+  readonly settings: Settings
+  readonly onLoss: (loss: Loss) => Effect.Effect<void>
+  readonly queueId: Uint8Array
+  readonly writing: Effect.Semaphore
+  readonly structure: Effect.Semaphore
+  readonly reading: Effect.Semaphore
+  readonly cursor: Effect.Semaphore
+  /** The segment that is appended to; none until something is. Guarded by `structure`. */
+  active: { readonly segment: State.Segment; readonly file: File; dirty: boolean } | undefined
+}
+
+/** Codes that mean: no room, as yet. */
+const noRoom = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
+
+export const isNoRoom = (error: FileOpsError): boolean => noRoom.has(error.code)
+
+export const ioError = (error: FileOpsError, reason?: FileQueueError["reason"]): FileQueueError =>
+  new FileQueueError({
+    reason: reason ?? (isNoRoom(error) ? "full" : "io"),
+    path: error.path,
+    message: `${error.op}: ${error.message}`,
+    cause: error
+  })
+
+export const cursorPath = (directory: string): string => `${directory}/cursor`
+
+/**
+ * Makes the position durable: temp file, fsync, rename, directory fsync. Says which. Nothing is written if nothing changed.
+ * `gone`: records that leave with it; the state learns of them only when the cursor is durable.
+ */
+export const writeCursor = (
+  shared: Shared,
+  gone: Ranges.Ranges = Ranges.empty
+): Effect.Effect<number, FileQueueError> =>
+  shared.cursor.withPermits(1)(Effect.suspend(() => {
+    const { ops, state } = shared
+    if (gone.length === 0 && State.isCursorDurable(state)) return Effect.succeed(state.durableAckedTo)
+    // As it is now: what changes while it is written is the next one's.
+    const cursor = State.cursorOf(state, gone)
+    return replaceFile(ops, cursorPath(state.directory), Cursor.encode(cursor, ops.crc32)).pipe(
+      Effect.mapError((error) => ioError(error)),
+      Effect.map(() => {
+        State.cursorWritten(state, cursor)
+        return cursor.nextSeq
+      })
+    )
+  })).pipe(Effect.uninterruptible)
+
+/** Tells of records that are gone: how many of each exchange, and of an earlier life. */
+export const tellLoss = (shared: Shared, reason: Loss["reason"], ranges: Ranges.Ranges): Effect.Effect<void> =>
+  Effect.forEach(
+    ranges,
+    (range) =>
+      shared.onLoss({
+        reason,
+        firstSeq: range.first,
+        lastSeq: range.last,
+        ...State.originsOf(shared.state, range)
+      }),
+    { discard: true }
+  )

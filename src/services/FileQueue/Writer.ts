@@ -1,0 +1,266 @@
+/**
+ * Appends (DURABLE-QUEUE.md 2.3, 2.4): a batch is written, synced and acknowledged as a whole, or not at all. A file that failed
+ * once is never written or synced again.
+ */
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"
+import type { EventRecord } from "../MarketEvent.ts"
+import * as Body from "./Body.ts"
+import type * as Budget from "./Budget.ts"
+import { FileQueueError } from "./Model.ts"
+import * as Segment from "./Segment.ts"
+import { ioError, isNoRoom, type Shared } from "./Shared.ts"
+import * as State from "./State.ts"
+
+export interface Appended {
+  readonly firstSeq: number
+  readonly lastSeq: number
+}
+
+interface Waiting {
+  readonly records: ReadonlyArray<EventRecord>
+  readonly done: Deferred.Deferred<Appended, FileQueueError>
+}
+
+/** Most records in one group commit, unless a single call brings more. */
+const maxGroup = 4096
+
+/**
+ * Concurrent calls share one group commit: whoever gets the lock first writes for all who wait. Cannot be interrupted: a batch
+ * that was handed over may be on disk.
+ */
+export const make = (
+  shared: Shared,
+  budget: Budget.Budget
+): (records: ReadonlyArray<EventRecord>) => Effect.Effect<Appended, FileQueueError> => {
+  let waiting: Array<Waiting> = []
+
+  const takeGroup = (): ReadonlyArray<Waiting> => {
+    let count = 0
+    let taken = 0
+    for (const one of waiting) {
+      if (taken > 0 && count + one.records.length > maxGroup) break
+      count += one.records.length
+      taken += 1
+    }
+    const group = waiting.slice(0, taken)
+    waiting = waiting.slice(taken)
+    return group
+  }
+
+  const commitOne = ({ done, records }: Waiting) =>
+    commit(shared, budget, records).pipe(
+      Effect.map((firstSeq) => ({ firstSeq, lastSeq: firstSeq + records.length - 1 })),
+      Effect.intoDeferred(done)
+    )
+
+  const commitGroup = Effect.suspend(() => {
+    const group = takeGroup()
+    if (group.length === 0) return Effect.void
+    const records = group.length === 1 ? group[0]?.records ?? [] : group.flatMap((one) => one.records)
+    return Effect.matchEffect(commit(shared, budget, records), {
+      onFailure: (error) =>
+        // One of them alone may be at fault: each for itself.
+        error.reason === "too_large" && group.length > 1
+          ? Effect.forEach(group, commitOne, { discard: true })
+          : Effect.forEach(group, ({ done }) => Deferred.fail(done, error), { discard: true }),
+      onSuccess: (firstSeq) => {
+        let first = firstSeq
+        return Effect.forEach(group, ({ done, records }) => {
+          const range = { firstSeq: first, lastSeq: first + records.length - 1 }
+          first += records.length
+          return Deferred.succeed(done, range)
+        }, { discard: true })
+      }
+    })
+  })
+
+  return (records) =>
+    Effect.uninterruptible(Effect.gen(function*() {
+      const done = yield* Deferred.make<Appended, FileQueueError>()
+      waiting.push({ records, done })
+      // Until its own is done: a full group leaves some behind.
+      yield* shared.writing.withPermits(1)(commitGroup).pipe(Effect.repeat({ until: () => Deferred.isDone(done) }))
+      return yield* Deferred.await(done)
+    }))
+}
+
+/** Succeeds with the first sequence number. */
+const commit = Effect.fnUntraced(function*(
+  shared: Shared,
+  budget: Budget.Budget,
+  records: ReadonlyArray<EventRecord>
+): Effect.fn.Return<number, FileQueueError> {
+  const { state } = shared
+  if (records.length === 0) return state.nextSeq
+  const now = yield* Clock.currentTimeMillis
+  const batch = Body.encodeBatch(records, now)
+  if (batch === undefined) {
+    return yield* new FileQueueError({
+      reason: "too_large",
+      path: state.directory,
+      message: `a record over ${Segment.maxBodyBytes} bytes`
+    })
+  }
+  const free = yield* budget.roomOnDisk(state.directory, batch.length, now)
+  if (!free) {
+    state.status = "full"
+    return yield* new FileQueueError({ reason: "full", path: state.directory, message: "no space left on the disk" })
+  }
+  return yield* budget.reserve(shared, batch.length + Segment.headerBytes).pipe(
+    Effect.andThen(shared.structure.withPermits(1)(write(shared, records, batch, now))),
+    Effect.ensuring(Effect.sync(() => {
+      state.reserved = 0
+    }))
+  )
+})
+
+const write = Effect.fnUntraced(function*(
+  shared: Shared,
+  records: ReadonlyArray<EventRecord>,
+  batch: Uint8Array,
+  now: number
+): Effect.fn.Return<number, FileQueueError> {
+  const { state } = shared
+  const attempt = Effect.suspend(() => tryWrite(shared, batch, now))
+  const error = yield* attempt.pipe(
+    // Once, into a new file; in trouble already: this is that one attempt (DURABLE-QUEUE.md 2.4).
+    Effect.retry({ times: state.status === "ok" ? 1 : 0, until: isNoRoom }),
+    Effect.flip,
+    Effect.option
+  )
+  if (error._tag === "Some") {
+    const full = isNoRoom(error.value)
+    state.status = full ? "full" : "failed"
+    return yield* ioError(error.value, state.status)
+  }
+  state.status = "ok"
+  const { active } = shared
+  const firstSeq = state.nextSeq
+  if (active !== undefined) State.appended(state, active.segment, records, batch.length, now)
+  return firstSeq
+})
+
+const tryWrite = Effect.fnUntraced(function*(
+  shared: Shared,
+  batch: Uint8Array,
+  now: number
+): Effect.fn.Return<void, FileOpsError> {
+  const { ops, settings, state } = shared
+  yield* rollIfDue(shared, now)
+  const active = shared.active ?? (yield* create(shared, now))
+  const { file, segment } = active
+  Segment.stamp(batch, state.nextSeq, segment.seed, ops.crc32)
+  yield* writeAll(file, batch, segment.size).pipe(
+    Effect.andThen(settings.fsync === "always" ? file.datasync : Effect.void),
+    Effect.tapError(() => abandon(shared))
+  )
+  active.dirty = settings.fsync !== "always"
+})
+
+const rollIfDue = (shared: Shared, now: number): Effect.Effect<void> => {
+  const { active, settings } = shared
+  if (active === undefined) return Effect.void
+  const { createdMs, size } = active.segment
+  const old = Math.abs(now - createdMs) >= settings.segmentAgeMs
+  return size >= settings.segmentBytes || (old && size > Segment.headerBytes) ? seal(shared) : Effect.void
+}
+
+/** The next segment: durable with its name before anything goes into it. */
+const create = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<
+  NonNullable<Shared["active"]>,
+  FileOpsError
+> {
+  const { ops, queueId, state } = shared
+  const base = state.nextSeq
+  const path = `${state.directory}/${Segment.nameOf(base)}`
+  const file = yield* ops.open(path, "create").pipe(
+    // What is left of an attempt that failed; no record of it was acknowledged, or `base` would be higher.
+    Effect.catchIf(
+      (error) => error.code === "EEXIST",
+      () => Effect.andThen(ops.unlink(path), ops.open(path, "create"))
+    )
+  )
+  const header = Segment.encodeHeader({ base, createdMs: now, queueId }, ops.crc32)
+  yield* writeAll(file, header, 0).pipe(
+    Effect.andThen(file.sync),
+    Effect.andThen(ops.syncDirectory(state.directory)),
+    Effect.tapError(() => discard(shared, file))
+  )
+  const segment: State.Segment = {
+    base,
+    path,
+    seed: Segment.seedOf(base, ops.crc32),
+    inherited: false,
+    createdMs: now,
+    end: base,
+    size: header.length,
+    origins: new Uint16Array(0),
+    times: []
+  }
+  state.segments.push(segment)
+  const active = { segment, file, dirty: false }
+  shared.active = active
+  return active
+})
+
+const discard = (shared: Shared, file: File): Effect.Effect<void> =>
+  Effect.andThen(closeQuietly(file), told("remove", shared.ops.unlink(file.path)))
+
+/** The active segment is done with, in order: what `append` promised to sync later is synced now. Guarded by `structure`. */
+export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
+  const { active, settings } = shared
+  if (active === undefined) return
+  shared.active = undefined
+  // Its records were acknowledged without a promise about a loss of power.
+  if (active.dirty && settings.fsync === "interval") yield* told("sync", active.file.datasync)
+  yield* closeQuietly(active.file)
+})
+
+/** The active segment failed: what it holds durably stays, nothing is added. */
+const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
+  const { active, state } = shared
+  if (active === undefined) return
+  shared.active = undefined
+  if (active.segment.end > active.segment.base) {
+    // What was not acknowledged is not to come back after a crash, as far as the disk lets us; recovery does the rest.
+    yield* told("cut", active.file.truncate(active.segment.size))
+    return yield* closeQuietly(active.file)
+  }
+  state.segments = state.segments.filter((segment) => segment !== active.segment)
+  yield* discard(shared, active.file)
+})
+
+/** `QUEUE_FSYNC=interval`. */
+export const syncActive = (shared: Shared): Effect.Effect<void> =>
+  shared.structure.withPermits(1)(Effect.suspend(() => {
+    const { active, state } = shared
+    if (active === undefined || !active.dirty) return Effect.void
+    return active.file.datasync.pipe(
+      Effect.matchEffect({
+        onFailure: (error) =>
+          Effect.logWarning("the queue cannot be synced; a loss of power may take what it holds").pipe(
+            Effect.annotateLogs({ path: error.path, code: error.code }),
+            Effect.andThen(Effect.sync(() => {
+              state.status = isNoRoom(error) ? "full" : "failed"
+            })),
+            Effect.andThen(abandon(shared))
+          ),
+        onSuccess: () =>
+          Effect.sync(() => {
+            active.dirty = false
+          })
+      })
+    )
+  })).pipe(Effect.uninterruptible)
+
+/** On the way out of a failure, or best effort: told, not raised. */
+const told = (what: string, effect: Effect.Effect<void, FileOpsError>): Effect.Effect<void> =>
+  effect.pipe(
+    Effect.catchTag("FileOpsError", (error) =>
+      Effect.logWarning("the queue could not tidy up after a failure").pipe(
+        Effect.annotateLogs({ what, path: error.path, code: error.code })
+      ))
+  )

@@ -1,0 +1,50 @@
+/**
+ * A certificate authority of the tests' own, with a server and a client certificate, by openssl (KAFKA-REAL.md section 3).
+ */
+import { execFile } from "node:child_process"
+import { readFileSync, writeFileSync } from "node:fs"
+import * as path from "node:path"
+import { promisify } from "node:util"
+import * as Jvm from "./Jvm.ts"
+
+const run = promisify(execFile)
+
+const directory = path.join(Jvm.cache, "certificates")
+
+/** Further names may be added: a `mute` server is one for another host. */
+const names = { server: "DNS:localhost,IP:127.0.0.1", client: "DNS:localhost", elsewhere: "DNS:kafka.example" }
+
+export interface Certificates {
+  /** Path of a file in the directory: `ca.pem`, `server.pem` (key, then certificate), `client.crt`, ... */
+  readonly path: (file: string) => string
+  readonly read: (file: string) => string
+}
+
+const create = async (into: string): Promise<void> => {
+  const openssl = (...parameters: ReadonlyArray<string>) => run("openssl", parameters, { cwd: into })
+  await openssl(
+    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=test-ca"],
+    ...["-keyout", "ca.key", "-out", "ca.pem"]
+  )
+  for (const [name, subject] of Object.entries(names)) {
+    writeFileSync(path.join(into, `${name}.ext`), `subjectAltName=${subject}`)
+    await openssl(
+      ...["req", "-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${name}`],
+      ...["-keyout", `${name}.key`, "-out", `${name}.csr`]
+    )
+    await openssl(
+      ...["x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
+      ...["-out", `${name}.crt`, "-days", "3650", "-extfile", `${name}.ext`]
+    )
+    const text = (file: string) => readFileSync(path.join(into, file), "utf8")
+    writeFileSync(path.join(into, `${name}.pem`), text(`${name}.key`) + text(`${name}.crt`))
+  }
+}
+
+export const make = async (): Promise<Certificates> => {
+  await Jvm.once(directory, create)
+  return {
+    path: (file) => path.join(directory, file),
+    read: (file) => readFileSync(path.join(directory, file), "utf8")
+  }
+}
