@@ -6,7 +6,7 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Checks from "./AppConfig/Checks.ts"
-import { type Environment, read, type ReadFile, unknown } from "./AppConfig/Environment.ts"
+import { type Environment, type Problem, read, type ReadFile, unknown } from "./AppConfig/Environment.ts"
 import { Reader } from "./AppConfig/Reader.ts"
 import type { BreakerSettings, LogSettings, SecuritySettings, Settings } from "./AppConfig/Settings.ts"
 import * as Variables from "./AppConfig/Variables.ts"
@@ -55,7 +55,7 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
   const reader = new Reader(texts)
   const settings = settingsOf(reader)
   const { problems, warnings } = Checks.check(reader, settings)
-  const [first, ...more] = [...reader.problems(), ...problems]
+  const [first, ...more] = inOrder([...reader.problems(), ...problems])
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
     settings,
@@ -88,6 +88,12 @@ export const loadLog = (env: Environment): Effect.Effect<LogSettings, ConfigInva
 export const environment = (): Environment => process.env
 
 // internal
+
+/** That of the documentation, whatever found them. */
+const inOrder = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
+  const place = ({ name }: Problem) => Variables.rows.findIndex((row) => row.name === name || `${row.name}_FILE` === name)
+  return Array.from(problems).sort((a, b) => place(a) - place(b))
+}
 
 const breakerOf = (reader: Reader, variables: typeof Variables.api): BreakerSettings => ({
   maxFailures: reader.get(variables.maxFailures),

@@ -10,6 +10,7 @@ import type * as ValidationError from "@effect/cli/ValidationError"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -136,7 +137,9 @@ const configOptions = {
 
 const healthcheckOptions = {
   url: Options.text("url").pipe(
-    Options.withDescription("Where it listens, such as http://127.0.0.1:8080; else as HEALTH_HOST and HEALTH_PORT say."),
+    Options.withDescription(
+      "Where it listens, such as http://127.0.0.1:8080; else as HEALTH_HOST and HEALTH_PORT say."
+    ),
     Options.optional
   ),
   ready: Options.boolean("ready").pipe(
@@ -146,11 +149,34 @@ const healthcheckOptions = {
 
 const summary = Span.text("crypto exchange feeds to Kafka")
 
-const list = (rows: ReadonlyArray<readonly [string, string]>) =>
-  HelpDoc.descriptionList(
-    rows.map(([term, text]): [Span.Span, HelpDoc.HelpDoc] => [Span.text(term), HelpDoc.p(text)]) as never
-  )
+/** One row a line, the left column aligned. */
+const table = (rows: Arr.NonEmptyReadonlyArray<readonly [left: string, right: string]>): HelpDoc.HelpDoc => {
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return HelpDoc.enumeration(Arr.map(rows, ([left, right]) => HelpDoc.p(`${left.padEnd(width)}  ${right}`)))
+}
 
 const footer = HelpDoc.blocks([
-  HelpDoc.h1("EXAMPLES")
+  HelpDoc.h1("EVERYWHERE"),
+  table([
+    ["--log-level LEVEL", "trace, debug, info, warn, error, fatal or off; goes before LOG_LEVEL"],
+    ["--help, --version", "of a command, or of all"]
+  ]),
+  HelpDoc.h1("EXAMPLES"),
+  table([
+    ["exchange-feeds demo --seconds 30", "see it work, without Kafka and without a network"],
+    ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets of all exchanges to a broker"],
+    ["MARKETS='BTC/IRT,*/USDT' exchange-feeds config", "check the settings, and see which are in effect"],
+    ["exchange-feeds healthcheck --ready", "is the service on this machine ready?"]
+  ]),
+  HelpDoc.h1("EXIT CODES"),
+  table([
+    ["0", "clean stop, also by SIGTERM or SIGINT"],
+    ["1", "a health check or a demo that ended badly"],
+    ["64", "wrong usage"],
+    ["69", "unavailable: the port is in use"],
+    ["70", "a defect in the program"],
+    ["73", "the data directory cannot be made"],
+    ["75", "temporary: the data directory is in use, or the stop was cut off"],
+    ["78", "the configuration is not valid"]
+  ])
 ])

@@ -25,8 +25,10 @@ const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u20
 
 /** One line that leaves a terminal as it was. */
 export const sanitise = (text: string): string =>
-  text.replace(control, (character) =>
-    character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  text.replace(
+    control,
+    (character) => character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
+  )
 
 type Value = string | number | boolean | null
 

@@ -11,7 +11,7 @@ const run = promisify(execFile)
 
 const directory = path.join(Jvm.cache, "certificates")
 
-/** Further names may be added: a `mute` server is one for another host. */
+/** Who gets a certificate; `elsewhere` is a server's for a host it is not on. */
 const names = { server: "DNS:localhost,IP:127.0.0.1", client: "DNS:localhost", elsewhere: "DNS:kafka.example" }
 
 export interface Certificates {
@@ -21,22 +21,14 @@ export interface Certificates {
 }
 
 const create = async (into: string): Promise<void> => {
-  const openssl = (...parameters: ReadonlyArray<string>) => run("openssl", parameters, { cwd: into })
-  await openssl(
-    ...["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "3650", "-subj", "/CN=test-ca"],
-    ...["-keyout", "ca.key", "-out", "ca.pem"]
-  )
+  const openssl = (command: string) => run("openssl", command.split(" "), { cwd: into })
+  const text = (file: string) => readFileSync(path.join(into, file), "utf8")
+  await openssl("req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=test-ca -keyout ca.key -out ca.pem")
   for (const [name, subject] of Object.entries(names)) {
     writeFileSync(path.join(into, `${name}.ext`), `subjectAltName=${subject}`)
-    await openssl(
-      ...["req", "-newkey", "rsa:2048", "-nodes", "-subj", `/CN=${name}`],
-      ...["-keyout", `${name}.key`, "-out", `${name}.csr`]
-    )
-    await openssl(
-      ...["x509", "-req", "-in", `${name}.csr`, "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial"],
-      ...["-out", `${name}.crt`, "-days", "3650", "-extfile", `${name}.ext`]
-    )
-    const text = (file: string) => readFileSync(path.join(into, file), "utf8")
+    await openssl(`req -newkey rsa:2048 -nodes -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`)
+    const signed = `-CA ca.pem -CAkey ca.key -CAcreateserial -days 3650 -extfile ${name}.ext`
+    await openssl(`x509 -req -in ${name}.csr -out ${name}.crt ${signed}`)
     writeFileSync(path.join(into, `${name}.pem`), text(`${name}.key`) + text(`${name}.crt`))
   }
 }

@@ -26,7 +26,9 @@ const expected = (what: string, text: string): Either.Either<never, string> =>
 /** Digits with at most one point: none of the other things that `Number` takes for a number. */
 const decimal = /^\d{1,15}(\.\d{1,9})?$/
 
-export const integer = (options: { readonly min: number; readonly max: number; readonly what: string }): Parser<number> => ({
+export const integer = (
+  options: { readonly min: number; readonly max: number; readonly what: string }
+): Parser<number> => ({
   parse: (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN
     return value >= options.min && value <= options.max ? Either.right(value) : expected(options.what, text)
@@ -67,12 +69,13 @@ const durationUnits: ReadonlyArray<readonly [unit: string, millis: number]> = [
   ["ms", 1]
 ]
 
+/** `60s` rather than `1m`: one of a unit is said in the next smaller one, down to seconds. */
 const printDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
-  for (const [unit, factor] of durationUnits) {
-    if (millis > 0 && millis % factor === 0) return `${millis / factor}${unit}`
-  }
-  return `${millis}ms`
+  const [unit, factor] = durationUnits.find(([, factor]) =>
+    millis % factor === 0 && millis >= (factor > 1_000 ? 2 * factor : factor)
+  ) ?? ["ms", 1]
+  return `${millis / factor}${unit}`
 }
 
 /** Whole milliseconds, at most ten years. `min` is in milliseconds. */
@@ -180,8 +183,10 @@ export const brokers: Parser<ReadonlyArray<string>> = list("brokers as host:port
 })
 
 /** What stands in `NO_PROXY`: hosts, domains, addresses, `*`. */
-export const hosts: Parser<ReadonlyArray<string>> = list("hosts and domains by comma", (text) =>
-  /^[^\s/@]+$/.test(text) ? Either.right(text) : expected("hosts and domains by comma", text))
+export const hosts: Parser<ReadonlyArray<string>> = list(
+  "hosts and domains by comma",
+  (text) => /^[^\s/@]+$/.test(text) ? Either.right(text) : expected("hosts and domains by comma", text)
+)
 
 export const host: Parser<string> = {
   parse: (text) => /^[A-Za-z0-9._:%-]{1,253}$/.test(text) ? Either.right(text) : expected("a host or an address", text),

@@ -122,7 +122,12 @@ export const service = {
     "./data",
     "Directory of the queue, the checkpoint and the dead letters; created 0700"
   ),
-  port: variable("HEALTH_PORT", Parsers.port, 8080, "Port of `/health`, `/metrics` and the status page; 0 = any free one"),
+  port: variable(
+    "HEALTH_PORT",
+    Parsers.port,
+    8080,
+    "Port of `/health`, `/metrics` and the status page; 0 = any free one"
+  ),
   host: variable("HEALTH_HOST", Parsers.host, "127.0.0.1", "Address to listen at"),
   logLevel: variable(
     "LOG_LEVEL",
@@ -153,7 +158,12 @@ export const service = {
 export const exchangeIds = ["bitpin", "wallex"] as const
 
 export const feeds = {
-  exchanges: variable("EXCHANGES", Parsers.choices(...exchangeIds), exchangeIds, `Some of ${exchangeIds.map((id) => `\`${id}\``).join(", ")}`),
+  exchanges: variable(
+    "EXCHANGES",
+    Parsers.choices(...exchangeIds),
+    exchangeIds,
+    `Some of ${exchangeIds.map((id) => `\`${id}\``).join(", ")}`
+  ),
   channels: variable("CHANNELS", Parsers.choices("trades", "books"), ["trades"], "Some of `trades`, `books`"),
   markets: variable(
     "MARKETS",
@@ -249,7 +259,10 @@ export const queue = {
 export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [
   { title: "Service", rows: Object.values(service) },
   { title: "Exchanges", rows: [...Object.values(feeds), ...Object.values(bitpin), ...Object.values(wallex)] },
-  { title: "Connections", rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)] },
+  {
+    title: "Connections",
+    rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)]
+  },
   { title: "Kafka", rows: Object.values(kafka) },
   { title: "Queue", rows: Object.values(queue) }
 ]

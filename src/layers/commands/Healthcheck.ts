@@ -53,7 +53,9 @@ const maxBody = 1024 * 1024
 const get = (url: string): Effect.Effect<{ readonly code: number; readonly status: string }, Unhealthy> =>
   Effect.async((resume) => {
     const fail = (message: string) => resume(new Unhealthy({ message: `${url}: ${message}` }))
-    if (!URL.canParse(url) || new URL(url).protocol !== "http:") return fail("not an address such as http://127.0.0.1:8080")
+    if (!URL.canParse(url) || new URL(url).protocol !== "http:") {
+      return fail("not an address such as http://127.0.0.1:8080")
+    }
     const request = http.get(url, { signal: AbortSignal.timeout(timeout), agent: false }, (response) => {
       let body = ""
       response.setEncoding("utf8")

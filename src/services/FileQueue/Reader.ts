@@ -86,6 +86,18 @@ export const make = (shared: Shared): Reader => {
     yield* tellLoss(shared, "corrupt", fresh)
   })
 
+  /** After a damage: true if records that belong before this one are still to come. Then it is the one that is out of place. */
+  const isMisplaced = Effect.fnUntraced(function*(at: Position, seq: number): Effect.fn.Return<boolean, FileOpsError> {
+    const { file, segment } = at
+    const offset = at.walk.offset()
+    const ahead = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
+    for (let step = ahead.next(); step._tag !== "End"; step = ahead.next()) {
+      if (step._tag === "Fill") yield* ahead.fillAround(step.bytes)
+      if (step._tag === "Frame" && !step.frame.skip && step.frame.seq >= at.seq && step.frame.seq < seq) return true
+    }
+    return false
+  })
+
   const fill = (segment: State.Segment, walk: Walk.Walk, bytes: number) => {
     const offset = walk.offset()
     const same = unreadable.path === segment.path && unreadable.offset === offset
@@ -131,6 +143,7 @@ export const make = (shared: Shared): Reader => {
           if (!frame.skip && frame.type !== Segment.typeData) return yield* unknown(segment)
           // Of an attempt that failed and was repeated in the next segment; or copied by a damage.
           if (frame.seq >= segment.end || frame.seq < at.seq || frame.skip) break
+          if (frame.seq > at.seq && (yield* isMisplaced(at, frame.seq))) break
           if (frame.seq > at.seq) yield* missed(Math.max(at.seq, from), frame.seq - 1, at, damage)
           damage = undefined
           at.seq = frame.seq + 1

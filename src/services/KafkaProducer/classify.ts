@@ -93,8 +93,7 @@ const rules: ReadonlyArray<readonly [Reason, (link: Link) => boolean]> = [
 
 /** kafkajs's words on one line: no control characters, cut. They hold neither passwords nor keys, but may quote a broker. */
 const oneLine = (value: string): string => {
-  // eslint-disable-next-line no-control-regex
-  const line = value.replaceAll(/[\u0000-\u001f\u007f\u2028\u2029\s]+/g, " ").trim()
+  const line = value.replaceAll(/[\p{Cc}\s]+/gu, " ").trim()
   return line.length <= maxMessage ? line : `${line.slice(0, maxMessage - 1)}…`
 }
 

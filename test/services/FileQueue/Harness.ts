@@ -1,7 +1,7 @@
 /**
  * One queue on a disk in memory, records that can be told apart, and the losses it told.
  */
-import { Effect, Scope } from "effect"
+import { Effect, Logger, LogLevel, type Scope } from "effect"
 import * as FileQueue from "../../../src/services/FileQueue.ts"
 import type { EventRecord } from "../../../src/services/MarketEvent.ts"
 import type { MemoryDisk } from "../../support/MemoryDisk.ts"
@@ -83,3 +83,11 @@ export const lostOf = (losses: ReadonlyArray<FileQueue.Loss>): ReadonlyArray<num
 
 export const countOf = (loss: FileQueue.Loss): number =>
   loss.recovered + Array.from(loss.byExchange.values()).reduce((sum, n) => sum + n, 0)
+
+/** Damage is logged; here it is what is tested. */
+export const quiet: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> = Logger.withMinimumLogLevel(
+  LogLevel.None
+)
+
+/** Lets the event loop turn: thousands of runs on a disk in memory never wait for anything. */
+export const breathe: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))

@@ -1,0 +1,29 @@
+// `npm run bench` runs every file of bench/, `npm run bench -- <name>...` some: one JSON object a line on stdout.
+import { spawnSync } from "node:child_process"
+import { readdirSync } from "node:fs"
+import * as path from "node:path"
+
+const root = path.resolve(import.meta.dirname, "..")
+const all = readdirSync(path.join(root, "bench")).filter((file) => file.endsWith(".ts")).map((file) =>
+  file.slice(0, -3)
+).sort()
+const wanted = process.argv.slice(2)
+
+const missing = wanted.filter((name) => !all.includes(name))
+if (missing.length > 0) {
+  console.error(`no benchmark called ${missing.join(", ")}; there are: ${all.join(", ") || "none"}`)
+  process.exit(64)
+}
+
+let failed = false
+for (const name of wanted.length > 0 ? wanted : all) {
+  const { status } = spawnSync(process.execPath, ["--import", "tsx", path.join("bench", `${name}.ts`)], {
+    cwd: root,
+    stdio: "inherit"
+  })
+  if (status !== 0) {
+    console.error(`${name} ended with ${status}`)
+    failed = true
+  }
+}
+process.exit(failed ? 1 : 0)

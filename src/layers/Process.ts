@@ -1,0 +1,103 @@
+/**
+ * Runs the program as a process: signals, what nobody caught, and the end. `NodeRuntime.runMain` would not do: it takes a repeat
+ * of the signal for a second one, waits for ever, and reports on stdout.
+ *
+ * SIGTERM and SIGINT stop it gracefully. npm and a terminal both pass Ctrl-C on, so a repeat within a second is the same
+ * signal; a later one ends the process at once (CONTRACT.md section 3, SHUTDOWN_TIMEOUT).
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { constants } from "node:os"
+
+export interface Options<E> {
+  /** For a failure of the program. */
+  readonly codeOf: (error: E) => number
+  /** One line for people; undefined = it has been told already. */
+  readonly messageOf: (error: E) => string | undefined
+  /** The process has ended so many milliseconds after the first signal whatever hangs: under 20 s, from there on supervisors kill. */
+  readonly lastResort?: number | undefined
+}
+
+/** BSD's sysexits, as CONTRACT.md section 2 uses them. */
+const software = 70
+const temporaryFailure = 75
+
+const sameSignal = 1_000
+
+const say = (message: string): void => {
+  process.stderr.write(`exchange-feeds: ${message}\n`)
+}
+
+/** One line and, of a defect, where it was. */
+const sayDefect = (defect: unknown): void => {
+  const pretty = defect instanceof Error ? defect.stack ?? defect.message : String(defect)
+  say(`defect: ${pretty}`)
+}
+
+/** Ends the process when both streams have taken what was written. */
+const end = (code: number): void => {
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
+  // A reader that does not read must not hold it up.
+  setTimeout(() => process.exit(code), 500)
+}
+
+/** The main fiber's end, as an exit code. An interruption counts as a clean stop only if somebody asked for it. */
+const conclude = <E>(exit: Exit.Exit<unknown, E>, asked: boolean, options: Options<E>): number => {
+  if (Exit.isSuccess(exit)) return 0
+  const failure = Cause.failureOption(exit.cause)
+  if (failure._tag === "Some") {
+    const message = options.messageOf(failure.value)
+    if (message !== undefined) say(message)
+    return options.codeOf(failure.value)
+  }
+  if (Cause.isInterruptedOnly(exit.cause) && asked) return 0
+  sayDefect(Cause.squash(exit.cause))
+  return software
+}
+
+/** Never returns to its caller's hands: the process ends with the program. */
+export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E>): void => {
+  let stopped: number | undefined
+  const fiber = Effect.runFork(effect)
+  // A fiber that waits for nothing but other fibers does not keep Node alive.
+  const keepAlive = setInterval(() => {}, 2 ** 30)
+
+  const stop = () => fiber.unsafeInterruptAsFork(fiber.id())
+
+  const onSignal = (signal: NodeJS.Signals) => {
+    const now = performance.now()
+    if (stopped === undefined) {
+      stopped = now
+      setTimeout(() => {
+        say("the stop took too long and was cut off")
+        process.exit(temporaryFailure)
+      }, options.lastResort ?? 19_000)
+      stop()
+    } else if (now - stopped > sameSignal) {
+      process.exit(128 + constants.signals[signal])
+    }
+  }
+  process.on("SIGTERM", onSignal)
+  process.on("SIGINT", onSignal)
+
+  for (const event of ["uncaughtException", "unhandledRejection"]) {
+    process.on(event, (defect: unknown) => {
+      sayDefect(defect)
+      process.exit(software)
+    })
+  }
+
+  // Nobody reads the data any more (`exchange-feeds demo | head`): that is a wish to stop, and no error.
+  process.stdout.on("error", () => {
+    stopped ??= performance.now()
+    stop()
+  })
+  // A log that nobody reads is no reason to stop.
+  process.stderr.on("error", () => {})
+
+  fiber.addObserver((exit) => {
+    clearInterval(keepAlive)
+    end(conclude(exit, stopped !== undefined, options))
+  })
+}

@@ -1,0 +1,45 @@
+/**
+ * Arguments, run, exit codes (CONTRACT.md section 2).
+ */
+import * as ValidationError from "@effect/cli/ValidationError"
+import * as AppConfig from "./layers/AppConfig.ts"
+import * as Cli from "./layers/Cli.ts"
+import * as Process from "./layers/Process.ts"
+
+/** Names as in BSD's sysexits.h. */
+const codeOf = (error: Cli.CliError): number => {
+  if (ValidationError.isValidationError(error)) return 64
+  switch (error._tag) {
+    case "DemoFailed":
+      return error.code
+    case "Unhealthy":
+      return 1
+    case "UsageError":
+      return 64
+    case "HttpServerUnavailable":
+      return 69
+    case "PipelineEnded":
+      return 70
+    case "DataDirectoryUnavailable":
+      return 73
+    case "Locked":
+    case "ShutdownIncomplete":
+      return 75
+    case "ConfigInvalid":
+      return 78
+  }
+}
+
+/** @effect/cli and the demo have told what there is to tell. */
+const messageOf = (error: Cli.CliError): string | undefined =>
+  ValidationError.isValidationError(error) || error._tag === "DemoFailed" ? undefined : error.message
+
+Process.runMain(
+  Cli.run({
+    argv: process.argv,
+    env: AppConfig.environment(),
+    stdoutIsTTY: process.stdout.isTTY,
+    stderrIsTTY: process.stderr.isTTY
+  }),
+  { codeOf, messageOf }
+)
