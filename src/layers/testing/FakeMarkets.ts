@@ -1,0 +1,42 @@
+/**
+ * Markets whose trades walk at random, from a seed: the same test makes the same trades.
+ */
+
+export interface Market {
+  /** The exchange's word for it. */
+  readonly exchangeSymbol: string
+  readonly base: string
+  readonly quote: string
+  /** Canonical. */
+  readonly symbol: string
+  readonly tradable: boolean
+  /** Decimals of its price. */
+  readonly scale: number
+  /** In units of the last decimal. */
+  price: bigint
+}
+
+/** A number in [0, 1) from a seed (mulberry32). */
+export const makeRandom = (seed: number): () => number => {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let t = state
+    t = Math.imul(t ^ (t >>> 15), t | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+const known = ["BTC", "ETH", "USDT", "TRX", "SOL", "DOGE", "ADA", "XRP", "SHIB", "TON"]
+
+/** `count` bases: well-known ones first, then invented ones, some of which begin with a digit as real ones do. */
+export const bases = (count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, i) => known[i] ?? (i % 5 === 0 ? `1M${i}X` : `C${i}`))
+
+/** A step of at most a thousandth. */
+export const walk = (market: Market, random: () => number): bigint => {
+  const step = BigInt(Math.round((random() - 0.5) * 2 * Number(market.price / 1000n + 1n)))
+  market.price = market.price + step > 0n ? market.price + step : 1n
+  return market.price
+}

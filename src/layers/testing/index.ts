@@ -1,0 +1,9 @@
+/**
+ * Fakes for tests of programs that embed this one: exchanges that speak the real protocols on loopback, and a Kafka in memory.
+ */
+export * as FakeBitpin from "./FakeBitpin.ts"
+export * as FakeExchange from "./FakeExchange.ts"
+export * as FakeKafka from "./FakeKafka.ts"
+export * as FakeServer from "./FakeServer.ts"
+export * as FakeWallex from "./FakeWallex.ts"
+export * as Oracle from "./Oracle.ts"
