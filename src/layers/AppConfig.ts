@@ -91,7 +91,8 @@ export const environment = (): Environment => process.env
 
 /** That of the documentation, whatever found them. */
 const inOrder = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
-  const place = ({ name }: Problem) => Variables.rows.findIndex((row) => row.name === name || `${row.name}_FILE` === name)
+  const place = ({ name }: Problem) =>
+    Variables.rows.findIndex((row) => row.name === name || `${row.name}_FILE` === name)
   return Array.from(problems).sort((a, b) => place(a) - place(b))
 }
 

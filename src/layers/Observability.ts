@@ -57,7 +57,7 @@ const entryOf = (options: Logger.Logger.Options<unknown>): Entry => {
   return {
     timestamp: options.date.toISOString(),
     level: options.logLevel.label,
-    message: cut(parts.map((part) => String(valueOf(part))).join(" ")),
+    message: cut(parts.map(textOf).join(" ")),
     fields: [
       ...HashMap.toEntries(options.annotations).map(([key, value]) => [cut(key), valueOf(value)] as const),
       ...List.toArray(options.spans).map((span) => [cut(span.label), `${now - span.startTime}ms`] as const)
@@ -124,12 +124,14 @@ export const logger = (format: Format, terminal: Terminal): Logger.Logger<unknow
 export const formatOf = (settings: LogSettings["format"], terminal: Terminal): Format =>
   settings === "auto" ? terminal.isTTY ? "pretty" : "json" : settings
 
-/** Replaces the default logger; `level` is the least that is written. */
+/**
+ * Replaces the default logger; `level` is the least that is written. One after the other: merged, they would be built in parallel,
+ * and a logger added there outlives the layer's scope.
+ */
 export const layer = (settings: LogSettings, terminal: Terminal): Layer.Layer<never> =>
-  Layer.merge(
-    Logger.replace(
+  Logger.minimumLogLevel(settings.level).pipe(
+    Layer.provideMerge(Logger.replace(
       Logger.defaultLogger,
       Logger.withConsoleError(logger(formatOf(settings.format, terminal), terminal))
-    ),
-    Logger.minimumLogLevel(settings.level)
+    ))
   )

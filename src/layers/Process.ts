@@ -39,7 +39,7 @@ const sayDefect = (defect: unknown): void => {
 const end = (code: number): void => {
   process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
   // A reader that does not read must not hold it up.
-  setTimeout(() => process.exit(code), 500)
+  setTimeout(() => process.exit(code), 2_000)
 }
 
 /** The main fiber's end, as an exit code. An interruption counts as a clean stop only if somebody asked for it. */
@@ -56,27 +56,26 @@ const conclude = <E>(exit: Exit.Exit<unknown, E>, asked: boolean, options: Optio
   return software
 }
 
-/** Never returns to its caller's hands: the process ends with the program. */
+/** The process ends with the program. */
 export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E>): void => {
-  let stopped: number | undefined
-  const fiber = Effect.runFork(effect)
-  // A fiber that waits for nothing but other fibers does not keep Node alive.
-  const keepAlive = setInterval(() => {}, 2 ** 30)
+  let asked = false
+  let signalled: number | undefined
 
-  const stop = () => fiber.unsafeInterruptAsFork(fiber.id())
+  const stop = () => {
+    if (asked) return
+    asked = true
+    setTimeout(() => {
+      say("the stop took too long and was cut off")
+      process.exit(temporaryFailure)
+    }, options.lastResort ?? 19_000)
+    fiber.unsafeInterruptAsFork(fiber.id())
+  }
 
   const onSignal = (signal: NodeJS.Signals) => {
     const now = performance.now()
-    if (stopped === undefined) {
-      stopped = now
-      setTimeout(() => {
-        say("the stop took too long and was cut off")
-        process.exit(temporaryFailure)
-      }, options.lastResort ?? 19_000)
-      stop()
-    } else if (now - stopped > sameSignal) {
-      process.exit(128 + constants.signals[signal])
-    }
+    signalled ??= now
+    if (now - signalled > sameSignal) process.exit(128 + constants.signals[signal])
+    stop()
   }
   process.on("SIGTERM", onSignal)
   process.on("SIGINT", onSignal)
@@ -89,15 +88,16 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
   }
 
   // Nobody reads the data any more (`exchange-feeds demo | head`): that is a wish to stop, and no error.
-  process.stdout.on("error", () => {
-    stopped ??= performance.now()
-    stop()
-  })
+  process.stdout.on("error", stop)
   // A log that nobody reads is no reason to stop.
   process.stderr.on("error", () => {})
 
+  // A fiber that waits for nothing but other fibers does not keep Node alive.
+  const keepAlive = setInterval(() => {}, 2 ** 30)
+  // Last: it runs at once, and a signal that comes then must find its handler.
+  const fiber = Effect.runFork(effect)
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
-    end(conclude(exit, stopped !== undefined, options))
+    end(conclude(exit, asked, options))
   })
 }

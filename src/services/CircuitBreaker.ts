@@ -23,7 +23,16 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   name: Schema.String,
   reason: Schema.Literal("open", "half_open_busy"),
   retryAfter: Schema.DurationFromSelf
-}) {}
+}) {
+  override get message(): string {
+    return `${this.name} is ${this.reason === "open" ? "open" : "half open and busy"}, next try in ${
+      Duration.format(this.retryAfter)
+    }`
+  }
+}
+
+/** `ignored`: cancelled, or not the other side's fault. */
+export type Outcome = Machine.Outcome
 
 export interface Options {
   /** For metrics and logs: `bitpin_api`, `wallex_ws`, `kafka_trade`. */
@@ -37,6 +46,8 @@ export interface Options {
   readonly successThreshold: number
   /** A half-open call that has not ended for so long no longer keeps others out; a minute by default. */
   readonly probeTimeout?: Duration.DurationInput | undefined
+  /** What `run` counts. By default interruption is ignored, any failure or defect is the other side's. */
+  readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
 }
 
 export interface Transition {
@@ -54,9 +65,16 @@ export interface Snapshot {
   readonly state: State
   /** Epoch ms at which an open breaker lets a probe through, null otherwise. */
   readonly retryAt: number | null
+  /** Since the start. `rejected` never went out; `stale` ended after the state had changed, and counted for nothing. */
+  readonly calls: Readonly<Record<Outcome | "rejected" | "stale", number>>
+  /** Since the start, each way there is. */
+  readonly transitions: ReadonlyArray<{ readonly from: State; readonly to: State; readonly count: number }>
 }
 
-/** A call that was let through. The first `succeed`, `fail` or `release` settles it. */
+/**
+ * A call that was let through. The first `succeed`, `fail` or `release` settles it; see to one of them also when interrupted
+ * (`run` does), else others wait for the probe's time to be up.
+ */
 export interface Permit {
   /** May be repeated for a long call (a WebSocket session): each later one is one more success while half-open. */
   readonly succeed: Effect.Effect<void>
@@ -85,13 +103,18 @@ export class CircuitBreakers extends Context.Tag("effect-exchange-feeds/services
   readonly transitions: Stream.Stream<Transition>
 }>() {}
 
-const nowMs = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-
 /** Interruption is nobody's fault; any failure or defect is the other side's. */
-const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Machine.Outcome =>
+const classify = (exit: Exit.Exit<unknown, unknown>): Outcome =>
   Exit.isSuccess(exit) ? "success" : Cause.isInterruptedOnly(exit.cause) ? "ignored" : "failure"
 
-/** A breaker on its own. `publish` is told of each transition, outside the state's update. */
+const ways: ReadonlyArray<readonly [from: State, to: State]> = [
+  ["closed", "open"],
+  ["open", "half_open"],
+  ["half_open", "open"],
+  ["half_open", "closed"]
+]
+
+/** A breaker on its own. `publish` is told of each transition, outside the state's update and in order. */
 export const make = Effect.fnUntraced(function*(
   options: Options,
   publish: (transition: Transition) => Effect.Effect<unknown> = () => Effect.void
@@ -102,60 +125,82 @@ export const make = Effect.fnUntraced(function*(
     successThreshold: options.successThreshold,
     probeTimeout: Duration.toMillis(options.probeTimeout ?? "1 minute")
   }
+  const outcomeOf = options.classify ?? classify
   const ref = yield* Ref.make(Machine.initial)
-  const ids = yield* Ref.make(0)
   const changes = yield* PubSub.sliding<Transition>(64)
   /** Anything that may let a waiting caller in: a transition, or a probe that gave its place back. */
   const openings = yield* PubSub.sliding<void>(1)
+  const telling = yield* Effect.makeSemaphore(1)
+  /** Made with the state, told after it: a fiber that is set aside in between must not let a later one go first. */
+  const untold: Array<Transition | undefined> = []
+  const calls = { success: 0, failure: 0, ignored: 0, rejected: 0, stale: 0 }
+  const passed = ways.map(([from, to]) => ({ from, to, count: 0 }))
+  let ids = 0
 
-  const announce = (from: Machine.State, to: Machine.State) =>
-    from === to ? Effect.void : Effect.gen(function*() {
-      yield* PubSub.publish(openings, undefined)
-      if (from._tag === to._tag) return
-      const at = yield* Clock.currentTimeMillis
-      const transition = { name: options.name, group: options.group, from: from._tag, to: to._tag, at }
-      yield* PubSub.publish(changes, transition)
-      yield* publish(transition)
-    })
+  const tell = telling.withPermits(1)(Effect.suspend(() => {
+    const news = untold.splice(0)
+    if (news.length === 0) return Effect.void
+    return PubSub.publish(openings, undefined).pipe(
+      Effect.andThen(Effect.forEach(
+        news,
+        (transition) =>
+          transition === undefined
+            ? Effect.void
+            : Effect.andThen(PubSub.publish(changes, transition), publish(transition)),
+        { discard: true }
+      ))
+    )
+  }))
 
   /** One atomic step, then the news of it. */
-  const modify = <A>(step: (state: Machine.State, now: number) => readonly [A, Machine.State]) =>
-    Effect.flatMap(nowMs, (now) =>
+  const modify = <A>(step: (state: Machine.State, now: number) => readonly [A, Machine.State]): Effect.Effect<A> =>
+    Effect.clockWith((clock) =>
       Ref.modify(ref, (before) => {
-        const [result, after] = step(before, now)
-        return [{ result, before, after }, after]
-      })).pipe(
-        Effect.tap(({ after, before }) => announce(before, after)),
-        Effect.map(({ result }) => result),
-        Effect.uninterruptible
-      )
+        // Monotonic (rule 8): no jump of the wall clock opens or closes anything.
+        const [result, after] = step(before, Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
+        const from = before._tag
+        const to = after._tag
+        if (from !== to) {
+          const way = passed.find((one) => one.from === from && one.to === to)
+          if (way !== undefined) way.count += 1
+          const at = clock.unsafeCurrentTimeMillis()
+          untold.push({ name: options.name, group: options.group, from, to, at })
+        } else if (before !== after) untold.push(undefined)
+        return [result, after]
+      })
+    ).pipe(Effect.tap(() => untold.length === 0 ? Effect.void : tell), Effect.uninterruptible)
 
-  const admission = Effect.flatMap(
-    Ref.updateAndGet(ids, (n) => n + 1),
-    (id) => modify((state, now) => Machine.admit(state, machine, now, id))
-  )
+  const settle = (permit: Machine.Permit, outcome: Outcome, first: boolean) =>
+    modify((state, now) => {
+      if (first) calls[permit.epoch === state.epoch ? outcome : "stale"] += 1
+      return [undefined, Machine.settle(state, machine, now, permit, outcome)]
+    })
 
-  const settle = (permit: { readonly epoch: number; readonly probe: number | undefined }, outcome: Machine.Outcome) =>
-    modify((state, now) => [undefined, Machine.settle(state, machine, now, permit, outcome)])
+  const permitOf = (admitted: Machine.Permit): Permit => {
+    // What was settled stays so, but that a long call may go on succeeding.
+    let settled: Outcome | undefined
+    const once = (outcome: Outcome) =>
+      Effect.uninterruptible(Effect.suspend(() => {
+        const first = settled === undefined
+        if (!first && !(settled === "success" && outcome === "success")) return Effect.void
+        settled = outcome
+        return settle(admitted, outcome, first)
+      }))
+    return { succeed: once("success"), fail: once("failure"), release: once("ignored") }
+  }
 
-  const admit = Effect.flatMap(admission, (answer): Effect.Effect<Permit, CircuitOpen> => {
-    if (answer._tag !== "admitted") {
+  const admit = Effect.flatMap(
+    modify((state, now) => Machine.admit(state, machine, now, ids++)),
+    (answer): Effect.Effect<Permit, CircuitOpen> => {
+      if (answer._tag === "admitted") return Effect.succeed(permitOf(answer))
+      calls.rejected += 1
       return new CircuitOpen({
         name: options.name,
         reason: answer._tag === "open" ? "open" : "half_open_busy",
         retryAfter: Duration.millis(answer.retryAfter)
       })
     }
-    // What was settled stays so, but that a long call may go on succeeding.
-    let settled: Machine.Outcome | undefined
-    const once = (outcome: Machine.Outcome) =>
-      Effect.suspend(() => {
-        if (settled !== undefined && !(settled === "success" && outcome === "success")) return Effect.void
-        settled = outcome
-        return settle(answer, outcome)
-      })
-    return Effect.succeed({ succeed: once("success"), fail: once("failure"), release: once("ignored") })
-  })
+  )
 
   return {
     name: options.name,
@@ -172,8 +217,7 @@ export const make = Effect.fnUntraced(function*(
     awaitAdmittance: Effect.scoped(Effect.gen(function*() {
       const news = yield* PubSub.subscribe(openings)
       while (true) {
-        const now = yield* nowMs
-        const wait = Machine.waitOf(yield* Ref.get(ref), machine, now)
+        const wait = Machine.waitOf(yield* Ref.get(ref), machine, yield* nowMs)
         if (wait <= 0) return
         yield* news.take.pipe(Effect.timeoutOption(Duration.millis(wait)))
       }
@@ -186,12 +230,16 @@ export const make = Effect.fnUntraced(function*(
         name: options.name,
         group: options.group,
         state: state._tag,
-        retryAt: state._tag === "open" ? Math.round(wall + Math.max(0, state.until - now)) : null
+        retryAt: state._tag === "open" ? Math.round(wall + Math.max(0, state.until - now)) : null,
+        calls: { ...calls },
+        transitions: passed.map((way) => ({ ...way }))
       }
     }),
     transitions: Stream.fromPubSub(changes)
   }
 })
+
+const nowMs = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
 /** The registry of one program. */
 export const layer: Layer.Layer<CircuitBreakers> = Layer.effect(

@@ -73,3 +73,34 @@ export const reconnecting = (options: Options): Effect.Effect<Reconnecting> =>
     reset: Ref.set(attempts, 0),
     toMaximum: Ref.set(attempts, maxExponent)
   }))
+
+/** Longest wait that another side may ask for: what an exchange sends is not to be trusted (ARCHITECTURE.md law 5). */
+const longestAsked = Duration.minutes(10)
+
+/** The three forms of RFC 9110 all begin with a day; the one without a zone is not sent any more. */
+const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
+
+/**
+ * What a `Retry-After` header asks for, `now` in epoch ms: seconds or an HTTP date. Undefined if it is neither; never less than
+ * nothing, never more than ten minutes.
+ */
+export const retryAfter = (header: string, now: number): Duration.Duration | undefined => {
+  const text = header.trim()
+  const millis = /^\d+$/.test(text)
+    ? Number(text) * 1000
+    : httpDate.test(text)
+    ? Date.parse(text) - now
+    : Number.NaN
+  return Number.isNaN(millis) ? undefined : Duration.min(Duration.millis(Math.max(0, millis)), longestAsked)
+}
+
+/** `schedule`, but never sooner than a failure asks for (`Retry-After`, the wait of an open breaker). */
+export const honouring = <E>(
+  schedule: Schedule.Schedule<number>,
+  asked: (failure: E) => Duration.Duration | undefined
+): Schedule.Schedule<number, E> =>
+  Schedule.identity<E>().pipe(
+    Schedule.intersect(schedule),
+    Schedule.modifyDelay(([failure], delay) => Duration.max(delay, asked(failure) ?? Duration.zero)),
+    Schedule.map(([, attempt]) => attempt)
+  )

@@ -26,11 +26,11 @@ export interface TopicOptions {
   readonly config?: Readonly<Record<string, string>>
 }
 
-/** Returns when every partition has a leader. */
-export const createTopic = (address: string, topic: string, options: TopicOptions = {}): Promise<boolean> =>
-  withAdmin(address, (admin) =>
+/** Returns when every partition takes records: when its leader can tell where it ends. */
+export const createTopic = async (address: string, topic: string, options: TopicOptions = {}): Promise<void> => {
+  await withAdmin(address, (admin) =>
     admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false,
       topics: [{
         topic,
         numPartitions: options.partitions ?? 12,
@@ -38,6 +38,17 @@ export const createTopic = (address: string, topic: string, options: TopicOption
         configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value }))
       }]
     }))
+  const end = Date.now() + 20_000
+  for (;;) {
+    const problem = await withAdmin(address, (admin) => admin.fetchTopicOffsets(topic)).then(
+      () => undefined,
+      (cause: unknown) => ({ cause })
+    )
+    if (problem === undefined) return
+    if (Date.now() > end) throw new Error(`${topic} has no leaders`, problem)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
 
 export const deleteTopic = (address: string, topic: string): Promise<void> =>
   withAdmin(address, (admin) => admin.deleteTopics({ topics: [topic] }))

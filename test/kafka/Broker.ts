@@ -25,7 +25,8 @@ export interface Broker {
   readonly directory: string
   /** Returns when the broker answers. Also after `kill` and `stop`, with all it had on disk. */
   readonly start: () => Promise<void>
-  readonly freeze: () => void
+  /** Returns when it stands still. */
+  readonly freeze: () => Promise<void>
   readonly thaw: () => void
   readonly kill: () => Promise<void>
   readonly stop: () => Promise<void>

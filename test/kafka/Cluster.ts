@@ -14,7 +14,7 @@ export interface Cluster {
   /** `host:port` of each, by id from 1. */
   readonly addresses: ReadonlyArray<string>
   readonly node: (id: number) => Jvm.Node
-  /** Returns when all three are there and every replica has caught up. */
+  /** Returns when all three are there, every replica has caught up and every partition is led by its preferred one. */
   readonly ready: () => Promise<void>
   /** Leader of each partition. */
   readonly leaders: (topic: string) => Promise<ReadonlyArray<number>>
@@ -24,7 +24,11 @@ export interface Cluster {
 /** What `kcat -L -J` prints, as far as it is of interest. */
 interface Metadata {
   readonly topics: ReadonlyArray<{
-    readonly partitions: ReadonlyArray<{ readonly leader: number; readonly isrs: ReadonlyArray<unknown> }>
+    readonly partitions: ReadonlyArray<{
+      readonly leader: number
+      readonly replicas: ReadonlyArray<{ readonly id: number }>
+      readonly isrs: ReadonlyArray<{ readonly id: number }>
+    }>
   }>
 }
 
@@ -74,8 +78,11 @@ export const make = async (): Promise<Cluster> => {
   const ready = async () => {
     // Each by itself: the controller still counts one that has just been killed.
     await Promise.all(addresses.map((address) => awaitReady(address, size, obituary)))
-    const inSync = async () => (await partitionsOf()).every(({ isrs }) => isrs.length === size)
-    while (!await inSync()) await new Promise((resolve) => setTimeout(resolve, 100))
+    const settled = async () =>
+      (await partitionsOf()).every(({ isrs, leader, replicas }) =>
+        isrs.length === replicas.length && leader === replicas[0]?.id
+      )
+    while (!await settled()) await new Promise((resolve) => setTimeout(resolve, 100))
   }
   const close = async () => {
     await Promise.all(nodes.map((each) => each.kill()))

@@ -50,7 +50,7 @@ const install = async (): Promise<void> => {
 export const kcat = async (parameters: ReadonlyArray<string>, input = ""): Promise<string> => {
   installed ??= install()
   await installed
-  const running = run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29 })
+  const running = run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29, timeout: 60_000 })
   running.child.stdin?.end(input)
   const { stdout } = await running
   return stdout
@@ -71,27 +71,51 @@ const parse = (line: string): Read => {
   }
 }
 
-/** The whole topic as it is now, by partition and offset. `properties` are librdkafka's, for TLS and SASL. */
+/** Where each partition ends; for at most twenty seconds it is asked again while one has no leader. */
+const endsOf = async (connection: ReadonlyArray<string>, topic: string): Promise<ReadonlyArray<number>> => {
+  const limit = Date.now() + 20_000
+  for (;;) {
+    try {
+      return await endsNow(connection, topic)
+    } catch (cause) {
+      if (Date.now() > limit) throw cause
+    }
+    await new Promise((resolve) => setTimeout(resolve, 200))
+  }
+}
+
+const endsNow = async (connection: ReadonlyArray<string>, topic: string): Promise<ReadonlyArray<number>> => {
+  const { topics }: { readonly topics: ReadonlyArray<{ readonly partitions: ReadonlyArray<unknown> }> } = JSON.parse(
+    await kcat(["-L", "-J", ...connection, "-t", topic])
+  )
+  const partitions = topics.flatMap((each) => each.partitions.map((_, partition) => partition))
+  const out = await kcat(["-Q", ...connection, ...partitions.flatMap((each) => ["-t", `${topic}:${each}:-1`])])
+  // `name [3] offset 17`
+  const ends = Array.from(out.matchAll(/\] offset (\d+)/g), ([, offset]) => Number(offset))
+  if (ends.length === 0 || ends.length !== partitions.length) {
+    throw new Error(`kcat does not know where ${topic} ends: ${out}`)
+  }
+  return ends
+}
+
+/**
+ * The whole topic as it is now, by partition and offset. `properties` are librdkafka's, for TLS and SASL.
+ *
+ * It is asked for as many records as there are: when asked for "all until the end", kcat leaves out partitions without a word
+ * while their leaders move.
+ */
 export const readTopic = async (
   address: string,
   topic: string,
   properties: ReadonlyArray<string> = []
 ): Promise<ReadonlyArray<Read>> => {
-  const out = await kcat([
-    "-C",
-    "-b",
-    address,
-    "-t",
-    topic,
-    "-o",
-    "beginning",
-    "-e",
-    "-q",
-    "-J",
-    "-X",
-    "topic.metadata.refresh.interval.ms=500",
-    ...properties.flatMap((property) => ["-X", property])
-  ])
-  return out.split("\n").filter((line) => line !== "").map(parse)
+  const connection = ["-b", address, ...properties.flatMap((property) => ["-X", property])]
+  const ends = await endsOf(connection, topic)
+  const total = ends.reduce((sum, end) => sum + end, 0)
+  if (total === 0) return []
+  const out = await kcat(["-C", ...connection, "-t", topic, "-o", "beginning", "-c", `${total}`, "-q", "-J"])
+  const records = out.split("\n").filter((line) => line !== "").map(parse)
     .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
+  if (records.length !== total) throw new Error(`kcat has read ${records.length} of ${total} records of ${topic}`)
+  return records
 }

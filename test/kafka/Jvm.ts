@@ -3,7 +3,7 @@
  * `.cache/kafka`; several test runs may share it, so each piece is made aside and moved into place.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process"
-import { existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync } from "node:fs"
+import { existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
@@ -86,8 +86,8 @@ export const format = async (properties: string, parameters: ReadonlyArray<strin
 /** A node of a cluster: one process, ended only by its own id. */
 export interface Node {
   readonly start: () => void
-  /** SIGSTOP: sockets stay open and nothing answers. */
-  readonly freeze: () => void
+  /** SIGSTOP: sockets stay open and nothing answers. Returns when all its threads stand still. */
+  readonly freeze: () => Promise<void>
   readonly thaw: () => void
   /** SIGKILL, returns when it is gone. May be started again on the same directory. */
   readonly kill: () => Promise<void>
@@ -95,6 +95,14 @@ export interface Node {
   readonly stop: () => Promise<void>
   /** What it said last, if it has ended by itself. */
   readonly obituary: () => string | undefined
+}
+
+/** On a busy machine threads run on for some milliseconds, long enough to answer. Without /proc we take it for granted. */
+const isStopped = (pid: number): boolean => {
+  const tasks = `/proc/${pid}/task`
+  // `pid (name) state ...`
+  return !existsSync(tasks) ||
+    readdirSync(tasks).every((task) => /\) [TtXZ] /.test(readFileSync(`${tasks}/${task}/stat`, "utf8")))
 }
 
 export const node = (directory: string): Node => {
@@ -126,8 +134,9 @@ export const node = (directory: string): Node => {
         })
       })
     },
-    freeze: () => {
+    freeze: async () => {
       child?.kill("SIGSTOP")
+      while (child?.pid !== undefined && !isStopped(child.pid)) await new Promise((resolve) => setTimeout(resolve, 5))
     },
     thaw: () => {
       child?.kill("SIGCONT")

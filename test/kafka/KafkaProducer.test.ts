@@ -245,7 +245,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
         })
       )
       yield* lane.send(a)
-      broker.freeze()
+      yield* Effect.promise(broker.freeze)
       const start = performance.now()
       const [ms, failure] = yield* elapsed(Effect.flip(lane.send(b))).pipe(Effect.ensuring(Effect.sync(broker.thaw)))
       assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
@@ -260,7 +260,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
   it.scoped("frozen when the connection is born: the same lane delivers after the thaw", () =>
     Effect.gen(function*() {
       const { broker, lane, read } = yield* setUp("broker")
-      broker.freeze()
+      yield* Effect.promise(broker.freeze)
       const failures = yield* Effect.replicateEffect(Effect.flip(lane.send(a)), 2).pipe(
         Effect.ensuring(Effect.sync(broker.thaw))
       )
@@ -342,7 +342,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const { timeouts: _, ...real } = optionsOf(broker.address)
       const lane = yield* laneOf(real, topic).pipe(Scope.extend(scope))
       yield* lane.send(a)
-      broker.freeze()
+      yield* Effect.promise(broker.freeze)
       const sending = yield* Effect.fork(lane.send(b))
       yield* Effect.sleep("100 millis")
       const [ms] = yield* elapsed(Scope.close(scope, Exit.void)).pipe(Effect.ensuring(Effect.sync(broker.thaw)))
@@ -356,7 +356,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const { timeouts: _, ...real } = optionsOf(broker.address)
       const kafka = yield* kafkaOf(real)
       yield* kafka.probe
-      broker.freeze()
+      yield* Effect.promise(broker.freeze)
       const [ms, failure] = yield* elapsed(Effect.flip(kafka.probe)).pipe(Effect.ensuring(Effect.sync(broker.thaw)))
       assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
       assert.isBelow(ms, 2_300)

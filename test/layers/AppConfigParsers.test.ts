@@ -29,8 +29,24 @@ describe("durations", () => {
   ]
   it.each(cases)("%s", (text, millis) => assert.strictEqual(Duration.toMillis(good(parser, text)), millis))
 
-  const refused = ["", "30", "s", "30 parsecs", "-1s", "1e3s", "0x10s", "1..5s", "+5s", "Infinity", "99999999d", "1s 2s"]
-  it.each(refused)("not %j", (text) => assert.match(bad(parser, text), /^expected a duration such as 500ms, 30s or 5m, got /))
+  const refused = [
+    "",
+    "30",
+    "s",
+    "30 parsecs",
+    "-1s",
+    "1e3s",
+    "0x10s",
+    "1..5s",
+    "+5s",
+    "Infinity",
+    "99999999d",
+    "1s 2s"
+  ]
+  it.each(refused)(
+    "not %j",
+    (text) => assert.match(bad(parser, text), /^expected a duration such as 500ms, 30s or 5m, got /)
+  )
 
   it("zero only where it means something", () => {
     assert.strictEqual(bad(parser, "0s"), "expected a duration of at least 1ms, got \"0s\"")
@@ -59,8 +75,10 @@ describe("sizes", () => {
   ]
   it.each(cases)("%s", (text, bytes) => assert.strictEqual(good(Parsers.size, text), bytes))
 
-  it.each(["", "0", "0MiB", "1Q", "1K", "-1MB", "1e9", "99999999999TiB", "MiB"])("not %j", (text) =>
-    assert.match(bad(Parsers.size, text), /^expected a size such as 512KiB, 1GiB or 500MB, got /))
+  it.each(["", "0", "0MiB", "1Q", "1K", "-1MB", "1e9", "99999999999TiB", "MiB"])(
+    "not %j",
+    (text) => assert.match(bad(Parsers.size, text), /^expected a size such as 512KiB, 1GiB or 500MB, got /)
+  )
 
   it("what is printed reads as the same", () =>
     fc.assert(fc.property(fc.integer({ min: 1, max: 2 ** 50 }), (bytes) => {
@@ -88,7 +106,9 @@ describe("numbers and words", () => {
   })
 
   it("log levels in the words of both sides", () => {
-    for (const text of ["warn", "warning", "WARN", "Warning"]) assert.strictEqual(good(Parsers.logLevel, text), LogLevel.Warning)
+    for (const text of ["warn", "warning", "WARN", "Warning"]) {
+      assert.strictEqual(good(Parsers.logLevel, text), LogLevel.Warning)
+    }
     for (const text of ["off", "none"]) assert.strictEqual(good(Parsers.logLevel, text), LogLevel.None)
     bad(Parsers.logLevel, "loud")
   })
@@ -125,12 +145,16 @@ describe("lists", () => {
       "kafka-1.example:19092",
       "10.0.0.1:9092"
     ])
-    for (const text of ["PLAINTEXT://a:9092", "a:0", "a:99999", "a:b", ":9092", "[::1]:9092", "a b:1"]) bad(Parsers.brokers, text)
+    for (const text of ["PLAINTEXT://a:9092", "a:0", "a:99999", "a:b", ":9092", "[::1]:9092", "a b:1"]) {
+      bad(Parsers.brokers, text)
+    }
   })
 
   it("globs over canonical symbols", () => {
     assert.deepStrictEqual(good(Parsers.globs, "btc/irt,*/USDT,1INCH/?RT,*"), ["BTC/IRT", "*/USDT", "1INCH/?RT", "*"])
-    for (const text of ["BTC-IRT", "BTC_IRT", "../../etc/passwd", "BTC/IRT/X", "[A-Z]/IRT", "BTC/", ""]) bad(Parsers.globs, text)
+    for (const text of ["BTC-IRT", "BTC_IRT", "../../etc/passwd", "BTC/IRT/X", "[A-Z]/IRT", "BTC/", ""]) {
+      bad(Parsers.globs, text)
+    }
   })
 })
 
@@ -138,7 +162,9 @@ describe("addresses", () => {
   it("of the right scheme only", () => {
     assert.strictEqual(good(Parsers.httpUrl, "http://127.0.0.1:81/base//"), "http://127.0.0.1:81/base")
     assert.strictEqual(good(Parsers.wsUrl, "ws://127.0.0.1:81/ws/"), "ws://127.0.0.1:81/ws/")
-    for (const text of ["ws://a", "ftp://a", "a:80", "http://", "file:///etc/passwd", "javascript:0"]) bad(Parsers.httpUrl, text)
+    for (const text of ["ws://a", "ftp://a", "a:80", "http://", "file:///etc/passwd", "javascript:0"]) {
+      bad(Parsers.httpUrl, text)
+    }
     for (const text of ["http://a", "wss://", "a"]) bad(Parsers.wsUrl, text)
     for (const text of ["http://a:1", "https://u:p@a", "socks5://a:1080"]) good(Parsers.proxy, text)
     for (const text of ["a:3128", "ftp://a", "socks4://a"]) bad(Parsers.proxy, text)
@@ -171,13 +197,16 @@ describe("whatever text comes", () => {
     proxy: Parsers.proxy
   }).map(([name, parser]) => [name, { parse: parser.parse, print: String }])
 
-  it.each(parsers)("%s answers, and its problem is one short line", (_, parser) =>
-    fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 400 })), (text) => {
-      const result = parser.parse(text)
-      if (Either.isRight(result)) return
-      assert.notMatch(result.left, /[\u0000-\u001f]/) // oxlint-disable-line no-control-regex
-      assert.isBelow(result.left.length, 800)
-    })))
+  it.each(parsers)(
+    "%s answers, and its problem is one short line",
+    (_, parser) =>
+      fc.assert(fc.property(fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 400 })), (text) => {
+        const result = parser.parse(text)
+        if (Either.isRight(result)) return
+        assert.notMatch(result.left, /[\u0000-\u001f]/) // oxlint-disable-line no-control-regex
+        assert.isBelow(result.left.length, 800)
+      }))
+  )
 })
 
 describe("did you mean", () => {

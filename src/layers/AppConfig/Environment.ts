@@ -29,9 +29,6 @@ export type ReadFile<E extends { readonly message: string }> = (path: string) =>
 
 const isBlank = (text: string): boolean => text.trim() === ""
 
-/** A secret is taken as it is, spaces and all. */
-const cut = (row: Row, text: string): string => row.secret ? text : text.trim()
-
 export const read = <E extends { readonly message: string }>(
   env: Environment,
   readFile: ReadFile<E>
@@ -59,13 +56,13 @@ const readOne = Effect.fnUntraced(function*<E extends { readonly message: string
   const direct = env[row.name] ?? ""
   const fileName = `${row.name}_FILE`
   const path = (env[fileName] ?? "").trim()
-  if (path === "") return isBlank(direct) ? undefined : { text: cut(row, direct), source: "environment" }
+  if (path === "") return isBlank(direct) ? undefined : { text: direct, source: "environment" }
   if (!isBlank(direct)) return { name: row.name, problem: `and ${fileName} are both set; keep one` }
   return yield* Effect.match(readFile(path), {
     onFailure: (error) => ({ name: fileName, problem: `cannot be read: ${error.message}` }),
     onSuccess: (content) => {
       const text = content.replace(/\r?\n$/, "")
-      return isBlank(text) ? undefined : { text: cut(row, text), source: `file ${path}` }
+      return isBlank(text) ? undefined : { text, source: `file ${path}` }
     }
   })
 })

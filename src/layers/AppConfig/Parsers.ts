@@ -11,6 +11,8 @@ import { nearest } from "./Suggest.ts"
 export interface Parser<A> {
   readonly parse: (text: string) => Either.Either<A, string>
   readonly print: (value: A) => string
+  /** Spaces around the text belong to it. */
+  readonly verbatim?: true
 }
 
 /** As it may be shown: on one line, not too long, and without what stands before an `@`, which may be a password. */
@@ -24,7 +26,7 @@ const expected = (what: string, text: string): Either.Either<never, string> =>
   Either.left(`expected ${what}, got ${quote(text)}`)
 
 /** Digits with at most one point: none of the other things that `Number` takes for a number. */
-const decimal = /^\d{1,15}(\.\d{1,9})?$/
+const decimal = /^\d{1,16}(\.\d{1,9})?$/
 
 export const integer = (
   options: { readonly min: number; readonly max: number; readonly what: string }
@@ -72,9 +74,9 @@ const durationUnits: ReadonlyArray<readonly [unit: string, millis: number]> = [
 /** `60s` rather than `1m`: one of a unit is said in the next smaller one, down to seconds. */
 const printDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
-  const [unit, factor] = durationUnits.find(([, factor]) =>
-    millis % factor === 0 && millis >= (factor > 1_000 ? 2 * factor : factor)
-  ) ?? ["ms", 1]
+  const [unit, factor] =
+    durationUnits.find(([, factor]) => millis % factor === 0 && millis >= (factor > 1_000 ? 2 * factor : factor)) ??
+      ["ms", 1]
   return `${millis / factor}${unit}`
 }
 
@@ -144,7 +146,8 @@ export const list = <A extends string>(
     const all = new Set<A>()
     for (const one of itemsOf(text)) {
       const value = item(one)
-      if (Either.isLeft(value)) return Either.left(value.left)
+      // An `@` may stand in another item than the password before it.
+      if (Either.isLeft(value)) return text.includes("@") ? expected(what, text) : Either.left(value.left)
       all.add(value.right)
     }
     return all.size === 0 ? expected(what, text) : Either.right(Array.from(all))
@@ -245,7 +248,8 @@ export const proxy: Parser<string> = {
 
 export const secret: Parser<Redacted.Redacted> = {
   parse: (text) => Either.right(Redacted.make(text)),
-  print: Redacted.value
+  print: Redacted.value,
+  verbatim: true
 }
 
 const levels: ReadonlyArray<readonly [word: string, level: LogLevel.LogLevel]> = [
@@ -274,6 +278,6 @@ export const logLevel: Parser<LogLevel.LogLevel> = {
 
 /** May be left out. */
 export const optional = <A>(parser: Parser<A>): Parser<A | undefined> => ({
-  parse: parser.parse,
+  ...parser,
   print: (value) => value === undefined ? "" : parser.print(value)
 })

@@ -34,14 +34,15 @@ const variable = <A>(
   options: { readonly secret?: boolean } = {}
 ): Variable<A> => {
   const secret = options.secret === true
+  const parse = (text: string) => parser.parse(parser.verbatim === true ? text : text.trim())
   return {
     name,
     help,
     secret,
     fallback,
     defaultText: parser.print(fallback),
-    parse: parser.parse,
-    show: (text) => secret ? redacted : Either.match(parser.parse(text), { onLeft: () => text, onRight: parser.print })
+    parse,
+    show: (text) => secret ? redacted : Either.match(parse(text), { onLeft: () => text, onRight: parser.print })
   }
 }
 

@@ -23,8 +23,14 @@ export type State =
     readonly probe: { readonly id: number; readonly since: number } | undefined
   }
 
+export interface Permit {
+  readonly epoch: number
+  /** Its place, if it is a probe. */
+  readonly probe: number | undefined
+}
+
 export type Admission =
-  | { readonly _tag: "admitted"; readonly epoch: number; readonly probe: number | undefined }
+  | Permit & { readonly _tag: "admitted" }
   | { readonly _tag: "open"; readonly retryAfter: number }
   | { readonly _tag: "busy"; readonly retryAfter: number }
 
@@ -79,7 +85,7 @@ export const settle = (
   self: State,
   options: Options,
   now: number,
-  permit: { readonly epoch: number; readonly probe: number | undefined },
+  permit: Permit,
   outcome: Outcome
 ): State => {
   if (permit.epoch !== self.epoch) return self
@@ -94,7 +100,7 @@ export const settle = (
       return self
     case "half_open": {
       const probe = self.probe?.id === permit.probe ? undefined : self.probe
-      if (outcome === "ignored") return { ...self, probe }
+      if (outcome === "ignored") return probe === self.probe ? self : { ...self, probe }
       if (outcome === "failure") return open(self, options, now)
       const successes = self.successes + 1
       return successes >= options.successThreshold

@@ -1,7 +1,6 @@
 /**
  * One open queue: recovered, then its parts put together.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -39,14 +38,10 @@ export const open = Effect.fnUntraced(function*(
     structure: yield* Effect.makeSemaphore(1),
     reading: yield* Effect.makeSemaphore(1),
     cursor: yield* Effect.makeSemaphore(1),
-    active: undefined
+    active: undefined,
+    scope: yield* Effect.scope,
+    healing: false
   }
-  const heal = Clock.currentTimeMillis.pipe(
-    Effect.flatMap((now) => budget.roomOnDisk(state.directory, 0, now)),
-    Effect.map((free) => {
-      if (free && state.status === "full") state.status = "ok"
-    })
-  )
   const reader = Reader.make(shared)
   const append = Writer.make(shared, budget)
 
@@ -65,13 +60,6 @@ export const open = Effect.fnUntraced(function*(
       Effect.forkScoped
     )
   }
-
-  // A full disk heals without an append to try it; one that failed needs a write that succeeds.
-  yield* Effect.suspend(() => state.status === "full" ? heal : Effect.void).pipe(
-    Effect.delay("1 second"),
-    Effect.forever,
-    Effect.forkScoped
-  )
 
   return {
     recovery,

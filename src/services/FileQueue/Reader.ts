@@ -26,6 +26,8 @@ interface Position {
   readonly walk: Walk.Walk
   /** Nothing below it is met any more. */
   seq: number
+  /** Where the remaining records are, in order, if the file has them in another; empty if it has not. Not known before a damage. */
+  detour: { readonly places: ReadonlyArray<number>; next: number } | undefined
 }
 
 export interface Reader {
@@ -65,7 +67,7 @@ export const make = (shared: Shared): Reader => {
     const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Segment.headerBytes
     const offset = hinted ? hint.offset : Segment.headerBytes
     const walk = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
-    position = { segment, file, walk, seq: hinted ? hint.seq : segment.base }
+    position = { segment, file, walk, seq: hinted ? hint.seq : segment.base, detour: undefined }
     return position
   })
 
@@ -86,16 +88,28 @@ export const make = (shared: Shared): Reader => {
     yield* tellLoss(shared, "corrupt", fresh)
   })
 
-  /** After a damage: true if records that belong before this one are still to come. Then it is the one that is out of place. */
-  const isMisplaced = Effect.fnUntraced(function*(at: Position, seq: number): Effect.fn.Return<boolean, FileOpsError> {
-    const { file, segment } = at
-    const offset = at.walk.offset()
-    const ahead = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
+  /**
+   * After a damage, once for a segment: the records that are still to come, if they are not in order (sectors that changed places).
+   * Each says by itself where it belongs, so all that are whole are delivered, in their own order.
+   */
+  const survey = Effect.fnUntraced(function*(at: Position): Effect.fn.Return<Position["detour"], FileOpsError> {
+    const { file, segment, walk } = at
+    const places = new Map<number, number>()
+    let last = 0
+    let inOrder = true
+    const ahead = Walk.make({ file, offset: walk.offset(), limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
     for (let step = ahead.next(); step._tag !== "End"; step = ahead.next()) {
       if (step._tag === "Fill") yield* ahead.fillAround(step.bytes)
-      if (step._tag === "Frame" && !step.frame.skip && step.frame.seq >= at.seq && step.frame.seq < seq) return true
+      if (step._tag !== "Frame" || step.frame.skip) continue
+      const { seq } = step.frame
+      if (seq < at.seq || seq >= segment.end || places.has(seq)) continue
+      inOrder = inOrder && seq > last
+      last = seq
+      places.set(seq, ahead.offset() - (step.frame.next - step.frame.start) - Segment.frameBytes)
     }
-    return false
+    return inOrder
+      ? { places: [], next: 0 }
+      : { places: Array.from(places).sort(([a], [b]) => a - b).map(([, offset]) => offset), next: 0 }
   })
 
   const fill = (segment: State.Segment, walk: Walk.Walk, bytes: number) => {
@@ -126,6 +140,9 @@ export const make = (shared: Shared): Reader => {
     let damage: { readonly from: number; readonly to: number } | undefined
     for (;;) {
       if (out.length >= options.maxRecords) return false
+      if (at.detour !== undefined && at.detour.places.length > 0) {
+        walk.jump(at.detour.places[at.detour.next] ?? segment.size)
+      }
       const step = walk.next()
       switch (step._tag) {
         case "Fill":
@@ -143,10 +160,15 @@ export const make = (shared: Shared): Reader => {
           if (!frame.skip && frame.type !== Segment.typeData) return yield* unknown(segment)
           // Of an attempt that failed and was repeated in the next segment; or copied by a damage.
           if (frame.seq >= segment.end || frame.seq < at.seq || frame.skip) break
-          if (frame.seq > at.seq && (yield* isMisplaced(at, frame.seq))) break
+          if (frame.seq > at.seq && at.detour === undefined) {
+            walk.back(frame)
+            at.detour = yield* survey(at)
+            break
+          }
           if (frame.seq > at.seq) yield* missed(Math.max(at.seq, from), frame.seq - 1, at, damage)
           damage = undefined
           at.seq = frame.seq + 1
+          if (at.detour !== undefined) at.detour.next += 1
           if (frame.seq < from || Ranges.skip(state.holes, frame.seq) !== frame.seq) break
           const { bytes: window, view } = walk.window()
           const record = Body.decode(window, view, frame.start, frame.end)
@@ -158,6 +180,7 @@ export const make = (shared: Shared): Reader => {
           if (out.length > 0 && bytes > options.maxBytes) {
             walk.back(frame)
             at.seq = frame.seq
+            if (at.detour !== undefined) at.detour.next -= 1
             return false
           }
           if (out.length === 0) state.head = { seq: frame.seq, ms: frame.enqueued }
@@ -192,7 +215,7 @@ export const make = (shared: Shared): Reader => {
     if (first !== undefined && last !== undefined) {
       // Until the caller pins them itself: what is handed out must not be dropped (DELIVERY.md H6).
       state.readPin = { first: first.seq, last: last.seq }
-      if (position !== undefined && position.seq === last.seq + 1) {
+      if (position !== undefined && position.seq === last.seq + 1 && position.detour === undefined) {
         state.hint = { seq: position.seq, base: position.segment.base, offset: position.walk.offset() }
       }
     }

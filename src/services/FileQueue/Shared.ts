@@ -5,6 +5,7 @@
  * and go), then `reading` or `cursor`.
  */
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
 import * as Cursor from "./Cursor.ts"
 import { FileQueueError, type Loss } from "./Model.ts"
@@ -40,6 +41,9 @@ export interface Shared {
   readonly cursor: Effect.Semaphore
   /** The segment that is appended to; none until something is. Guarded by `structure`. */
   active: { readonly segment: State.Segment; readonly file: File; dirty: boolean } | undefined
+  readonly scope: Scope.Scope
+  /** A fiber watches the full disk. */
+  healing: boolean
 }
 
 /** Codes that mean: no room, as yet. */

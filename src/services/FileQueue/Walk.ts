@@ -30,6 +30,8 @@ export interface Walk {
   readonly fill: (bytes: number) => Effect.Effect<void, FileOpsError>
   /** As `fill`, but blocks that cannot be read are zeros: damage, to be skipped and counted. */
   readonly fillAround: (bytes: number) => Effect.Effect<void, FileOpsError>
+  /** Goes on from this position of the file, where a record begins. */
+  readonly jump: (offset: number) => void
   /** The frame that came last comes next. */
   readonly back: (frame: Frame) => void
   /** The bytes that the offsets of a frame refer to. */
@@ -124,6 +126,13 @@ export const make = (options: {
         damagedFrom ??= offset
         search()
       }
+    },
+    jump: (to) => {
+      offset = to
+      if (to >= start && to <= start + bytes.length) return
+      bytes = new Uint8Array(0)
+      view = viewOf(bytes)
+      start = to
     },
     back: (frame) => {
       offset = start + frame.start - frameBytes

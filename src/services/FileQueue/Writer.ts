@@ -87,6 +87,8 @@ export const make = (
     }))
 }
 
+const probeEvery = "1 second"
+
 /** Succeeds with the first sequence number. */
 const commit = Effect.fnUntraced(function*(
   shared: Shared,
@@ -106,11 +108,11 @@ const commit = Effect.fnUntraced(function*(
   }
   const free = yield* budget.roomOnDisk(state.directory, batch.length, now)
   if (!free) {
-    state.status = "full"
+    yield* becomeFull(shared, budget)
     return yield* new FileQueueError({ reason: "full", path: state.directory, message: "no space left on the disk" })
   }
   return yield* budget.reserve(shared, batch.length + Segment.headerBytes).pipe(
-    Effect.andThen(shared.structure.withPermits(1)(write(shared, records, batch, now))),
+    Effect.andThen(shared.structure.withPermits(1)(write(shared, budget, records, batch, now))),
     Effect.ensuring(Effect.sync(() => {
       state.reserved = 0
     }))
@@ -119,6 +121,7 @@ const commit = Effect.fnUntraced(function*(
 
 const write = Effect.fnUntraced(function*(
   shared: Shared,
+  budget: Budget.Budget,
   records: ReadonlyArray<EventRecord>,
   batch: Uint8Array,
   now: number
@@ -133,8 +136,9 @@ const write = Effect.fnUntraced(function*(
   )
   if (error._tag === "Some") {
     const full = isNoRoom(error.value)
-    state.status = full ? "full" : "failed"
-    return yield* ioError(error.value, state.status)
+    if (full) yield* becomeFull(shared, budget)
+    else state.status = "failed"
+    return yield* ioError(error.value, state.status === "full" ? "full" : "failed")
   }
   state.status = "ok"
   const { active } = shared
@@ -142,6 +146,26 @@ const write = Effect.fnUntraced(function*(
   if (active !== undefined) State.appended(state, active.segment, records, batch.length, now)
   return firstSeq
 })
+
+/** A full disk heals without an append to try it: nobody may have anything to append. */
+const becomeFull = (shared: Shared, budget: Budget.Budget): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { state } = shared
+    state.status = "full"
+    if (shared.healing) return Effect.void
+    shared.healing = true
+    const look = Effect.flatMap(Clock.currentTimeMillis, (now) => budget.roomOnDisk(state.directory, 0, now))
+    return look.pipe(
+      Effect.delay(probeEvery),
+      Effect.repeat({ until: (room) => room || state.status !== "full" }),
+      Effect.andThen(Effect.sync(() => {
+        shared.healing = false
+        if (state.status === "full") state.status = "ok"
+      })),
+      Effect.interruptible,
+      Effect.forkIn(shared.scope)
+    )
+  })
 
 const tryWrite = Effect.fnUntraced(function*(
   shared: Shared,
@@ -243,8 +267,9 @@ export const syncActive = (shared: Shared): Effect.Effect<void> =>
         onFailure: (error) =>
           Effect.logWarning("the queue cannot be synced; a loss of power may take what it holds").pipe(
             Effect.annotateLogs({ path: error.path, code: error.code }),
+            // The next append that succeeds, in a new segment, mends it.
             Effect.andThen(Effect.sync(() => {
-              state.status = isNoRoom(error) ? "full" : "failed"
+              state.status = "failed"
             })),
             Effect.andThen(abandon(shared))
           ),

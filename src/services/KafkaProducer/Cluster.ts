@@ -49,15 +49,36 @@ const ask = <A>(
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
   Effect.asVoid(ask(settings, 2_000, (admin) => admin.describeCluster()))
 
-/** A topic that exists is left as it is. True if it was created. */
+/** A topic that exists is left as it is. True if it was created; its partitions then take records, unless a broker is very slow. */
 export const createTopic = (
   settings: Settings,
   topic: string,
   numPartitions: number
-): Effect.Effect<boolean, KafkaUnavailable> =>
-  ask(settings, settings.timeouts.connection + 2 * settings.timeouts.request, (admin) =>
+): Effect.Effect<boolean, KafkaUnavailable> => {
+  const limit = settings.timeouts.connection + 2 * settings.timeouts.request
+  const create = ask(settings, limit, (admin) =>
     admin.createTopics({
       topics: [{ topic, numPartitions, replicationFactor: -1 }],
       timeout: settings.timeouts.ack,
-      waitForLeaders: true
+      // kafkajs waits for leaders, but not until all brokers know the topic: that is an error to it.
+      waitForLeaders: false
     }))
+  // Only the leader itself can tell where a partition ends.
+  const awaitLeaders: Effect.Effect<void, KafkaUnavailable> = Effect.suspend(() =>
+    ask(settings, limit, (admin) => admin.fetchTopicOffsets(topic))
+  ).pipe(
+    Effect.asVoid,
+    Effect.catchIf(
+      ({ reason }) => reason === "topic" || reason === "cluster",
+      () => Effect.delay(awaitLeaders, 100)
+    )
+  )
+  return Effect.tap(create, (created) =>
+    created
+      ? awaitLeaders.pipe(
+        Effect.timeoutOption(limit),
+        // The topic is there; whoever may create it need not be allowed to describe it.
+        Effect.catchTag("KafkaUnavailable", (failure) => Effect.logDebug("topic not described", failure.message))
+      )
+      : Effect.void)
+}

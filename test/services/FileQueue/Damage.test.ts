@@ -65,11 +65,11 @@ const frames = (bytes: Uint8Array): ReadonlyArray<readonly [from: number, to: nu
 describe("damage", () => {
   it.effect("T1: cut at every byte, exactly the whole records before the cut are there", () =>
     Effect.gen(function*() {
-      const files = yield* written([40])
+      const files = yield* written([20])
       const path = onlyPath(files)
       const bytes = files.get(path) ?? new Uint8Array(0)
       const ends = frames(bytes).map(([, to]) => (to + 7) & ~7)
-      assert.lengthOf(ends, 40)
+      assert.lengthOf(ends, 20)
       for (let length = 0; length <= bytes.length; length++) {
         const disk = new MemoryDisk()
         disk.put(path, bytes.slice(0, length))
@@ -90,11 +90,11 @@ describe("damage", () => {
   it.effect("T2: a flipped bit costs the record it hits, no other, and it is told", () =>
     Effect.gen(function*() {
       // Behind it another segment: what is missing at the end is seen as well.
-      const files = yield* written([10, 1], 10, 1)
+      const files = yield* written([3, 1], 10, 1)
       const path = onlyPath(files)
       const bytes = files.get(path) ?? new Uint8Array(0)
       const spans = frames(bytes)
-      assert.lengthOf(spans, 10)
+      assert.lengthOf(spans, 3)
       for (let bit = 0; bit < bytes.length * 8; bit++) {
         const damaged = bytes.slice()
         const at = bit >> 3
@@ -103,14 +103,14 @@ describe("damage", () => {
         const losses: Array<Loss> = []
         const { numbers } = yield* found(disk, losses)
         const hit = spans.findIndex(([from, to]) => at >= from && at < to)
-        assert.deepStrictEqual(numbers, upTo(11).filter((n) => n !== hit), `bit ${bit}`)
+        assert.deepStrictEqual(numbers, upTo(4).filter((n) => n !== hit), `bit ${bit}`)
         assert.deepStrictEqual(lostOf(losses), hit === -1 ? [] : [hit + 1])
         for (const loss of losses) assert.deepInclude(loss, { reason: "corrupt", recovered: 1 })
       }
     }), 120_000)
 
   it.effect(
-    "T3: sectors zeroed, filled with garbage or swapped: untouched records all come, others never, all is counted",
+    "T3: sectors zeroed, filled with garbage or swapped: every record that is whole comes, in order, the rest is counted",
     () =>
       Effect.gen(function*() {
         const files = yield* written([30, 30, 30, 1], 60, 1)
@@ -123,7 +123,7 @@ describe("damage", () => {
           other: fc.nat(9),
           garbage: fc.uint8Array({ minLength: 512, maxLength: 512 })
         })
-        const runs = fc.sample(fc.array(wreck, { minLength: 1, maxLength: 3 }), { numRuns: 1000, seed: 7 })
+        const runs = fc.sample(fc.array(wreck, { minLength: 1, maxLength: 3 }), { numRuns: 600, seed: 7 })
         for (const wrecks of runs) {
           const damaged = new Map(Array.from(files, ([path, bytes]) => [path, bytes.slice()]))
           for (const { file, garbage, kind, other, sector } of wrecks) {
@@ -138,19 +138,24 @@ describe("damage", () => {
               b.set(copy)
             }
           }
-          const untouched: Array<number> = []
+          const whole: Array<number> = []
           paths.forEach((path, i) => {
             const before = files.get(path) ?? new Uint8Array(0)
-            const after = damaged.get(path) ?? new Uint8Array(0)
+            const after = Buffer.from(damaged.get(path) ?? new Uint8Array(0))
             frames(before).forEach(([from, to], k) => {
-              if (before.subarray(from, to).every((byte, at) => byte === after[from + at])) untouched.push(i * 30 + k)
+              const wanted = before.subarray(from, to)
+              for (let at = after.indexOf(wanted); at !== -1; at = after.indexOf(wanted, at + 1)) {
+                if (at % 8 !== 0 || at < 64) continue
+                whole.push(i * 30 + k)
+                break
+              }
             })
           })
           const losses: Array<Loss> = []
           const { numbers } = yield* found(diskOf(damaged), losses)
-          assert.deepStrictEqual(numbers, untouched)
-          assert.deepStrictEqual(lostOf(losses), upTo(91).filter((n) => !untouched.includes(n)).map((n) => n + 1))
-          assert.strictEqual(losses.reduce((sum, loss) => sum + countOf(loss), 0), 91 - untouched.length)
+          assert.deepStrictEqual(numbers, whole)
+          assert.deepStrictEqual(lostOf(losses), upTo(91).filter((n) => !whole.includes(n)).map((n) => n + 1))
+          assert.strictEqual(losses.reduce((sum, loss) => sum + countOf(loss), 0), 91 - whole.length)
         }
       }),
     120_000

@@ -1,0 +1,225 @@
+/**
+ * Health as a plain function of (inputs, now): the checks one by one, and the whole by the table of CONTRACT.md section 6,
+ * which is not the worst of the checks.
+ */
+import type { Group } from "../CircuitBreaker.ts"
+import type { ExchangeStatus } from "../FeedStatus.ts"
+import type { Answer, Check, CheckStatus, DiskResult, Inputs, Now, Result, Status } from "./Model.ts"
+
+/** A queue this full is worth a look. */
+const fullness = 0.8
+
+/** What was refused, dropped or held so long ago still counts. */
+const refusedFor = 60_000
+
+/** So many periods without a result, and the check itself is broken. */
+const staleAfter = 3
+
+const maxMessage = 200
+
+// oxlint-disable-next-line no-control-regex
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
+
+/** One line, short, and no credentials of an address (OPERATIONS.md section 1). */
+export const messageOf = (text: string): string => {
+  const line = text.replace(control, " ").replace(/\/\/[^/\s@]*@/g, "//").trim()
+  return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line
+}
+
+export const evaluate = (inputs: Inputs, now: Now): Answer => {
+  const checks = checksOf(inputs, now)
+  return {
+    status: statusOf(inputs, checks, now),
+    timestamp: iso(now.wall),
+    checks: Object.fromEntries(checks)
+  }
+}
+
+/** Of `/health` and `/health/ready` alike; `/health/live` is always 200. */
+export const codeOf = (status: Status): 200 | 503 => status === "healthy" || status === "degraded" ? 200 : 503
+
+// internal
+
+type Checks = ReadonlyArray<readonly [name: string, check: Check]>
+
+const statusOf = (inputs: Inputs, checks: Checks, now: Now): Status => {
+  if (inputs.draining) return "draining"
+  if (unwritable(inputs) || refused(inputs, now)) return "unhealthy"
+  if (inputs.sink === undefined || (inputs.uptime < inputs.startupGrace && inputs.exchanges.every(isSilent))) {
+    return "starting"
+  }
+  // An exchange that still starts up while another gives data is no trouble yet.
+  return checks.every(([, { status }]) => status === "healthy" || status === "starting") ? "healthy" : "degraded"
+}
+
+const checksOf = (inputs: Inputs, now: Now): Checks => [
+  ["kafka", kafka(inputs, now)],
+  ...inputs.exchanges.flatMap((exchange): Checks => [
+    [`${exchange.exchange}_api`, api(inputs, exchange, now)],
+    [`${exchange.exchange}_websocket`, websocket(inputs, exchange, now)]
+  ]),
+  ["api_circuit_breaker", breakers(inputs, "api", now)],
+  ["ws_circuit_breaker", breakers(inputs, "ws", now)],
+  ["kafka_circuit_breaker", breakers(inputs, "kafka", now)],
+  ["persistence", persistence(inputs, now)],
+  ["disk", disk(inputs, now)]
+]
+
+const iso = (millis: number): string => new Date(millis).toISOString()
+
+interface Details extends Partial<Omit<Check, "status" | "last_check" | "duration">> {
+  readonly durationMs?: number | undefined
+}
+
+const checkOf = (status: CheckStatus, checkedAt: number | null, details: Details = {}): Check => {
+  const { durationMs, message, ...rest } = details
+  return {
+    status,
+    last_check: checkedAt === null ? null : iso(checkedAt),
+    duration: `${Math.max(0, Math.round(durationMs ?? 0))}ms`,
+    ...(message === undefined ? {} : { message: messageOf(message) }),
+    ...rest
+  }
+}
+
+const notYet = checkOf("starting", null, { message: "not checked yet" })
+
+const isStale = (inputs: Inputs, result: Result, now: Now): boolean =>
+  now.monotonic - result.at > staleAfter * inputs.period
+
+const stale = (result: Result): Check =>
+  checkOf("unhealthy", result.checkedAt, { durationMs: result.durationMs, message: "stale check" })
+
+// Kafka
+
+/** A topic that Kafka does not take records for, if there is one. */
+const failingLane = (inputs: Inputs) => inputs.sink?.lanes.find((lane) => lane.kafka.message !== null)
+
+/** The last word of the check in the background, unless a send has done better since. */
+const probeFailed = (inputs: Inputs): boolean => {
+  const { kafka: result, sink } = inputs
+  return result !== undefined && result.outcome !== "ok" &&
+    !(sink?.lanes.some((lane) => lane.kafka.ackedAt !== null && lane.kafka.ackedAt > result.checkedAt) ?? false)
+}
+
+const kafkaDown = (inputs: Inputs): boolean =>
+  failingLane(inputs) !== undefined || probeFailed(inputs) ||
+  inputs.breakers.some(({ group, state }) => group === "kafka" && state !== "closed")
+
+const kafka = (inputs: Inputs, now: Now): Check => {
+  const { kafka: result } = inputs
+  if (result === undefined) return notYet
+  if (isStale(inputs, result, now)) return stale(result)
+  const failing = failingLane(inputs)
+  const { checkedAt, durationMs } = result
+  if (failing !== undefined) {
+    return checkOf("unhealthy", Math.max(checkedAt, failing.kafka.failedAt ?? 0), {
+      durationMs,
+      message: `${failing.topic}: ${failing.kafka.message}`
+    })
+  }
+  return probeFailed(inputs)
+    ? checkOf("unhealthy", checkedAt, { durationMs, message: result.message ?? "no answer" })
+    : checkOf("healthy", checkedAt, { durationMs })
+}
+
+// Exchanges
+
+const isSilent = (exchange: ExchangeStatus): boolean => exchange.lastDataAt === null
+
+const isStarting = (inputs: Inputs, exchange: ExchangeStatus): boolean =>
+  isSilent(exchange) && inputs.uptime < inputs.startupGrace
+
+const api = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
+  const result = inputs.apis.get(exchange.exchange)
+  const bad = isStarting(inputs, exchange) ? "starting" : "unhealthy"
+  if (result !== undefined && isStale(inputs, result, now)) return stale(result)
+  // The newer of what the check in the background and the feed itself have seen.
+  const { checkedAt, durationMs, message, ok } = exchange.api
+  const seen = result !== undefined && result.checkedAt >= (checkedAt ?? 0)
+    ? {
+      checkedAt: result.checkedAt,
+      durationMs: result.durationMs,
+      ok: result.outcome === "ok",
+      message: result.message
+    }
+    : { checkedAt, durationMs: durationMs ?? 0, ok, message }
+  if (seen.checkedAt === null || seen.ok === null) return checkOf(bad, null, { message: "not checked yet" })
+  return seen.ok
+    ? checkOf("healthy", seen.checkedAt, { durationMs: seen.durationMs })
+    : checkOf(bad, seen.checkedAt, { durationMs: seen.durationMs, message: seen.message ?? "no answer" })
+}
+
+const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
+  const connections = Array.from(exchange.connections.values())
+  const open = connections.filter(({ state }) => state === "open").length
+  const why = exchange.lastError === null ? "" : `: ${exchange.lastError}`
+  if (isSilent(exchange)) {
+    return checkOf(isStarting(inputs, exchange) ? "starting" : "unhealthy", now.wall, { message: `no data yet${why}` })
+  }
+  if (open === 0) return checkOf("unhealthy", now.wall, { message: `not connected${why}` })
+  return open < connections.length
+    ? checkOf("degraded", now.wall, { message: `${open} of ${connections.length} connections are up${why}` })
+    : checkOf("healthy", now.wall)
+}
+
+// Breakers
+
+/** Never worse than degraded: a breaker that is open does its work. */
+const breakers = (inputs: Inputs, group: Group, now: Now): Check => {
+  const all = inputs.breakers.filter((breaker) => breaker.group === group)
+  return checkOf(all.every(({ state }) => state === "closed") ? "healthy" : "degraded", now.wall, {
+    breakers: all.map(({ name, retryAt, state }) => ({ name, state, retry_at: retryAt === null ? null : iso(retryAt) }))
+  })
+}
+
+// Disk
+
+/** A full disk is no broken one: the queue then goes by its policy, and what that refuses is looked at. */
+const isFull = (result: DiskResult): boolean => result.code === "ENOSPC" || result.code === "EDQUOT"
+
+const failedQueue = (inputs: Inputs) => inputs.sink?.lanes.find(({ queue }) => queue.state === "failed")
+
+/** What did not answer in time may only be slow; the queue's own watch ends the process when its writer is stuck. */
+const unwritable = (inputs: Inputs): boolean =>
+  failedQueue(inputs) !== undefined ||
+  (inputs.disk !== undefined && inputs.disk.outcome === "failed" && !isFull(inputs.disk))
+
+const refused = (inputs: Inputs, now: Now): boolean =>
+  kafkaDown(inputs) &&
+  (inputs.sink?.lanes.some(({ refusedAt }) => refusedAt !== null && now.wall - refusedAt <= refusedFor) ?? false)
+
+const persistence = (inputs: Inputs, now: Now): Check => {
+  const { sink } = inputs
+  if (sink === undefined) return checkOf("starting", null, { message: "the queue is being recovered" })
+  const { bytes, maxBytes } = sink.usage
+  const details = {
+    records: sink.lanes.reduce((sum, { queue }) => sum + queue.records, 0),
+    bytes,
+    max_bytes: maxBytes
+  }
+  const say = (status: CheckStatus, message?: string) => checkOf(status, now.wall, { ...details, message })
+  const failed = failedQueue(inputs)
+  if (failed !== undefined) return say("unhealthy", `${failed.topic}: ${failed.disk.message ?? "the disk has failed"}`)
+  if (refused(inputs, now)) return say("unhealthy", "records were refused, dropped or held back while Kafka is down")
+  const troubled = sink.lanes.find((lane) => lane.disk.message !== null)
+  if (troubled !== undefined) return say("degraded", `${troubled.topic}: ${troubled.disk.message}`)
+  if (sink.lanes.some(({ queue }) => queue.state === "full")) return say("degraded", "no room on the disk")
+  return bytes >= fullness * maxBytes
+    ? say("degraded", `${Math.floor((100 * bytes) / maxBytes)} % of the queue is in use`)
+    : say("healthy")
+}
+
+const disk = (inputs: Inputs, now: Now): Check => {
+  const { disk: result } = inputs
+  if (result === undefined) return notYet
+  if (isStale(inputs, result, now)) return stale(result)
+  const { checkedAt, durationMs, freeBytes } = result
+  const details = { durationMs, ...(freeBytes === null ? {} : { free_bytes: freeBytes }) }
+  return result.outcome === "ok"
+    ? checkOf("healthy", checkedAt, details)
+    : checkOf(isFull(result) ? "degraded" : "unhealthy", checkedAt, {
+      ...details,
+      message: result.message ?? "no answer"
+    })
+}

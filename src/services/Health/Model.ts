@@ -1,0 +1,91 @@
+/**
+ * What health is made of, and what it answers (CONTRACT.md section 6).
+ */
+import type { Snapshot } from "../CircuitBreaker.ts"
+import type { ExchangeStatus } from "../FeedStatus.ts"
+import type { LaneStatus } from "../KafkaSink.ts"
+
+export type CheckStatus = "healthy" | "degraded" | "unhealthy" | "starting"
+
+export type Status = CheckStatus | "draining"
+
+export interface BreakerReport {
+  readonly name: string
+  readonly state: Snapshot["state"]
+  /** ISO-8601, of an open one. */
+  readonly retry_at: string | null
+}
+
+export interface Check {
+  readonly status: CheckStatus
+  /** ISO-8601; null before the first. */
+  readonly last_check: string | null
+  /** Whole milliseconds: `15ms`. */
+  readonly duration: string
+  /** One line, at most 200 characters. */
+  readonly message?: string | undefined
+  /** Of the checks of breakers. */
+  readonly breakers?: ReadonlyArray<BreakerReport> | undefined
+  /** Of `persistence`: what waits on disk. */
+  readonly records?: number | undefined
+  readonly bytes?: number | undefined
+  readonly max_bytes?: number | undefined
+  /** Of `disk`. */
+  readonly free_bytes?: number | undefined
+}
+
+/** The body of `/health`. */
+export interface Answer {
+  readonly status: Status
+  /** ISO-8601. */
+  readonly timestamp: string
+  readonly checks: Readonly<Record<string, Check>>
+}
+
+/** What came of a check that was made in the background. */
+export interface Result {
+  /** Epoch ms, to be shown. */
+  readonly checkedAt: number
+  /** Monotonic ms, to know its age. */
+  readonly at: number
+  readonly durationMs: number
+  /** `unknown`: it did not end in its time. */
+  readonly outcome: "ok" | "failed" | "unknown"
+  readonly message: string | null
+}
+
+export interface DiskResult extends Result {
+  readonly freeBytes: number | null
+  /** As the operating system names it; of a failure. */
+  readonly code: string | null
+}
+
+/** Of the sink, once its queues are recovered. */
+export interface SinkReport {
+  readonly lanes: ReadonlyArray<Pick<LaneStatus, "topic" | "kafka" | "disk" | "refusedAt" | "queue">>
+  readonly usage: { readonly bytes: number; readonly maxBytes: number }
+}
+
+/** All that health depends on. */
+export interface Inputs {
+  readonly draining: boolean
+  /** How long the program runs, ms, monotonic. */
+  readonly uptime: number
+  readonly startupGrace: number
+  /** Between two checks in the background, ms. */
+  readonly period: number
+  readonly kafka: Result | undefined
+  readonly disk: DiskResult | undefined
+  /** By exchange; on top of what the feeds have seen of their API themselves. */
+  readonly apis: ReadonlyMap<string, Result>
+  readonly exchanges: ReadonlyArray<ExchangeStatus>
+  readonly breakers: ReadonlyArray<Snapshot>
+  /** Undefined while the queues are being recovered. */
+  readonly sink: SinkReport | undefined
+}
+
+/** Epoch ms, and monotonic ms. */
+export interface Now {
+  readonly wall: number
+  readonly monotonic: number
+}

@@ -1,0 +1,113 @@
+/**
+ * The adapter contract: an exchange is data and pure functions (ARCHITECTURE.md law 7). Sockets, retries, sharding,
+ * acknowledgements, duplicates and back-pressure belong to `Feed`; an adapter cannot get them wrong.
+ *
+ * A caller's own exchange is one value of `Exchange`.
+ */
+import type * as Either from "effect/Either"
+import type { Channel, Side } from "../services/MarketEvent.ts"
+import type { DecodeFailure } from "./DecodeFailure.ts"
+
+export interface Endpoints {
+  /** Base of REST, without a slash at its end. */
+  readonly apiUrl: string
+  /** The whole URL of the WebSocket. */
+  readonly wsUrl: string
+}
+
+export interface Limits {
+  /** Topics of one WebSocket. */
+  readonly subscriptionsPerConnection: number
+  /** Budgets, shared by all that talks to the exchange (DELIVERY.md B5). */
+  readonly restPerMinute: number
+  readonly dialsPerMinute: number
+}
+
+/** One row of an exchange's list of markets, in its own words. */
+export interface Listed {
+  readonly exchangeSymbol: string
+  readonly base: string
+  readonly quote: string
+  readonly tradable: boolean
+}
+
+/** A market that may be subscribed to. */
+export interface Market {
+  /** `BASE/QUOTE`, allow-listed (`MarketEvent.CanonicalSymbol`). */
+  readonly symbol: string
+  readonly exchangeSymbol: string
+}
+
+/** A trade without its place in the world: the feed adds exchange, symbol, id and times. */
+export interface TradeRow {
+  /** The exchange's id, if it gives ids; unique within the market. */
+  readonly id: string | undefined
+  /** Canonical decimals, above zero. */
+  readonly price: string
+  readonly amount: string
+  readonly side: Side
+  /** Epoch ms; null where the exchange gives none. Never null without an id, of which it is then a part. */
+  readonly timestamp: number | null
+}
+
+/** What a frame says. */
+export type Message =
+  /** The server's greeting: subscriptions may be sent. */
+  | { readonly _tag: "ready" }
+  /** To be answered with exactly this text, once. */
+  | { readonly _tag: "ping"; readonly reply: string }
+  | { readonly _tag: "subscribed"; readonly topic: string }
+  /** The server will not have this subscription; others go on. */
+  | { readonly _tag: "rejected"; readonly topic: string; readonly code: string; readonly message: string }
+  /** The server took a subscription back. */
+  | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
+  /** The server refuses the session. */
+  | { readonly _tag: "refused"; readonly code: number; readonly message: string }
+  /** Oldest first. */
+  | { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
+  /** A part that was not understood; the other messages of the frame stand. */
+  | { readonly _tag: "failure"; readonly failure: DecodeFailure }
+
+/** How an exchange speaks on its WebSocket. Frames are text. */
+export interface Protocol {
+  /** Sent first; then `ready` is waited for. Undefined: subscriptions go out as soon as the socket is open. */
+  readonly hello: string | undefined
+  /** Whether each subscription is answered. */
+  readonly acknowledges: boolean
+  /** What to subscribe to for a channel of a market; empty if the exchange has no such channel. */
+  readonly topics: (channel: Channel, market: Market) => ReadonlyArray<string>
+  /** `id` is unique within the connection. */
+  readonly subscribe: (topic: string, id: number) => string
+  /** Undefined: a topic is left only with its connection. */
+  readonly unsubscribe: ((topic: string, id: number) => string) | undefined
+  /** Close codes after which there is no use in coming back soon. */
+  readonly isTerminal: (closeCode: number) => boolean
+  /** Pure and total, whatever the text. `topicOf`: the topic a command was about, by its id. */
+  readonly decode: (text: string, topicOf: (id: string) => string | undefined) => ReadonlyArray<Message>
+}
+
+/** Bodies come from `Json.parse`: numbers are text. */
+export interface Rest {
+  readonly markets: {
+    /** Below `apiUrl`. */
+    readonly path: string
+    /** A bad row harms no other. */
+    readonly decode: (
+      body: unknown
+    ) => Either.Either<ReadonlyArray<Either.Either<Listed, DecodeFailure>>, DecodeFailure>
+  }
+  /** A cheap question to find out whether the API answers. */
+  readonly check: {
+    readonly path: (market: Market) => string
+    readonly decode: (body: unknown) => Either.Either<unknown, DecodeFailure>
+  }
+}
+
+export interface Exchange {
+  /** Lower case letters and digits: names checks, breakers, metrics and topics' keys. */
+  readonly id: string
+  readonly endpoints: Endpoints
+  readonly limits: Limits
+  readonly rest: Rest
+  readonly socket: Protocol
+}

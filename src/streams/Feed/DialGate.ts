@@ -1,0 +1,51 @@
+/**
+ * All dials of one exchange pass here, one at a time: never two within `stagger`, whether at start or after sockets dropped
+ * together, and never more in a minute than the exchange's budget (DELIVERY.md B5). The breaker is asked at the gate, right before
+ * the dial, so that a queue of waiting sockets cannot run on into an exchange that has just failed.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { CircuitBreaker, Permit } from "../../services/CircuitBreaker.ts"
+
+export interface DialGate {
+  /** Returns when a dial may go out, now, with the permit it has to settle. */
+  readonly pass: Effect.Effect<Permit>
+}
+
+const minute = 60_000
+
+export const make = Effect.fnUntraced(function*(options: {
+  readonly stagger: Duration.Duration
+  readonly dialsPerMinute: number
+  readonly breaker: CircuitBreaker
+}): Effect.fn.Return<DialGate> {
+  const turn = yield* Effect.makeSemaphore(1)
+  const stagger = Duration.toMillis(options.stagger)
+  /** Times of the last dials, monotonic ms, oldest first. */
+  const dials: Array<number> = []
+
+  const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
+  const earliest = (): number => {
+    const last = dials[dials.length - 1] ?? -Infinity
+    const budget = dials.length < options.dialsPerMinute ? -Infinity : dials[0] ?? -Infinity
+    return Math.max(last + stagger, budget + minute)
+  }
+
+  const attempt = turn.withPermits(1)(Effect.gen(function*() {
+    const wait = earliest() - (yield* now)
+    if (wait > 0) yield* Effect.sleep(wait)
+    const permit = yield* options.breaker.admit
+    dials.push(yield* now)
+    if (dials.length > options.dialsPerMinute) dials.shift()
+    return permit
+  }))
+
+  const pass: Effect.Effect<Permit> = Effect.catchTag(
+    attempt,
+    "CircuitOpen",
+    () => Effect.andThen(options.breaker.awaitAdmittance, pass)
+  )
+  return { pass }
+})

@@ -1,0 +1,155 @@
+/**
+ * Ids for trades that have none (DELIVERY.md section 3, I1-I3): equal trades of one market are counted.
+ *
+ * A view is one socket session. Within a view every trade is a new one. Views that did not overlap add up: the later one counts on
+ * from what the earlier ones made of a group. Views that overlapped saw the same trades: each counts for itself, and the highest
+ * count decides. Plain synchronous functions of what they are told, no clock.
+ */
+
+/** A stretch of time in which one socket listened. Times are ticks of a counter: only their order matters. */
+export interface View {
+  readonly opened: number
+  /** Undefined while it is open. */
+  readonly closed: number | undefined
+}
+
+export interface Views {
+  readonly open: () => View
+  readonly close: (view: View) => void
+}
+
+/** One for each exchange: its views are compared with each other. */
+export const makeViews = (): Views => {
+  let tick = 0
+  const open = new Map<View, { closed: number | undefined }>()
+  return {
+    open: () => {
+      const view: { readonly opened: number; closed: number | undefined } = { opened: ++tick, closed: undefined }
+      open.set(view, view)
+      return view
+    },
+    close: (view) => {
+      const found = open.get(view)
+      if (found !== undefined) found.closed = ++tick
+      open.delete(view)
+    }
+  }
+}
+
+/** What makes two trades equal. */
+export interface Equal {
+  /** Epoch ms. */
+  readonly timestamp: number
+  readonly side: string
+  /** Canonical decimals. */
+  readonly price: string
+  readonly amount: string
+}
+
+export interface TradeGroups {
+  /**
+   * `<epoch ms>:<side>:<price>:<amount>:<n>` of a trade that a view saw; undefined if another view has told of it already.
+   * `now`: epoch ms of its receipt.
+   */
+  readonly add: (view: View, trade: Equal, now: number) => string | undefined
+  /** Groups remembered. */
+  readonly size: () => number
+}
+
+/** How long, by the exchange's time, equal trades are still told apart from new ones. */
+const historyWindow = 120_000
+
+/** The exchange's clock may be ahead of ours by so much; a time beyond does not make all others old. */
+const clockSkew = 60_000
+
+/** Groups of one market: more than two minutes of any market known. */
+const maxGroups = 16_384
+
+/** Sessions that one group can tell apart; sessions are at least a second from each other, groups mostly a second long. */
+const maxViews = 8
+
+interface Count {
+  readonly view: View
+  /** What views before it, that it did not overlap with, had made of the group. */
+  readonly base: number
+  count: number
+}
+
+interface Group {
+  readonly timestamp: number
+  /** Highest n told. */
+  told: number
+  /** What is known from before all of `counts`: an earlier life of the collector, and views folded away. */
+  before: number
+  readonly counts: Array<Count>
+}
+
+const idPattern = /^(\d{1,15}):(buy|sell):([^:]+):([^:]+):(\d{1,9})$/
+
+/**
+ * One market's groups. `remembered`: ids of earlier lives of the collector, without their `exchange:symbol:t:`; what does not look
+ * like one is passed over. So a restart within the same second neither uses an id again nor leaves one out.
+ */
+export const make = (remembered: Iterable<string> = []): TradeGroups => {
+  const groups = new Map<string, Group>()
+  let newest = 0
+
+  const prune = (current: Group): void => {
+    for (const [key, group] of groups) {
+      if (group === current || (groups.size <= maxGroups && group.timestamp >= newest - historyWindow)) return
+      groups.delete(key)
+    }
+  }
+
+  const total = ({ base, count }: Count): number => base + count
+
+  const countOf = (group: Group, view: View): Count => {
+    let base = group.before
+    for (const entry of group.counts) {
+      if (entry.view === view) return entry
+      const { closed } = entry.view
+      if (closed !== undefined && closed < view.opened) base = Math.max(base, total(entry))
+    }
+    if (group.counts.length >= maxViews) {
+      const folded = group.counts.shift()
+      if (folded !== undefined) group.before = Math.max(group.before, total(folded))
+    }
+    const fresh = { view, base, count: 0 }
+    group.counts.push(fresh)
+    return fresh
+  }
+
+  const groupOf = (key: string, timestamp: number): Group => {
+    let group = groups.get(key)
+    if (group === undefined) {
+      group = { timestamp, told: 0, before: 0, counts: [] }
+      groups.set(key, group)
+    }
+    return group
+  }
+
+  for (const id of remembered) {
+    const match = idPattern.exec(id)
+    if (match === null) continue
+    const [, timestamp = "", , , , n = ""] = match
+    const group = groupOf(id.slice(0, -n.length - 1), Number(timestamp))
+    group.told = Math.max(group.told, Number(n))
+    group.before = group.told
+  }
+
+  return {
+    add: (view, { amount, price, side, timestamp }, now) => {
+      newest = Math.max(newest, Math.min(timestamp, now + clockSkew))
+      const key = `${timestamp}:${side}:${price}:${amount}`
+      const group = groupOf(key, timestamp)
+      const entry = countOf(group, view)
+      entry.count += 1
+      const n = total(entry)
+      prune(group)
+      if (n <= group.told) return undefined
+      group.told = n
+      return `${key}:${n}`
+    },
+    size: () => groups.size
+  }
+}

@@ -1,0 +1,224 @@
+/**
+ * One WebSocket connection: frames in chunks, with back-pressure down to TCP, and exactly one end.
+ *
+ * Listeners go on in the tick that makes the socket, or frames that come with the handshake are lost. What the consumer has not
+ * taken waits in a mailbox; at a high-water mark the socket is paused, so the rest waits in the kernel and at the exchange
+ * (ARCHITECTURE.md law 2). A paused `ws` does not notice that it was closed; every way out resumes it first.
+ */
+import * as Socket from "@effect/platform/Socket"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Mailbox from "effect/Mailbox"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import { FeedError } from "./FeedError.ts"
+
+/** What happened on the socket, in order. `at`: epoch ms of arrival. */
+export type Arrival =
+  | { readonly _tag: "open"; readonly at: number }
+  | { readonly _tag: "text"; readonly text: string; readonly at: number }
+  | { readonly _tag: "binary"; readonly at: number }
+
+export interface Options {
+  readonly url: string
+  /** Any frame counts, pings of the WebSocket protocol too. */
+  readonly idleTimeout: Duration.Duration
+}
+
+export interface Connection {
+  /** All that arrived since the last take, at least one; `None` after the end that `close` asked for. */
+  readonly take: Effect.Effect<ReadonlyArray<Arrival>, Option.Option<FeedError>>
+  readonly send: (text: string) => void
+  /** Ends the session for a reason of ours; what has arrived can still be taken. */
+  readonly fail: (error: FeedError) => void
+  /** Close handshake, at most 2 s; all that arrives until then can be taken, then `take` ends. */
+  readonly close: Effect.Effect<void>
+  /** Epoch ms, null before the first. */
+  readonly lastFrameAt: () => number | null
+}
+
+/** Where the socket is paused: arrivals, and characters of text. */
+const highWaterArrivals = 1024
+const highWaterText = 1024 * 1024
+
+const openTimeout = Duration.seconds(15)
+const closeTimeout = Duration.seconds(2)
+
+const normalClosure = 1000
+
+/**
+ * What `ws` has beyond the WHATWG interface, looked for by name: a browser's socket then works too, without back-pressure.
+ */
+const extra = (socket: object, name: string): ((...args: ReadonlyArray<unknown>) => void) | undefined => {
+  const method: unknown = Reflect.get(socket, name)
+  return typeof method === "function" ? (...args) => void Reflect.apply(method, socket, args) : undefined
+}
+
+const line = (text: string): string => text.replaceAll(/\s+/g, " ").slice(0, 200)
+
+/** `ws` tells of the cause of an error event in its `message`. */
+const messageOf = (event: object): string => {
+  const message: unknown = Reflect.get(event, "message")
+  return typeof message === "string" && message !== "" ? message : "socket error"
+}
+
+/** Dials. The socket is closed with the scope, whatever became of it. */
+export const connect = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Connection, FeedError, Scope.Scope | Socket.WebSocketConstructor> {
+  const construct = yield* Socket.WebSocketConstructor
+  const clock = yield* Effect.clock
+  const mailbox = yield* Mailbox.make<Arrival, FeedError>()
+  let waitingText = 0
+  let paused = false
+  let opened = false
+  let closing = false
+  let gone = false
+  let lastFrameAt: number | null = null
+
+  const end = (exit: Exit.Exit<void, FeedError>): void => {
+    mailbox.unsafeDone(exit)
+  }
+
+  const attach = (socket: globalThis.WebSocket) => {
+    const pause = extra(socket, "pause")
+    const resumeSocket = extra(socket, "resume")
+    const alive = (): number => {
+      lastFrameAt = clock.unsafeCurrentTimeMillis()
+      return lastFrameAt
+    }
+    const offer = (arrival: Arrival, size: number): void => {
+      mailbox.unsafeOffer(arrival)
+      waitingText += size
+      if (paused || closing || pause === undefined) return
+      const waiting = Option.getOrElse(mailbox.unsafeSize(), () => 0)
+      if (waiting >= highWaterArrivals || waitingText >= highWaterText) {
+        paused = true
+        pause()
+      }
+    }
+    socket.addEventListener("open", () => {
+      opened = true
+      offer({ _tag: "open", at: alive() }, 0)
+    })
+    socket.addEventListener("message", (event) => {
+      const at = alive()
+      const data: unknown = event.data
+      if (typeof data === "string") offer({ _tag: "text", text: data, at }, data.length)
+      else offer({ _tag: "binary", at }, 0)
+    })
+    socket.addEventListener("error", (event) => {
+      end(
+        closing
+          ? Exit.void
+          : Exit.fail(new FeedError({ reason: opened ? "broken" : "dial", message: line(messageOf(event)) }))
+      )
+    })
+    socket.addEventListener("close", (event) => {
+      gone = true
+      end(
+        closing ? Exit.void : Exit.fail(
+          new FeedError({
+            reason: opened ? "closed" : "dial",
+            message: line(event.reason === "" ? `closed with ${event.code}` : event.reason),
+            code: event.code
+          })
+        )
+      )
+    })
+    // Not an event of the WHATWG interface; a quiet stream is kept alive by little else.
+    extra(socket, "on")?.("ping", alive)
+    return {
+      socket,
+      resume: () => {
+        waitingText = 0
+        if (!paused) return
+        paused = false
+        resumeSocket?.()
+      },
+      terminate: () => {
+        gone = true
+        extra(socket, "terminate")?.()
+      }
+    }
+  }
+
+  const awaitEnd = Effect.exit(mailbox.await).pipe(Effect.timeoutOption(closeTimeout))
+
+  const handle = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () => attach(construct(options.url)),
+      catch: (cause) => new FeedError({ reason: "dial", message: line(String(cause)) })
+    }),
+    (handle) =>
+      Effect.suspend(() => {
+        if (gone) return Effect.void
+        closing = true
+        handle.resume()
+        handle.socket.close(normalClosure)
+        // Nobody takes any more: what still comes must not keep the end from being noticed.
+        return mailbox.clear.pipe(
+          Effect.exit,
+          Effect.andThen(Effect.async<void>((resume) => {
+            handle.socket.addEventListener("close", () => resume(Effect.void))
+          })),
+          Effect.timeoutOption(closeTimeout),
+          Effect.andThen(Effect.sync(() => gone || handle.terminate()))
+        )
+      })
+  )
+
+  const fail = (error: FeedError): void => end(Exit.fail(error))
+
+  yield* Effect.sleep(openTimeout).pipe(
+    Effect.andThen(Effect.sync(() => {
+      if (!opened) fail(new FeedError({ reason: "dial", message: `not open after ${Duration.format(openTimeout)}` }))
+    })),
+    Effect.forkScoped
+  )
+
+  // A paused socket receives nothing and is not idle; nor is one whose frames wait for the consumer.
+  const idle = Duration.toMillis(options.idleTimeout)
+  const dialedAt = yield* Clock.currentTimeMillis
+  yield* Effect.gen(function*() {
+    while (true) {
+      const now = yield* Clock.currentTimeMillis
+      const silent = paused ? 0 : now - (lastFrameAt ?? dialedAt)
+      if (silent >= idle) {
+        handle.terminate()
+        return fail(new FeedError({ reason: "idle", message: `no frame for ${Duration.format(options.idleTimeout)}` }))
+      }
+      yield* Effect.sleep(idle - silent)
+    }
+  }).pipe(Effect.forkScoped)
+
+  return {
+    take: mailbox.takeAll.pipe(
+      Effect.mapError(Option.some),
+      Effect.flatMap(([arrivals]) => {
+        handle.resume()
+        return arrivals.length === 0 ? Effect.fail(Option.none()) : Effect.succeed([...arrivals])
+      })
+    ),
+    send: (text) => {
+      try {
+        handle.socket.send(text)
+      } catch (cause) {
+        fail(new FeedError({ reason: "broken", message: line(String(cause)) }))
+      }
+    },
+    fail,
+    close: Effect.suspend(() => {
+      closing = true
+      handle.resume()
+      handle.socket.close(normalClosure)
+      return awaitEnd.pipe(Effect.andThen(Effect.sync(() => {
+        if (!gone) handle.terminate()
+        end(Exit.void)
+      })))
+    }),
+    lastFrameAt: () => lastFrameAt
+  }
+})

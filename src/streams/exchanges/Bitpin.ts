@@ -1,0 +1,140 @@
+/**
+ * BitPin (DOSSIER.md section 2). Prices in Toman. Trades have ids; a push is a window of recent trades, newest first.
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as Decimal from "../../services/Decimal.ts"
+import { Side } from "../../services/MarketEvent.ts"
+import * as DecodeFailure from "../DecodeFailure.ts"
+import type { Exchange, Message, TradeRow } from "../Exchange.ts"
+import * as Centrifugo from "../protocols/Centrifugo.ts"
+import { decoder, epochSeconds, isoTime, positive } from "../protocols/Fields.ts"
+
+const Market = Schema.Struct({
+  symbol: Schema.String,
+  base: Schema.String,
+  quote: Schema.String,
+  tradable: Schema.Boolean
+})
+
+const Window = Schema.Struct({
+  symbol: Schema.optional(Schema.String),
+  event_time: Schema.optional(Schema.Unknown),
+  matches: Schema.optional(Schema.Array(Schema.Unknown))
+})
+
+const Match = Schema.Struct({
+  id: Schema.String.pipe(Schema.pattern(/^[\w.-]{1,64}$/)),
+  price: Schema.String,
+  base_amount: Schema.String,
+  quote_amount: Schema.optional(Schema.String),
+  side: Side,
+  time: Schema.optional(Schema.Unknown)
+})
+
+const decodeList = decoder(Schema.Array(Schema.Unknown))
+const decodeMarket = decoder(Market)
+const decodeWindow = decoder(Window)
+const decodeMatch = decoder(Match)
+
+const tradesPrefix = "matches:"
+
+const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+
+/** Tiny trades come with `base_amount` "0.00": then it is what the quote bought (DOSSIER.md 2.4). */
+const amountOf = (
+  match: typeof Match.Type,
+  price: string
+): Either.Either<string, DecodeFailure.DecodeFailure> => {
+  const quote = Decimal.canonical(match.base_amount) === "0" && match.quote_amount !== undefined
+    ? Decimal.canonical(match.quote_amount)
+    : undefined
+  return positive("base_amount", quote === undefined ? match.base_amount : Decimal.divide(quote, price) ?? "0")
+}
+
+const rowOf = (
+  match: typeof Match.Type,
+  timestamp: number | null
+): Either.Either<TradeRow, DecodeFailure.DecodeFailure> => {
+  const price = positive("price", match.price)
+  if (Either.isLeft(price)) return Either.left(price.left)
+  return Either.map(amountOf(match, price.right), (amount) => ({
+    id: match.id,
+    price: price.right,
+    amount,
+    side: match.side,
+    timestamp
+  }))
+}
+
+const publication = (topic: string, data: unknown): ReadonlyArray<Message> => {
+  if (!topic.startsWith(tradesPrefix)) return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
+  const exchangeSymbol = topic.slice(tradesPrefix.length)
+  const window = decodeWindow(data)
+  if (Either.isLeft(window)) return [failed(window.left)]
+  const { event_time, matches, symbol } = window.right
+  if (matches === undefined) return [failed(DecodeFailure.make("unknown", "a publication without matches"))]
+  if (symbol !== undefined && symbol !== exchangeSymbol) {
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`))]
+  }
+  const messages: Array<Message> = []
+  const rows: Array<TradeRow> = []
+  for (const candidate of matches) {
+    const match = decodeMatch(candidate)
+    if (Either.isLeft(match)) {
+      messages.push(failed(match.left))
+      continue
+    }
+    // Rows of the older form have no time of their own. An odd time is counted; the trade has its id and goes on without.
+    const time = match.right.time ?? event_time
+    const timestamp = timeOf(time)
+    const row = rowOf(match.right, timestamp)
+    if (Either.isLeft(row)) messages.push(failed(row.left))
+    else {
+      rows.push(row.right)
+      if (timestamp === null && time !== undefined) messages.push(failed(DecodeFailure.make("time", String(time))))
+    }
+  }
+  if (rows.length > 0) messages.push({ _tag: "trades", exchangeSymbol, rows: oldestFirst(rows) })
+  return messages
+}
+
+const timeOf = (time: unknown): number | null =>
+  typeof time === "string" ? epochSeconds(time) ?? isoTime(time) ?? null : null
+
+/** Newest first is inferred from BitPin's own page, not documented: the rows' own times decide where they can. */
+const oldestFirst = (rows: Array<TradeRow>): ReadonlyArray<TradeRow> => {
+  const first = rows[0]?.timestamp ?? 0
+  const last = rows[rows.length - 1]?.timestamp ?? 0
+  return first < last ? rows : rows.reverse()
+}
+
+export const bitpin: Exchange = {
+  id: "bitpin",
+  endpoints: {
+    apiUrl: "https://api.bitpin.ir",
+    wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket"
+  },
+  limits: { subscriptionsPerConnection: 100, restPerMinute: 60, dialsPerMinute: 30 },
+  rest: {
+    markets: {
+      path: "/api/v1/mkt/markets/",
+      decode: (body) =>
+        Either.map(
+          decodeList(body),
+          (rows) =>
+            rows.map((row) =>
+              Either.map(decodeMarket(row), ({ symbol, ...market }) => ({ exchangeSymbol: symbol, ...market }))
+            )
+        )
+    },
+    check: {
+      path: (market) => `/api/v1/mth/matches/${encodeURIComponent(market.exchangeSymbol)}/`,
+      decode: decodeList
+    }
+  },
+  socket: Centrifugo.protocol({
+    topics: (channel, market) => channel === "trades" ? [tradesPrefix + market.exchangeSymbol] : [],
+    publication
+  })
+}

@@ -1,0 +1,144 @@
+/**
+ * Centrifugo's JSON protocol, version 2, as a client that only listens: BitPin, and by the documents Nobitex and Ramzinex
+ * (DOSSIER.md section 1). Neither recovery nor delta is asked for.
+ */
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as DecodeFailure from "../DecodeFailure.ts"
+import type { Message, Protocol } from "../Exchange.ts"
+import { decoder } from "./Fields.ts"
+import * as Json from "./Json.ts"
+
+/** What differs between its users. */
+export interface Options {
+  readonly topics: Protocol["topics"]
+  /** Pure and total. `topic` is the channel that the publication came on. */
+  readonly publication: (topic: string, data: unknown) => ReadonlyArray<Message>
+}
+
+const Publication = Schema.Struct({ data: Schema.Unknown })
+
+const Document = Schema.Struct({
+  id: Schema.optional(Schema.String),
+  error: Schema.optional(Schema.Struct({ code: Schema.String, message: Schema.optional(Schema.String) })),
+  connect: Schema.optional(Schema.Unknown),
+  subscribe: Schema.optional(Schema.Struct({ publications: Schema.optional(Schema.Array(Publication)) })),
+  unsubscribe: Schema.optional(Schema.Unknown),
+  push: Schema.optional(Schema.Struct({
+    channel: Schema.optional(Schema.String),
+    pub: Schema.optional(Publication),
+    unsubscribe: Schema.optional(Schema.Struct({ code: Schema.optional(Schema.String) })),
+    disconnect: Schema.optional(
+      Schema.Struct({ code: Schema.optional(Schema.String), reason: Schema.optional(Schema.String) })
+    )
+  }))
+})
+type Document = typeof Document.Type
+
+const decodeDocument = decoder(Document)
+
+/** The id of the connect command; subscriptions count on from it. */
+const helloId = "1"
+
+/** A server puts at most 16 in a frame. The bound keeps one hostile frame of pings from becoming half a million pongs. */
+const maxDocuments = 1024
+
+const failed = (reason: DecodeFailure.Reason, detail: string): Message => ({
+  _tag: "failure",
+  failure: DecodeFailure.make(reason, detail)
+})
+
+const pong: Message = { _tag: "ping", reply: "{}" }
+
+const isEmptyObject = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+
+/** Close codes 3500-3999 and 4500-4999 say that the client is to blame; so it waits longest, and comes back all the same. */
+const isTerminal = (code: number): boolean => (code >= 3500 && code <= 3999) || (code >= 4500 && code <= 4999)
+
+/** A whole protocol from what is particular to one exchange. */
+export const protocol = (options: Options): Protocol => {
+  /** With delta compression `data` is JSON in a string; some documents print it so without. */
+  const published = (topic: string, data: unknown): ReadonlyArray<Message> => {
+    if (typeof data !== "string") return options.publication(topic, data)
+    const parsed = Json.parse(data)
+    return Either.isLeft(parsed)
+      ? [{ _tag: "failure", failure: parsed.left }]
+      : options.publication(topic, parsed.right)
+  }
+
+  const ofPush = (push: NonNullable<Document["push"]>): ReadonlyArray<Message> => {
+    if (push.disconnect !== undefined) {
+      return [{ _tag: "refused", code: Number(push.disconnect.code ?? 0), message: push.disconnect.reason ?? "" }]
+    }
+    if (push.channel === undefined) return [failed("unknown", "a push without a channel")]
+    if (push.pub !== undefined) return published(push.channel, push.pub.data)
+    if (push.unsubscribe !== undefined) {
+      return [{
+        _tag: "unsubscribed",
+        topic: push.channel,
+        resubscribe: Number(push.unsubscribe.code ?? 0) >= 2500
+      }]
+    }
+    // join, leave, message, refresh, and what later versions may bring.
+    return []
+  }
+
+  const ofReply = (
+    id: string,
+    reply: Document,
+    topicOf: (id: string) => string | undefined
+  ): ReadonlyArray<Message> => {
+    const topic = topicOf(id)
+    if (reply.error !== undefined) {
+      const { code, message = "" } = reply.error
+      if (topic !== undefined) return [{ _tag: "rejected", topic, code, message }]
+      return id === helloId
+        ? [{ _tag: "refused", code: Number(code), message }]
+        : [failed("unknown", `error ${code} to command ${id}`)]
+    }
+    if (reply.connect !== undefined) return [{ _tag: "ready" }]
+    if (reply.subscribe !== undefined) {
+      if (topic === undefined) return [failed("unknown", `a reply to command ${id}`)]
+      const messages: Array<Message> = [{ _tag: "subscribed", topic }]
+      for (const { data } of reply.subscribe.publications ?? []) messages.push(...published(topic, data))
+      return messages
+    }
+    return reply.unsubscribe !== undefined ? [] : [failed("unknown", `a reply to command ${id}`)]
+  }
+
+  const ofDocument = (text: string, topicOf: (id: string) => string | undefined): ReadonlyArray<Message> => {
+    if (text === "{}") return [pong]
+    const parsed = Json.parse(text)
+    if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
+    if (isEmptyObject(parsed.right)) return [pong]
+    const decoded = decodeDocument(parsed.right)
+    if (Either.isLeft(decoded)) return [{ _tag: "failure", failure: decoded.left }]
+    if (decoded.right.push !== undefined) return ofPush(decoded.right.push)
+    if (decoded.right.id !== undefined) return ofReply(decoded.right.id, decoded.right, topicOf)
+    return [failed("unknown", "neither a push nor a reply")]
+  }
+
+  return {
+    hello: `{"id":${helloId},"connect":{}}`,
+    acknowledges: true,
+    topics: options.topics,
+    subscribe: (channel, id) => JSON.stringify({ id, subscribe: { channel } }),
+    unsubscribe: (channel, id) => JSON.stringify({ id, unsubscribe: { channel } }),
+    isTerminal,
+    decode: (text, topicOf) => {
+      if (!text.includes("\n")) return ofDocument(text, topicOf)
+      const messages: Array<Message> = []
+      const documents = text.split("\n", maxDocuments + 1)
+      if (documents.length > maxDocuments) {
+        documents.length = maxDocuments
+        messages.push(failed("too_large", `a frame of over ${maxDocuments} documents`))
+      }
+      for (const document of documents) {
+        const trimmed = document.trim()
+        if (trimmed !== "") messages.push(...ofDocument(trimmed, topicOf))
+      }
+      return messages
+    }
+  }
+}

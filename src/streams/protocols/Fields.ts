@@ -1,0 +1,54 @@
+/**
+ * What exchanges' fields have in common. Numbers arrive as text (`Json.ts`), so a field that is a string on one channel and a number
+ * on another is one and the same here.
+ */
+import * as Either from "effect/Either"
+import * as ParseResult from "effect/ParseResult"
+import * as Schema from "effect/Schema"
+import { canonical, isPositive } from "../../services/Decimal.ts"
+import * as DecodeFailure from "../DecodeFailure.ts"
+
+type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
+
+/** Compiled once; never throws, as `Json.parse` bounds the depth. */
+export const decoder = <A, I>(schema: Schema.Schema<A, I>): (input: unknown) => Result<A> => {
+  const decode = Schema.decodeUnknownEither(schema)
+  return (input) =>
+    Either.mapLeft(
+      decode(input),
+      (error) => DecodeFailure.make("schema", ParseResult.TreeFormatter.formatErrorSync(error))
+    )
+}
+
+/** A price or an amount: canonical, above zero. */
+export const positive = (name: string, text: string): Result<string> => {
+  const decimal = canonical(text)
+  return decimal !== undefined && isPositive(decimal)
+    ? Either.right(decimal)
+    : Either.left(DecodeFailure.make("number", `${name}: ${text}`))
+}
+
+/** The last millisecond of the year 9999: beyond it ISO-8601 changes its form. */
+const maxTime = 253_402_300_799_999
+
+const inRange = (ms: number): number | undefined => ms >= 0 && ms <= maxTime ? ms : undefined
+
+const secondsPattern = /^(\d{1,12})(?:\.(\d+))?$/
+
+/** Epoch seconds with a fraction, digits below the millisecond cut off, in epoch ms. */
+export const epochSeconds = (text: string): number | undefined => {
+  // An exponent is allowed by JSON, if by nobody's clock.
+  const match = secondsPattern.exec(text.includes("e") || text.includes("E") ? canonical(text) ?? "" : text)
+  if (match === null) return undefined
+  const [, whole = "", fraction = ""] = match
+  return inRange(Number(whole) * 1000 + Number(fraction.slice(0, 3).padEnd(3, "0")))
+}
+
+const isoPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
+
+/** ISO-8601 with a zone, in epoch ms; digits below the millisecond are cut off. */
+export const isoTime = (text: string): number | undefined => {
+  if (!isoPattern.test(text)) return undefined
+  const ms = Date.parse(text)
+  return Number.isNaN(ms) ? undefined : inRange(ms)
+}

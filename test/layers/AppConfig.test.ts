@@ -1,0 +1,504 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, LogLevel, Redacted } from "effect"
+import * as fc from "fast-check"
+import * as AppConfig from "../../src/layers/AppConfig.ts"
+import * as Render from "../../src/layers/AppConfig/Render.ts"
+import { rows } from "../../src/layers/AppConfig/Variables.ts"
+
+type Files = Readonly<Record<string, string>>
+
+const parse = (env: AppConfig.Environment, files: Files = {}) =>
+  AppConfig.parse(env, (path) => {
+    const content = files[path]
+    return content === undefined ? Effect.fail(new Error("ENOENT")) : Effect.succeed(content)
+  })
+
+const problemsOf = (env: AppConfig.Environment, files: Files = {}) =>
+  Effect.map(Effect.flip(parse(env, files)), ({ problems }) => problems)
+
+const namesOf = (env: AppConfig.Environment, files: Files = {}) =>
+  Effect.map(problemsOf(env, files), (problems) => problems.map(({ name }) => name))
+
+const sasl = {
+  KAFKA_SECURITY_PROTOCOL: "SASL_SSL",
+  KAFKA_SASL_MECHANISM: "scram-sha-512",
+  KAFKA_SASL_USERNAME: "collector",
+  KAFKA_SASL_PASSWORD: "hunter2"
+}
+
+describe("defaults", () => {
+  it.effect("are those of the contract", () =>
+    Effect.gen(function*() {
+      const { settings, warnings } = yield* parse({})
+      assert.deepStrictEqual(warnings, [])
+      assert.deepStrictEqual(settings, {
+        kafka: {
+          brokers: ["localhost:9092"],
+          topicPrefix: "marketdata",
+          createTopics: true,
+          topicPartitions: 12,
+          compression: "gzip",
+          linger: Duration.millis(5),
+          security: {
+            protocol: "PLAINTEXT",
+            sasl: undefined,
+            caLocation: undefined,
+            certificateLocation: undefined,
+            keyLocation: undefined
+          },
+          breaker: { maxFailures: 3, timeout: Duration.seconds(10), successThreshold: 1 }
+        },
+        dataDir: "./data",
+        http: { host: "127.0.0.1", port: 8080 },
+        log: { level: LogLevel.Info, format: "auto" },
+        exchanges: ["bitpin", "wallex"],
+        channels: ["trades"],
+        markets: [],
+        endpoints: {
+          bitpin: { apiUrl: "https://api.bitpin.ir", wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket" },
+          wallex: { apiUrl: "https://api.wallex.ir", wsUrl: "wss://api.wallex.ir/ws" }
+        },
+        proxy: { https: undefined, no: [] },
+        ws: {
+          subscriptionsPerConnection: undefined,
+          stagger: Duration.seconds(1),
+          idleTimeout: Duration.seconds(60),
+          maxPayload: 1_048_576,
+          breaker: { maxFailures: 3, timeout: Duration.seconds(30), successThreshold: 2 }
+        },
+        api: { breaker: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 } },
+        retry: { maxAttempts: 5, baseDelay: Duration.seconds(1), maxDelay: Duration.seconds(30), jitter: 0.1 },
+        queue: {
+          mode: "fallback",
+          maxBytes: 1_073_741_824,
+          fullPolicy: "drop_oldest",
+          maxAge: undefined,
+          fsync: "always",
+          fsyncInterval: Duration.millis(500)
+        },
+        shutdownTimeout: Duration.seconds(15),
+        startupGrace: Duration.seconds(60)
+      })
+    }))
+
+  it.effect("given as text change nothing", () =>
+    Effect.gen(function*() {
+      const env = Object.fromEntries(rows.map(({ defaultText, name }) => [name, defaultText]))
+      assert.deepStrictEqual((yield* parse(env)).settings, (yield* parse({})).settings)
+    }))
+
+  // The names and defaults of CONTRACT.md section 3, word by word.
+  it("have the names and texts of the contract", () => {
+    assert.deepStrictEqual(Object.fromEntries(rows.map(({ defaultText, name }) => [name, defaultText])), {
+      KAFKA_BROKER: "localhost:9092",
+      DATA_DIR: "./data",
+      HEALTH_PORT: "8080",
+      HEALTH_HOST: "127.0.0.1",
+      LOG_LEVEL: "info",
+      LOG_FORMAT: "auto",
+      EXCHANGES: "bitpin,wallex",
+      CHANNELS: "trades",
+      MARKETS: "",
+      BITPIN_API_URL: "https://api.bitpin.ir",
+      BITPIN_WS_URL: "wss://centrifugo.bitpin.ir/connection/websocket",
+      WALLEX_API_URL: "https://api.wallex.ir",
+      WALLEX_WS_URL: "wss://api.wallex.ir/ws",
+      HTTPS_PROXY: "",
+      NO_PROXY: "",
+      WS_SUBSCRIPTIONS_PER_CONNECTION: "",
+      WS_STAGGER: "1s",
+      WS_IDLE_TIMEOUT: "60s",
+      WS_MAX_PAYLOAD: "1MiB",
+      API_BREAKER_MAX_FAILURES: "5",
+      API_BREAKER_TIMEOUT: "60s",
+      API_BREAKER_SUCCESS_THRESHOLD: "3",
+      WS_BREAKER_MAX_FAILURES: "3",
+      WS_BREAKER_TIMEOUT: "30s",
+      WS_BREAKER_SUCCESS_THRESHOLD: "2",
+      KAFKA_BREAKER_MAX_FAILURES: "3",
+      KAFKA_BREAKER_TIMEOUT: "10s",
+      KAFKA_BREAKER_SUCCESS_THRESHOLD: "1",
+      RETRY_MAX_ATTEMPTS: "5",
+      RETRY_BASE_DELAY: "1s",
+      RETRY_MAX_DELAY: "30s",
+      RETRY_JITTER: "0.1",
+      KAFKA_TOPIC_PREFIX: "marketdata",
+      KAFKA_CREATE_TOPICS: "true",
+      KAFKA_TOPIC_PARTITIONS: "12",
+      KAFKA_COMPRESSION: "gzip",
+      KAFKA_LINGER: "5ms",
+      KAFKA_SECURITY_PROTOCOL: "PLAINTEXT",
+      KAFKA_SASL_MECHANISM: "",
+      KAFKA_SASL_USERNAME: "",
+      KAFKA_SASL_PASSWORD: "",
+      KAFKA_SSL_CA_LOCATION: "",
+      KAFKA_SSL_CERTIFICATE_LOCATION: "",
+      KAFKA_SSL_KEY_LOCATION: "",
+      QUEUE_MODE: "fallback",
+      QUEUE_MAX_BYTES: "1GiB",
+      QUEUE_FULL_POLICY: "drop_oldest",
+      QUEUE_MAX_AGE: "",
+      QUEUE_FSYNC: "always",
+      QUEUE_FSYNC_INTERVAL: "500ms",
+      SHUTDOWN_TIMEOUT: "15s",
+      STARTUP_GRACE: "60s"
+    })
+  })
+})
+
+/** One text for each setting that is not its default, and where it must arrive. */
+const changes: ReadonlyArray<
+  [name: string, text: string, at: (settings: AppConfig.Settings) => unknown, value: unknown]
+> = [
+  ["KAFKA_BROKER", "a:1, b:2", (s) => s.kafka.brokers, ["a:1", "b:2"]],
+  ["KAFKA_TOPIC_PREFIX", "md", (s) => s.kafka.topicPrefix, "md"],
+  ["KAFKA_CREATE_TOPICS", "FALSE", (s) => s.kafka.createTopics, false],
+  ["KAFKA_TOPIC_PARTITIONS", "3", (s) => s.kafka.topicPartitions, 3],
+  ["KAFKA_COMPRESSION", "none", (s) => s.kafka.compression, "none"],
+  ["KAFKA_LINGER", "0ms", (s) => s.kafka.linger, Duration.millis(0)],
+  ["KAFKA_SECURITY_PROTOCOL", "ssl", (s) => s.kafka.security.protocol, "SSL"],
+  ["KAFKA_BREAKER_MAX_FAILURES", "7", (s) => s.kafka.breaker.maxFailures, 7],
+  ["KAFKA_BREAKER_TIMEOUT", "7s", (s) => s.kafka.breaker.timeout, Duration.seconds(7)],
+  ["KAFKA_BREAKER_SUCCESS_THRESHOLD", "8", (s) => s.kafka.breaker.successThreshold, 8],
+  ["DATA_DIR", "/var/lib/feeds", (s) => s.dataDir, "/var/lib/feeds"],
+  ["HEALTH_PORT", "0", (s) => s.http.port, 0],
+  ["HEALTH_HOST", "0.0.0.0", (s) => s.http.host, "0.0.0.0"],
+  ["LOG_LEVEL", "warning", (s) => s.log.level, LogLevel.Warning],
+  ["LOG_FORMAT", "logfmt", (s) => s.log.format, "logfmt"],
+  ["EXCHANGES", "wallex", (s) => s.exchanges, ["wallex"]],
+  ["CHANNELS", "books,trades", (s) => s.channels, ["books", "trades"]],
+  ["MARKETS", "btc/irt,*/USDT", (s) => s.markets, ["BTC/IRT", "*/USDT"]],
+  ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints.bitpin.apiUrl, "http://127.0.0.1:1"],
+  ["BITPIN_WS_URL", "ws://127.0.0.1:2/", (s) => s.endpoints.bitpin.wsUrl, "ws://127.0.0.1:2/"],
+  ["WALLEX_API_URL", "http://127.0.0.1:3", (s) => s.endpoints.wallex.apiUrl, "http://127.0.0.1:3"],
+  ["WALLEX_WS_URL", "ws://127.0.0.1:4", (s) => s.endpoints.wallex.wsUrl, "ws://127.0.0.1:4"],
+  ["HTTPS_PROXY", "socks5://u:p@a:1080", (s) => s.proxy.https, "socks5://u:p@a:1080"],
+  ["NO_PROXY", "localhost, .example.org", (s) => s.proxy.no, ["localhost", ".example.org"]],
+  ["WS_SUBSCRIPTIONS_PER_CONNECTION", "20", (s) => s.ws.subscriptionsPerConnection, 20],
+  ["WS_STAGGER", "0s", (s) => s.ws.stagger, Duration.millis(0)],
+  ["WS_IDLE_TIMEOUT", "5s", (s) => s.ws.idleTimeout, Duration.seconds(5)],
+  ["WS_MAX_PAYLOAD", "64KiB", (s) => s.ws.maxPayload, 65_536],
+  ["WS_BREAKER_MAX_FAILURES", "9", (s) => s.ws.breaker.maxFailures, 9],
+  ["WS_BREAKER_TIMEOUT", "9s", (s) => s.ws.breaker.timeout, Duration.seconds(9)],
+  ["WS_BREAKER_SUCCESS_THRESHOLD", "10", (s) => s.ws.breaker.successThreshold, 10],
+  ["API_BREAKER_MAX_FAILURES", "11", (s) => s.api.breaker.maxFailures, 11],
+  ["API_BREAKER_TIMEOUT", "11s", (s) => s.api.breaker.timeout, Duration.seconds(11)],
+  ["API_BREAKER_SUCCESS_THRESHOLD", "12", (s) => s.api.breaker.successThreshold, 12],
+  ["RETRY_MAX_ATTEMPTS", "2", (s) => s.retry.maxAttempts, 2],
+  ["RETRY_BASE_DELAY", "100ms", (s) => s.retry.baseDelay, Duration.millis(100)],
+  ["RETRY_MAX_DELAY", "5s", (s) => s.retry.maxDelay, Duration.seconds(5)],
+  ["RETRY_JITTER", "0", (s) => s.retry.jitter, 0],
+  ["QUEUE_MODE", "journal", (s) => s.queue.mode, "journal"],
+  ["QUEUE_MAX_BYTES", "500MB", (s) => s.queue.maxBytes, 500_000_000],
+  ["QUEUE_FULL_POLICY", "block", (s) => s.queue.fullPolicy, "block"],
+  ["QUEUE_MAX_AGE", "2d", (s) => s.queue.maxAge, Duration.days(2)],
+  ["QUEUE_FSYNC", "never", (s) => s.queue.fsync, "never"],
+  ["QUEUE_FSYNC_INTERVAL", "1s", (s) => s.queue.fsyncInterval, Duration.seconds(1)],
+  ["SHUTDOWN_TIMEOUT", "2s", (s) => s.shutdownTimeout, Duration.seconds(2)],
+  ["STARTUP_GRACE", "0s", (s) => s.startupGrace, Duration.millis(0)]
+]
+
+describe("every setting", () => {
+  it.effect.each(changes)("%s", ([name, text, at, value]) =>
+    Effect.gen(function*() {
+      const { effective, settings, warnings } = yield* parse({ [name]: ` ${text} ` })
+      assert.deepStrictEqual(at(settings), value)
+      assert.deepStrictEqual(warnings, [])
+      assert.strictEqual(effective.find((setting) => setting.name === name)?.source, "environment")
+      assert.strictEqual(effective.filter(({ source }) => source === "environment").length, 1)
+    }))
+
+  it("is in that list, but for those that need others", () => {
+    const together = ["KAFKA_SASL_", "KAFKA_SSL_"]
+    assert.deepStrictEqual(
+      rows.map(({ name }) => name).filter((name) => !together.some((prefix) => name.startsWith(prefix))).sort(),
+      changes.map(([name]) => name).sort()
+    )
+  })
+
+  it.effect("SASL and certificates", () =>
+    Effect.gen(function*() {
+      const { settings: { kafka: { security } } } = yield* parse({
+        ...sasl,
+        KAFKA_SSL_CA_LOCATION: "/ca.pem",
+        KAFKA_SSL_CERTIFICATE_LOCATION: "/cert.pem",
+        KAFKA_SSL_KEY_LOCATION: "/key.pem"
+      })
+      assert.deepStrictEqual(security.sasl, {
+        mechanism: "SCRAM-SHA-512",
+        username: "collector",
+        password: Redacted.make("hunter2")
+      })
+      // Redacted values look alike to deepStrictEqual.
+      assert.strictEqual(security.sasl && Redacted.value(security.sasl.password), "hunter2")
+      assert.deepStrictEqual(
+        [security.caLocation, security.certificateLocation, security.keyLocation],
+        ["/ca.pem", "/cert.pem", "/key.pem"]
+      )
+    }))
+
+  it.effect("blank is unset", () =>
+    Effect.gen(function*() {
+      const blank = Object.fromEntries(rows.flatMap(({ name }) => [[name, " "], [`${name}_FILE`, ""]]))
+      assert.deepStrictEqual((yield* parse(blank)).settings, (yield* parse({})).settings)
+    }))
+})
+
+describe("NAME_FILE", () => {
+  it.effect("is read, and one newline at its end cut", () =>
+    Effect.gen(function*() {
+      const { KAFKA_SASL_PASSWORD: _, ...rest } = sasl
+      const env = { ...rest, KAFKA_SASL_PASSWORD_FILE: "/run/secret" }
+      for (const end of ["", "\n", "\r\n"]) {
+        const { effective, settings } = yield* parse(env, { "/run/secret": ` p ss\n${end}` })
+        const password = settings.kafka.security.sasl?.password
+        assert.strictEqual(password && Redacted.value(password), end === "" ? " p ss" : " p ss\n")
+        const setting = effective.find(({ name }) => name === "KAFKA_SASL_PASSWORD")
+        assert.deepStrictEqual(setting, {
+          name: "KAFKA_SASL_PASSWORD",
+          value: "<redacted>",
+          source: "file /run/secret"
+        })
+      }
+    }))
+
+  it.effect("works for every setting", () =>
+    Effect.gen(function*() {
+      const { settings } = yield* parse({ HEALTH_PORT_FILE: "/port" }, { "/port": "0\n" })
+      assert.strictEqual(settings.http.port, 0)
+    }))
+
+  it.effect("and NAME are one too many", () =>
+    Effect.gen(function*() {
+      const env = { ...sasl, KAFKA_SASL_PASSWORD_FILE: "/run/secret" }
+      assert.deepStrictEqual(yield* problemsOf(env, { "/run/secret": "x" }), [
+        { name: "KAFKA_SASL_PASSWORD", problem: "and KAFKA_SASL_PASSWORD_FILE are both set; keep one" }
+      ])
+    }))
+
+  it.effect("that cannot be read is told, once", () =>
+    Effect.gen(function*() {
+      const { KAFKA_SASL_PASSWORD: _, ...rest } = sasl
+      assert.deepStrictEqual(yield* problemsOf({ ...rest, KAFKA_SASL_PASSWORD_FILE: "/gone" }), [
+        { name: "KAFKA_SASL_PASSWORD_FILE", problem: "cannot be read: ENOENT" }
+      ])
+    }))
+})
+
+describe("problems", () => {
+  it.effect("come all at once, one aligned line each", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(parse({ SHUTDOWN_TIMEOUT: "30 parsecs", HEALTH_PORT: "70000", QUEUE_MODE: "x" }))
+      assert.strictEqual(
+        error.message,
+        [
+          "Configuration is not valid (3 problems):",
+          "  HEALTH_PORT       expected a port 0-65535, got \"70000\"",
+          "  SHUTDOWN_TIMEOUT  expected a duration such as 500ms, 30s or 5m, got \"30 parsecs\"",
+          "  QUEUE_MODE        expected one of fallback, journal, got \"x\"",
+          "Run `exchange-feeds config --markdown` for every setting."
+        ].join("\n")
+      )
+    }))
+
+  it.effect("name exactly the settings that are wrong, whatever they are", () =>
+    Effect.promise(() =>
+      fc.assert(
+        fc.asyncProperty(
+          fc.subarray(changes.map(([name]) => name).filter((name) => name !== "DATA_DIR")),
+          async (names) => {
+            // No setting takes a space within, or a tilde.
+            const env = Object.fromEntries(names.map((name) => [name, "~ ~"]))
+            const told = await Effect.runPromise(Effect.match(parse(env), {
+              onFailure: ({ problems }) => problems.map(({ name }) => name),
+              onSuccess: () => []
+            }))
+            assert.deepStrictEqual([...told].sort(), [...names].sort())
+          }
+        ),
+        { numRuns: 50 }
+      )
+    ))
+
+  it.effect("SASL needs all three", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ KAFKA_SECURITY_PROTOCOL: "SASL_SSL" }), [
+        { name: "KAFKA_SASL_MECHANISM", problem: "is needed with KAFKA_SECURITY_PROTOCOL=SASL_SSL" },
+        { name: "KAFKA_SASL_USERNAME", problem: "is needed with KAFKA_SECURITY_PROTOCOL=SASL_SSL" },
+        { name: "KAFKA_SASL_PASSWORD", problem: "is needed with KAFKA_SECURITY_PROTOCOL=SASL_SSL" }
+      ])
+    }))
+
+  it.effect("one mistake is one line", () =>
+    Effect.gen(function*() {
+      // A bad mechanism is not missing too, a bad protocol needs nothing, a bad delay is not too long too.
+      assert.deepStrictEqual(yield* namesOf({ ...sasl, KAFKA_SASL_MECHANISM: "rot13" }), ["KAFKA_SASL_MECHANISM"])
+      assert.deepStrictEqual(yield* namesOf({ KAFKA_SECURITY_PROTOCOL: "SASL" }), ["KAFKA_SECURITY_PROTOCOL"])
+      assert.deepStrictEqual(yield* namesOf({ RETRY_BASE_DELAY: "9m", RETRY_MAX_DELAY: "x" }), ["RETRY_MAX_DELAY"])
+    }))
+
+  it.effect("a certificate needs its key, and the other way round", () =>
+    Effect.gen(function*() {
+      const protocol = { KAFKA_SECURITY_PROTOCOL: "SSL" }
+      assert.deepStrictEqual(yield* namesOf({ ...protocol, KAFKA_SSL_CERTIFICATE_LOCATION: "/c" }), [
+        "KAFKA_SSL_KEY_LOCATION"
+      ])
+      assert.deepStrictEqual(yield* namesOf({ ...protocol, KAFKA_SSL_KEY_LOCATION: "/k" }), [
+        "KAFKA_SSL_CERTIFICATE_LOCATION"
+      ])
+    }))
+
+  it.effect("the base delay is at most the maximum", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ RETRY_BASE_DELAY: "31s" }), [
+        { name: "RETRY_BASE_DELAY", problem: "expected at most RETRY_MAX_DELAY (30s), got \"31s\"" }
+      ])
+      assert.deepStrictEqual(yield* problemsOf({ RETRY_MAX_DELAY: "500ms" }), [
+        { name: "RETRY_MAX_DELAY", problem: "expected at least RETRY_BASE_DELAY (1s), got \"500ms\"" }
+      ])
+      yield* parse({ RETRY_BASE_DELAY: "30s", RETRY_MAX_DELAY: "30s" })
+    }))
+})
+
+describe("secrets", () => {
+  it.effect("are in no message, no warning and no list, whatever else is wrong", () =>
+    Effect.promise(() =>
+      fc.assert(fc.asyncProperty(
+        fc.stringMatching(/^[A-Za-z0-9@:/?,]{3,12}$/).map((text) => `§${text}§`),
+        fc.boolean(),
+        async (secret, bad) => {
+          const env = {
+            ...sasl,
+            KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT",
+            KAFKA_SASL_PASSWORD: secret,
+            HTTPS_PROXY: `${bad ? "ftp" : "http"}://user:${secret}@proxy:1`,
+            ...(bad
+              ? { BITPIN_API_URL: `https://user:${secret}@host`, KAFKA_BROKER: `a,user:${secret}@kafka:9092` }
+              : {})
+          }
+          const said = await Effect.runPromise(Effect.match(parse(env), {
+            onFailure: (error) => `${error.message} ${JSON.stringify(error)}`,
+            onSuccess: (parsed) =>
+              JSON.stringify({ ...parsed, settings: { ...parsed.settings, proxy: undefined } }) +
+              Render.effective(parsed.effective)
+          }))
+          assert.notInclude(said, "§")
+          if (bad) assert.include(said, "Configuration is not valid")
+        }
+      ))
+    ))
+})
+
+describe("warnings", () => {
+  const warningsOf = (env: AppConfig.Environment) => Effect.map(parse(env), ({ warnings }) => warnings)
+
+  it.effect("of names that are nearly ours", () =>
+    Effect.gen(function*() {
+      const warnings = yield* warningsOf({
+        KAFKA_BROKRE: "a",
+        KAFKA_BROKERS: "a",
+        KAFKA_BOOTSTRAP_SERVERS: "a",
+        KAFKA_SASL_PASWORD_FILE: "a",
+        QUEUE_MAX_SIZE: "a",
+        QUEUE_XYZZY: "a",
+        EXCHANGE: "a",
+        LOGLEVEL: "a",
+        WALLEX_MARKETS: "a"
+      })
+      assert.deepStrictEqual(warnings, [
+        "EXCHANGE is not a setting; did you mean EXCHANGES?",
+        "KAFKA_BOOTSTRAP_SERVERS is not a setting; did you mean KAFKA_BROKER?",
+        "KAFKA_BROKERS is not a setting; did you mean KAFKA_BROKER?",
+        "KAFKA_BROKRE is not a setting; did you mean KAFKA_BROKER?",
+        "KAFKA_SASL_PASWORD_FILE is not a setting; did you mean KAFKA_SASL_PASSWORD?",
+        "LOGLEVEL is not a setting; did you mean LOG_LEVEL?",
+        "QUEUE_MAX_SIZE is not a setting; did you mean QUEUE_MAX_AGE?",
+        "QUEUE_XYZZY is not a setting",
+        "WALLEX_MARKETS is not a setting; did you mean MARKETS?"
+      ])
+    }))
+
+  it.effect("but of nobody else's names", () =>
+    Effect.gen(function*() {
+      const warnings = yield* warningsOf({
+        KAFKA_PORT: "tcp://10.0.0.1:9092",
+        KAFKA_SERVICE_HOST: "10.0.0.1",
+        KAFKA_SERVICE_PORT: "9092",
+        KAFKA_SERVICE_PORT_CLIENT: "9092",
+        KAFKA_PORT_9092_TCP: "tcp://10.0.0.1:9092",
+        KAFKA_PORT_9092_TCP_ADDR: "10.0.0.1",
+        QUEUE_SERVICE_HOST: "10.0.0.2",
+        QUEUE_PORT: "tcp://10.0.0.2:80",
+        KAFKA_TEST_BROKER: "localhost:1",
+        HTTP_PROXY: "http://proxy",
+        PATH: "/bin",
+        HOME: "/root",
+        API_KEY: "x",
+        LOG_DIR: "x",
+        DATA_SOURCE: "x",
+        NODE_ENV: "production",
+        KAFKAJS_NO_PARTITIONER_WARNING: "1",
+        KAFKA_NOTHING: " "
+      })
+      assert.deepStrictEqual(warnings, [])
+    }))
+
+  it.effect("of settings without effect, and of a password sent in the clear", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* warningsOf({ KAFKA_SASL_USERNAME: "a", KAFKA_SSL_CA_LOCATION: "/ca" }), [
+        "KAFKA_SASL_USERNAME is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT",
+        "KAFKA_SSL_CA_LOCATION is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
+      ])
+      assert.deepStrictEqual(yield* warningsOf({ ...sasl, KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT" }), [
+        "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT sends the password and all data unencrypted"
+      ])
+      assert.deepStrictEqual(yield* warningsOf({ SHUTDOWN_TIMEOUT: "20s" }), [
+        "SHUTDOWN_TIMEOUT is more than the 19s after which the process ends in any case"
+      ])
+    }))
+})
+
+describe("the log's settings alone", () => {
+  it.effect("do not mind what else is wrong", () =>
+    Effect.gen(function*() {
+      const fail = () => Effect.fail(new Error("ENOENT"))
+      const log = yield* AppConfig.parseLog({
+        LOG_LEVEL: "off",
+        LOG_FORMAT: "json",
+        HEALTH_PORT: "x",
+        DATA_DIR_FILE: "/x"
+      }, fail)
+      assert.deepStrictEqual(log, { level: LogLevel.None, format: "json" })
+      const { problems } = yield* Effect.flip(AppConfig.parseLog({ LOG_LEVEL: "loud", LOG_FORMAT_FILE: "/x" }, fail))
+      assert.deepStrictEqual(problems.map(({ name }) => name), ["LOG_FORMAT_FILE", "LOG_LEVEL"])
+    }))
+})
+
+describe("the table as text", () => {
+  it("of the example names every setting with its default", () => {
+    const lines = Render.envExample.split("\n")
+    for (const { defaultText, name } of rows) assert.include(lines, `# ${name}=${defaultText}`)
+    assert.isTrue(lines.every((line) => line === "" || line.startsWith("# ")))
+  })
+
+  it.effect("of the example is valid when it is taken as it is", () =>
+    Effect.gen(function*() {
+      const env = Object.fromEntries(
+        Render.envExample.split("\n").flatMap((line) => {
+          const [, name, value] = /^# ([A-Z_]+)=(.*)$/.exec(line) ?? []
+          return name === undefined || name === "NAME_FILE" ? [] : [[name, value ?? ""] as const]
+        })
+      )
+      assert.strictEqual(Object.keys(env).length, rows.length)
+      assert.deepStrictEqual((yield* parse(env)).settings, (yield* parse({})).settings)
+    }))
+
+  it("of the docs has a row of three cells for each setting", () => {
+    const lines = Render.markdown.split("\n")
+    for (const { name } of rows) {
+      const line = lines.filter((line) => line.startsWith(`| \`${name}\` |`))
+      assert.strictEqual(line.length, 1)
+      assert.strictEqual(line[0]?.split(/(?<!\\)\|/).length, 5)
+    }
+  })
+})

@@ -1,0 +1,46 @@
+/**
+ * A program under `Process.runMain` that behaves as its argument says. Prints `ready` when signals may come.
+ */
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Process from "../../src/layers/Process.ts"
+
+class Failed extends Schema.TaggedError<Failed>()("Failed", { code: Schema.Int, message: Schema.String }) {}
+
+const ready = Console.log("ready")
+
+/** What `AppLayer.run` does when something could not be made durable: it cannot fail from a finalizer. */
+const incomplete = Effect.uninterruptibleMask((restore) =>
+  Effect.exit(restore(Effect.zipRight(ready, Effect.never))).pipe(
+    Effect.andThen(new Failed({ code: 75, message: "12 events could not be made durable" }))
+  )
+)
+
+const modes: Record<string, Effect.Effect<unknown, Failed>> = {
+  waits: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Console.log("released"))),
+  slow: ready.pipe(
+    Effect.zipRight(Effect.never),
+    Effect.ensuring(Effect.zipRight(Console.log("stopping"), Effect.sleep("2500 millis")))
+  ),
+  hangs: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Effect.never)),
+  incomplete,
+  ends: Effect.void,
+  fails: new Failed({ code: 69, message: "port 8080 is in use" }),
+  dies: Effect.die(new Error("boom")),
+  interrupts: Effect.interrupt,
+  throws: Effect.sync(() =>
+    setImmediate(() => {
+      throw new Error("nobody caught this")
+    })
+  ).pipe(Effect.zipRight(Effect.never)),
+  rejects: Effect.sync(() => void Promise.reject(new Error("nobody awaited this"))).pipe(Effect.zipRight(Effect.never)),
+  prints: Effect.forever(Effect.zipRight(Console.log("x".repeat(1000)), Effect.yieldNow())),
+  much: Console.log("x".repeat(1_000_000))
+}
+
+Process.runMain(modes[process.argv[2] ?? ""] ?? Effect.dieMessage("no such mode"), {
+  codeOf: (error) => error.code,
+  messageOf: (error) => error.message,
+  lastResort: Number(process.env["LAST_RESORT"] ?? 19_000)
+})
