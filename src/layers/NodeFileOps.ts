@@ -53,13 +53,21 @@ const fileOf = (path: string, handle: fs.FileHandle): File => ({
 const open = (path: string, mode: OpenMode): Effect.Effect<File, FileOpsError> =>
   call("open", path, async () => fileOf(path, await fs.open(path, flags[mode] | constants.O_NOFOLLOW, 0o600)))
 
-/** Each directory made is synced into its parent: a queue whose directory a power loss takes is a lost queue. */
+/**
+ * Each directory made is synced into its parent: a queue whose directory a power loss takes is a lost queue. By hand, because
+ * `recursive` of Node never ends where a directory cannot be made, as in `/proc`.
+ */
 const makeDirectory = async (target: string): Promise<void> => {
-  const first = await fs.mkdir(target, { recursive: true, mode: 0o700 })
-  if (first === undefined) return
-  for (let at = target; at.length >= first.length && at !== path.dirname(at); at = path.dirname(at)) {
-    await syncDirectory(path.dirname(at))
+  try {
+    await fs.mkdir(target, { mode: 0o700 })
+  } catch (cause) {
+    if (!isErrno(cause)) throw cause
+    if (cause.code === "EEXIST" && (await fs.stat(target)).isDirectory()) return
+    if (cause.code !== "ENOENT" || path.dirname(target) === target) throw cause
+    await makeDirectory(path.dirname(target))
+    await fs.mkdir(target, { mode: 0o700 })
   }
+  await syncDirectory(path.dirname(target))
 }
 
 const syncDirectory = async (directory: string): Promise<void> => {

@@ -239,7 +239,8 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-const nowMs = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+// Not `Clock.currentTimeNanos`: of a TestClock between two milliseconds it is a defect.
+const nowMs = Effect.clockWith((clock) => Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
 
 /** The registry of one program. */
 export const layer: Layer.Layer<CircuitBreakers> = Layer.effect(

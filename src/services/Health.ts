@@ -19,7 +19,7 @@ import { type FileOps, type FileOpsError, withFile, writeAll } from "./FileOps.t
 import { evaluate, messageOf } from "./Health/Evaluate.ts"
 import type { Answer, DiskResult, Result, SinkReport } from "./Health/Model.ts"
 
-export { codeOf } from "./Health/Evaluate.ts"
+export { codeOf, messageOf } from "./Health/Evaluate.ts"
 export type { Answer, BreakerReport, Check, CheckStatus, SinkReport, Status } from "./Health/Model.ts"
 
 export class Health extends Context.Tag("effect-exchange-feeds/services/Health")<Health, {
@@ -94,12 +94,16 @@ export const make = Effect.fnUntraced(function*(
 
 export const layer = (options: Options): Layer.Layer<Health> => Layer.scoped(Health, make(options))
 
-/** Whether a file can be made, written and removed in `directory`; succeeds with the bytes that are free there. */
+/**
+ * Whether a file can be made, written and removed in `directory`, which is made if it is not there yet: the first check comes
+ * before all else. Succeeds with the bytes that are free there.
+ */
 export const probeDirectory = Effect.fnUntraced(function*(
   ops: FileOps["Type"],
   directory: string
 ): Effect.fn.Return<number, FileOpsError> {
   const path = `${directory}/.probe`
+  yield* ops.makeDirectory(directory)
   yield* withFile(ops, path, "replace", (file) => writeAll(file, new Uint8Array(1), 0))
   yield* ops.unlink(path)
   return yield* ops.freeBytes(directory)
@@ -107,7 +111,8 @@ export const probeDirectory = Effect.fnUntraced(function*(
 
 // internal
 
-const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+// Not `Clock.currentTimeNanos`: of a TestClock between two milliseconds it is a defect.
+const monotonic = Effect.clockWith((clock) => Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
 
 interface Observation<A, E> {
   readonly checkedAt: number

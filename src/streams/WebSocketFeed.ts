@@ -6,6 +6,7 @@
  * (ARCHITECTURE.md law 2). A paused `ws` does not notice that it was closed; every way out resumes it first.
  */
 import * as Socket from "@effect/platform/Socket"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -77,6 +78,8 @@ export const connect = Effect.fnUntraced(function*(
   let closing = false
   let gone = false
   let lastFrameAt: number | null = null
+  /** Since when silence is the other side's: the last frame, or the moment from which we listen again. */
+  let quietSince = yield* Clock.currentTimeMillis
 
   const end = (exit: Exit.Exit<void, FeedError>): void => {
     mailbox.unsafeDone(exit)
@@ -86,8 +89,9 @@ export const connect = Effect.fnUntraced(function*(
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
     const alive = (): number => {
-      lastFrameAt = clock.unsafeCurrentTimeMillis()
-      return lastFrameAt
+      quietSince = clock.unsafeCurrentTimeMillis()
+      lastFrameAt = quietSince
+      return quietSince
     }
     const offer = (arrival: Arrival, size: number): void => {
       mailbox.unsafeOffer(arrival)
@@ -136,6 +140,7 @@ export const connect = Effect.fnUntraced(function*(
         waitingText = 0
         if (!paused) return
         paused = false
+        quietSince = clock.unsafeCurrentTimeMillis()
         resumeSocket?.()
       },
       terminate: () => {
@@ -145,7 +150,11 @@ export const connect = Effect.fnUntraced(function*(
     }
   }
 
-  const awaitEnd = Effect.exit(mailbox.await).pipe(Effect.timeoutOption(closeTimeout))
+  const awaitClosed = (socket: globalThis.WebSocket): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      if (gone) resume(Effect.void)
+      else socket.addEventListener("close", () => resume(Effect.void), { once: true })
+    })
 
   const handle = yield* Effect.acquireRelease(
     Effect.try({
@@ -158,12 +167,7 @@ export const connect = Effect.fnUntraced(function*(
         closing = true
         handle.resume()
         handle.socket.close(normalClosure)
-        // Nobody takes any more: what still comes must not keep the end from being noticed.
-        return mailbox.clear.pipe(
-          Effect.exit,
-          Effect.andThen(Effect.async<void>((resume) => {
-            handle.socket.addEventListener("close", () => resume(Effect.void))
-          })),
+        return awaitClosed(handle.socket).pipe(
           Effect.timeoutOption(closeTimeout),
           Effect.andThen(Effect.sync(() => gone || handle.terminate()))
         )
@@ -179,16 +183,15 @@ export const connect = Effect.fnUntraced(function*(
     Effect.forkScoped
   )
 
-  // A paused socket receives nothing and is not idle; nor is one whose frames wait for the consumer.
+  // A paused socket receives nothing, and so is not idle.
   const idle = Duration.toMillis(options.idleTimeout)
-  const dialedAt = yield* Clock.currentTimeMillis
   yield* Effect.gen(function*() {
     while (true) {
       const now = yield* Clock.currentTimeMillis
-      const silent = paused ? 0 : now - (lastFrameAt ?? dialedAt)
+      const silent = paused ? 0 : now - quietSince
       if (silent >= idle) {
-        handle.terminate()
-        return fail(new FeedError({ reason: "idle", message: `no frame for ${Duration.format(options.idleTimeout)}` }))
+        fail(new FeedError({ reason: "idle", message: `no frame for ${Duration.format(options.idleTimeout)}` }))
+        return handle.terminate()
       }
       yield* Effect.sleep(idle - silent)
     }
@@ -199,7 +202,7 @@ export const connect = Effect.fnUntraced(function*(
       Effect.mapError(Option.some),
       Effect.flatMap(([arrivals]) => {
         handle.resume()
-        return arrivals.length === 0 ? Effect.fail(Option.none()) : Effect.succeed([...arrivals])
+        return arrivals.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.toReadonlyArray(arrivals))
       })
     ),
     send: (text) => {
@@ -214,10 +217,13 @@ export const connect = Effect.fnUntraced(function*(
       closing = true
       handle.resume()
       handle.socket.close(normalClosure)
-      return awaitEnd.pipe(Effect.andThen(Effect.sync(() => {
-        if (!gone) handle.terminate()
-        end(Exit.void)
-      })))
+      return awaitClosed(handle.socket).pipe(
+        Effect.timeoutOption(closeTimeout),
+        Effect.andThen(Effect.sync(() => {
+          if (!gone) handle.terminate()
+          end(Exit.void)
+        }))
+      )
     }),
     lastFrameAt: () => lastFrameAt
   }

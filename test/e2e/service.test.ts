@@ -110,7 +110,7 @@ const assertMurmur2 = async (broker: string, records: ReadonlyArray<Consumer.Rea
   const topic = `e2e${process.pid}murmur${serial++}`
   await createTopic(broker, topic)
   const input = [...partitions.keys()].map((key) => `${key}|x\n`).join("")
-  await Consumer.kcat(["-P", "-b", broker, "-t", topic, "-K", "|", "-X", "topic.partitioner=murmur2_random"], input)
+  await Consumer.kcat(["-P", "-b", broker, "-t", topic, "-K", "|", "-X", "partitioner=murmur2_random"], input)
   for (const { key, partition } of await Consumer.readTopic(broker, topic)) {
     assert.strictEqual(partitions.get(key), partition, key)
   }
@@ -223,6 +223,16 @@ describe("the service", () => {
       const first = s.start()
       await ready(s)
       await emit(s, 1_000)
+      const before = s.exchanges.flatMap(({ issued }) => issued)
+      await until(
+        "all is received",
+        async () => {
+          const rows = await first.ledger()
+          return sum(rows, "received") - sum(rows, "filtered") >= before.length
+        },
+        20_000,
+        () => first.tail()
+      )
       const { port } = new URL(await first.baseUrl())
       const slow = net.connect(Number(port), "127.0.0.1")
       slow.on("error", () => {})

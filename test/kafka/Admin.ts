@@ -26,28 +26,39 @@ export interface TopicOptions {
   readonly config?: Readonly<Record<string, string>>
 }
 
-/** Returns when every partition takes records: when its leader can tell where it ends. */
-export const createTopic = async (address: string, topic: string, options: TopicOptions = {}): Promise<void> => {
-  await withAdmin(address, (admin) =>
-    admin.createTopics({
-      waitForLeaders: false,
-      topics: [{
-        topic,
-        numPartitions: options.partitions ?? 12,
-        replicationFactor: options.replicationFactor ?? 1,
-        configEntries: Object.entries(options.config ?? {}).map(([name, value]) => ({ name, value }))
-      }]
-    }))
-  const end = Date.now() + 20_000
+/** Until so many partitions take records: a leader that does not know yet that it is one cannot tell where its partition ends. */
+const awaitLeaders = async (address: string, topic: string, partitions: number): Promise<void> => {
+  const limit = Date.now() + 20_000
   for (;;) {
     const problem = await withAdmin(address, (admin) => admin.fetchTopicOffsets(topic)).then(
-      () => undefined,
+      (offsets) => offsets.length === partitions ? undefined : { cause: `${offsets.length} partitions` },
       (cause: unknown) => ({ cause })
     )
     if (problem === undefined) return
-    if (Date.now() > end) throw new Error(`${topic} has no leaders`, problem)
+    if (Date.now() > limit) throw new Error(`${topic} has no ${partitions} leaders`, problem)
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
+}
+
+/** Returns when every partition takes records. */
+export const createTopic = async (
+  address: string,
+  topic: string,
+  { config = {}, partitions = 12, replicationFactor = 1 }: TopicOptions = {}
+): Promise<void> => {
+  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+  await withAdmin(address, (admin) =>
+    admin.createTopics({
+      waitForLeaders: false,
+      topics: [{ topic, numPartitions: partitions, replicationFactor, configEntries }]
+    }))
+  await awaitLeaders(address, topic, partitions)
+}
+
+/** Returns when every partition takes records. */
+export const growTopic = async (address: string, topic: string, partitions: number): Promise<void> => {
+  await withAdmin(address, (admin) => admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] }))
+  await awaitLeaders(address, topic, partitions)
 }
 
 export const deleteTopic = (address: string, topic: string): Promise<void> =>

@@ -47,6 +47,8 @@ export const make = async (): Promise<Cluster> => {
       properties,
       toProperties({
         ...commonProperties(directory, size),
+        // On a busy machine three brokers miss a second.
+        "broker.session.timeout.ms": "3000",
         "process.roles": id === 1 ? "broker,controller" : "broker",
         "node.id": `${id}`,
         "controller.quorum.voters": `1@127.0.0.1:${controller}`,

@@ -47,11 +47,13 @@ const install = async (): Promise<void> => {
 }
 
 /** kcat, once it is there; `input` goes to its standard input. */
-export const kcat = async (parameters: ReadonlyArray<string>, input = ""): Promise<string> => {
+export const kcat = async (parameters: ReadonlyArray<string>, input?: string): Promise<string> => {
   installed ??= install()
   await installed
   const running = run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29, timeout: 60_000 })
-  running.child.stdin?.end(input)
+  // Never `end("")`: that writes, and to a kcat that has ended already it is an error nobody handles.
+  if (input === undefined) running.child.stdin?.end()
+  else running.child.stdin?.end(input)
   const { stdout } = await running
   return stdout
 }

@@ -136,7 +136,9 @@ export const node = (directory: string): Node => {
     },
     freeze: async () => {
       child?.kill("SIGSTOP")
-      while (child?.pid !== undefined && !isStopped(child.pid)) await new Promise((resolve) => setTimeout(resolve, 5))
+      const pid = child?.pid
+      if (pid === undefined) return
+      while (!isStopped(pid)) await new Promise((resolve) => setTimeout(resolve, 5))
     },
     thaw: () => {
       child?.kill("SIGCONT")

@@ -19,15 +19,21 @@ const until = async (condition: () => Promise<boolean>): Promise<void> => {
   while (!await condition()) await new Promise((resolve) => setTimeout(resolve, 50))
 }
 
+/** Two brokers that start again took 22 s on two cores with a load of sixteen; three seconds when they had them to themselves. */
+const limit = 180_000
+
 layer(TestCluster.layer, { excludeTestServices: true, timeout: "2 minutes" })("three brokers", (it) => {
-  const setUp = (seeds: (addresses: ReadonlyArray<string>) => ReadonlyArray<string> = (addresses) => addresses) =>
+  const setUp = (
+    seeds: (addresses: ReadonlyArray<string>) => ReadonlyArray<string> = (addresses) => addresses,
+    partitions = 12
+  ) =>
     Effect.gen(function*() {
       const cluster = yield* TestCluster
       const topic = newTopic()
       const first = cluster.addresses[0] ?? ""
       yield* Effect.promise(async () => {
         await cluster.ready()
-        await createTopic(first, topic, { replicationFactor: 3, config: { "min.insync.replicas": "2" } })
+        await createTopic(first, topic, { partitions, replicationFactor: 3, config: { "min.insync.replicas": "2" } })
       })
       // The real timeouts: what is dead refuses at once, and three brokers on a busy machine may be slow.
       const { timeouts: _, ...options } = optionsOf(first)
@@ -43,43 +49,45 @@ layer(TestCluster.layer, { excludeTestServices: true, timeout: "2 minutes" })("t
       await cluster.ready()
     })
 
-  it.scoped("a broker dies: after at most a few failures the others take over, and nothing acknowledged is missing", () =>
-    Effect.gen(function*() {
-      const { cluster, lane, read, topic } = yield* setUp()
-      yield* lane.send(batch(0))
-      const before = yield* Effect.promise(() => cluster.leaders(topic))
-      assert.include(before, 2)
-      yield* Effect.promise(() => cluster.node(2).kill())
-      yield* Effect.gen(function*() {
-        yield* sendUntilAcknowledged(lane, batch(100))
-        assert.notInclude(yield* Effect.promise(() => cluster.leaders(topic)), 2)
-        yield* lane.send(batch(200))
-      }).pipe(Effect.ensuring(restart(cluster, [2])))
-      yield* sendUntilAcknowledged(lane, batch(300))
-      const ids = new Set((yield* read).map((record) => Number(record.headers["id"])))
-      assert.deepStrictEqual(Array.from(ids).sort((a, b) => a - b), Array.from({ length: 400 }, (_, i) => i))
-    }))
+  it.scoped(
+    "a broker dies: after at most a few failures the others take over, and nothing acknowledged is missing",
+    () =>
+      Effect.gen(function*() {
+        const { cluster, lane, read, topic } = yield* setUp()
+        yield* lane.send(batch(0))
+        const before = yield* Effect.promise(() => cluster.leaders(topic))
+        assert.include(before, 2)
+        yield* Effect.promise(() => cluster.node(2).kill())
+        yield* Effect.gen(function*() {
+          yield* sendUntilAcknowledged(lane, batch(100))
+          assert.notInclude(yield* Effect.promise(() => cluster.leaders(topic)), 2)
+          yield* lane.send(batch(200))
+        }).pipe(Effect.ensuring(restart(cluster, [2])))
+        yield* sendUntilAcknowledged(lane, batch(300))
+        const ids = new Set((yield* read).map((record) => Number(record.headers["id"])))
+        assert.deepStrictEqual(Array.from(ids).sort((a, b) => a - b), Array.from({ length: 400 }, (_, i) => i))
+      }),
+    limit
+  )
 
-  it.scoped("too few replicas: unavailable, nothing is written, and it heals", () =>
+  it.scoped("too few replicas: unavailable, and it heals", () =>
     Effect.gen(function*() {
-      const { cluster, lane, read, topic } = yield* setUp()
+      const { cluster, lane, read } = yield* setUp(undefined, 1)
       yield* lane.send(batch(0))
       yield* Effect.promise(() => Promise.all([cluster.node(2).kill(), cluster.node(3).kill()]))
       yield* Effect.gen(function*() {
-        yield* Effect.promise(async () => {
-          await until(async () => (await cluster.leaders(topic)).every((leader) => leader === 1))
-        })
         // The first ones may still meet a leader that has gone.
         const failure = yield* Effect.flip(lane.send(batch(100))).pipe(
+          Effect.delay("100 millis"),
           Effect.repeat({ until: (failure) => failure.message.includes("NOT_ENOUGH_REPLICAS") }),
-          Effect.timeout("20 seconds")
+          Effect.timeout("30 seconds")
         )
         assert.deepStrictEqual([failure._tag, failure.reason], ["KafkaUnavailable", "cluster"])
       }).pipe(Effect.ensuring(restart(cluster, [2, 3])))
       yield* sendUntilAcknowledged(lane, batch(100))
       const ids = (yield* read).map((record) => Number(record.headers["id"]))
       assert.deepStrictEqual(Array.from(new Set(ids)).sort((a, b) => a - b), Array.from({ length: 200 }, (_, i) => i))
-    }))
+    }), limit)
 
   it.scoped("the only broker it was told of dies: it goes on with those it has met", () =>
     Effect.gen(function*() {
@@ -91,7 +99,7 @@ layer(TestCluster.layer, { excludeTestServices: true, timeout: "2 minutes" })("t
       yield* sendUntilAcknowledged(lane, batch(100)).pipe(Effect.ensuring(restart(cluster, [3])))
       const ids = new Set((yield* read).map((record) => record.headers["id"]))
       assert.strictEqual(ids.size, 200)
-    }))
+    }), limit)
 
   it.scoped("the first broker of the list is frozen: a new lane turns to the others", () =>
     Effect.gen(function*() {
@@ -109,5 +117,5 @@ layer(TestCluster.layer, { excludeTestServices: true, timeout: "2 minutes" })("t
           await cluster.ready()
         }))
       )
-    }))
+    }), limit)
 })

@@ -1,20 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, LogLevel, Redacted } from "effect"
+import { Data, Duration, Effect, LogLevel, Redacted } from "effect"
 import * as fc from "fast-check"
 import * as AppConfig from "../../src/layers/AppConfig.ts"
 import * as Render from "../../src/layers/AppConfig/Render.ts"
 import { rows } from "../../src/layers/AppConfig/Variables.ts"
+
+class Unreadable extends Data.TaggedError("Unreadable")<{ readonly message: string }> {}
 
 type Files = Readonly<Record<string, string>>
 
 const parse = (env: AppConfig.Environment, files: Files = {}) =>
   AppConfig.parse(env, (path) => {
     const content = files[path]
-    return content === undefined ? Effect.fail(new Error("ENOENT")) : Effect.succeed(content)
+    return content === undefined ? new Unreadable({ message: "ENOENT" }) : Effect.succeed(content)
   })
 
 const problemsOf = (env: AppConfig.Environment, files: Files = {}) =>
-  Effect.map(Effect.flip(parse(env, files)), ({ problems }) => problems)
+  Effect.match(parse(env, files), { onFailure: ({ problems }) => problems, onSuccess: () => [] })
 
 const namesOf = (env: AppConfig.Environment, files: Files = {}) =>
   Effect.map(problemsOf(env, files), (problems) => problems.map(({ name }) => name))
@@ -361,6 +363,13 @@ describe("problems", () => {
 })
 
 describe("secrets", () => {
+  it.effect("are not quoted even where they are nonsense", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ HTTPS_PROXY: "hunter2" }), [
+        { name: "HTTPS_PROXY", problem: "expected a proxy such as http://host:3128 or socks5://host:1080" }
+      ])
+    }))
+
   it.effect("are in no message, no warning and no list, whatever else is wrong", () =>
     Effect.promise(() =>
       fc.assert(fc.asyncProperty(
@@ -424,6 +433,7 @@ describe("warnings", () => {
         KAFKA_PORT: "tcp://10.0.0.1:9092",
         KAFKA_SERVICE_HOST: "10.0.0.1",
         KAFKA_SERVICE_PORT: "9092",
+        KAFKA_SERVICE_NAME: "x",
         KAFKA_SERVICE_PORT_CLIENT: "9092",
         KAFKA_PORT_9092_TCP: "tcp://10.0.0.1:9092",
         KAFKA_PORT_9092_TCP_ADDR: "10.0.0.1",
@@ -461,15 +471,20 @@ describe("warnings", () => {
 describe("the log's settings alone", () => {
   it.effect("do not mind what else is wrong", () =>
     Effect.gen(function*() {
-      const fail = () => Effect.fail(new Error("ENOENT"))
-      const log = yield* AppConfig.parseLog({
-        LOG_LEVEL: "off",
-        LOG_FORMAT: "json",
-        HEALTH_PORT: "x",
-        DATA_DIR_FILE: "/x"
-      }, fail)
+      const fail = () => new Unreadable({ message: "ENOENT" })
+      const log = yield* AppConfig.parseLog(
+        {
+          LOG_LEVEL: "off",
+          LOG_FORMAT: "json",
+          HEALTH_PORT: "x",
+          DATA_DIR_FILE: "/x"
+        },
+        fail
+      )
       assert.deepStrictEqual(log, { level: LogLevel.None, format: "json" })
-      const { problems } = yield* Effect.flip(AppConfig.parseLog({ LOG_LEVEL: "loud", LOG_FORMAT_FILE: "/x" }, fail))
+      const { problems } = yield* Effect.flip(
+        AppConfig.parseLog({ LOG_LEVEL: "loud", LOG_FORMAT_FILE: "/x" }, fail)
+      )
       assert.deepStrictEqual(problems.map(({ name }) => name), ["LOG_FORMAT_FILE", "LOG_LEVEL"])
     }))
 })

@@ -38,7 +38,7 @@ describe("help", () => {
 
   // `script` gives it a terminal.
   const onTerminal = (env: Record<string, string>) =>
-    spawnSync("script", ["-qec", `${process.execPath} ${bundle} --help`, "/dev/null"], {
+    spawnSync("/usr/bin/script", ["-qec", `${process.execPath} ${bundle} --help`, "/dev/null"], {
       env: { PATH: process.env["PATH"], TERM: "xterm", ...env },
       encoding: "utf8"
     }).stdout

@@ -39,12 +39,15 @@ describe("delays", () => {
       assert.notDeepEqual(yield* run("a"), yield* run("b"))
     }))
 
-  it.effect("of 100 000 none is above the maximum, and at the maximum no two are equal", () =>
+  it.effect("of 100 000 none is above the maximum, and at the maximum they differ", () =>
     Effect.gen(function*() {
-      const delays = yield* delaysOf(RetryPolicy.forever(options()), 100_000)
+      const delays = yield* delaysOf(RetryPolicy.forever(options()), 100_000).pipe(
+        Effect.withRandom(Random.make("cap"))
+      )
       const capped = delays.slice(5)
       assert.isAtMost(Math.max(...delays), 30_000)
-      assert.strictEqual(new Set(capped).size, capped.length)
+      // `Random` has 32 bits: of so many some two or three pairs are equal by chance, and none because of the cap.
+      assert.isAtLeast(new Set(capped).size, capped.length - 10)
       // They are spread over all of the room, not heaped at its edge.
       assert.isBelow(Math.min(...capped), 24_600)
       assert.isAbove(Math.max(...capped), 29_900)

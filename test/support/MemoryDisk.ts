@@ -44,8 +44,9 @@ export interface Operation {
   readonly n: number
   readonly op: string
   readonly path: string
-  /** Bytes of a write. */
+  /** Bytes of a read or write, and where they begin. */
   readonly bytes: number
+  readonly position: number
 }
 
 /** What becomes of an operation instead of its success: an error code, or a write of so many bytes only. */
@@ -170,10 +171,11 @@ export class MemoryDisk {
     op: string,
     path: string,
     effect: (fault: { readonly short: number } | undefined) => A | FileOpsError,
-    bytes = 0
+    bytes = 0,
+    position = 0
   ): Effect.Effect<A, FileOpsError> {
     return Effect.suspend(() => {
-      const operation = { n: this.trace.length, op, path, bytes }
+      const operation = { n: this.trace.length, op, path, bytes, position }
       if (!this.dead) this.trace.push(operation)
       const fault = this.dead ? "DEAD" : this.fault(operation)
       // The fault itself may be the death.
@@ -211,33 +213,44 @@ export class MemoryDisk {
     const run = <A>(
       op: string,
       effect: (fault: { readonly short: number } | undefined) => A | FileOpsError,
-      bytes = 0
-    ) => this.run(op, path, (fault) => closed ? this.error(op, path, "EBADF") : effect(fault), bytes)
+      bytes = 0,
+      position = 0
+    ) => this.run(op, path, (fault) => closed ? this.error(op, path, "EBADF") : effect(fault), bytes, position)
     return {
       path,
       write: (buffers, position) => {
         const asked = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
-        return run("write", (fault) => {
-          const grown = Math.max(0, position + asked - inode.content.length)
-          const room = Math.max(0, asked - Math.max(0, grown - (this.capacity - this.used())))
-          const count = Math.min(asked, room, fault?.short ?? asked)
-          if (count <= 0 && asked > 0) return this.error("write", path, "ENOSPC")
-          const all = new Uint8Array(asked)
-          let at = 0
-          for (const buffer of buffers) {
-            all.set(buffer, at)
-            at += buffer.length
-          }
-          change({ _tag: "Write", position, bytes: all.slice(0, count) })
-          return count
-        }, asked)
+        return run(
+          "write",
+          (fault) => {
+            const grown = Math.max(0, position + asked - inode.content.length)
+            const room = Math.max(0, asked - Math.max(0, grown - (this.capacity - this.used())))
+            const count = Math.min(asked, room, fault?.short ?? asked)
+            if (count <= 0 && asked > 0) return this.error("write", path, "ENOSPC")
+            const all = new Uint8Array(asked)
+            let at = 0
+            for (const buffer of buffers) {
+              all.set(buffer, at)
+              at += buffer.length
+            }
+            change({ _tag: "Write", position, bytes: all.slice(0, count) })
+            return count
+          },
+          asked,
+          position
+        )
       },
       read: (into, position) =>
-        run("read", () => {
-          const found = inode.content.subarray(position, position + into.length)
-          into.set(found)
-          return found.length
-        }),
+        run(
+          "read",
+          () => {
+            const found = inode.content.subarray(position, position + into.length)
+            into.set(found)
+            return found.length
+          },
+          into.length,
+          position
+        ),
       datasync: run("datasync", () => this.sync(inode)),
       sync: run("sync", () => this.sync(inode)),
       truncate: (length) => run("truncate", () => change({ _tag: "Truncate", length })),

@@ -1,6 +1,7 @@
 /**
  * Markets whose trades walk at random, from a seed: the same test makes the same trades.
  */
+import type { Units } from "./Oracle.ts"
 
 export interface Market {
   /** The exchange's word for it. */
@@ -9,10 +10,11 @@ export interface Market {
   readonly quote: string
   /** Canonical. */
   readonly symbol: string
+  /** False: listed, but not to be collected. */
   readonly tradable: boolean
   /** Decimals of its price. */
   readonly scale: number
-  /** In units of the last decimal. */
+  /** Of the last trade that walked, in units of the last decimal. */
   price: bigint
 }
 
@@ -35,8 +37,8 @@ export const bases = (count: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, i) => known[i] ?? (i % 5 === 0 ? `1M${i}X` : `C${i}`))
 
 /** A step of at most a thousandth. */
-export const walk = (market: Market, random: () => number): bigint => {
+export const walk = (market: Market, random: () => number): Units => {
   const step = BigInt(Math.round((random() - 0.5) * 2 * Number(market.price / 1000n + 1n)))
   market.price = market.price + step > 0n ? market.price + step : 1n
-  return market.price
+  return { units: market.price, scale: market.scale }
 }

@@ -1,109 +1,57 @@
 /**
- * What both fake exchanges share: an HTTP and WebSocket server on loopback that does to its clients what the script says. Plain
- * synchronous controls; lifetimes belong to a scope.
+ * What the fake exchanges share: an HTTP and WebSocket server on loopback that does to its clients what the script says. The
+ * controls are plain synchronous functions, but for those that open and close the listener; lifetimes belong to a scope.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { AddressInfo, Socket } from "node:net"
-import type { Duplex } from "node:stream"
+import type { Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
-
-/** What a REST call or an upgrade is answered with instead of the truth. `hang`: nothing, ever. */
-export type Answer =
-  | { readonly status: number; readonly body?: string; readonly headers?: Readonly<Record<string, string>> }
-  | "hang"
-
-export const html: Answer = {
-  status: 502,
-  body: "<html><body><h1>502 Bad Gateway</h1></body></html>",
-  headers: { "content-type": "text/html" }
-}
+import { FakeConnection } from "./FakeConnection.ts"
+import { type Answer, type End, quiet, type Script } from "./Script.ts"
 
 export interface Dial {
   /** Epoch ms. */
   readonly at: number
+  /** The upgrade was granted. */
   readonly accepted: boolean
+}
+
+export interface RestCall {
+  /** Epoch ms. */
+  readonly at: number
+  /** Path and query. */
+  readonly url: string
 }
 
 /** How an exchange speaks. */
 export interface Protocol {
   readonly wsPath: string
+  /** Messages joined in one frame by newlines; 1 sends each by itself. */
+  readonly batch: number
   /** The JSON for a GET, or undefined for 404. */
   readonly rest: (url: URL) => string | undefined
-  readonly opened: (connection: Connection) => void
-  readonly received: (connection: Connection, text: string) => void
-  readonly closed?: (connection: Connection) => void
+  readonly opened: (connection: FakeConnection) => void
+  readonly received: (connection: FakeConnection, text: string) => void
+  readonly closed: (connection: FakeConnection) => void
+  /** The server was away and is back: it has forgotten what it kept in memory. */
+  readonly restarted: () => void
 }
 
-export class Connection {
-  readonly ws: WebSocket
-  /** Channels or symbols, as the protocol names them. */
-  readonly subscriptions = new Set<string>()
-  readonly received: Array<string> = []
-  pongs = 0
-  sentFrames = 0
-  /** Neither reads nor writes nor closes: the other side of a broken path. */
-  dead = false
-  private readonly server: FakeServer
+/** Which connections a control is for; all if left out. */
+export type Which = (connection: FakeConnection) => boolean
 
-  constructor(ws: WebSocket, server: FakeServer) {
-    this.ws = ws
-    this.server = server
-  }
-
-  send(text: string): void {
-    if (this.dead || this.ws.readyState !== this.ws.OPEN) return
-    this.sentFrames += 1
-    const { closeAfterFrames, cutSlowAfterBytes, delay } = this.server.script
-    if (cutSlowAfterBytes !== undefined && this.ws.bufferedAmount > cutSlowAfterBytes) {
-      return this.ws.close(3008, "slow")
-    }
-    if (delay > 0) setTimeout(() => this.ws.send(text), delay)
-    else this.ws.send(text)
-    if (closeAfterFrames !== undefined && this.sentFrames >= closeAfterFrames.frames) this.drop(closeAfterFrames.code)
-  }
-
-  /** `reset`: the connection breaks without a word (the client sees 1006). */
-  drop(how: number | "reset"): void {
-    if (how === "reset") this.ws.terminate()
-    else if (how === 1006) this.ws.terminate()
-    else this.ws.close(how)
-  }
-}
-
-export interface Script {
-  upgrade: Answer | undefined
-  rest: Answer | undefined
-  /** Close with this code right after accepting. */
-  acceptThenClose: number | undefined
-  closeAfterFrames: { readonly frames: number; readonly code: number } | undefined
-  /** `all`: nothing is pushed, pings go on. Otherwise these symbols. */
-  mute: "all" | ReadonlySet<string>
-  /** Nothing at all is sent, not even a greeting, reply or ping. */
-  silent: boolean
-  /** Milliseconds before each frame goes out. */
-  delay: number
-  /** A client that lets so many bytes wait is cut with 3008. */
-  cutSlowAfterBytes: number | undefined
-}
-
-const quiet = (): Script => ({
-  upgrade: undefined,
-  rest: undefined,
-  acceptThenClose: undefined,
-  closeAfterFrames: undefined,
-  mute: new Set(),
-  silent: false,
-  delay: 0,
-  cutSlowAfterBytes: undefined
-})
+/** What a client may send in one frame: Centrifugo's default. */
+const maxPayload = 65_536
 
 export class FakeServer {
   script: Script = quiet()
-  readonly connections = new Set<Connection>()
+  /** Those that exist now. */
+  readonly connections = new Set<FakeConnection>()
+  /** Those that ever were, in order. */
+  readonly accepted: Array<FakeConnection> = []
   readonly dials: Array<Dial> = []
-  readonly restCalls: Array<string> = []
+  readonly restCalls: Array<RestCall> = []
   private readonly protocol: Protocol
   private readonly sockets = new Set<Socket>()
   private server: Server
@@ -122,7 +70,7 @@ export class FakeServer {
     return `ws://127.0.0.1:${this.port}${this.protocol.wsPath}`
   }
 
-  /** Everything is well again. Connections stay. */
+  /** Everything is well again. Connections stay, half-open ones stay so. */
   heal(): void {
     this.script = quiet()
   }
@@ -132,81 +80,106 @@ export class FakeServer {
     return silent || mute === "all" || mute.has(symbol)
   }
 
-  drop(how: number | "reset"): void {
-    for (const connection of this.connections) connection.drop(how)
+  drop(how: End, which?: Which): void {
+    for (const connection of this.chosen(which)) connection.end(how)
   }
 
-  /** All connections stay open and are never served again; new ones are. */
-  halfOpen(): void {
-    for (const connection of this.connections) {
-      connection.dead = true
-      connection.ws.pause()
-    }
+  /** They stay open and are never served again; new ones are. */
+  halfOpen(which?: Which): void {
+    for (const connection of this.chosen(which)) connection.halfOpen()
   }
 
-  /** Connections are refused, and those that exist are broken. */
+  /** A frame as it is: garbage, or something new. Bytes go as a binary frame. */
+  frame(data: string | Uint8Array, which?: Which): void {
+    for (const connection of this.chosen(which)) connection.sendFrame(data)
+  }
+
+  /** A frame of so many bytes, well-formed JSON that means nothing. */
+  oversize(bytes: number, which?: Which): void {
+    this.frame(`"${"x".repeat(bytes - 2)}"`, which)
+  }
+
+  /** Connections are refused, and those that exist are reset. Resolves when the port is closed. */
   async refuse(): Promise<void> {
     this.drop("reset")
-    for (const socket of this.sockets) socket.destroy()
-    await new Promise((resolve) => this.server.close(resolve))
+    await this.stop()
   }
 
-  /** Listens (again), on the same port as before. */
+  /** Listens, on the same port as before if there was one: then the server has been restarted. */
   async listen(): Promise<void> {
-    if (this.port !== 0) this.server = this.build()
-    await new Promise<void>((resolve) => this.server.listen(this.port, "127.0.0.1", resolve))
-    const address: AddressInfo | string | null = this.server.address()
+    if (this.port !== 0) {
+      this.server = this.build()
+      this.protocol.restarted()
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.server.once("error", reject)
+      this.server.listen(this.port, "127.0.0.1", resolve)
+    })
+    const address = this.server.address()
     if (typeof address === "object" && address !== null) this.port = address.port
   }
 
+  async close(): Promise<void> {
+    for (const connection of this.connections) connection.ws.terminate()
+    await this.stop()
+  }
+
+  private async stop(): Promise<void> {
+    for (const socket of this.sockets) socket.destroy()
+    if (this.server.listening) await new Promise((resolve) => this.server.close(resolve))
+  }
+
+  private chosen(which: Which = () => true): ReadonlyArray<FakeConnection> {
+    return [...this.connections].filter(which)
+  }
+
   private build(): Server {
-    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false })
+    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload })
     const server = createServer((request, response) => this.answer(request, response))
     server.on("connection", (socket: Socket) => {
       this.sockets.add(socket)
       socket.on("close", () => this.sockets.delete(socket))
     })
-    server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const { upgrade } = this.script
-      this.dials.push({ at: Date.now(), accepted: upgrade === undefined })
-      if (upgrade === "hang") return
-      if (upgrade !== undefined) {
-        const headers = Object.entries(upgrade.headers ?? {}).map(([name, value]) => `${name}: ${value}\r\n`).join("")
-        const body = upgrade.body ?? ""
-        socket.end(
-          `HTTP/1.1 ${upgrade.status} Refused\r\n${headers}content-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`
-        )
-        return
-      }
-      sockets.handleUpgrade(request, socket, head, (ws) => this.accept(ws))
+    server.on("upgrade", (request: IncomingMessage, _socket: unknown, head: Buffer) => {
+      const { socket } = request
+      // A client that gives up while it is refused or left hanging is no error of the test.
+      socket.on("error", () => socket.destroy())
+      const wrongPath = new URL(request.url ?? "/", this.apiUrl).pathname !== this.protocol.wsPath
+      const refusal: Answer | undefined = wrongPath ? { status: 404 } : this.script.upgrade
+      this.dials.push({ at: Date.now(), accepted: refusal === undefined })
+      if (refusal === "hang") return
+      if (refusal !== undefined) return refuseUpgrade(socket, refusal)
+      sockets.handleUpgrade(request, socket, head, (ws) => this.accept(ws, socket))
     })
     return server
   }
 
-  private accept(ws: WebSocket): void {
-    const connection = new Connection(ws, this)
+  private accept(ws: WebSocket, socket: Socket): void {
+    const connection = new FakeConnection(ws, socket, this.protocol.batch, () => this.script)
     this.connections.add(connection)
+    this.accepted.push(connection)
     ws.on("close", () => {
       this.connections.delete(connection)
-      this.protocol.closed?.(connection)
+      this.protocol.closed(connection)
     })
-    ws.on("error", () => ws.terminate())
+    // `ws` closes by itself after a bad frame or a reset, which `closeCode` then tells.
+    ws.on("error", () => {})
     ws.on("pong", () => {
       connection.pongs += 1
     })
     ws.on("message", (data) => {
-      if (connection.dead) return
+      if (!connection.alive) return
       const text = String(data)
       connection.received.push(text)
       if (!this.script.silent) this.protocol.received(connection, text)
     })
-    if (this.script.acceptThenClose !== undefined) return connection.drop(this.script.acceptThenClose)
-    if (!this.script.silent) this.protocol.opened(connection)
+    if (this.script.acceptThenClose !== undefined) return connection.end(this.script.acceptThenClose)
+    this.protocol.opened(connection)
   }
 
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "/", this.apiUrl)
-    this.restCalls.push(url.pathname)
+    this.restCalls.push({ at: Date.now(), url: `${url.pathname}${url.search}` })
     const { rest } = this.script
     if (rest === "hang") return
     if (rest !== undefined) {
@@ -218,12 +191,15 @@ export class FakeServer {
     response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" })
     response.end(body ?? "{\"detail\":\"Not found.\"}")
   }
+}
 
-  async close(): Promise<void> {
-    for (const connection of this.connections) connection.ws.terminate()
-    for (const socket of this.sockets) socket.destroy()
-    await new Promise((resolve) => this.server.close(resolve))
-  }
+const refuseUpgrade = (socket: Socket, { body = "", headers = {}, status }: Exclude<Answer, "hang">): void => {
+  const lines = Object.entries({
+    ...headers,
+    "content-length": String(Buffer.byteLength(body)),
+    connection: "close"
+  }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join("")}\r\n${body}`)
 }
 
 /** Listening when it succeeds; everything is closed with the scope. */

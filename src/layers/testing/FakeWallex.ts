@@ -6,193 +6,192 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { amountScale, FakeExchange, type Filled } from "./FakeExchange.ts"
+import type { FakeConnection } from "./FakeConnection.ts"
+import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
-import { type Connection, FakeServer, listen, type Protocol } from "./FakeServer.ts"
-import { type Issued, padded, printed } from "./Oracle.ts"
+import { FakeServer, listen } from "./FakeServer.ts"
+import { Issued, padded, printed } from "./Oracle.ts"
+import { marketList } from "./WallexMarkets.ts"
 
 export interface Options {
+  /** Spot ones to begin with, 6 by default; there is one more that is not. */
   readonly markets?: number
   readonly seed?: number
-  /** Milliseconds between the server's control pings. */
+  /** Milliseconds between the server's control pings, 20 000 by default. */
   readonly ping?: number
-  /** A connection is cut when it is so old, ms: 30 minutes at the real one. */
+  /** A connection is cut with 1000 when it is so old, ms: 30 minutes at the real one. */
   readonly maxAge?: number
-  /** Messages a client may send on one connection. */
+  /** Messages a client may send on one connection, 50 by default: one more and it is closed with 1008. */
   readonly maxMessages?: number
-  /** How many of the last trades REST gives. */
+  /** How many of the last trades REST gives, at most 300; 50 by default. */
   readonly history?: number
 }
 
-/** Every so many random trades one is repeated to the last digit: equal trades are legitimate. */
+interface Recent {
+  readonly body: object
+  readonly issued: Issued
+}
+
+/** Of so many trades as chance has them one is its market's last one of this second again: equal trades are legitimate. */
 const repeatEvery = 9
+
+const remembered = 300
+
+/** What the exchange prints. */
+const decimals = 16
 
 export class FakeWallexExchange extends FakeExchange {
   readonly id = "wallex"
   readonly server: FakeServer
   private readonly options: Options
-  private readonly recent = new Map<string, Array<{ readonly body: unknown }>>()
-  private readonly timers = new Map<Connection, ReadonlyArray<NodeJS.Timeout>>()
-  private published = 0
+  private readonly recent = new Map<string, Array<Recent>>()
+  private readonly last = new Map<string, Filled>()
+  private readonly timers = new Map<FakeConnection, ReadonlyArray<NodeJS.Timeout>>()
+  private walked = 0
 
   constructor(options: Options = {}) {
-    const markets = bases(options.markets ?? 6).map((base, i): Market => {
-      const quote = i % 3 === 2 ? "USDT" : "TMN"
-      return {
-        exchangeSymbol: `${base}${quote}`,
-        base,
-        quote,
-        symbol: `${base}/${quote === "TMN" ? "IRT" : quote}`,
-        tradable: true,
-        scale: i % 2 === 0 ? 0 : 4,
-        price: 852_231_321n / BigInt(i * i + 1) + 1n
-      }
-    })
-    const first = markets[0]
-    if (first !== undefined) {
-      markets.push({ ...first, base: "OTC", exchangeSymbol: "OTCTMN", symbol: "OTC/IRT", tradable: false })
-    }
-    super(markets, options.seed ?? 2)
+    super(options.seed ?? 2)
     this.options = options
-    this.server = new FakeServer(this.protocol())
-  }
-
-  private protocol(): Protocol {
-    return {
+    this.server = new FakeServer({
       wsPath: "/ws",
+      batch: 1,
       rest: (url) => this.rest(url),
-      opened: (connection) => {
-        connection.send(JSON.stringify({ sid: "Zq3kFf2m", upgrades: [], pingInterval: 25_000 }))
-        const ping = setInterval(() => {
-          if (!this.server.script.silent && connection.ws.readyState === connection.ws.OPEN) connection.ws.ping()
-        }, this.options.ping ?? 20_000)
-        const cut = setTimeout(() => connection.drop(1000), this.options.maxAge ?? 30 * 60_000)
-        this.timers.set(connection, [ping, cut])
-      },
+      opened: (connection) => this.opened(connection),
       received: (connection, text) => this.received(connection, text),
       closed: (connection) => {
         for (const timer of this.timers.get(connection) ?? []) clearTimeout(timer)
         this.timers.delete(connection)
-      }
-    }
+      },
+      restarted: () => {}
+    })
+    bases(options.markets ?? 6).forEach((base, i) => {
+      const scale = i % 2 === 0 ? 0 : 4
+      const price = padded({ units: 852_231_321n / BigInt(i * i + 1) + 1n, scale }, scale)
+      this.addMarket({ base, quote: i % 3 === 2 ? "USDT" : "TMN", price })
+    })
+    this.addMarket({ base: "OTC", quote: "TMN", tradable: false, price: "1000" })
+  }
+
+  protected symbolsOf(base: string, quote: string) {
+    return { exchangeSymbol: `${base}${quote}`, symbol: `${base}/${quote === "TMN" ? "IRT" : quote}` }
+  }
+
+  protected tradesOf(channel: string): string | undefined {
+    return channel.endsWith("@trade") ? channel.slice(0, -"@trade".length) : undefined
+  }
+
+  protected chance(market: Market): Filled {
+    this.walked += 1
+    const trade = this.randomTrade(market)
+    const last = this.last.get(market.exchangeSymbol)
+    const isRepeat = last !== undefined && this.walked % repeatEvery === 0 &&
+      secondOf(last.time) === secondOf(trade.time)
+    if (isRepeat) return last
+    this.last.set(market.exchangeSymbol, trade)
+    return trade
+  }
+
+  private opened(connection: FakeConnection): void {
+    const greeting = { sid: "Zq3kFf2m", upgrades: [], pingInterval: 25_000 }
+    if (!this.server.script.silent) connection.send(JSON.stringify(greeting))
+    const ping = setInterval(() => {
+      if (connection.alive && !this.server.script.silent) connection.ws.ping()
+    }, this.options.ping ?? 20_000)
+    const cut = setTimeout(() => {
+      if (connection.alive) connection.end(1000)
+    }, this.options.maxAge ?? 30 * 60_000)
+    this.timers.set(connection, [ping, cut])
   }
 
   private rest(url: URL): string | undefined {
-    if (url.pathname === "/hector/web/v1/markets") {
-      const markets = this.markets.map((market, i) => ({
-        symbol: market.exchangeSymbol,
-        base_asset: market.base,
-        quote_asset: market.quote,
-        fa_base_asset: "بیت کوین",
-        en_base_asset: market.base,
-        categories: i % 4 === 0 ? null : [44],
-        price: i % 5 === 0 ? "" : printed(market.price, market.scale),
-        volume_24h: i % 4 === 0 ? null : 12.5,
-        is_spot: market.tradable,
-        is_otc: true,
-        // False for heavily traded markets too: not the tradable flag.
-        is_market_type_enable: i % 2 === 0,
-        leverage_step: null,
-        amount_precision: 8,
-        price_precision: market.scale,
-        flags: []
-      }))
-      return JSON.stringify({
-        result: { markets, coin_categories: [] },
-        message: "The operation was successful",
-        success: true
-      })
-    }
-    const symbol = url.searchParams.get("symbol") ?? ""
+    if (url.pathname === "/hector/web/v1/markets") return marketList(this.markets)
     if (url.pathname !== "/v1/trades") return undefined
-    if (!this.markets.some((market) => market.exchangeSymbol === symbol)) {
+    const symbol = url.searchParams.get("symbol") ?? ""
+    if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
     }
-    const latestTrades = (this.recent.get(symbol) ?? []).slice(-(this.options.history ?? 50)).reverse().map((
-      { body }
-    ) => body)
-    return JSON.stringify({ result: { latestTrades }, message: "", success: true })
+    const rows = (this.recent.get(symbol) ?? []).slice(-(this.options.history ?? 50)).reverse()
+    for (const { issued } of rows) issued.served = true
+    const latestTrades = rows.map(({ body }) => body)
+    return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })
   }
 
-  private received(connection: Connection, text: string): void {
-    if (connection.received.length > (this.options.maxMessages ?? 50)) return connection.drop(1008)
-    let frame: unknown
-    try {
-      frame = JSON.parse(text)
-    } catch {
+  /** Nothing is acknowledged, and what it does not understand it passes over: what the real one says is unknown. */
+  private received(connection: FakeConnection, text: string): void {
+    if (connection.received.length > (this.options.maxMessages ?? 50)) return connection.end(1008)
+    const { channel, verb } = request(text)
+    const symbol = channel === undefined ? undefined : /^(.+)@(?:trade|buyDepth|sellDepth)$/.exec(channel)?.[1]
+    if (channel === undefined || symbol === undefined || !this.has(symbol)) return
+    if (verb === "unsubscribe") {
+      connection.subscriptions.delete(channel)
       return
     }
-    if (!Array.isArray(frame)) return
-    const [verb, argument]: ReadonlyArray<unknown> = frame
-    const channel = typeof argument === "object" && argument !== null && "channel" in argument
-      ? String(argument.channel)
-      : ""
-    const symbol = channel.split("@")[0] ?? ""
-    if (!channel.endsWith("@trade") || !this.markets.some((market) => market.exchangeSymbol === symbol)) return
-    if (verb === "subscribe") connection.subscriptions.add(symbol)
-    if (verb === "unsubscribe") connection.subscriptions.delete(symbol)
+    const { ackDelay, denied, ignored } = this.server.script
+    if (verb !== "subscribe" || ignored.has(symbol) || denied.has(symbol)) return
+    const begin = () => {
+      if (!connection.subscriptions.has(channel)) connection.subscriptions.set(channel, Date.now())
+    }
+    if (ackDelay > 0) setTimeout(begin, ackDelay)
+    else begin()
   }
 
-  protected publish(filled: Filled): void {
-    this.emit(filled)
-    this.published += 1
-    if (this.published % repeatEvery === 0) this.emit(filled)
-  }
-
-  private emit({ amount, market, price, side, time }: Filled): void {
-    const second = Math.floor(time / 1000) * 1000
+  protected publish({ amount, market, price, side, time }: Filled): void {
+    const { exchangeSymbol, symbol } = market
+    const second = secondOf(time) * 1000
     const expected = {
       exchange: "wallex",
-      symbol: market.symbol,
-      exchangeSymbol: market.exchangeSymbol,
-      price: printed(price, market.scale),
-      amount: printed(amount, amountScale),
+      symbol,
+      exchangeSymbol,
+      price: printed(price),
+      amount: printed(amount),
       side,
       timestamp: new Date(second).toISOString()
-    } as const
-    const issued: Issued = {
-      expected,
-      id: `wallex:${market.symbol}:t:${second}:${side}:${expected.price}:${expected.amount}`,
-      counted: true,
-      sent: false
     }
+    const id = `wallex:${symbol}:t:${second}:${side}:${expected.price}:${expected.amount}`
+    const issued = new Issued(expected, id, true)
     this.issued.push(issued)
     const isBuyOrder = side === "buy"
-    const quantity = padded(amount * 10n ** 8n, 16)
-    const wirePrice = padded(price * 10n ** BigInt(16 - market.scale), 16)
-    const timestamp = `${new Date(second).toISOString().slice(0, 19)}Z`
-    const recent = this.recent.get(market.exchangeSymbol) ?? []
-    this.recent.set(market.exchangeSymbol, recent)
-    recent.push({
-      body: {
-        symbol: market.exchangeSymbol,
-        quantity,
-        price: wirePrice,
-        sum: padded(price * amount, market.scale + 8),
-        isBuyOrder,
-        timestamp
-      }
-    })
-    if (recent.length > 600) recent.splice(0, 300)
-    if (this.server.isMuted(market.exchangeSymbol)) return
-    const text = JSON.stringify([`${market.exchangeSymbol}@trade`, {
-      isBuyOrder,
-      quantity,
-      price: wirePrice,
-      timestamp
-    }])
+    const quantity = padded(amount, decimals)
+    const wirePrice = padded(price, decimals)
+    const timestamp = `${expected.timestamp.slice(0, 19)}Z`
+    const sum = padded({ units: price.units * amount.units, scale: price.scale + amount.scale }, decimals)
+    const recent = this.recent.get(exchangeSymbol) ?? []
+    this.recent.set(exchangeSymbol, recent)
+    recent.push({ body: { symbol: exchangeSymbol, quantity, price: wirePrice, sum, isBuyOrder, timestamp }, issued })
+    if (recent.length > 2 * remembered) recent.splice(0, remembered)
+    if (this.server.isMuted(exchangeSymbol)) return
+    const channel = `${exchangeSymbol}@trade`
+    let text: string | undefined
     for (const connection of this.server.connections) {
-      if (connection.dead || !connection.subscriptions.has(market.exchangeSymbol)) continue
-      issued.sent = true
-      connection.send(text)
+      if (!connection.subscriptions.has(channel)) continue
+      text ??= JSON.stringify([channel, { isBuyOrder, quantity, price: wirePrice, timestamp }])
+      connection.send(text, [issued])
     }
   }
+}
+
+const secondOf = (time: number): number => Math.floor(time / 1000)
+
+/** `["subscribe", {"channel": "BTCTMN@trade"}]`; nothing of it if it is anything else. */
+const request = (text: string): { readonly verb?: unknown; readonly channel?: string } => {
+  let frame: unknown
+  try {
+    frame = JSON.parse(text)
+  } catch {
+    return {}
+  }
+  if (!Array.isArray(frame)) return {}
+  const [verb, argument]: ReadonlyArray<unknown> = frame
+  return typeof argument === "object" && argument !== null && "channel" in argument
+    ? { verb, channel: String(argument.channel) }
+    : {}
 }
 
 export class FakeWallex
   extends Context.Tag("effect-exchange-feeds/layers/testing/FakeWallex")<FakeWallex, FakeWallexExchange>()
 {}
 
+/** Listening when it succeeds, closed with the scope. */
 export const make = (options?: Options): Effect.Effect<FakeWallexExchange, never, Scope.Scope> =>
   Effect.tap(Effect.sync(() => new FakeWallexExchange(options)), ({ server }) => listen(server))
 

@@ -195,7 +195,8 @@ export const make = (shared: Shared): Reader => {
   ): Effect.fn.Return<ReadonlyArray<QueuedRecord>, FileQueueError | FileOpsError> {
     state.readPin = undefined
     const out: Array<QueuedRecord> = []
-    let from = Math.max(options.from, 0)
+    // What is acknowledged is gone, whether its file is or not.
+    let from = Math.max(options.from, state.ackedTo)
     for (;;) {
       from = Ranges.skip(state.holes, from)
       const start = from

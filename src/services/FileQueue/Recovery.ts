@@ -3,13 +3,13 @@
  * wrote, and then nothing has been touched.
  */
 import * as Effect from "effect/Effect"
-import { type File, type FileOps, type FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
+import { type FileOps, type FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
 import * as Cursor from "./Cursor.ts"
 import { FileQueueError, type Recovery } from "./Model.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Ranges from "./Ranges.ts"
 import * as Segment from "./Segment.ts"
-import { cursorPath, ioError } from "./Shared.ts"
+import { cursorPath, ioError, told } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
@@ -48,7 +48,8 @@ const recover = Effect.fnUntraced(function*(
   const decoded = bytes === undefined ? undefined : Cursor.decode(bytes, ops.crc32)
   if (decoded === "unsupported") return yield* unsupported(cursorPath(directory))
 
-  // From here on things are changed.
+  // From here on things are changed. What the last life renamed and created may be known to the page cache only.
+  yield* told("sync", ops.syncDirectory(directory))
   if (names.includes("cursor.tmp")) yield* ops.unlink(`${directory}/cursor.tmp`)
   if (bytes !== undefined && decoded === undefined) {
     yield* Effect.logWarning("the cursor of the queue is damaged; starting at its oldest record").pipe(
@@ -70,7 +71,7 @@ const recover = Effect.fnUntraced(function*(
     else segments.push({ ...one, end, size: one === last ? tail?.size ?? one.size : one.size })
   }
   const nextAssign = Math.max(cursor.nextAssign, cursor.nextSeq, tail?.end ?? firstSeq)
-  yield* ops.syncDirectory(directory)
+  yield* told("sync", ops.syncDirectory(directory))
 
   const state = State.make({ topic, directory, dropOrder, segments, cursor: { ...cursor, nextAssign } })
   State.acknowledge(state, cursor.nextSeq)
@@ -165,11 +166,10 @@ const scan = (
       const torn = size < segment.size
       const name = `${topic}.${Segment.nameOf(segment.base)}`
       const quarantined = torn ? yield* Quarantine.keep(ops, dir, name, file, size, segment.size) : 0
-      if (torn) yield* cut(file, size)
+      if (torn) yield* file.truncate(size)
+      // What was read may be known to the page cache only: a life that died before its sync. From now on it counts as ours.
+      yield* told("sync", file.sync)
       return { end, size, lost, torn, quarantined }
     })
   )
 }
-
-const cut = (file: File, size: number): Effect.Effect<void, FileOpsError> =>
-  Effect.andThen(file.truncate(size), file.sync)

@@ -59,6 +59,15 @@ export const ioError = (error: FileOpsError, reason?: FileQueueError["reason"]):
     cause: error
   })
 
+/** What is done to leave things tidy, or as far as a broken disk lets us: told, not raised. */
+export const told = (what: string, effect: Effect.Effect<void, FileOpsError>): Effect.Effect<void> =>
+  effect.pipe(
+    Effect.catchTag("FileOpsError", (error) =>
+      Effect.logWarning("the disk refuses what the queue does to be safe").pipe(
+        Effect.annotateLogs({ what, path: error.path, code: error.code })
+      ))
+  )
+
 export const cursorPath = (directory: string): string => `${directory}/cursor`
 
 /**

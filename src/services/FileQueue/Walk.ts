@@ -139,14 +139,16 @@ export const make = (options: {
     },
     fill: (need) => slide(need, (into, position) => readFully(file, into, position)),
     fillAround: (need) =>
-      slide(need, (into, position) => {
-        const blocks = Array.from({ length: Math.ceil(into.length / blockBytes) }, (_, i) => i * blockBytes)
-        return Effect.as(
-          Effect.forEach(blocks, (at) => readBlock(into.subarray(at, at + blockBytes), position + at), {
-            discard: true
-          }),
-          into.length
-        )
-      })
+      slide(
+        need,
+        Effect.fnUntraced(function*(into, position) {
+          for (let at = 0; at < into.length;) {
+            const end = at + blockBytes - ((position + at) % blockBytes)
+            yield* readBlock(into.subarray(at, end), position + at)
+            at = end
+          }
+          return into.length
+        })
+      )
   }
 }

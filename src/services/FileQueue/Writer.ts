@@ -11,7 +11,7 @@ import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
 import { FileQueueError } from "./Model.ts"
 import * as Segment from "./Segment.ts"
-import { ioError, isNoRoom, type Shared } from "./Shared.ts"
+import { ioError, isNoRoom, type Shared, told } from "./Shared.ts"
 import * as State from "./State.ts"
 
 export interface Appended {
@@ -280,12 +280,3 @@ export const syncActive = (shared: Shared): Effect.Effect<void> =>
       })
     )
   })).pipe(Effect.uninterruptible)
-
-/** On the way out of a failure, or best effort: told, not raised. */
-const told = (what: string, effect: Effect.Effect<void, FileOpsError>): Effect.Effect<void> =>
-  effect.pipe(
-    Effect.catchTag("FileOpsError", (error) =>
-      Effect.logWarning("the queue could not tidy up after a failure").pipe(
-        Effect.annotateLogs({ what, path: error.path, code: error.code })
-      ))
-  )

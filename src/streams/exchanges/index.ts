@@ -1,4 +1,4 @@
-/** The exchanges there are. One more is one file and one line. */
+/** The exchanges there are, by their ids. One more is one file and one line. */
 import { bitpin } from "./Bitpin.ts"
 import { wallex } from "./Wallex.ts"
 

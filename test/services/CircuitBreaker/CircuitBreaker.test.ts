@@ -478,10 +478,15 @@ describe("the registry", () => {
   it.effect("tells in the order of the states, however fibers are set aside", () =>
     Effect.gen(function*() {
       const told: Array<CircuitBreaker.Transition> = []
+      let seen = 0
       const breaker = yield* CircuitBreaker.make(
         options({ maxFailures: 1, successThreshold: 1, timeout: 0 }),
-        // The slower the first, the more would overtake it.
-        (transition) => Effect.andThen(Effect.yieldNow(), Effect.sync(() => told.push(transition)))
+        // Every other one takes its time: the next must not overtake it.
+        (transition) =>
+          Effect.yieldNow().pipe(
+            Effect.repeatN(seen++ % 2 === 0 ? 20 : 0),
+            Effect.andThen(Effect.sync(() => told.push(transition)))
+          )
       )
       const work = (n: number) =>
         Effect.forEach(Array.from({ length: 50 }), (_, i) =>

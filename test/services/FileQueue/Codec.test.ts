@@ -77,8 +77,7 @@ describe("bytes of a segment", () => {
           assert.strictEqual(frame.enqueued, 1_780_000_000_000)
           const found = Body.decode(batch, view, frame.start, frame.end)
           if (found === undefined) return assert.fail("no body")
-          // Lone surrogates have no UTF-8.
-          assert.strictEqual(found.key, record.key.toWellFormed?.() ?? record.key)
+          assert.strictEqual(found.key, record.key)
           assert.isTrue(Buffer.from(bytesOf(record.value)).equals(Buffer.from(bytesOf(found.value))))
           assert.strictEqual(found.timestamp, record.timestamp)
           assert.deepStrictEqual(found.headers, record.headers)
@@ -87,7 +86,7 @@ describe("bytes of a segment", () => {
         })
         assert.strictEqual(offset, batch.length)
       }),
-      { numRuns: 3000 }
+      { numRuns: 500 }
     )
   })
 
@@ -214,17 +213,12 @@ describe("T21: files of version 1", () => {
       assert.strictEqual((yield* queue.append(recordsOf(9, 10))).firstSeq, 10)
     })))
 
-  it.effect("are written, byte for byte", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const files = disk()
-      yield* open(files, [])
-      const records = [...recordsOf(0, 6, 20), { ...recordsOf(6, 7, 20)[0], key: "x" }].slice(0, 6)
-      const batch = Body.encodeBatch(recordsOf(0, 6, 20), 0)
-      assert.lengthOf(records, 6)
-      if (batch === undefined) return assert.fail("too large")
-      Segment.stamp(batch, 1, Segment.seedOf(1, crc32), crc32)
-      assert.isTrue(Buffer.from(batch).equals(Buffer.from(read(names[0] ?? "").subarray(64))))
-    })))
+  it("are written, byte for byte", () => {
+    const batch = Body.encodeBatch(recordsOf(0, 6, 20), 0)
+    if (batch === undefined) return assert.fail("too large")
+    Segment.stamp(batch, 1, Segment.seedOf(1, crc32), crc32)
+    assert.isTrue(Buffer.from(batch).equals(Buffer.from(read(names[0] ?? "").subarray(64))))
+  })
 
   it.effect("a later version is refused, by segment and by cursor, and nothing is touched", () =>
     Effect.gen(function*() {

@@ -43,7 +43,7 @@ export const defaults: FileQueue.Options = {
 }
 
 export const open = (
-  disk: MemoryDisk,
+  disk: Pick<MemoryDisk, "layer">,
   losses: Array<FileQueue.Loss>,
   options: Partial<FileQueue.Options> = {},
   lane: Partial<FileQueue.OpenOptions> = {}

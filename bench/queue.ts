@@ -1,0 +1,101 @@
+/**
+ * The file queue: appending at several batch sizes beside a bare write + fdatasync of the same bytes, alternating in one run, and
+ * draining what was appended. Ratios, not absolutes: the disk is shared. One JSON object a line. `SECONDS` for each figure.
+ */
+import { Effect } from "effect"
+import { mkdtempSync, rmSync } from "node:fs"
+import * as fs from "node:fs/promises"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import * as NodeFileOps from "../src/layers/NodeFileOps.ts"
+import * as FileQueue from "../src/services/FileQueue.ts"
+import type { EventRecord } from "../src/services/MarketEvent.ts"
+
+const seconds = Number(process.env["SECONDS"] ?? 2)
+const valueBytes = 300
+
+const record: EventRecord = {
+  key: "bitpin:BTC/IRT",
+  value: "x".repeat(valueBytes),
+  headers: { id: "bitpin:BTC/IRT:t:73802972_73807087", schema: "trade/1", source: "ws" },
+  timestamp: 1_780_000_000_000
+}
+
+const print = (result: Readonly<Record<string, string | number>>) => console.log(JSON.stringify(result))
+
+/** For the time given, then how many a second. */
+const rate = async (count: number, once: () => Promise<unknown>): Promise<number> => {
+  const began = performance.now()
+  let rounds = 0
+  while (performance.now() - began < seconds * 1000) {
+    await once()
+    rounds += 1
+  }
+  return Math.round(rounds * count / ((performance.now() - began) / 1000))
+}
+
+/** What any durable append costs at least: the same bytes, one write and one fdatasync a batch. */
+const bare = async (directory: string, batch: number, bytes: number): Promise<number> => {
+  const file = path.join(directory, "bare")
+  const handle = await fs.open(file, "w")
+  const buffer = Buffer.alloc(bytes, 1)
+  let position = 0
+  const result = await rate(batch, async () => {
+    await handle.write(buffer, 0, bytes, position)
+    position += bytes
+    await handle.datasync()
+  })
+  await handle.close()
+  await fs.rm(file)
+  return result
+}
+
+const main = Effect.gen(function*() {
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(path.join(tmpdir(), "bench-queue-"))),
+    (one) => Effect.sync(() => rmSync(one, { recursive: true, force: true }))
+  )
+  const files = yield* FileQueue.FileQueue.pipe(Effect.provide(
+    FileQueue.layer({
+      dir: directory,
+      maxBytes: 8 * 2 ** 30,
+      segmentBytes: 16 * 2 ** 20,
+      fullPolicy: "drop_oldest",
+      fsync: "always",
+      fsyncInterval: "1 second"
+    })
+  ))
+  for (const batch of [1, 16, 128, 1024]) {
+    const records = Array.from({ length: batch }, () => record)
+    yield* Effect.scoped(Effect.gen(function*() {
+      const queue = yield* files.open({ topic: `batch-${batch}`, dropOrder: 0, onLoss: () => Effect.void })
+      yield* queue.append(records)
+      const bytes = (yield* queue.snapshot).bytes - 64
+      const bareRate = yield* Effect.promise(() => bare(directory, batch, bytes))
+      const queueRate = yield* Effect.promise(() => rate(batch, () => Effect.runPromise(queue.append(records))))
+      print({
+        bench: "queue.append",
+        batch,
+        valueBytes,
+        recordsPerSecond: queueRate,
+        bareRecordsPerSecond: bareRate,
+        ratio: Number((queueRate / bareRate).toFixed(3))
+      })
+      if (batch < 128) return
+      const total = (yield* queue.snapshot).records
+      const began = performance.now()
+      for (let from = (yield* queue.snapshot).ackedTo;;) {
+        const some = yield* queue.read({ from, maxRecords: 1000, maxBytes: 8 * 2 ** 20 })
+        const last = some.at(-1)
+        if (last === undefined) break
+        from = last.seq + 1
+        yield* queue.ack(from)
+        yield* queue.persist
+      }
+      const drained = Math.round(total / ((performance.now() - began) / 1000))
+      print({ bench: "queue.drain", records: total, cursorEvery: 1000, recordsPerSecond: drained })
+    }))
+  }
+})
+
+await Effect.runPromise(Effect.scoped(main).pipe(Effect.provide(NodeFileOps.layer)))

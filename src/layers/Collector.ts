@@ -1,0 +1,259 @@
+/**
+ * One running collector: HTTP first, so that probes are answered while queues recover; then the data directory, the sink, the feeds.
+ * Everything ends in the reverse order, with its scope.
+ */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { Checkpoint, type MarketMemory } from "../services/Checkpoint.ts"
+import * as CircuitBreaker from "../services/CircuitBreaker.ts"
+import * as DeadLetters from "../services/DeadLetters.ts"
+import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
+import { EventSink } from "../services/EventSink.ts"
+import * as FeedStatus from "../services/FeedStatus.ts"
+import { FileOps } from "../services/FileOps.ts"
+import * as FileQueue from "../services/FileQueue.ts"
+import * as Health from "../services/Health.ts"
+import { KafkaProducer } from "../services/KafkaProducer.ts"
+import * as KafkaSink from "../services/KafkaSink.ts"
+import * as Ledger from "../services/Ledger.ts"
+import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
+import { exchanges } from "../streams/exchanges/index.ts"
+import * as Feed from "../streams/Feed.ts"
+import * as Pipeline from "../streams/Pipeline.ts"
+import type { Settings } from "./AppConfig.ts"
+import * as DataDirectory from "./DataDirectory.ts"
+import * as NodeDirectoryLock from "./NodeDirectoryLock.ts"
+import * as NodeFileOps from "./NodeFileOps.ts"
+import * as NodeWebSocket from "./NodeWebSocket.ts"
+
+/** `DATA_DIR` cannot be made, written, or understood. */
+export class DataDirectoryUnavailable
+  extends Schema.TaggedError<DataDirectoryUnavailable>()("DataDirectoryUnavailable", {
+    message: Schema.String
+  })
+{}
+
+/** A fiber that never ends has ended: a supervisor has to start the process again. */
+export class PipelineEnded extends Schema.TaggedError<PipelineEnded>()("PipelineEnded", {
+  message: Schema.String
+}) {}
+
+/** How long feeds may take to hand over what they have received, once told to stop. */
+const feedsStop = Duration.seconds(3)
+
+export interface Collector {
+  readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
+  readonly lanes: KafkaSink.KafkaSink["Type"]["lanes"]
+  readonly ledger: Ledger.Shape
+  /** Sources first, then the lanes (DELIVERY.md H8). False if something could not be made durable. */
+  readonly stop: Effect.Effect<boolean>
+  /** Fails when a part that never ends has ended. */
+  readonly ended: Effect.Effect<never, PipelineEnded>
+}
+
+/** What can be told of a collector from the moment its process listens. */
+export interface Observed {
+  readonly ledger: Ledger.Shape
+  readonly status: FeedStatus.Shape
+  readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
+  readonly health: Health.Health["Type"]
+  /** Undefined until the queues are recovered. */
+  readonly sink: Effect.Effect<SinkView | undefined>
+}
+
+export interface SinkView {
+  readonly lanes: ReadonlyArray<KafkaSink.LaneStatus>
+  readonly usage: { readonly bytes: number; readonly maxBytes: number }
+}
+
+const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
+  ...(settings.channels.includes("trades") ? ["trade" as const] : []),
+  "status"
+]
+
+/**
+ * Starts a collector. `listen` is given what there is to see, before anything that may take long.
+ */
+export const make = Effect.fnUntraced(function*<E>(
+  settings: Settings,
+  parts: {
+    readonly kafka: Layer.Layer<KafkaProducer>
+    readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
+  }
+): Effect.fn.Return<Collector, E | DataDirectoryUnavailable | Locked, Scope.Scope> {
+  const ledger = Ledger.make()
+  const status = FeedStatus.make(settings.exchanges)
+  const files = Context.get(yield* Layer.build(NodeFileOps.layer), FileOps)
+  const breakers = Context.get(yield* Layer.build(CircuitBreaker.layer), CircuitBreaker.CircuitBreakers)
+  const producer = Context.get(yield* Layer.build(parts.kafka), KafkaProducer)
+  const view = yield* Ref.make<Effect.Effect<SinkView | undefined>>(Effect.succeed(undefined))
+  const sinkView = Effect.flatten(Ref.get(view))
+
+  const health = yield* Health.make({
+    startupGrace: settings.startupGrace,
+    kafka: kafkaCheck(producer, sinkView),
+    disk: Health.probeDirectory(files, settings.dataDir),
+    apis: new Map(),
+    exchanges: Effect.sync(status.exchanges),
+    breakers: breakers.snapshots,
+    sink: sinkView
+  })
+  yield* parts.listen({ ledger, status, breakers, health, sink: sinkView })
+
+  const lock = Context.get(yield* Layer.build(NodeDirectoryLock.layer), DirectoryLock)
+  yield* lock.acquire(settings.dataDir).pipe(
+    Effect.catchTag("DirectoryLockError", (error) => unavailable(error.message))
+  )
+
+  const storage = yield* Layer.build(
+    KafkaSink.layer({
+      topicPrefix: settings.kafka.topicPrefix,
+      lanes: lanesOf(settings),
+      mode: settings.queue.mode,
+      linger: settings.kafka.linger,
+      breaker: settings.kafka.breaker,
+      retry: {
+        ...settings.retry,
+        // A broker that is away for a moment is asked soon; the breaker sees to the long outages.
+        baseDelay: Duration.min(settings.retry.baseDelay, "200 millis"),
+        maxDelay: Duration.min(settings.retry.maxDelay, "5 seconds")
+      }
+    }).pipe(
+      Layer.provideMerge(Layer.mergeAll(
+        DeadLetters.layer(settings.dataDir),
+        DataDirectory.checkpoint(settings.dataDir),
+        FileQueue.layer({
+          dir: settings.dataDir,
+          maxBytes: settings.queue.maxBytes,
+          fullPolicy: "drop_oldest",
+          fsync: settings.queue.fsync,
+          fsyncInterval: settings.queue.fsyncInterval
+        })
+      )),
+      Layer.provide(Layer.mergeAll(
+        Layer.succeed(FileOps, files),
+        Layer.succeed(CircuitBreaker.CircuitBreakers, breakers),
+        Layer.succeed(KafkaProducer, producer),
+        Layer.succeed(Ledger.Ledger, ledger)
+      ))
+    )
+  ).pipe(Effect.catchTags({
+    CheckpointError: (error) => unavailable(error.message),
+    FileQueueError: (error) => unavailable(error.message)
+  }))
+  const sink = Context.get(storage, EventSink)
+  const kafka = Context.get(storage, KafkaSink.KafkaSink)
+  const queues = Context.get(storage, FileQueue.FileQueue)
+  yield* Ref.set(view, Effect.all({ lanes: kafka.lanes, usage: queues.usage }))
+
+  const stopping = yield* Deferred.make<void>()
+  const memory = yield* Context.get(storage, Checkpoint).markets
+  const letters = Context.get(storage, DeadLetters.DeadLetters)
+  const feeds = yield* Effect.forEach(
+    settings.exchanges,
+    (id) => feedOf(id, settings, { breakers, files, letters, memory, stop: Deferred.await(stopping) })
+  )
+  const collector = (yield* Random.nextIntBetween(0, 0x7fffffff)).toString(36)
+  const breakerEvents = Pipeline.breakerEvents(breakers.transitions, collector).pipe(
+    Stream.interruptWhen(Deferred.await(stopping))
+  )
+  const pipeline = yield* Pipeline.run([...feeds, breakerEvents]).pipe(
+    Effect.provide(
+      Context.make(EventSink, sink).pipe(
+        Context.add(Ledger.Ledger, ledger),
+        Context.add(FeedStatus.FeedStatus, status)
+      )
+    ),
+    Effect.provide([NodeWebSocket.layer({ maxPayload: settings.ws.maxPayload }), FetchHttpClient.layer]),
+    Effect.forkScoped
+  )
+
+  return {
+    breakers,
+    lanes: kafka.lanes,
+    ledger,
+    ended: Effect.raceFirst(
+      Effect.sandbox(kafka.ended),
+      Fiber.await(pipeline).pipe(Effect.flatMap((exit) => Exit.isFailure(exit) ? Effect.fail(exit.cause) : Effect.void))
+    ).pipe(
+      Effect.tapErrorCause((cause) => Effect.logFatal("a part that never ends has ended", cause)),
+      Effect.matchCauseEffect({
+        onFailure: () => new PipelineEnded({ message: "a part that never ends has ended; see the log" }),
+        onSuccess: () => new PipelineEnded({ message: "all feeds have ended without being told to" })
+      })
+    ),
+    stop: Effect.gen(function*() {
+      yield* health.drain
+      yield* Deferred.succeed(stopping, undefined)
+      const handedOver = yield* Fiber.await(pipeline).pipe(Effect.timeoutOption(feedsStop))
+      if (handedOver._tag === "None") yield* Fiber.interruptFork(pipeline)
+      const budget = Duration.subtract(
+        settings.shutdownTimeout,
+        Duration.min(feedsStop, Duration.times(settings.shutdownTimeout, 0.2))
+      )
+      const durable = yield* kafka.stop(budget)
+      return durable && handedOver._tag === "Some"
+    })
+  }
+})
+
+const unavailable = (message: string) => new DataDirectoryUnavailable({ message })
+
+/** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (KAFKA-REAL.md section 3). */
+const kafkaCheck = (producer: KafkaProducer["Type"], sink: Effect.Effect<SinkView | undefined>) =>
+  producer.probe.pipe(
+    Effect.mapError(({ message }) => ({ message })),
+    Effect.andThen(sink),
+    Effect.flatMap((view) => {
+      const broken = view?.lanes.find(({ kafka }) => kafka.message !== null)
+      return broken === undefined
+        ? Effect.void
+        : Effect.fail({ message: `${broken.topic}: ${broken.kafka.message ?? ""}` })
+    })
+  )
+
+const feedOf = Effect.fnUntraced(function*(
+  id: Settings["exchanges"][number],
+  settings: Settings,
+  parts: {
+    readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
+    readonly files: FileOps["Type"]
+    readonly letters: DeadLetters.DeadLetters["Type"]
+    readonly memory: ReadonlyMap<string, MarketMemory>
+    readonly stop: Effect.Effect<void>
+  }
+): Effect.fn.Return<Stream.Stream<MarketEvent, never, Feed.Requirements>> {
+  const { breakers, files, letters, memory, stop } = parts
+  return Feed.events(exchanges[id], {
+    endpoints: settings.endpoints[id],
+    channels: settings.channels,
+    markets: settings.markets,
+    subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
+    stagger: settings.ws.stagger,
+    idleTimeout: settings.ws.idleTimeout,
+    breakers: {
+      api: yield* breakers.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),
+      ws: yield* breakers.make({ name: `${id}_ws`, group: "ws", ...settings.ws.breaker })
+    },
+    retry: settings.retry,
+    memory,
+    marketsRefresh: "10 minutes",
+    marketsCache: DataDirectory.marketsCache(files, settings.dataDir, id),
+    onUndecodable: (frame) =>
+      letters.frame(frame).pipe(
+        Effect.catchTag("DeadLetterError", (error) => Effect.logWarning("a frame could not be kept", error.message))
+      ),
+    stop
+  })
+})

@@ -1,0 +1,110 @@
+/**
+ * The routes of CONTRACT.md section 6. All are read-only; probes are answered from memory and not logged.
+ */
+import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import type * as PlatformServer from "@effect/platform/HttpServer"
+import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Health from "../services/Health.ts"
+import * as Metrics from "../services/Metrics.ts"
+import * as HttpServer from "./HttpServer.ts"
+import * as Monitor from "./Monitor.ts"
+import * as ProcessMetrics from "./ProcessMetrics.ts"
+import * as StatusPage from "./StatusPage.ts"
+
+export interface Options {
+  /** From memory: it must not wait. */
+  readonly report: Effect.Effect<StatusPage.Report>
+}
+
+/** To be added to a router of one's own. */
+export const layer = (
+  options: Options
+): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Health.Health | Metrics.Metrics> =>
+  HttpLayerRouter.use(Effect.fnUntraced(function*(router) {
+    const health = yield* Health.Health
+    const metrics = yield* Metrics.Metrics
+    const probe = (codeOf: (status: Health.Status) => number) =>
+      Effect.map(health.answer, (answer) => json(answer, codeOf(answer.status)))
+    const pages = new Map<HttpLayerRouter.PathInput, Effect.Effect<HttpServerResponse.HttpServerResponse>>([
+      ["/", Effect.map(options.report, (report) => html(StatusPage.render(report)))],
+      ["/health", probe(Health.codeOf)],
+      ["/health/ready", probe(Health.codeOf)],
+      // A restart mends neither Kafka nor an exchange: alive is who answers (OPERATIONS.md section 1).
+      ["/health/live", probe(() => 200)],
+      ["/api/status", Effect.map(options.report, (report) => json(report, 200))]
+    ])
+    for (const [path, page] of pages) yield* add(router, path, page)
+    yield* add(
+      router,
+      "/metrics",
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => metrics.expose(headers["accept"])).pipe(
+        Effect.map(({ body, contentType }) =>
+          HttpServerResponse.text(body, { contentType, headers: { vary: "accept" } })
+        )
+      )
+    )
+  }))
+
+/** Listens, with the metrics of a collector and of the process; succeeds with the address as `http://127.0.0.1:8080`. */
+export const serve = Effect.fnUntraced(function*(
+  address: HttpServer.Options,
+  sources: Monitor.Sources
+): Effect.fn.Return<string, HttpServer.HttpServerUnavailable, Scope.Scope> {
+  const metrics = yield* Metrics.make
+  yield* metrics.register(Monitor.collector(sources))
+  yield* metrics.register(yield* ProcessMetrics.make)
+  const routes = layer({ report: StatusPage.report(sources) }).pipe(
+    Layer.provide(Layer.succeed(Health.Health, sources.health)),
+    Layer.provide(Layer.succeed(Metrics.Metrics, metrics))
+  )
+  const server: Layer.Layer<PlatformServer.HttpServer, HttpServer.HttpServerUnavailable> = HttpLayerRouter.serve(
+    routes,
+    { disableLogger: true, disableListenLog: true }
+  ).pipe(Layer.provideMerge(HttpServer.layer(address)))
+  const context: Context.Context<PlatformServer.HttpServer> = yield* Layer.build(server)
+  return yield* Effect.provide(HttpServer.url, context)
+})
+
+// internal
+
+type Handler<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
+
+/** GET and HEAD, and 405 for the rest. */
+const add = <R extends HttpLayerRouter.Provided = never>(
+  router: HttpLayerRouter.HttpRouter,
+  path: HttpLayerRouter.PathInput,
+  handler: Handler<R>
+) =>
+  router.addAll([
+    HttpLayerRouter.route(
+      "GET",
+      path,
+      handler.pipe(
+        Effect.tapErrorCause((cause) => Effect.logError("a request failed", cause)),
+        Effect.map(HttpServerResponse.setHeaders(security))
+      )
+    ),
+    ...(["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
+      HttpLayerRouter.route(method, path, notAllowed)
+    )
+  ])
+
+const notAllowed = Effect.succeed(HttpServerResponse.empty({ status: 405, headers: { allow: "GET, HEAD" } }))
+
+const security = {
+  "cache-control": "no-store",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "x-frame-options": "DENY",
+  "content-security-policy": StatusPage.contentSecurityPolicy
+}
+
+const json = (value: unknown, status: number) =>
+  HttpServerResponse.text(JSON.stringify(value), { status, contentType: "application/json" })
+
+const html = (body: string) => HttpServerResponse.text(body, { contentType: "text/html; charset=utf-8" })

@@ -1,0 +1,24 @@
+/**
+ * `ws` as the platform's WebSocket: the one place in production that imports it. Node's own (22 and later) knows neither `pause`
+ * nor a size cap (OPERATIONS.md section 0, row 6), so it is never chosen.
+ */
+import * as Socket from "@effect/platform/Socket"
+import * as Layer from "effect/Layer"
+import WebSocket from "ws"
+
+export interface Options {
+  /** Bytes of one message, continuation frames included; beyond it the connection is closed with 1009. */
+  readonly maxPayload: number
+}
+
+const handshakeTimeout = 10_000
+
+export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor> =>
+  Layer.succeed(Socket.WebSocketConstructor, (url, protocols) =>
+    // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.
+    new WebSocket(url, protocols ?? [], {
+      maxPayload: options.maxPayload,
+      perMessageDeflate: false,
+      handshakeTimeout,
+      followRedirects: false
+    }) as unknown as globalThis.WebSocket)

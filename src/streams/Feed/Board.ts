@@ -1,0 +1,96 @@
+/**
+ * What a feed tells `FeedStatus`: counters it changes in place, shown once a chunk. Readers see living maps in a fresh frame.
+ */
+import type * as FeedStatus from "../../services/FeedStatus.ts"
+
+type Mutable<A> = { -readonly [K in keyof A]: A[K] }
+
+export type Connection = Mutable<Omit<FeedStatus.ConnectionStatus, "subscriptions">> & {
+  subscriptions: FeedStatus.ConnectionStatus["subscriptions"]
+}
+
+export type Market = Mutable<FeedStatus.MarketStatus>
+
+export interface Board {
+  readonly connection: (id: number) => Connection
+  readonly removeConnection: (id: number) => void
+  readonly market: (symbol: string) => Market
+  /** Markets no longer listed leave the page. */
+  readonly listed: (symbols: ReadonlySet<string>) => void
+  readonly failure: (reason: string) => void
+  readonly dialed: () => void
+  readonly lost: (message: string) => void
+  readonly frame: (at: number) => void
+  readonly data: (at: number) => void
+  readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
+  /** Makes all changes since the last time visible. */
+  readonly show: () => void
+}
+
+export const make = (status: FeedStatus.Shape, exchange: string): Board => {
+  const connections = new Map<number, Connection>()
+  const markets = new Map<string, Market>()
+  const decodeFailures = new Map<string, number>()
+  const state: Mutable<FeedStatus.ExchangeStatus> = {
+    exchange,
+    api: { checkedAt: null, ok: null, durationMs: null, message: null },
+    connections,
+    listed: 0,
+    markets,
+    lastFrameAt: null,
+    lastDataAt: null,
+    dials: 0,
+    reconnects: 0,
+    lastError: null,
+    decodeFailures
+  }
+  return {
+    connection: (id) => {
+      let found = connections.get(id)
+      if (found === undefined) {
+        found = {
+          state: "connecting",
+          subscriptions: { requested: 0, active: 0, rejected: 0 },
+          lastFrameAt: null
+        }
+        connections.set(id, found)
+      }
+      return found
+    },
+    removeConnection: (id) => {
+      connections.delete(id)
+    },
+    market: (symbol) => {
+      let found = markets.get(symbol)
+      if (found === undefined) {
+        found = { symbol, trades: 0, lastPrice: null, lastAt: null }
+        markets.set(symbol, found)
+      }
+      return found
+    },
+    listed: (symbols) => {
+      state.listed = symbols.size
+      for (const symbol of markets.keys()) if (!symbols.has(symbol)) markets.delete(symbol)
+    },
+    failure: (reason) => {
+      decodeFailures.set(reason, (decodeFailures.get(reason) ?? 0) + 1)
+    },
+    dialed: () => {
+      state.dials += 1
+    },
+    lost: (message) => {
+      state.reconnects += 1
+      state.lastError = message
+    },
+    frame: (at) => {
+      state.lastFrameAt = at
+    },
+    data: (at) => {
+      state.lastDataAt = at
+    },
+    api: (check) => {
+      state.api = check
+    },
+    show: () => status.update(exchange, () => ({ ...state }))
+  }
+}

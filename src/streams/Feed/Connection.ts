@@ -1,0 +1,231 @@
+/**
+ * One place for a connection: a fiber that dials, listens, and dials again, until it is told to leave (ARCHITECTURE.md law 1).
+ */
+import type * as Socket from "@effect/platform/Socket"
+import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Permit } from "../../services/CircuitBreaker.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
+import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import type { Endpoints, Market } from "../Exchange.ts"
+import { FeedError } from "../FeedError.ts"
+import * as WebSocketFeed from "../WebSocketFeed.ts"
+import type { DialGate } from "./DialGate.ts"
+import * as Session from "./Session.ts"
+
+/** A frame that was not understood, cut to 4 KiB. `receivedAt`: epoch ms. */
+export interface Undecodable {
+  readonly exchange: string
+  readonly connection: number
+  readonly reason: string
+  readonly detail: string
+  readonly text: string
+  readonly receivedAt: number
+}
+
+export interface Options {
+  readonly endpoints: Endpoints
+  readonly idleTimeout: Duration.Duration
+  readonly retry: RetryPolicy.Options
+  readonly gate: DialGate
+  readonly shared: Session.Shared
+  readonly onUndecodable: ((frame: Undecodable) => Effect.Effect<void>) | undefined
+  /** Suspends while the consumer is slower than the exchange. */
+  readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
+}
+
+export interface Connection {
+  readonly id: number
+  /** Living: changed by the feed, followed by `sync`. */
+  readonly topics: Map<string, Market>
+  readonly taken: () => number
+  /** Tells the other side what has joined or left. */
+  readonly sync: Effect.Effect<void>
+  /** Closes the socket within 2 s; `run` ends when all that had arrived is emitted. */
+  readonly leave: Effect.Effect<void>
+  readonly run: Effect.Effect<void, never, Socket.WebSocketConstructor>
+}
+
+/** The greeting has to come within this time of the open socket. */
+const handshakeTimeout = Duration.seconds(10)
+
+/** A session that stays up is a success to the breaker, each time this passes (DELIVERY.md section 6). */
+const upInterval = Duration.seconds(10)
+
+/** A session with decoded data that lasts so long ends the back-off. */
+const healthyAfter = Duration.seconds(30)
+
+const maxDeadText = 4096
+
+export const make = Effect.fnUntraced(function*(
+  id: number,
+  options: Options
+): Effect.fn.Return<Connection> {
+  const { gate, shared } = options
+  const { board, exchange, statusEvents } = shared
+  const topics = new Map<string, Market>()
+  const status = board.connection(id)
+  const leaving = yield* Deferred.make<void>()
+  const reconnecting = yield* RetryPolicy.reconnecting(options.retry)
+  /** Open while nothing of a session is left to be emitted: then leaving need not wait. */
+  const waiting = yield* Effect.makeLatch(false)
+  let live: { readonly session: Session.Session; readonly socket: WebSocketFeed.Connection } | undefined
+  let announced = false
+
+  const send = (socket: WebSocketFeed.Connection, frames: ReadonlyArray<string>): void => {
+    for (const frame of frames) socket.send(frame)
+  }
+
+  const setAside = (dead: ReadonlyArray<Session.DeadFrame>): Effect.Effect<void> => {
+    const { onUndecodable } = options
+    return onUndecodable === undefined ?
+      Effect.void :
+      Effect.forEach(dead, ({ failure, receivedAt, text }) =>
+        onUndecodable({
+          exchange: exchange.id,
+          connection: id,
+          reason: failure.reason,
+          detail: failure.detail,
+          text: text.slice(0, maxDeadText),
+          receivedAt
+        }), { discard: true })
+  }
+
+  /** Waits for the gate's permit, which the scope gives back if the session does not settle it; undefined when told to leave. */
+  const admission: Effect.Effect<Permit | undefined, never, Scope.Scope> = Effect.acquireRelease(
+    Effect.raceFirst(
+      Effect.interruptible(gate.pass),
+      Effect.interruptible(Effect.as(Deferred.await(leaving), undefined))
+    ),
+    (permit) => permit?.release ?? Effect.void
+  )
+
+  const open = Effect.gen(function*() {
+    waiting.unsafeClose()
+    status.state = "connecting"
+    board.show()
+    const permit = yield* admission
+    if (permit === undefined) return Stream.empty
+    board.dialed()
+    const socket = yield* WebSocketFeed.connect({ url: options.endpoints.wsUrl, idleTimeout: options.idleTimeout })
+      .pipe(
+        Effect.tapError(() => permit.fail)
+      )
+    const session = yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const session = Session.make(shared, id, topics)
+        live = { session, socket }
+        return session
+      }),
+      (session) =>
+        Effect.sync(() => {
+          live = undefined
+          session.end()
+        })
+    )
+    const ready = yield* Effect.makeLatch(false)
+    const decoded = yield* Effect.makeLatch(false)
+    let proved = false
+
+    const beat = Effect.sync(() => {
+      status.lastFrameAt = socket.lastFrameAt()
+      board.show()
+    })
+    yield* Effect.forkScoped(
+      Effect.sleep(handshakeTimeout).pipe(Effect.andThen(Effect.sync(() => {
+        if (session.isReady()) return
+        const message = `no greeting within ${Duration.format(handshakeTimeout)}`
+        socket.fail(new FeedError({ reason: "handshake", message }))
+      })))
+    )
+    yield* Effect.forkScoped(Effect.andThen(
+      ready.await,
+      Effect.forever(Effect.sleep(upInterval).pipe(Effect.andThen(permit.succeed), Effect.andThen(beat)))
+    ))
+    yield* Effect.forkScoped(
+      Effect.sleep(healthyAfter).pipe(Effect.andThen(decoded.await), Effect.andThen(reconnecting.reset))
+    )
+    yield* Effect.forkScoped(Effect.andThen(Deferred.await(leaving), socket.close))
+
+    const pull = Effect.flatMap(socket.take, (arrivals) => {
+      const outcome = session.handle(arrivals)
+      send(socket, outcome.send)
+      if (outcome.error !== undefined) socket.fail(outcome.error)
+      if (session.isReady()) {
+        announced = true
+        ready.unsafeOpen()
+      }
+      const events = Effect.succeed(Chunk.unsafeFromArray(outcome.events))
+      const settled = outcome.dead.length === 0 ? events : Effect.zipRight(setAside(outcome.dead), events)
+      if (!outcome.decoded || proved) return settled
+      proved = true
+      decoded.unsafeOpen()
+      return Effect.zipRight(permit.succeed, settled)
+    })
+    return Stream.repeatEffectChunkOption(
+      Effect.tapError(pull, (end) => Option.isSome(end) ? permit.fail : Effect.void)
+    )
+  })
+
+  const disconnected = (cause: string, code: number | null): Stream.Stream<MarketEvent> =>
+    Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) => {
+      if (!announced) return Stream.empty
+      announced = false
+      return Stream.succeed<MarketEvent>(statusEvents.make("disconnected", now, { connection: id, cause, code }))
+    }))
+
+  const lost = (error: FeedError): Stream.Stream<MarketEvent, FeedError> => {
+    status.state = "backoff"
+    status.subscriptions = { requested: topics.size, active: 0, rejected: 0 }
+    board.lost(`${error.reason}: ${error.message}`)
+    board.show()
+    const terminal = error.code !== undefined && exchange.socket.isTerminal(error.code)
+    const annotations = { exchange: exchange.id, connection: id, reason: error.reason, code: error.code ?? null }
+    const tell = terminal
+      ? Effect.andThen(
+        reconnecting.toMaximum,
+        Effect.logWarning("the exchange says not to come back soon", error.message)
+      )
+      : Effect.logWarning("connection lost", error.message)
+    return disconnected(error.reason, error.code ?? null).pipe(
+      Stream.concat(Stream.execute(Effect.andThen(Effect.annotateLogs(tell, annotations), waiting.open))),
+      Stream.concat(Stream.fail(error))
+    )
+  }
+
+  const sessions = Stream.unwrapScoped(open).pipe(
+    Stream.catchAll(lost),
+    Stream.retry(reconnecting.schedule),
+    // The schedule has no end: nothing can fail beyond it.
+    Stream.orDie,
+    Stream.concat(Stream.suspend(() => disconnected("left", null)))
+  )
+
+  const listen = Stream.runForEachChunk(
+    sessions,
+    (events) => Chunk.isEmpty(events) ? Effect.void : options.emit(Chunk.toReadonlyArray(events))
+  )
+
+  return {
+    id,
+    topics,
+    taken: () => live?.session.taken() ?? topics.size,
+    sync: Effect.sync(() => {
+      if (live !== undefined) send(live.socket, live.session.sync())
+      board.show()
+    }),
+    leave: Effect.asVoid(Deferred.succeed(leaving, undefined)),
+    run: Effect.raceFirst(listen, Effect.andThen(Deferred.await(leaving), waiting.await)).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        board.removeConnection(id)
+        board.show()
+      }))
+    )
+  }
+})

@@ -1,0 +1,151 @@
+/**
+ * The REST side of an exchange: every call within its budget, through its breaker, with its time limit inside the breaker so that a
+ * call that hangs counts. Answers are bounded and decoded without doubles.
+ */
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as RateLimiter from "effect/RateLimiter"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import type { DecodeFailure } from "./DecodeFailure.ts"
+import type { Board } from "./Feed/Board.ts"
+import * as Json from "./protocols/Json.ts"
+
+export class RestError extends Schema.TaggedError<RestError>()("RestError", {
+  reason: Schema.Literal(
+    /** No answer within 10 s. */
+    "timeout",
+    /** No connection, or it broke. */
+    "transport",
+    /** Another status than 2xx. */
+    "status",
+    /** No JSON, as in the HTML pages of gateways, or JSON that says no. */
+    "body"
+  ),
+  /** One line, at most 200 characters. */
+  message: Schema.String,
+  status: Schema.optional(Schema.Number),
+  /** What the exchange asked us to wait, at most 10 minutes. */
+  retryAfter: Schema.optional(Schema.DurationFromSelf)
+}) {}
+
+export interface Rest {
+  /** `path` is below the API's base. One attempt; a breaker that refuses is waited for. */
+  readonly get: <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>
+  ) => Effect.Effect<A, RestError>
+}
+
+export interface Options {
+  readonly apiUrl: string
+  readonly restPerMinute: number
+  readonly breaker: CircuitBreaker
+  readonly board: Board
+}
+
+const timeout = Duration.seconds(10)
+const maxRetryAfter = Duration.minutes(10)
+const maxBytes = Json.bodyLimits.size
+
+const line = (text: string): string => text.replaceAll(/\s+/g, " ").slice(0, 200)
+
+const transport = (error: HttpClientError.HttpClientError): RestError =>
+  new RestError({ reason: "transport", message: line(error.message) })
+
+/** Delta seconds or an HTTP date. */
+const retryAfterOf = (header: string | undefined, now: number): Duration.Duration | undefined => {
+  if (header === undefined) return undefined
+  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
+  return Number.isNaN(ms) || ms <= 0 ? undefined : Duration.min(Duration.millis(ms), maxRetryAfter)
+}
+
+/** The body, cut off when it grows beyond all reason. */
+const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, RestError> => {
+  const decoder = new TextDecoder()
+  let bytes = 0
+  return response.stream.pipe(
+    Stream.mapError(transport),
+    Stream.mapEffect((part) => {
+      bytes += part.length
+      return bytes > maxBytes
+        ? Effect.fail(new RestError({ reason: "body", message: `an answer of over ${maxBytes} bytes` }))
+        : Effect.succeed(decoder.decode(part, { stream: true }))
+    }),
+    Stream.mkString,
+    Effect.map((text) => text + decoder.decode())
+  )
+}
+
+export const make = Effect.fnUntraced(function*(
+  options: Options
+): Effect.fn.Return<Rest, never, HttpClient.HttpClient | Scope.Scope> {
+  const client = yield* HttpClient.HttpClient
+  const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
+
+  const attempt = Effect.fnUntraced(function*<A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>
+  ): Effect.fn.Return<A, RestError> {
+    const response = yield* HttpClientRequest.get(options.apiUrl + path).pipe(
+      HttpClientRequest.acceptJson,
+      client.execute,
+      Effect.mapError(transport)
+    )
+    if (response.status < 200 || response.status > 299) {
+      const retryAfter = retryAfterOf(response.headers["retry-after"], yield* Clock.currentTimeMillis)
+      return yield* new RestError({
+        reason: "status",
+        message: `HTTP ${response.status}`,
+        status: response.status,
+        retryAfter
+      })
+    }
+    const decoded = Either.flatMap(Json.parse(yield* textOf(response), Json.bodyLimits), decode)
+    return Either.isRight(decoded) ? decoded.right : yield* new RestError({
+      reason: "body",
+      message: line(`${decoded.left.reason}: ${decoded.left.detail}`),
+      status: response.status
+    })
+  }, Effect.scoped)
+
+  const timed = <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>
+  ): Effect.Effect<A, RestError> =>
+    attempt(path, decode).pipe(Effect.timeoutFail({
+      duration: timeout,
+      onTimeout: () => new RestError({ reason: "timeout", message: `no answer within ${Duration.format(timeout)}` })
+    }))
+
+  /** Tells the board how the API is. */
+  const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+    Effect.flatMap(Clock.currentTimeMillis, (started) => {
+      const tell = (message: string | null) =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          options.board.api({ checkedAt: now, ok: message === null, durationMs: now - started, message })
+          options.board.show()
+        })
+      return call.pipe(
+        Effect.tap(() => tell(null)),
+        Effect.tapError((error) => tell(`${error.reason}: ${error.message}`))
+      )
+    })
+
+  const admitted = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+    Effect.catchTag(
+      options.breaker.run(call),
+      "CircuitOpen",
+      () => Effect.andThen(options.breaker.awaitAdmittance, admitted(call))
+    )
+
+  return { get: (path, decode) => admitted(watched(timed(path, decode))).pipe(limit) }
+})

@@ -1,0 +1,194 @@
+import { HttpLayerRouter, HttpServerResponse } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import * as net from "node:net"
+import * as HttpRoutes from "../../../src/layers/HttpRoutes.ts"
+import * as HttpServer from "../../../src/layers/HttpServer.ts"
+import * as StatusPage from "../../../src/layers/StatusPage.ts"
+import * as Health from "../../../src/services/Health.ts"
+import * as Metrics from "../../../src/services/Metrics.ts"
+import { loopback, make } from "./sources.ts"
+
+/** A connection that says what it is told, and no more. */
+const connect = (base: string, said: string) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly socket: net.Socket; readonly heard: () => string; readonly closed: () => boolean }>(
+      (resume) => {
+        const { hostname, port } = new URL(base)
+        let heard = ""
+        let closed = false
+        const socket = net.connect(Number(port), hostname, () => {
+          socket.write(said, () => resume(Effect.succeed({ socket, heard: () => heard, closed: () => closed })))
+        })
+        socket.on("data", (chunk) => heard += String(chunk))
+        socket.on("close", () => closed = true)
+        socket.on("error", () => {})
+      }
+    ),
+    ({ socket }) => Effect.sync(() => socket.destroy())
+  )
+
+const until = (what: string, condition: () => boolean) =>
+  Effect.sleep("10 millis").pipe(
+    Effect.repeat({ until: condition }),
+    Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error(`never: ${what}`) }),
+    Effect.orDie
+  )
+
+/** Outside of Effect, as any client. */
+const ask = async (url: string) => {
+  const response = await fetch(url)
+  return { status: response.status, body: await response.text() }
+}
+
+const get = (base: string) => Effect.map(Effect.promise(() => ask(`${base}/health`)), ({ status }) => status)
+
+const seconds = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.suspend(() => {
+    const begun = performance.now()
+    return Effect.map(effect, (result) => ({ result, took: (performance.now() - begun) / 1000 }))
+  })
+
+const serve = Effect.flatMap(make(), ({ sources }) => HttpRoutes.serve(loopback, sources))
+
+/** One route, that answers when it is told. */
+const slow = Effect.fnUntraced(function*(answer: Effect.Effect<string>) {
+  const entered = yield* Deferred.make<void>()
+  const route = HttpLayerRouter.add(
+    "GET",
+    "/slow",
+    Deferred.succeed(entered, undefined).pipe(
+      Effect.andThen(answer),
+      Effect.map((text) => HttpServerResponse.text(text))
+    )
+  )
+  const server = HttpLayerRouter.serve(route, { disableLogger: true, disableListenLog: true }).pipe(
+    Layer.provideMerge(HttpServer.layer(loopback))
+  )
+  const context = yield* Layer.build(server)
+  return { base: yield* Effect.provide(HttpServer.url, context), entered: Deferred.await(entered) }
+})
+
+describe("listening", () => {
+  it.scopedLive("on any free port, which it tells", () =>
+    Effect.gen(function*() {
+      const base = yield* serve
+      assert.match(base, /^http:\/\/127\.0\.0\.1:[1-9]\d*$/)
+      assert.strictEqual(yield* get(base), 200)
+    }))
+
+  it.scopedLive("a port in use is told in one line that names the setting", () =>
+    Effect.gen(function*() {
+      const port = Number(new URL(yield* serve).port)
+      const { sources } = yield* make()
+      const error = yield* Effect.flip(HttpRoutes.serve({ host: "127.0.0.1", port }, sources))
+      assert.strictEqual(error._tag, "HttpServerUnavailable")
+      assert.deepStrictEqual([error.host, error.port], ["127.0.0.1", port])
+      assert.strictEqual(error.message, `port ${port} on 127.0.0.1 is in use; choose another with HEALTH_PORT`)
+    }))
+
+  it.scopedLive("an address of another machine, too", () =>
+    Effect.gen(function*() {
+      const { sources } = yield* make()
+      const error = yield* Effect.flip(HttpRoutes.serve({ host: "192.0.2.1", port: 0 }, sources))
+      assert.include(error.message, "HEALTH_HOST")
+    }))
+
+  it.scopedLive("the port is free again when the scope has ended", () =>
+    Effect.gen(function*() {
+      const base = yield* Effect.scoped(serve)
+      const { sources } = yield* make()
+      const again = yield* HttpRoutes.serve({ host: "127.0.0.1", port: Number(new URL(base).port) }, sources)
+      assert.strictEqual(again, base)
+    }))
+})
+
+describe("closing", () => {
+  it.scopedLive("does not wait for a client that keeps its connection and says nothing", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const base = yield* Scope.extend(serve, scope)
+      const silent = yield* connect(base, "")
+      const half = yield* connect(base, "GET /health HTTP/1.1\r\nHost: x\r\n")
+      const kept = yield* connect(base, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+      yield* until("an answer", () => kept.heard().includes("200 OK"))
+      const { took } = yield* seconds(Scope.close(scope, Exit.void))
+      assert.isBelow(took, 5)
+      yield* until("all are closed", () => silent.closed() && half.closed() && kept.closed())
+    }))
+
+  it.scopedLive("does not wait for an answer that never comes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { base, entered } = yield* Scope.extend(slow(Effect.never), scope)
+      yield* connect(base, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+      yield* entered
+      const { took } = yield* seconds(Scope.close(scope, Exit.void))
+      assert.isBelow(took, 5)
+    }))
+
+  it.scopedLive("answers what is under way, and takes no more", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const release = yield* Deferred.make<string>()
+      const { base, entered } = yield* Scope.extend(slow(Deferred.await(release)), scope)
+      const client = yield* connect(base, "GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+      yield* entered
+      const closing = yield* Effect.fork(seconds(Scope.close(scope, Exit.void)))
+      yield* Effect.sleep("100 millis")
+      const refused = yield* Effect.exit(Effect.tryPromise(() => ask(`${base}/slow`)))
+      assert.isTrue(Exit.isFailure(refused))
+      yield* Deferred.succeed(release, "finished")
+      yield* until("the answer", () => client.closed())
+      assert.include(client.heard(), "finished")
+      // Nothing is open any more: no need for patience.
+      assert.isBelow((yield* Fiber.join(closing)).took, 2.5)
+    }))
+})
+
+describe("slow clients", () => {
+  it.scopedLive("three hundred of them do not keep a probe out", () =>
+    Effect.gen(function*() {
+      const base = yield* serve
+      const clients = yield* Effect.forEach(
+        Array.from({ length: 300 }),
+        () => connect(base, "GET /health HTTP/1.1\r\nX-Slow: "),
+        { concurrency: 50 }
+      )
+      const { result, took } = yield* seconds(get(base))
+      assert.strictEqual(result, 200)
+      assert.isBelow(took, 1)
+      // The first had to go, the last are still there.
+      yield* until("the first are closed", () => clients.filter(({ closed }) => closed()).length >= 44)
+      assert.isFalse(clients.at(-1)?.closed())
+    }))
+
+  it.scopedLive("who does not finish his headers is cut off after some five seconds", () =>
+    Effect.gen(function*() {
+      const base = yield* serve
+      const client = yield* connect(base, "GET /health HTTP/1.1\r\nX-Slow: ")
+      const { took } = yield* seconds(until("it is closed", () => client.closed()))
+      assert.isAbove(took, 3)
+      assert.isBelow(took, 9)
+      assert.include(client.heard(), "408")
+    }))
+})
+
+describe("an app's own router", () => {
+  it.scopedLive("takes the routes beside its own", () =>
+    Effect.gen(function*() {
+      const { sources } = yield* make()
+      const routes = Layer.merge(
+        HttpLayerRouter.add("GET", "/mine", HttpServerResponse.text("mine")),
+        HttpRoutes.layer({ report: StatusPage.report(sources) })
+      ).pipe(Layer.provide(Layer.merge(Metrics.layer, Layer.succeed(Health.Health, sources.health))))
+      const context = yield* Layer.build(
+        HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
+          Layer.provideMerge(HttpServer.layer(loopback))
+        )
+      )
+      const base = yield* Effect.provide(HttpServer.url, context)
+      assert.strictEqual((yield* Effect.promise(() => ask(`${base}/mine`))).body, "mine")
+      assert.strictEqual(yield* get(base), 200)
+    }))
+})

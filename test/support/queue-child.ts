@@ -1,0 +1,58 @@
+/**
+ * A process to be killed: holds the lock of a directory, appends, reads and acknowledges as fast as it can, and says on stdout what it
+ * was promised (`a <seq> <n>`) and what it delivered (`d <seq> <n>`), each line before anything else happens.
+ *
+ * node --import tsx queue-child.ts <directory> <first n> [lock]
+ */
+import { Effect, Layer } from "effect"
+import { writeSync } from "node:fs"
+import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
+import * as NodeFileOps from "../../src/layers/NodeFileOps.ts"
+import { DirectoryLock } from "../../src/services/DirectoryLock.ts"
+import * as FileQueue from "../../src/services/FileQueue.ts"
+import { numberOf, record } from "../services/FileQueue/Harness.ts"
+
+const [directory = "", first = "0", what] = process.argv.slice(2)
+
+const say = (line: string) => Effect.sync(() => void writeSync(1, `${line}\n`))
+
+const work = Effect.gen(function*() {
+  yield* Effect.flatMap(DirectoryLock, (lock) => lock.acquire(directory))
+  yield* say("locked")
+  if (what === "lock") return yield* Effect.never
+  const files = yield* FileQueue.FileQueue
+  const queue = yield* files.open({
+    topic: "t",
+    dropOrder: 0,
+    onLoss: (loss) => say(`lost ${loss.firstSeq} ${loss.lastSeq} ${loss.reason}`)
+  })
+  let n = Number(first)
+  for (;;) {
+    const numbers = Array.from({ length: 1 + (n % 7) }, (_, i) => n + i)
+    n += numbers.length
+    const { firstSeq } = yield* queue.append(numbers.map((one) => record(one, 100)))
+    yield* say(numbers.map((one, i) => `a ${firstSeq + i} ${one}`).join("\n"))
+    if (n % 3 !== 0) continue
+    const { ackedTo } = yield* queue.snapshot
+    const some = yield* queue.read({ from: ackedTo, maxRecords: 5, maxBytes: 1e6 })
+    const last = some.at(-1)
+    if (last === undefined) continue
+    yield* say(some.map((one) => `d ${one.seq} ${numberOf(one)}`).join("\n"))
+    yield* queue.ack(last.seq + 1)
+    yield* queue.persist
+  }
+})
+
+const layer = FileQueue.layer({
+  dir: directory,
+  maxBytes: 1e9,
+  fullPolicy: "drop_oldest",
+  fsync: "always",
+  fsyncInterval: "1 second",
+  segmentBytes: 4000
+}).pipe(Layer.provideMerge(NodeFileOps.layer), Layer.merge(NodeDirectoryLock.layer))
+
+Effect.runPromise(Effect.scoped(work).pipe(Effect.provide(layer))).catch((error: unknown) => {
+  writeSync(1, `error ${String(error)}\n`)
+  process.exitCode = 1
+})
