@@ -15,8 +15,10 @@ import type { KafkaProducer } from "../services/KafkaProducer.ts"
 import { ConfigInvalid, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
-import * as HttpServer from "./HttpServer.ts"
+import * as HttpRoutes from "./HttpRoutes.ts"
+import type { HttpServerUnavailable } from "./HttpServer.ts"
 import * as NodeKafka from "./NodeKafka.ts"
+import { version } from "./Version.ts"
 
 export { DataDirectoryUnavailable, PipelineEnded }
 
@@ -27,7 +29,7 @@ export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()
 
 export type StartupError =
   | ConfigInvalid
-  | HttpServer.HttpServerUnavailable
+  | HttpServerUnavailable
   | DataDirectoryUnavailable
   | Locked
   | ShutdownIncomplete
@@ -47,9 +49,15 @@ export const start = (
   })
 
 const serve = (
-  _settings: Settings,
-  _observed: Collector.Observed
-): Effect.Effect<string, HttpServer.HttpServerUnavailable, Scope.Scope> => Effect.succeed("")
+  settings: Settings,
+  observed: Collector.Observed
+): Effect.Effect<string, HttpServerUnavailable, Scope.Scope> =>
+  HttpRoutes.serve(settings.http, {
+    ...observed,
+    version,
+    exchanges: settings.exchanges,
+    channels: settings.channels
+  })
 
 const kafkaOf = Effect.fnUntraced(function*(
   settings: Settings["kafka"]

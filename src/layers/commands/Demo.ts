@@ -6,6 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -113,7 +114,7 @@ export const demo = (options: Options): Effect.Effect<number, AppLayer.StartupEr
 
     const ended = options.seconds === undefined ? Effect.never : Effect.sleep(`${options.seconds} seconds`)
     const exit = yield* Effect.exit(Effect.raceFirst(ended, app.ended))
-    if (exit._tag === "Failure" && !Cause.isInterruptedOnly(exit.cause)) return yield* exit
+    if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) return yield* Effect.failCause(exit.cause)
 
     return yield* Effect.uninterruptible(Effect.gen(function*() {
       stopTrading.forEach((stop) => stop())

@@ -136,7 +136,9 @@ export class FakeBitpinExchange extends FakeExchange {
     this.nextId += 7
     const exact = { units: price.units * amount.units, scale: price.scale + amount.scale }
     // A tiny trade's amount is found again only as quote over price, the quote being cut to what the exchange prints.
-    const quoteAmount = isTiny(amount) ? padded(exact, exact.scale - 1) : padded(exact, exact.scale)
+    const quoteAmount = isTiny(amount)
+      ? padded(exact, exact.scale - 1)
+      : padded(exact, Math.max(amountScale, exact.scale))
     const quote = parsed(quoteAmount)
     const hidden = isTiny(amount) && quote.units > 0n
     const issued = new Issued(

@@ -82,7 +82,7 @@ export const make = (
       const done = yield* Deferred.make<Appended, FileQueueError>()
       waiting.push({ records, done })
       // Until its own is done: a full group leaves some behind.
-      yield* shared.writing.withPermits(1)(commitGroup).pipe(Effect.repeat({ until: () => Deferred.isDone(done) }))
+      while (!(yield* Deferred.isDone(done))) yield* shared.writing.withPermits(1)(commitGroup)
       return yield* Deferred.await(done)
     }))
 }

@@ -167,7 +167,7 @@ describe("replies", () => {
     Effect.gen(function*() {
       const fake = yield* FakeBitpin.make({ window: 1 })
       const client = yield* subscriber(fake)
-      fake.server.script.ackDelay = 50
+      fake.server.script.ackDelay = 500
       client.send({ id: 2, subscribe: { channel: "matches:BTC_IRT" } })
       client.send({ id: 3, unsubscribe: { channel: "none" } })
       yield* client.documentCount(2)

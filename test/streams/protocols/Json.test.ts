@@ -1,0 +1,143 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Either, FastCheck as fc } from "effect"
+import * as Json from "../../../src/streams/protocols/Json.ts"
+
+const reasonOf = (text: string, limits?: Json.Limits): string | undefined =>
+  Either.match(Json.parse(text, limits), { onLeft: ({ reason }) => reason, onRight: () => undefined })
+
+/** The same value with its numbers as JavaScript prints them. */
+const numbersAsText = (value: unknown): unknown => {
+  if (typeof value === "number") return JSON.stringify(value)
+  if (Array.isArray(value)) return value.map(numbersAsText)
+  if (typeof value !== "object" || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, numbersAsText(inner)]))
+}
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+const value = fc.jsonValue({ depthSize: "small", noUnicodeString: false })
+
+/** Text near JSON: a document with pieces cut out, put in or doubled. */
+const mutated = fc.tuple(
+  fc.jsonValue({ depthSize: "small" }).map((json) => JSON.stringify(json)),
+  fc.array(
+    fc.tuple(
+      fc.nat(200),
+      fc.nat(3),
+      fc.constantFrom(
+        "",
+        "0",
+        "-",
+        "1e",
+        ".5",
+        "\"",
+        "\\",
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "1:",
+        "00",
+        "1.2.3",
+        "\uD800",
+        "NaN"
+      )
+    ),
+    { maxLength: 4 }
+  )
+).map(([text, cuts]) =>
+  cuts.reduce((before, [at, length, piece]) => {
+    const where = at % (before.length + 1)
+    return before.slice(0, where) + piece + before.slice(where + length)
+  }, text)
+)
+
+describe("Json", () => {
+  it("keeps the literal text of numbers, to the last digit", () => {
+    const text =
+      `{"a":1.4497553479999998,"b":[1.6e-05,-0,30834.00000000000001,123456789012345678901234567890],"c":"1.0 -2"}`
+    assert.deepStrictEqual(
+      Json.parse(text),
+      Either.right({
+        a: "1.4497553479999998",
+        b: ["1.6e-05", "-0", "30834.00000000000001", "123456789012345678901234567890"],
+        c: "1.0 -2"
+      })
+    )
+  })
+
+  it("leaves strings with quotes, backslashes and digits alone", () => {
+    const tricky = { "1": "\\\"7\\", "\\": "\\\\\" 8", empty: "" }
+    assert.deepStrictEqual(Json.parse(JSON.stringify(tricky)), Either.right(tricky))
+  })
+
+  it("is JSON.parse, but for numbers", () => {
+    fc.assert(
+      fc.property(value, (json) => {
+        const text = JSON.stringify(json)
+        assert.deepStrictEqual(Json.parse(text), Either.right(numbersAsText(JSON.parse(text))))
+      }),
+      { numRuns: 5_000 }
+    )
+  })
+
+  it("takes exactly what JSON.parse takes, and throws at nothing", () => {
+    fc.assert(
+      fc.property(mutated, (text) => assert.strictEqual(Either.isRight(Json.parse(text)), isJson(text), text)),
+      {
+        numRuns: 20_000
+      }
+    )
+  })
+
+  it("refuses what JSON refuses around numbers", () => {
+    for (
+      const text of [
+        "{1:2}",
+        "{-1.5e3 : 2}",
+        "[01]",
+        "[1.]",
+        "[.5]",
+        "[+1]",
+        "[1e]",
+        "[1 2]",
+        "[-]",
+        "[0x10]",
+        "[1e5.5]"
+      ]
+    ) {
+      assert.strictEqual(reasonOf(text), "json", text)
+    }
+  })
+
+  it("bounds depth, size, strings, numbers and lists", () => {
+    const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
+    assert.strictEqual(reasonOf(nested(32)), undefined)
+    assert.strictEqual(reasonOf(nested(33)), "too_deep")
+    assert.strictEqual(reasonOf(nested(100_000)), "too_deep")
+    assert.strictEqual(reasonOf(`${"{\"a\":".repeat(33)}1${"}".repeat(33)}`), "too_deep")
+    assert.strictEqual(reasonOf(JSON.stringify("x".repeat(64 * 1024 + 1))), "too_large")
+    assert.strictEqual(reasonOf(`[${"9".repeat(64 * 1024 + 1)}]`), "too_large")
+    assert.strictEqual(reasonOf(`[${"1,".repeat(9_999)}1]`), undefined)
+    assert.strictEqual(reasonOf(`[${"1,".repeat(10_000)}1]`), "too_large")
+    assert.strictEqual(reasonOf(`[[${"1,".repeat(6_000)}1],[${"1,".repeat(6_000)}1]]`), undefined)
+    assert.strictEqual(reasonOf(`"${"x".repeat(100)}"`, { size: 50, items: 10 }), "too_large")
+  })
+
+  it("pollutes no prototype", () => {
+    const parsed = Either.getOrThrow(
+      Json.parse(`{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}`)
+    )
+    assert.strictEqual(Object.getPrototypeOf(parsed), Object.prototype)
+    assert.isUndefined(Reflect.get({}, "polluted"))
+  })
+})
