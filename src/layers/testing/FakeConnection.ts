@@ -93,8 +93,10 @@ export class FakeConnection {
     this.discard()
     // Whether the client answers the close frame is seen only by reading.
     this.ws.resume()
-    if (how === "reset") this.socket.resetAndDestroy()
-    else if (how === 1006) this.socket.end()
+    if (how === "reset") {
+      this.doubtWritten()
+      this.socket.resetAndDestroy()
+    } else if (how === 1006) this.socket.end()
     else this.ws.close(how)
   }
 
@@ -189,9 +191,13 @@ export class FakeConnection {
     this.discard()
     // A close frame of ours that the client answered, or our FIN: all that was written before was there to be read.
     const read = this.ending === 1006 ? !this.socket.errored : this.ending !== undefined && code !== 1006
+    if (!read) this.doubtWritten()
+  }
+
+  private doubtWritten(): void {
     const since = Date.now() - doubt
     for (const { at, issued } of [...this.old, ...this.young]) {
-      if (!read && at >= since) { for (const one of issued) one.doubted += 1 }
+      if (at >= since) { for (const one of issued) one.doubted += 1 }
     }
     this.old = []
     this.young = []

@@ -125,15 +125,16 @@ describe("judge", () => {
         const victim = delivered[i]
         if (victim === undefined) return
         const { id } = victim
+        const without = delivered.filter((one) => one !== victim)
         switch (fault) {
           case "lose":
-            return assert.deepStrictEqual(judge(issued, delivered.toSpliced(i, 1)).missing, [id])
+            return assert.deepStrictEqual(judge(issued, without).missing, [id])
           case "repeat":
             return assert.deepStrictEqual(judge(issued, [...delivered, victim]), { ...clean, duplicates: [id] })
           case "invent":
-            return assert.deepStrictEqual(judge(issued, delivered.toSpliced(i, 0, deliver("w:1"))).foreign, ["w:1"])
+            return assert.deepStrictEqual(judge(issued, [...without, deliver("w:1")]).foreign, ["w:1"])
           case "change":
-            return assert.deepStrictEqual(judge(issued, delivered.toSpliced(i, 1, { ...victim, price: "6" })).foreign, [
+            return assert.deepStrictEqual(judge(issued, [...without, { ...victim, price: "6" }]).foreign, [
               id
             ])
         }
@@ -174,7 +175,7 @@ describe("decimals", () => {
 
   it("are divided to 18 places, half to even", () => {
     const quotient = (a: string, b: string) => printed(divided(parsed(a), parsed(b)))
-    assert.strictEqual(quotient("11075213", "1019000000"), "0.010868707556427871")
+    assert.strictEqual(quotient("11075213", "1019000000"), "0.01086870755642787")
     assert.strictEqual(quotient("1", "3"), "0.333333333333333333")
     assert.strictEqual(quotient("2", "3"), "0.666666666666666667")
     assert.strictEqual(quotient("0.000000000000000001", "2"), "0")

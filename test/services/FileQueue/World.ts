@@ -154,7 +154,6 @@ export class World {
   /** Everything promised is here, in order, unless it was told as lost; nothing else is. */
   private readonly check = Effect.fnUntraced(function*(this: World, lane: Lane) {
     const queue = lane.open()
-    const { ackedTo, records } = yield* queue.snapshot
     const found = new Set<number>()
     let from = lane.acked
     // Not as the lane does it: without pins, so a copy of them is put back.
@@ -175,6 +174,7 @@ export class World {
       }
     }
     for (const seq of found) if (lane.lost.has(seq)) fail(`${seq} was told as lost, and is here`)
+    const { ackedTo, records } = yield* queue.snapshot
     const here = Array.from(found).filter((seq) => seq >= ackedTo).length
     if (here !== records) fail(`${records} records by count, ${here} in fact`)
   })
