@@ -2,7 +2,7 @@
  * The file queue: appending at several batch sizes beside a bare write + fdatasync of the same bytes, alternating in one run, and
  * draining what was appended. Ratios, not absolutes: the disk is shared. One JSON object a line. `SECONDS` for each figure.
  */
-import { Effect } from "effect"
+import { Effect, Runtime } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import * as fs from "node:fs/promises"
 import { tmpdir } from "node:os"
@@ -75,6 +75,7 @@ const main = Effect.gen(function*() {
       fsyncInterval: "1 second"
     })
   ))
+  const runtime = yield* Effect.runtime()
   for (const batch of [1, 16, 128, 1024]) {
     const records = Array.from({ length: batch }, () => record)
     yield* Effect.scoped(Effect.gen(function*() {
@@ -83,7 +84,7 @@ const main = Effect.gen(function*() {
       const bytes = (yield* queue.snapshot).bytes - 64
       const bare = yield* Effect.promise(() => bareFile(directory, bytes))
       const [ours, theirs] = yield* Effect.promise(() =>
-        compare(() => Effect.runPromise(queue.append(records)), bare.append)
+        compare(() => Runtime.runPromise(runtime)(queue.append(records)), bare.append)
       )
       yield* Effect.promise(bare.close)
       print({

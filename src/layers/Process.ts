@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { constants } from "node:os"
+import * as Watchdog from "./Process/Watchdog.ts"
 
 export interface Options<E> {
   /** For a failure of the program. */
@@ -35,13 +36,6 @@ const sayDefect = (defect: unknown): void => {
   say(`defect: ${pretty}`)
 }
 
-/** Ends the process when both streams have taken what was written. */
-const end = (code: number): void => {
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)))
-  // A reader that does not read must not hold it up.
-  setTimeout(() => process.exit(code), 2_000)
-}
-
 /** The main fiber's end, as an exit code. An interruption counts as a clean stop only if somebody asked for it. */
 const conclude = <E>(exit: Exit.Exit<unknown, E>, asked: boolean, options: Options<E>): number => {
   if (Exit.isSuccess(exit)) return 0
@@ -58,23 +52,41 @@ const conclude = <E>(exit: Exit.Exit<unknown, E>, asked: boolean, options: Optio
 
 /** The process ends with the program. */
 export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E>): void => {
+  const lastResort = options.lastResort ?? 19_000
   let asked = false
   let signalled: number | undefined
+  let watchdog: Watchdog.Watchdog | undefined
+
+  /** At once, and even if a thread is stuck. */
+  const leave = (code: number): never => {
+
+
+    process.exit(code)
+  }
+
+  /** When both streams have taken what was written; a reader that does not read does not hold it up. */
+  const end = (code: number) => {
+    // What has worked may be trusted to exit; a stop or a defect may have left a thread behind.
+    const last = () => asked || code === software ? leave(code) : process.exit(code)
+    process.stdout.write("", () => process.stderr.write("", last))
+    setTimeout(last, 2_000)
+  }
 
   const stop = () => {
     if (asked) return
     asked = true
+
     setTimeout(() => {
       say("the stop took too long and was cut off")
-      process.exit(temporaryFailure)
-    }, options.lastResort ?? 19_000)
+      leave(temporaryFailure)
+    }, lastResort)
     fiber.unsafeInterruptAsFork(fiber.id())
   }
 
   const onSignal = (signal: NodeJS.Signals) => {
     const now = performance.now()
     signalled ??= now
-    if (now - signalled > sameSignal) process.exit(128 + constants.signals[signal])
+    if (now - signalled > sameSignal) leave(128 + constants.signals[signal])
     stop()
   }
   process.on("SIGTERM", onSignal)
@@ -83,7 +95,7 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
   for (const event of ["uncaughtException", "unhandledRejection"]) {
     process.on(event, (defect: unknown) => {
       sayDefect(defect)
-      process.exit(software)
+      leave(software)
     })
   }
 

@@ -12,7 +12,7 @@ import * as DecodeFailure from "./DecodeFailure.ts"
 import type { Exchange, Listed, Market } from "./Exchange.ts"
 import type { Board } from "./Feed/Board.ts"
 import * as Json from "./protocols/Json.ts"
-import { type Rest, RestError } from "./Rest.ts"
+import type { Rest } from "./Rest.ts"
 
 /** The last good list, kept by the app; text of ours. */
 export interface Cache {
@@ -128,14 +128,16 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
   })
 
   const fetched = Effect.gen(function*() {
-    const rows = yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode)
+    const rows = yield* rest.get(exchange.rest.markets.path, (body) =>
+      Either.filterOrLeft(
+        exchange.rest.markets.decode(body),
+        // An exchange that has lost all its markets has lost its mind: what trades, trades on.
+        (rows) => rows.some((row) => Either.isRight(row) && row.right.tradable),
+        () => DecodeFailure.make("schema", "a list without a tradable market")
+      ))
     const { failures, markets } = choose(rows, isChosen)
     for (const { reason } of failures) board.failure(reason)
     board.show()
-    // An exchange that has lost all its markets has lost its mind: what trades, trades on.
-    if (rows.every((row) => Either.isLeft(row) || !row.right.tradable)) {
-      return yield* new RestError({ reason: "body", message: "a list without a tradable market" })
-    }
     if (markets.length === 0) yield* annotate(Effect.logWarning("no market is chosen", options.globs))
     yield* use(markets)
     yield* keep(markets)

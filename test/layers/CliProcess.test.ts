@@ -1,6 +1,6 @@
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as esbuild from "esbuild"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -87,6 +87,22 @@ describe("signals", () => {
     assert.strictEqual(code, 75)
     assert.strictEqual(stderr, "exchange-feeds: the stop took too long and was cut off\n")
     assert.isAtLeast(took, 1_400)
+  })
+
+  it("a thread that is stuck in the kernel does not keep it alive: killed from outside", async () => {
+    const fifo = path.join(directory, "fifo")
+    spawnSync("mkfifo", [fifo])
+    const { code, signal, took } = await run("stuck", (child) => child.kill("SIGTERM"), { FIFO: fifo })
+    assert.deepStrictEqual({ code, signal }, { code: null, signal: "SIGKILL" })
+    assert.isAtLeast(took, 400)
+    const defect = await run("stuckDefect", undefined, { FIFO: fifo })
+    assert.deepStrictEqual({ code: defect.code, signal: defect.signal }, { code: null, signal: "SIGKILL" })
+    assert.include(defect.stderr, "boom")
+  })
+
+  it("a blocked event loop does not keep it alive either", async () => {
+    const { code, signal } = await run("blocks", (child) => child.kill("SIGTERM"), { LAST_RESORT: "1500" })
+    assert.deepStrictEqual({ code, signal }, { code: null, signal: "SIGKILL" })
   })
 
   it("what the stop reports decides the code", async () => {

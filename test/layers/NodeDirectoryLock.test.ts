@@ -25,6 +25,13 @@ const owner = (directory: string) =>
       })
   )
 
+/** Says what it was. */
+const setPath = (value: string | undefined): string | undefined => {
+  const before = process.env["PATH"]
+  process.env["PATH"] = value
+  return before
+}
+
 describe("NodeDirectoryLock", () => {
   it.scoped("the second is refused and told who holds it; free again when the first lets go", () =>
     Effect.gen(function*() {
@@ -80,12 +87,8 @@ describe("NodeDirectoryLock", () => {
   describe("without a flock program", () => {
     /** Nothing is found on it. */
     const withoutFlock = Effect.acquireRelease(
-      Effect.sync(() => {
-        const before = process.env["PATH"]
-        process.env["PATH"] = "/nonexistent"
-        return before
-      }),
-      (before) => Effect.sync(() => void (process.env["PATH"] = before))
+      Effect.sync(() => setPath("/nonexistent")),
+      (before) => Effect.sync(() => setPath(before))
     )
 
     it.scoped("the second is refused; one whose process is gone, or that is of another boot, is not in the way", () =>

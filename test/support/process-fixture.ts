@@ -4,6 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { open } from "node:fs"
 import * as Process from "../../src/layers/Process.ts"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", { code: Schema.Int, message: Schema.String }) {}
@@ -17,6 +18,8 @@ const incomplete = Effect.uninterruptibleMask((restore) =>
   )
 )
 
+const openFifo = Effect.sync(() => open(process.env["FIFO"] ?? "", "r", () => {}))
+
 const modes: Record<string, Effect.Effect<unknown, Failed>> = {
   waits: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Console.log("released"))),
   slow: ready.pipe(
@@ -24,6 +27,15 @@ const modes: Record<string, Effect.Effect<unknown, Failed>> = {
     Effect.ensuring(Effect.zipRight(Console.log("stopping"), Effect.sleep("2500 millis")))
   ),
   hangs: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Effect.never)),
+  // A thread of Node's pool waits in the kernel for somebody to write to a FIFO.
+  stuck: openFifo.pipe(Effect.zipRight(ready), Effect.zipRight(Effect.never)),
+  stuckDefect: openFifo.pipe(Effect.zipRight(Effect.die(new Error("boom")))),
+  blocks: ready.pipe(
+    Effect.zipRight(Effect.never),
+    Effect.ensuring(Effect.sync(() => {
+      for (;;);
+    }))
+  ),
   incomplete,
   ends: Effect.void,
   fails: new Failed({ code: 69, message: "port 8080 is in use" }),

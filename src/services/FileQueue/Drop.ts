@@ -4,13 +4,13 @@
  */
 import * as Effect from "effect/Effect"
 import { withFile } from "../FileOps.ts"
+import * as Active from "./Active.ts"
 import type { FileQueueError } from "./Model.ts"
 import type * as Ranges from "./Ranges.ts"
 import * as Segment from "./Segment.ts"
 import { ioError, type Shared, tellLoss, writeCursor } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
-import * as Writer from "./Writer.ts"
 
 /** The cursor is made durable, and what it leaves behind removed. Says where it is. */
 export const persist = (shared: Shared): Effect.Effect<number, FileQueueError> =>
@@ -45,7 +45,7 @@ export const reclaim = (shared: Shared): Effect.Effect<boolean, FileQueueError> 
     const before = State.fileBytes(state)
     const { active } = shared
     const idle = active !== undefined && active.segment.end <= state.ackedTo
-    return (idle ? shared.structure.withPermits(1)(Writer.seal(shared)) : Effect.void).pipe(
+    return (idle ? shared.structure.withPermits(1)(Active.seal(shared)) : Effect.void).pipe(
       Effect.andThen(persist(shared)),
       Effect.map(() => State.fileBytes(state) < before)
     )
@@ -60,7 +60,7 @@ export const dropOldest = (shared: Shared): Effect.Effect<boolean, FileQueueErro
       const choice = State.oldestDroppable(state)
       if (choice === undefined) return false
       const { ranges, segment } = choice
-      if (shared.active?.segment === segment) yield* Writer.seal(shared)
+      if (shared.active?.segment === segment) yield* Active.seal(shared)
       yield* writeCursor(shared, ranges)
       State.lose(state, ranges)
       yield* tellLoss(shared, "full", ranges)

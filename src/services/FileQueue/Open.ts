@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { FileOps } from "../FileOps.ts"
+import * as Active from "./Active.ts"
 import type * as Budget from "./Budget.ts"
 import * as Drop from "./Drop.ts"
 import type { FileQueueError, OpenOptions, Queue } from "./Model.ts"
@@ -49,12 +50,12 @@ export const open = Effect.fnUntraced(function*(
     Effect.sync(() => budget.lanes.add(shared)),
     () =>
       Effect.sync(() => budget.lanes.delete(shared)).pipe(
-        Effect.andThen(shared.writing.withPermits(1)(shared.structure.withPermits(1)(Writer.seal(shared)))),
+        Effect.andThen(shared.writing.withPermits(1)(shared.structure.withPermits(1)(Active.seal(shared)))),
         Effect.andThen(shared.reading.withPermits(1)(reader.close))
       )
   )
   if (settings.fsync === "interval") {
-    yield* Writer.syncActive(shared).pipe(
+    yield* Active.syncActive(shared).pipe(
       Effect.delay(Duration.millis(settings.fsyncIntervalMs)),
       Effect.forever,
       Effect.forkScoped

@@ -55,9 +55,5 @@ export const from = (ranges: Ranges, seq: number): Ranges =>
     ? ranges
     : ranges.filter(({ last }) => last >= seq).map(({ first, last }) => ({ first: Math.max(first, seq), last }))
 
-/** How many numbers of `[first, last]` are in the ranges. */
-export const countWithin = (ranges: Ranges, range: Range): number =>
-  Math.max(0, range.last - range.first + 1) - count(missing(ranges, range))
-
 export const covers = (ranges: Ranges, range: Range): boolean =>
   ranges.some(({ first, last }) => first <= range.first && last >= range.last)

@@ -5,13 +5,14 @@
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"
+import { type FileOpsError, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
+import * as Active from "./Active.ts"
 import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
 import { FileQueueError } from "./Model.ts"
 import * as Segment from "./Segment.ts"
-import { ioError, isNoRoom, type Shared, told } from "./Shared.ts"
+import { ioError, isNoRoom, type Shared } from "./Shared.ts"
 import * as State from "./State.ts"
 
 export interface Appended {
@@ -173,110 +174,13 @@ const tryWrite = Effect.fnUntraced(function*(
   now: number
 ): Effect.fn.Return<void, FileOpsError> {
   const { ops, settings, state } = shared
-  yield* rollIfDue(shared, now)
-  const active = shared.active ?? (yield* create(shared, now))
+  yield* Active.rollIfDue(shared, now)
+  const active = shared.active ?? (yield* Active.create(shared, now))
   const { file, segment } = active
   Segment.stamp(batch, state.nextSeq, segment.seed, ops.crc32)
   yield* writeAll(file, batch, segment.size).pipe(
     Effect.andThen(settings.fsync === "always" ? file.datasync : Effect.void),
-    Effect.tapError(() => abandon(shared))
+    Effect.tapError(() => Active.abandon(shared))
   )
   active.dirty = settings.fsync !== "always"
 })
-
-const rollIfDue = (shared: Shared, now: number): Effect.Effect<void> => {
-  const { active, settings } = shared
-  if (active === undefined) return Effect.void
-  const { createdMs, size } = active.segment
-  const old = Math.abs(now - createdMs) >= settings.segmentAgeMs
-  return size >= settings.segmentBytes || (old && size > Segment.headerBytes) ? seal(shared) : Effect.void
-}
-
-/** The next segment: durable with its name before anything goes into it. */
-const create = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<
-  NonNullable<Shared["active"]>,
-  FileOpsError
-> {
-  const { ops, queueId, state } = shared
-  const base = state.nextSeq
-  const path = `${state.directory}/${Segment.nameOf(base)}`
-  const file = yield* ops.open(path, "create").pipe(
-    // What is left of an attempt that failed; no record of it was acknowledged, or `base` would be higher.
-    Effect.catchIf(
-      (error) => error.code === "EEXIST",
-      () => Effect.andThen(ops.unlink(path), ops.open(path, "create"))
-    )
-  )
-  const header = Segment.encodeHeader({ base, createdMs: now, queueId }, ops.crc32)
-  yield* writeAll(file, header, 0).pipe(
-    Effect.andThen(file.sync),
-    Effect.andThen(ops.syncDirectory(state.directory)),
-    Effect.tapError(() => discard(shared, file))
-  )
-  const segment: State.Segment = {
-    base,
-    path,
-    seed: Segment.seedOf(base, ops.crc32),
-    inherited: false,
-    createdMs: now,
-    end: base,
-    size: header.length,
-    origins: new Uint16Array(0),
-    times: []
-  }
-  state.segments.push(segment)
-  const active = { segment, file, dirty: false }
-  shared.active = active
-  return active
-})
-
-const discard = (shared: Shared, file: File): Effect.Effect<void> =>
-  Effect.andThen(closeQuietly(file), told("remove", shared.ops.unlink(file.path)))
-
-/** The active segment is done with, in order: what `append` promised to sync later is synced now. Guarded by `structure`. */
-export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
-  const { active, settings } = shared
-  if (active === undefined) return
-  shared.active = undefined
-  // Its records were acknowledged without a promise about a loss of power.
-  if (active.dirty && settings.fsync === "interval") yield* told("sync", active.file.datasync)
-  yield* closeQuietly(active.file)
-})
-
-/** The active segment failed: what it holds durably stays, nothing is added. */
-const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
-  const { active, state } = shared
-  if (active === undefined) return
-  shared.active = undefined
-  if (active.segment.end > active.segment.base) {
-    // What was not acknowledged is not to come back after a crash, as far as the disk lets us; recovery does the rest.
-    yield* told("cut", active.file.truncate(active.segment.size))
-    return yield* closeQuietly(active.file)
-  }
-  state.segments = state.segments.filter((segment) => segment !== active.segment)
-  yield* discard(shared, active.file)
-})
-
-/** `QUEUE_FSYNC=interval`. */
-export const syncActive = (shared: Shared): Effect.Effect<void> =>
-  shared.structure.withPermits(1)(Effect.suspend(() => {
-    const { active, state } = shared
-    if (active === undefined || !active.dirty) return Effect.void
-    return active.file.datasync.pipe(
-      Effect.matchEffect({
-        onFailure: (error) =>
-          Effect.logWarning("the queue cannot be synced; a loss of power may take what it holds").pipe(
-            Effect.annotateLogs({ path: error.path, code: error.code }),
-            // The next append that succeeds, in a new segment, mends it.
-            Effect.andThen(Effect.sync(() => {
-              state.status = "failed"
-            })),
-            Effect.andThen(abandon(shared))
-          ),
-        onSuccess: () =>
-          Effect.sync(() => {
-            active.dirty = false
-          })
-      })
-    )
-  })).pipe(Effect.uninterruptible)

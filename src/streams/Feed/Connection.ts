@@ -129,6 +129,7 @@ export const make = Effect.fnUntraced(function*(
           session.end()
         })
     )
+    const opened = yield* Effect.makeLatch(false)
     const ready = yield* Effect.makeLatch(false)
     const decoded = yield* Effect.makeLatch(false)
     let proved = false
@@ -137,23 +138,28 @@ export const make = Effect.fnUntraced(function*(
       status.lastFrameAt = socket.lastFrameAt()
       board.show()
     })
-    yield* Effect.forkScoped(
-      Effect.sleep(handshakeTimeout).pipe(Effect.andThen(Effect.sync(() => {
-        if (session.isReady()) return
-        const message = `no greeting within ${Duration.format(handshakeTimeout)}`
-        socket.fail(new FeedError({ reason: "handshake", message }))
-      })))
-    )
+    const greeted = Effect.sync(() => {
+      if (session.isReady()) return
+      const message = `no greeting within ${Duration.format(handshakeTimeout)}`
+      socket.fail(new FeedError({ reason: "handshake", message }))
+    })
+    yield* Effect.forkScoped(opened.await.pipe(Effect.andThen(Effect.sleep(handshakeTimeout)), Effect.andThen(greeted)))
     yield* Effect.forkScoped(Effect.andThen(
       ready.await,
       Effect.forever(Effect.sleep(upInterval).pipe(Effect.andThen(permit.succeed), Effect.andThen(beat)))
     ))
     yield* Effect.forkScoped(
-      Effect.sleep(healthyAfter).pipe(Effect.andThen(decoded.await), Effect.andThen(reconnecting.reset))
+      opened.await.pipe(
+        Effect.andThen(Effect.sleep(healthyAfter)),
+        Effect.andThen(decoded.await),
+        Effect.andThen(reconnecting.reset)
+      )
     )
     yield* Effect.forkScoped(Effect.andThen(Deferred.await(leaving), socket.close))
 
     const pull = Effect.flatMap(socket.take, (arrivals) => {
+      // The first arrival is that it opened.
+      opened.unsafeOpen()
       const outcome = session.handle(arrivals)
       send(socket, outcome.send)
       if (outcome.error !== undefined) socket.fail(outcome.error)

@@ -57,6 +57,15 @@ describe("what ends a connection", () => {
       assert.strictEqual(yield* client.closeCode, 3502)
     }))
 
+  it.scopedLive("who has connected is not stale", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeBitpin.make({ connectTimeout: 50 })
+      const client = yield* subscriber(fake)
+      const idle = yield* connect(fake.wsUrl)
+      assert.strictEqual(yield* idle.closeCode, 3502)
+      assert.strictEqual(client.ws.readyState, client.ws.OPEN)
+    }))
+
   it.scopedLive("a ping not answered in time: 3012", () =>
     Effect.gen(function*() {
       const fake = yield* FakeBitpin.make({ ping: 40, pongTimeout: 60 })

@@ -110,7 +110,8 @@ const count = (fake: Fake.FakeKafka["Type"]) => Effect.map(idsIn(fake), (ids) =>
 
 const until = (what: string, condition: Effect.Effect<boolean>) =>
   Effect.repeat(Effect.delay(condition, "5 millis"), { until: (yes) => yes }).pipe(
-    Effect.timeoutFail({ duration: "20 seconds", onTimeout: () => new Error(`not in time: ${what}`) })
+    Effect.timeoutOption("20 seconds"),
+    Effect.tap((inTime) => assert.isTrue(inTime._tag === "Some", `in time: ${what}`))
   )
 
 /** Ids of one market are handed over in rising order; so their first deliveries must be. */

@@ -120,7 +120,9 @@ describe("Wallex's list of markets", () => {
 
   it("leaves out what is not traded on the spot market", () => {
     const rows = Either.getOrThrow(
-      list(line("wallex", "wallex-rest-hector-markets-20261006-trimmed", 1).replace(`"is_spot":true`, `"is_spot":false`))
+      list(
+        line("wallex", "wallex-rest-hector-markets-20261006-trimmed", 1).replace(`"is_spot":true`, `"is_spot":false`)
+      )
     )
     assert.deepStrictEqual(rows.map((row) => Either.getOrThrow(row).tradable), [false, true, true, true])
   })

@@ -85,5 +85,3 @@ export const run = (
 export const settle: Effect.Effect<void> = TestClock.adjust(0).pipe(Effect.repeatN(20))
 
 export const api = (body: string) => FakeApi.layer(() => Effect.succeed({ body }))
-
-export const merge = Layer.mergeAll

@@ -1,0 +1,12 @@
+/** How the program is wired on Node. */
+export * as AppConfig from "./AppConfig.ts"
+export * as AppLayer from "./AppLayer.ts"
+export * as Collector from "./Collector.ts"
+export * as DataDirectory from "./DataDirectory.ts"
+export * as HttpRoutes from "./HttpRoutes.ts"
+export * as HttpServer from "./HttpServer.ts"
+export * as NodeDirectoryLock from "./NodeDirectoryLock.ts"
+export * as NodeFileOps from "./NodeFileOps.ts"
+export * as NodeKafka from "./NodeKafka.ts"
+export * as NodeWebSocket from "./NodeWebSocket.ts"
+export * as Observability from "./Observability.ts"
