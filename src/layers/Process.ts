@@ -59,8 +59,8 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
 
   /** At once, and even if a thread is stuck. */
   const leave = (code: number): never => {
-
-
+    watchdog ??= Watchdog.start(lastResort)
+    watchdog.hurry()
     process.exit(code)
   }
 
@@ -75,7 +75,7 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
   const stop = () => {
     if (asked) return
     asked = true
-
+    watchdog = Watchdog.start(lastResort + 500)
     setTimeout(() => {
       say("the stop took too long and was cut off")
       leave(temporaryFailure)

@@ -6,7 +6,7 @@ import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import * as FakeWallex from "../../../src/layers/testing/FakeWallex.ts"
 import { judge } from "../../../src/layers/testing/Oracle.ts"
 import { html, notSuccessful, redirect, tooManyRequests, unavailable } from "../../../src/layers/testing/Script.ts"
-import { connect, getJson, RawClient, refusedUpgrade, wallexTrades } from "./RawClient.ts"
+import { connect, fetched, getJson, RawClient, refusedUpgrade, wallexTrades } from "./RawClient.ts"
 
 /** Wallex's frames are the simplest: one for each trade. */
 const subscriber = (fake: FakeExchange, ...symbols: ReadonlyArray<string>) =>
@@ -115,7 +115,7 @@ describe("the listener", () => {
       const fake = yield* Scope.extend(FakeBitpin.make(), scope)
       const client = yield* Scope.extend(connect(fake.wsUrl), scope)
       fake.server.script.rest = "hang"
-      const hung = fetch(`${fake.apiUrl}/api/v1/mkt/markets/`).then(() => "answered", () => "broken")
+      const hung = fetched(`${fake.apiUrl}/api/v1/mkt/markets/`).then(() => "answered", () => "broken")
       while (fake.server.restCalls.length === 0) yield* Effect.sleep("1 millis")
       fake.server.halfOpen()
       const port = Number(new URL(fake.apiUrl).port)
@@ -269,6 +269,20 @@ describe("a stream", () => {
       while (fake.server.accepted[0]?.received.length !== 1) yield* Effect.sleep("1 millis")
       yield* Effect.sleep("60 millis")
       assert.deepStrictEqual([client.frames.length, client.ws.readyState], [0, client.ws.OPEN])
+    }))
+
+  it.scopedLive("waits for a reader that is behind, and loses nothing", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeWallex.make({ markets: 1 })
+      const { client, connection } = yield* subscriber(fake, "BTCTMN")
+      client.ws.pause()
+      for (let i = 0; i < 8; i++) fake.server.oversize(2_000_000)
+      fake.trades(100)
+      assert.isAtLeast(connection.queued, 100)
+      client.ws.resume()
+      yield* client.frameCount(1 + 8 + 100)
+      assert.strictEqual(connection.queued, 0)
+      assert.deepStrictEqual(judge(fake.issued, wallexTrades(client.documents)).missing, [])
     }))
 
   it.scopedLive("cuts a reader that is too far behind with 3008, and forgets what waited", () =>

@@ -58,7 +58,7 @@ it.scopedLive("equal trades are told one by one, and chance brings some", () =>
     const fake = yield* FakeWallex.make({ markets: 2 })
     const client = yield* connect(fake.wsUrl)
     yield* subscribe(fake, client, "BTCTMN", "ETHTMN")
-    const equal = { price: "5", amount: "1", side: "buy", time: Date.now() } as const
+    const equal = { price: "5", amount: "1", side: "buy", time: Date.parse("2025-06-01T09:33:41Z") } as const
     fake.trade("BTCTMN", equal)
     fake.trade("BTCTMN", equal)
     fake.trades(200)

@@ -99,6 +99,9 @@ describe("judge", () => {
     assert.deepStrictEqual(judge(group, ids(1, 2)), { ...clean, unsent: ["g:3"] })
     // Two are told: the first of them must have an id, too.
     assert.deepStrictEqual(judge(group, ids(2)), { ...clean, missing: ["g:1"], unsent: ["g:3"] })
+    const doubtful = [issue("g", "doubtful", true), issue("g", "doubtful", true)]
+    assert.deepStrictEqual(judge(doubtful, ids(2)), { ...clean, missing: ["g:1"] })
+    assert.deepStrictEqual(judge(doubtful, []), { ...clean, doubtful: ["g:1", "g:2"] })
   })
 
   it("does not cry disorder where it cannot know which of equal trades was seen", () => {

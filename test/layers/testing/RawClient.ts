@@ -99,14 +99,20 @@ export const refusedUpgrade = (
     })
   })
 
-export const getJson = (
-  url: string
-): Effect.Effect<{ readonly status: number; readonly headers: Headers; readonly body: any }> =>
-  Effect.promise(async () => {
-    const response = await fetch(url)
-    const text = await response.text()
-    return { status: response.status, headers: response.headers, body: text.startsWith("<") ? text : JSON.parse(text) }
-  })
+export interface Reply {
+  readonly status: number
+  readonly headers: Headers
+  /** Parsed, unless it is HTML. */
+  readonly body: any
+}
+
+export const fetched = async (url: string): Promise<Reply> => {
+  const response = await fetch(url)
+  const text = await response.text()
+  return { status: response.status, headers: response.headers, body: text.startsWith("<") ? text : JSON.parse(text) }
+}
+
+export const getJson = (url: string): Effect.Effect<Reply> => Effect.promise(() => fetched(url))
 
 const plain = (text: string): string => {
   const [whole = "", fraction = ""] = text.split(".")

@@ -1,6 +1,6 @@
 /** A feed with all its parts in memory. */
 import type { HttpClient, Socket } from "@effect/platform"
-import { Chunk, Duration, Effect, Layer, Queue, type Scope, Stream, TestClock } from "effect"
+import { Chunk, Duration, Effect, Queue, type Scope, Stream, TestClock } from "effect"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
