@@ -13,6 +13,17 @@ export default defineConfig({
     projects: [
       // Pure cores, fakes as layers, loopback servers.
       { test: { ...shared, name: "unit", include: ["test/{services,streams,layers,conformance}/**/*.test.ts", "test/*.test.ts"] } },
+      // The property tests at length: `npm run test:faults`, `-- --short` in CI.
+      {
+        test: {
+          ...shared,
+          name: "faults",
+          include: ["test/services/KafkaSink/Handover.test.ts", "test/services/FileQueue/Model.test.ts"],
+          env: { FUZZ_RUNS: process.env["FAULTS_SHORT"] === "1" ? "20000" : "500000" },
+          testTimeout: 3_600_000,
+          fileParallelism: false
+        }
+      },
       // What needs the real broker (one for the suite) or the built bundle; one file at a time on two cores.
       {
         test: {

@@ -41,24 +41,23 @@ const fail = (reason: DecodeFailure.Reason, detail: string): ReadonlyArray<Messa
   { _tag: "failure", failure: DecodeFailure.make(reason, detail) }
 ]
 
-const trade = (exchangeSymbol: string, data: unknown): ReadonlyArray<Message> =>
-  Either.match(
-    Either.gen(function*() {
-      const { isBuyOrder, ...row } = yield* decodeTrade(data)
-      const price = yield* positive("price", row.price)
-      const amount = yield* positive("quantity", row.quantity)
-      // Part of the id: without it the trade cannot be told from others.
-      const timestamp = yield* Either.fromNullable(
-        isoTime(row.timestamp),
-        () => DecodeFailure.make("time", `timestamp: ${row.timestamp}`)
-      )
-      return { id: undefined, price, amount, side: isBuyOrder ? "buy" : "sell", timestamp } as const
-    }),
-    {
-      onLeft: (failure): ReadonlyArray<Message> => [{ _tag: "failure", failure }],
-      onRight: (row) => [{ _tag: "trades", exchangeSymbol, rows: [row] }]
-    }
-  )
+const trade = (exchangeSymbol: string, data: unknown): ReadonlyArray<Message> => {
+  const row = decodeTrade(data)
+  if (Either.isLeft(row)) return [{ _tag: "failure", failure: row.left }]
+  const price = positive("price", row.right.price)
+  if (Either.isLeft(price)) return [{ _tag: "failure", failure: price.left }]
+  const amount = positive("quantity", row.right.quantity)
+  if (Either.isLeft(amount)) return [{ _tag: "failure", failure: amount.left }]
+  // Part of the id: without it the trade cannot be told from others.
+  const timestamp = isoTime(row.right.timestamp)
+  if (timestamp === undefined) return fail("time", `timestamp: ${row.right.timestamp}`)
+  const side = row.right.isBuyOrder ? "buy" : "sell"
+  return [{
+    _tag: "trades",
+    exchangeSymbol,
+    rows: [{ id: undefined, price: price.right, amount: amount.right, side, timestamp }]
+  }]
+}
 
 /** In which form Wallex pings is disputed: the answer is the question with its word changed (DOSSIER.md 3.2). */
 const maxPing = 256

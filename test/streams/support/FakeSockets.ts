@@ -27,7 +27,6 @@ export class FakeSocket extends EventTarget {
   readonly url: string
   /** Of the dial, epoch ms. */
   readonly dialedAt: number
-  readonly frames: Queue.Queue<string>
   readonly sent: Array<string> = []
   paused = false
   pauses = 0
@@ -41,17 +40,15 @@ export class FakeSocket extends EventTarget {
   private readonly held: Array<() => void> = []
   private readonly pingListeners: Array<() => void> = []
 
-  constructor(url: string, dialedAt: number, frames: Queue.Queue<string>) {
+  constructor(url: string, dialedAt: number) {
     super()
     this.url = url
     this.dialedAt = dialedAt
-    this.frames = frames
   }
 
   // What the feed uses.
   send(frame: string): void {
     this.sent.push(frame)
-    Queue.unsafeOffer(this.frames, frame)
     this.server(frame)
   }
   close(code: number): void {
@@ -122,8 +119,7 @@ export const layer = (
     const clock = yield* Clock.clockWith(Effect.succeed)
     return Context.make(FakeSockets, { accept: Queue.take(accepted), dials }).pipe(
       Context.add(Socket.WebSocketConstructor, (url) => {
-        const frames = Effect.runSync(Queue.unbounded<string>())
-        const socket = new FakeSocket(url, clock.unsafeCurrentTimeMillis(), frames)
+        const socket = new FakeSocket(url, clock.unsafeCurrentTimeMillis())
         dials.push(socket)
         queueMicrotask(() => {
           behave(socket)
