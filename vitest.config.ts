@@ -18,8 +18,8 @@ export default defineConfig({
         test: {
           ...shared,
           name: "faults",
-          include: ["test/services/KafkaSink/Handover.test.ts", "test/services/FileQueue/Model.test.ts"],
-          env: { FUZZ_RUNS: process.env["FAULTS_SHORT"] === "1" ? "20000" : "500000" },
+          include: ["test/services/KafkaSink/Handover.test.ts"],
+          env: { FUZZ_RUNS: process.env["FAULTS_SHORT"] === "1" ? "20000" : "200000" },
           testTimeout: 3_600_000,
           fileParallelism: false
         }

@@ -17,6 +17,16 @@ describe("SeenIds", () => {
     assert.isTrue(seen.add("m0"))
   })
 
+  it("grows with the windows that it sees", () => {
+    const seen = SeenIds.make()
+    const push = (from: number) => {
+      const window = Array.from({ length: 2000 }, (_, i) => String(from + i))
+      seen.window(window.length)
+      return window.filter(seen.add).length
+    }
+    assert.deepStrictEqual([push(0), push(0), push(1500), push(3000)], [2000, 0, 1500, 1500])
+  })
+
   it("tells every trade of sliding windows once, whatever their size", () => {
     fc.assert(
       fc.property(

@@ -1,0 +1,108 @@
+/** Feeds against the fake exchanges, which were written from the protocols' documents by somebody else. Real sockets, real time. */
+import { FetchHttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
+import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
+import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import * as Oracle from "../../src/layers/testing/Oracle.ts"
+import { Ledger, make as makeLedger } from "../../src/services/Ledger.ts"
+import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
+import type { Exchange } from "../../src/streams/Exchange.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
+import * as Feed from "../../src/streams/Feed.ts"
+import { breaker, retry } from "./support/Harness.ts"
+
+const layer = Layer.merge(NodeWebSocket.layer({ maxPayload: 1024 * 1024 }), FetchHttpClient.layer)
+
+/** A feed on a fake until `script` has ended and everything is handed over; what it delivered, and its ledger. */
+const collect = <E>(exchange: Exchange, fake: FakeExchange, script: Effect.Effect<void, E>) =>
+  Effect.gen(function*() {
+    const stop = yield* Deferred.make<void>()
+    const ledger = makeLedger()
+    const events: Array<MarketEvent> = []
+    const fiber = yield* Feed.events(exchange, {
+      endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl },
+      channels: ["trades"],
+      markets: [],
+      subscriptionsPerConnection: 5,
+      stagger: Duration.millis(20),
+      idleTimeout: Duration.seconds(5),
+      breakers: { api: yield* breaker("api"), ws: yield* breaker("ws", { timeout: "200 millis" }) },
+      retry: { ...retry, baseDelay: Duration.millis(50), maxDelay: Duration.millis(200) },
+      memory: new Map(),
+      marketsRefresh: "1 second",
+      stop: Deferred.await(stop)
+    }).pipe(
+      Stream.runForEachChunk((chunk) => Effect.sync(() => events.push(...chunk))),
+      Effect.provideService(Ledger, ledger),
+      Effect.fork
+    )
+    yield* Effect.promise(() => fake.ready())
+    yield* script
+    yield* Deferred.succeed(stop, undefined)
+    yield* Fiber.join(fiber)
+    const trades = events.filter((event): event is Trade => event.type === "trade")
+    return { trades, events, account: ledger.accounts()[0], verdict: Oracle.judge(fake.issued, trades) }
+  })
+
+const clean = { foreign: [], wrong: [], duplicates: [], disordered: [] }
+
+for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make]] as const) {
+  describe(`Feed against the fake ${name}`, () => {
+    it.scopedLive("delivers every trade once, exact, in order", () =>
+      Effect.gen(function*() {
+        const fake = yield* make()
+        const { account, events, trades, verdict } = yield* collect(exchanges[name], fake, fake.floodFor(1500, 2))
+        assert.deepInclude(verdict, { ...clean, missing: [], doubtful: [], unsent: [] })
+        assert.strictEqual(trades.length, 3000)
+        assert.strictEqual(account?.inFlight, 3000)
+        assert.strictEqual(fake.server.accepted.length, 2)
+        // Each connection came and went once.
+        assert.strictEqual(events.length - trades.length, 4)
+      }).pipe(Effect.provide(layer)))
+
+    it.scopedLive("loses nothing but what was issued while it was away, over drops of every kind", () =>
+      Effect.gen(function*() {
+        const fake = yield* make()
+        const script = Effect.gen(function*() {
+          const stopFlood = fake.flood(500)
+          for (const how of [1006, 3001, 3008, "reset"] as const) {
+            yield* Effect.sleep("300 millis")
+            fake.server.drop(how)
+            yield* Effect.promise(() => fake.ready())
+          }
+          yield* Effect.sleep("200 millis")
+          stopFlood()
+        })
+        const { verdict } = yield* collect(exchanges[name], fake, script)
+        assert.deepInclude(verdict, { ...clean, missing: [] })
+      }).pipe(Effect.provide(layer)))
+
+    it.scopedLive("is none the worse for garbage", () =>
+      Effect.gen(function*() {
+        const fake = yield* make()
+        const script = Effect.gen(function*() {
+          for (
+            const frame of [
+              "garbage",
+              "[".repeat(50_000),
+              "{\"push\":1}",
+              "[1,2]",
+              new Uint8Array([1, 2]),
+              "[\"X@trade\",{}]"
+            ]
+          ) {
+            fake.trades(50)
+            fake.server.frame(frame)
+            yield* Effect.sleep("20 millis")
+          }
+          fake.trades(50)
+        })
+        const { verdict } = yield* collect(exchanges[name], fake, script)
+        assert.deepInclude(verdict, { ...clean, missing: [], doubtful: [], unsent: [] })
+        assert.strictEqual(fake.server.dials.length, 2)
+      }).pipe(Effect.provide(layer)))
+  })
+}
