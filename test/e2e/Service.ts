@@ -41,7 +41,7 @@ export class Service {
   private readonly sampler: NodeJS.Timeout
 
   constructor(env: Readonly<Record<string, string>>) {
-    this.process = spawn(process.execPath, ["--enable-source-maps", bundle, "run"], {
+    this.process = spawn(process.execPath, ["--max-semi-space-size=4", bundle, "run"], {
       env: { PATH: process.env["PATH"] ?? "", HEALTH_PORT: "0", LOG_FORMAT: "json", ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })

@@ -411,6 +411,20 @@ describe("Feed: the consumer's pace and the end", () => {
       FakeApi.layer(() => Effect.delay(Effect.succeed({ body: FakeApi.bitpinList("BTC_IRT") }), 0))
     ))))
 
+  it.scoped("lets its consumer leave while a breaker keeps it from dialling", () =>
+    Effect.gen(function*() {
+      yield* Effect.scoped(Effect.gen(function*() {
+        const feed = yield* run(bitpin)
+        yield* feed.breakers.ws.trip
+        yield* settle
+        assert.strictEqual(feed.status().connections.get(0)?.state, "connecting")
+      }))
+      assert.strictEqual((yield* FakeSockets).dials.length, 0)
+    }).pipe(Effect.provide(Layer.mergeAll(
+      sockets(centrifugo()),
+      FakeApi.layer(() => Effect.delay(Effect.succeed({ body: FakeApi.bitpinList("BTC_IRT") }), 0))
+    ))))
+
   it.scoped("closes its sockets when its consumer leaves", () =>
     Effect.gen(function*() {
       yield* Effect.scoped(Effect.gen(function*() {
@@ -456,6 +470,28 @@ describe("Feed: the list of markets", () => {
       assert.deepStrictEqual(dials.map(({ closedWith }) => closedWith), [1000, undefined, undefined])
       assert.deepStrictEqual([...feed.status().connections.keys()].sort(), [1, 2])
     }).pipe(Effect.provide(bitpinWorld("A_IRT", "B_IRT", "C_IRT"))))
+
+  it.scoped("remembers a market that comes back", () =>
+    Effect.gen(function*() {
+      const { respond } = yield* FakeApi.FakeApi
+      const feed = yield* run(bitpin, { marketsRefresh: "20 seconds" })
+      const socket = yield* accept
+      yield* settle
+      socket.push(bitpinPush("A_IRT", [{ id: "1" }]))
+      yield* feed.nextTrade
+      yield* respond(() => Effect.succeed({ body: FakeApi.bitpinList("B_IRT") }))
+      yield* TestClock.adjust("20 seconds")
+      yield* settle
+      assert.isUndefined(feed.status().markets.get("A/IRT"))
+      yield* respond(() => Effect.succeed({ body: FakeApi.bitpinList("A_IRT", "B_IRT") }))
+      yield* TestClock.adjust("20 seconds")
+      yield* settle
+      socket.push(bitpinPush("A_IRT", [{ id: "2" }, { id: "1" }]))
+      assert.strictEqual((yield* feed.nextTrade).id, "bitpin:A/IRT:t:2")
+      yield* settle
+      assert.deepStrictEqual(yield* feed.rest, [])
+      assert.deepInclude(feed.status().markets.get("A/IRT"), { trades: 1 })
+    }).pipe(Effect.provide(bitpinWorld("A_IRT", "B_IRT"))))
 
   it.scoped("asks again at the next list for what was rejected", () =>
     Effect.gen(function*() {

@@ -98,12 +98,10 @@ export const make = Effect.fnUntraced(function*(
   }
 
   /** Waits for the gate's permit, which the scope gives back if the session does not settle it; undefined when told to leave. */
-  const admission: Effect.Effect<Permit | undefined, never, Scope.Scope> = Effect.acquireRelease(
-    Effect.raceFirst(
-      Effect.interruptible(gate.pass),
-      Effect.interruptible(Effect.as(Deferred.await(leaving), undefined))
-    ),
-    (permit) => permit?.release ?? Effect.void
+  const admission: Effect.Effect<Permit | undefined, never, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
+    restore(Effect.raceFirst(gate.pass, Effect.as(Deferred.await(leaving), undefined))).pipe(
+      Effect.tap((permit) => permit === undefined ? Effect.void : Effect.addFinalizer(() => permit.release))
+    )
   )
 
   const open = Effect.gen(function*() {

@@ -69,9 +69,15 @@ export const make = (
     views: TradeGroups.makeViews(),
     market: (market) => {
       const found = states.get(market.symbol)
+      const status = board.market(market.symbol)
       // The same canonical symbol under another of the exchange's names is the same market: its ids live on.
-      if (found !== undefined && found.market.exchangeSymbol === market.exchangeSymbol) return found
-      const state = found === undefined ? makeState(market) : { ...found, market }
+      const state = found === undefined
+        ? makeState(market)
+        : found.status === status && found.market.exchangeSymbol === market.exchangeSymbol
+        ? found
+        : { ...found, market, status }
+      // Asked for last, forgotten last: living markets are asked for with every list.
+      states.delete(market.symbol)
       states.set(market.symbol, state)
       if (states.size > maxMarkets) {
         for (const oldest of states.keys()) {
