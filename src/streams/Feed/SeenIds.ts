@@ -13,6 +13,9 @@ export interface SeenIds {
 
 const initialCapacity = 512
 
+/** So many are dropped at a time: the oldest of a set that loses one at each step is dear to find. */
+const surplus = 128
+
 /** `remembered`: ids of earlier lives, oldest first. */
 export const make = (remembered: Iterable<string> = []): SeenIds => {
   const ids = new Set(remembered)
@@ -21,7 +24,7 @@ export const make = (remembered: Iterable<string> = []): SeenIds => {
     add: (id) => {
       if (ids.has(id)) return false
       ids.add(id)
-      if (ids.size > capacity) {
+      if (ids.size > capacity + surplus) {
         for (const oldest of ids) {
           ids.delete(oldest)
           if (ids.size <= capacity) break
