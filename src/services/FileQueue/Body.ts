@@ -33,11 +33,31 @@ const putVarint = (bytes: Uint8Array, offset: number, value: number): number => 
 /** Most bytes a text can take: three for each UTF-16 unit. */
 const roomFor = (text: string | Uint8Array): number => (typeof text === "string" ? text.length * 3 : text.length) + 5
 
+/** Below this a loop is faster than the encoder: keys and headers. */
+const shortText = 64
+
+/** Undefined if it is not ASCII. */
+const putShortAscii = (bytes: Uint8Array, offset: number, text: string): number | undefined => {
+  bytes[offset] = text.length
+  let at = offset + 1
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 127) return undefined
+    bytes[at] = code
+    at += 1
+  }
+  return at
+}
+
 const putText = (bytes: Uint8Array, offset: number, text: string | Uint8Array): number => {
   if (typeof text !== "string") {
     const start = putVarint(bytes, offset, text.length)
     bytes.set(text, start)
     return start + text.length
+  }
+  if (text.length <= shortText) {
+    const end = putShortAscii(bytes, offset, text)
+    if (end !== undefined) return end
   }
   // The length is known afterwards; nearly always its own length is as guessed.
   const guess = varintBytes(text.length)
@@ -66,23 +86,37 @@ const putBody = (bytes: Uint8Array, view: DataView, offset: number, record: Even
   return putText(bytes, at, record.value)
 }
 
-/** A batch as it is written, but for what `Segment.stamp` sets; undefined if one of its records is too large. */
-export const encodeBatch = (records: ReadonlyArray<EventRecord>, enqueued: number): Uint8Array | undefined => {
-  let room = 0
-  for (const record of records) room += roomForRecord(record)
-  const bytes = new Uint8Array(room)
-  const view = viewOf(bytes)
-  let offset = 0
-  for (const record of records) {
-    const start = offset + frameBytes
-    const end = putBody(bytes, view, start, record)
-    if (end - start > maxBodyBytes) return undefined
-    putFrame(view, offset, typeData, end - start, enqueued)
-    offset = align8(end)
-    // A longer guess of a length may have left something behind the end.
-    bytes.fill(0, end, offset)
+/** Where batches are encoded, one after another: what `encode` gives is good until it is called again. */
+export interface Encoder {
+  /** A batch as it is written, but for what `Segment.stamp` sets; undefined if one of its records is too large. */
+  readonly encode: (records: ReadonlyArray<EventRecord>, enqueued: number) => Uint8Array | undefined
+}
+
+/** A larger buffer is not kept: such a batch comes once, when an outage begins. */
+const keptBytes = 4 * 1024 * 1024
+
+export const makeEncoder = (): Encoder => {
+  let kept = new Uint8Array(0)
+  return {
+    encode: (records, enqueued) => {
+      let room = 0
+      for (const record of records) room += roomForRecord(record)
+      const bytes = room <= kept.length ? kept : new Uint8Array(Math.max(room, Math.min(room * 2, keptBytes)))
+      if (bytes.length <= keptBytes) kept = bytes
+      const view = viewOf(bytes)
+      let offset = 0
+      for (const record of records) {
+        const start = offset + frameBytes
+        const end = putBody(bytes, view, start, record)
+        if (end - start > maxBodyBytes) return undefined
+        putFrame(view, offset, typeData, end - start, enqueued)
+        offset = align8(end)
+        // Whatever was there before.
+        bytes.fill(0, end, offset)
+      }
+      return bytes.subarray(0, offset)
+    }
   }
-  return bytes.subarray(0, offset)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -32,6 +32,15 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
     return sum
   }
 
+  const fits = (bytes: number): boolean => used() + bytes <= settings.maxBytes
+
+  /** In one step with `fits`: nothing else runs in between. */
+  const take = (shared: Shared, bytes: number): boolean => {
+    if (!fits(bytes)) return false
+    shared.state.reserved = bytes
+    return true
+  }
+
   const makeRoom = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void, FileQueueError> {
     const byOrder = Array.from(lanes).sort((a, b) => a.state.dropOrder - b.state.dropOrder)
     for (const lane of byOrder) if (yield* Drop.reclaim(lane)) return
@@ -52,7 +61,7 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
       })
     )
 
-  const take = (bytes: number): boolean => {
+  const takeDisk = (bytes: number): boolean => {
     if (disk.free - bytes < reserveBytes) return false
     disk = { ...disk, free: disk.free - bytes }
     return true
@@ -66,15 +75,18 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
     roomOnDisk: (directory, bytes, now) =>
       Effect.suspend(() => {
         const fresh = Math.abs(now - disk.at) < askEvery
-        if (fresh && take(bytes)) return Effect.succeed(true)
-        return Effect.map(ask(directory, now), () => take(bytes))
+        if (fresh && takeDisk(bytes)) return Effect.succeed(true)
+        return Effect.map(ask(directory, now), () => takeDisk(bytes))
       }),
     reserve: (shared, bytes) =>
-      lock.withPermits(1)(Effect.gen(function*() {
-        // Not even if everything else went.
-        if (bytes > settings.maxBytes) return yield* noRoom(shared, "full")
-        while (used() + bytes > settings.maxBytes) yield* makeRoom(shared)
-        shared.state.reserved = bytes
-      }))
+      Effect.suspend(() =>
+        take(shared, bytes)
+          ? Effect.void
+          : lock.withPermits(1)(Effect.gen(function*() {
+            // Not even if everything else went.
+            if (bytes > settings.maxBytes) return yield* noRoom(shared, "full")
+            while (!take(shared, bytes)) yield* makeRoom(shared)
+          }))
+      )
   }
 }

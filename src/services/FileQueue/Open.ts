@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { FileOps } from "../FileOps.ts"
 import * as Active from "./Active.ts"
+import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
 import * as Drop from "./Drop.ts"
 import type { FileQueueError, OpenOptions, Queue } from "./Model.ts"
@@ -35,6 +36,7 @@ export const open = Effect.fnUntraced(function*(
     settings,
     onLoss: options.onLoss,
     queueId: opened.queueId ?? (yield* randomId),
+    encoder: Body.makeEncoder(),
     writing: yield* Effect.makeSemaphore(1),
     structure: yield* Effect.makeSemaphore(1),
     reading: yield* Effect.makeSemaphore(1),

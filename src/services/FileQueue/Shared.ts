@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
+import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
 import { FileQueueError, type Loss } from "./Model.ts"
 import * as Ranges from "./Ranges.ts"
@@ -36,6 +37,8 @@ export interface Shared {
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
   readonly queueId: Uint8Array
   readonly writing: Effect.Semaphore
+  /** Guarded by `writing`. */
+  readonly encoder: Encoder
   readonly structure: Effect.Semaphore
   readonly reading: Effect.Semaphore
   readonly cursor: Effect.Semaphore

@@ -8,7 +8,6 @@ import * as Effect from "effect/Effect"
 import { type FileOpsError, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Active from "./Active.ts"
-import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
 import { FileQueueError } from "./Model.ts"
 import * as Segment from "./Segment.ts"
@@ -99,7 +98,7 @@ const commit = Effect.fnUntraced(function*(
   const { state } = shared
   if (records.length === 0) return state.nextSeq
   const now = yield* Clock.currentTimeMillis
-  const batch = Body.encodeBatch(records, now)
+  const batch = shared.encoder.encode(records, now)
   if (batch === undefined) {
     return yield* new FileQueueError({
       reason: "too_large",
@@ -128,18 +127,17 @@ const write = Effect.fnUntraced(function*(
   now: number
 ): Effect.fn.Return<number, FileQueueError> {
   const { state } = shared
-  const attempt = Effect.suspend(() => tryWrite(shared, batch, now))
-  const error = yield* attempt.pipe(
-    // Once, into a new file; in trouble already: this is that one attempt (DURABLE-QUEUE.md 2.4).
-    Effect.retry({ times: state.status === "ok" ? 1 : 0, until: isNoRoom }),
-    Effect.flip,
-    Effect.option
-  )
-  if (error._tag === "Some") {
-    const full = isNoRoom(error.value)
+  const attempt = tryWrite(shared, batch, now)
+  // Once more, into a new file; in trouble already: that was the one attempt (DURABLE-QUEUE.md 2.4).
+  const twice = state.status === "ok"
+    ? Effect.catchIf(attempt, (error) => !isNoRoom(error), () => tryWrite(shared, batch, now))
+    : attempt
+  const failed = yield* Effect.match(twice, { onFailure: (error) => error, onSuccess: () => undefined })
+  if (failed !== undefined) {
+    const full = isNoRoom(failed)
     if (full) yield* becomeFull(shared, budget)
     else state.status = "failed"
-    return yield* ioError(error.value, state.status === "full" ? "full" : "failed")
+    return yield* ioError(failed, full ? "full" : "failed")
   }
   state.status = "ok"
   const { active } = shared

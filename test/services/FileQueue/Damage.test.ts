@@ -87,6 +87,19 @@ describe("damage", () => {
       }
     }))
 
+  it.effect("T1: a torn tail is cut once, kept aside, and not found again", () =>
+    Effect.gen(function*() {
+      const files = yield* written([5])
+      const path = onlyPath(files)
+      const bytes = files.get(path) ?? new Uint8Array(0)
+      const disk = diskOf(new Map([[path, bytes.slice(0, -20)]]))
+      const recovery = Effect.scoped(Effect.map(open(disk, []), (queue) => queue.recovery)).pipe(quiet)
+      const last = frames(bytes)[4]?.[0] ?? 0
+      assert.deepInclude(yield* recovery, { records: 4, tornTail: true, quarantinedBytes: bytes.length - 20 - last })
+      assert.strictEqual(disk.get(path).length, last)
+      assert.deepInclude(yield* recovery, { records: 4, tornTail: false, quarantinedBytes: 0 })
+    }))
+
   it.effect("T2: a flipped bit costs the record it hits, no other, and it is told", () =>
     Effect.gen(function*() {
       // Behind it another segment: what is missing at the end is seen as well.

@@ -140,6 +140,29 @@ describe("T13: a sync that fails", () => {
       }
     }).pipe(quiet))
 
+  it.effect("what the failed file still holds of a batch that was written again never surfaces, not even after a restart", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, [])
+        yield* queue.append(recordsOf(0, 2))
+        const fault = nth(1, isSync, "EIO")
+        // Nor can it be cut.
+        disk.fault = (operation) => operation.op === "truncate" ? "EIO" : fault(operation)
+        assert.strictEqual((yield* queue.append(recordsOf(2, 5))).firstSeq, 3)
+        disk.fault = () => undefined
+        assert.deepStrictEqual((yield* drain(queue)).map(numberOf), upTo(5))
+      }))
+      const [first = "", second = ""] = disk.paths().filter((one) => one.endsWith(".seg"))
+      assert.isAbove(disk.get(first).length, disk.get(second).length)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, [])
+        const records = yield* drain(queue)
+        assert.deepStrictEqual(records.map(numberOf), upTo(5))
+        assert.deepStrictEqual(records.map(({ seq }) => seq), upTo(6, 1))
+      }))
+    }).pipe(quiet))
+
   it.effect("twice: failed, refused with a type; the next that succeeds, in a new file, mends it", () =>
     Effect.scoped(Effect.gen(function*() {
       const disk = new MemoryDisk()
@@ -493,6 +516,34 @@ describe("what append promises", () => {
       disk.crashPower(() => 0)
       assert.deepStrictEqual((yield* Effect.scoped(Effect.flatMap(open(disk, []), drain))).map(numberOf), upTo(3))
     }))
+
+  it.effect("what a life found unsynced and counted as its own is durable then", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, [])
+        disk.fault = ({ op }) => {
+          disk.dead = op === "datasync"
+          return undefined
+        }
+        yield* Effect.flip(queue.append(recordsOf(0, 3)))
+      }))
+      disk.fault = () => undefined
+      disk.crashProcess()
+      const found = Effect.scoped(Effect.map(Effect.flatMap(open(disk, []), drain), (records) => records.map(numberOf)))
+      assert.deepStrictEqual(yield* found, upTo(3))
+      disk.crashPower(() => 0)
+      assert.deepStrictEqual(yield* found, upTo(3))
+    }).pipe(quiet))
+
+  it.effect("what is acknowledged is gone, though its file is still there", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const queue = yield* open(disk, [])
+      yield* queue.append(recordsOf(0, 5))
+      yield* queue.ack(4)
+      assert.deepStrictEqual((yield* drain(queue, 1)).map(({ seq }) => seq), [4, 5])
+    })))
 
   it.effect("the age of the oldest record follows the cursor", () =>
     Effect.scoped(Effect.gen(function*() {
