@@ -54,8 +54,7 @@ const runOurs = async (broker: string, round: number, mode: string): Promise<Res
     BITPIN_API_URL: flood.api,
     BITPIN_WS_URL: flood.ws,
     KAFKA_TOPIC_PREFIX: `ours${round}${mode}`,
-    QUEUE_MODE: mode,
-    LOG_LEVEL: "warn"
+    QUEUE_MODE: mode
   })
   try {
     const received = async () => sum(await service.ledger(), "received")

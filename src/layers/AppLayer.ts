@@ -92,7 +92,11 @@ export const run = Effect.fnUntraced(function*(
     Effect.gen(function*() {
       const collector = yield* restore(start(settings, {
         kafka,
-        onListening: (url) => Effect.annotateLogs(Effect.logInfo("listening"), { url })
+        onListening: (url) =>
+          Effect.annotateLogs(Effect.logInfo("listening"), { url }).pipe(
+            // Nobody could know the port otherwise, whatever the log level (contract section 3).
+            Effect.andThen(settings.http.port === 0 ? tellPort(url) : Effect.void)
+          )
       }))
       const exit = yield* Effect.exit(restore(collector.ended))
       const begun = yield* Clock.currentTimeMillis
@@ -106,6 +110,8 @@ export const run = Effect.fnUntraced(function*(
     })
   ))
 })
+
+const tellPort = (url: string) => Effect.sync(() => process.stderr.write(`exchange-feeds: listening on ${url}\n`))
 
 /** Settings that are read and do nothing yet. */
 const notYet = (settings: Settings): ReadonlyArray<string> => [
