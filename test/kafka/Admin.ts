@@ -46,7 +46,8 @@ export const createTopic = async (
   topic: string,
   { config = {}, partitions = 12, replicationFactor = 1 }: TopicOptions = {}
 ): Promise<void> => {
-  const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }))
+  // For ever, also on a broker that is not ours: see `log.retention.ms` in Broker.ts.
+  const configEntries = Object.entries({ "retention.ms": "-1", ...config }).map(([name, value]) => ({ name, value }))
   await withAdmin(address, (admin) =>
     admin.createTopics({
       waitForLeaders: false,

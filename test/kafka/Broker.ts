@@ -63,6 +63,9 @@ export const commonProperties = (directory: string, brokers: number): Readonly<R
   "transaction.state.log.min.isr": "1",
   "share.coordinator.state.topic.replication.factor": `${brokers}`,
   "group.initial.rebalance.delay.ms": "0",
+  // Retention goes by the records' own time: seven days would delete what a test writes with an old one, thirty seconds after
+  // the start.
+  "log.retention.ms": "-1",
   // Memory.
   "log.cleaner.dedupe.buffer.size": "2097152",
   "log.cleaner.io.buffer.size": "65536",

@@ -73,12 +73,31 @@ const parse = (line: string): Read => {
   }
 }
 
-/** Where each partition ends; for at most twenty seconds it is asked again while one has no leader. */
-const endsOf = async (connection: ReadonlyArray<string>, topic: string): Promise<ReadonlyArray<number>> => {
+/** Of each partition: where it begins (-2) or ends (-1). */
+const offsetsNow = async (
+  connection: ReadonlyArray<string>,
+  topic: string,
+  which: -1 | -2
+): Promise<ReadonlyArray<number>> => {
+  const { topics }: { readonly topics: ReadonlyArray<{ readonly partitions: ReadonlyArray<unknown> }> } = JSON.parse(
+    await kcat(["-L", "-J", ...connection, "-t", topic])
+  )
+  const partitions = topics.flatMap((each) => each.partitions.map((_, partition) => partition))
+  const out = await kcat(["-Q", ...connection, ...partitions.flatMap((each) => ["-t", `${topic}:${each}:${which}`])])
+  // `name [3] offset 17`
+  const offsets = Array.from(out.matchAll(/\] offset (\d+)/g), ([, offset]) => Number(offset))
+  if (offsets.length === 0 || offsets.length !== partitions.length) {
+    throw new Error(`kcat knows no offsets of ${topic}: ${out}`)
+  }
+  return offsets
+}
+
+/** A broker that has just started again may not answer for its partitions yet: it is asked for at most twenty seconds. */
+const offsetsOf = async (...parameters: Parameters<typeof offsetsNow>): Promise<ReadonlyArray<number>> => {
   const limit = Date.now() + 20_000
   for (;;) {
     try {
-      return await endsNow(connection, topic)
+      return await offsetsNow(...parameters)
     } catch (cause) {
       if (Date.now() > limit) throw cause
     }
@@ -86,25 +105,9 @@ const endsOf = async (connection: ReadonlyArray<string>, topic: string): Promise
   }
 }
 
-const endsNow = async (connection: ReadonlyArray<string>, topic: string): Promise<ReadonlyArray<number>> => {
-  const { topics }: { readonly topics: ReadonlyArray<{ readonly partitions: ReadonlyArray<unknown> }> } = JSON.parse(
-    await kcat(["-L", "-J", ...connection, "-t", topic])
-  )
-  const partitions = topics.flatMap((each) => each.partitions.map((_, partition) => partition))
-  const out = await kcat(["-Q", ...connection, ...partitions.flatMap((each) => ["-t", `${topic}:${each}:-1`])])
-  // `name [3] offset 17`
-  const ends = Array.from(out.matchAll(/\] offset (\d+)/g), ([, offset]) => Number(offset))
-  if (ends.length === 0 || ends.length !== partitions.length) {
-    throw new Error(`kcat does not know where ${topic} ends: ${out}`)
-  }
-  return ends
-}
-
 /**
- * The whole topic as it is now, by partition and offset. `properties` are librdkafka's, for TLS and SASL.
- *
- * It is asked for as many records as there are: when asked for "all until the end", kcat leaves out partitions without a word
- * while their leaders move.
+ * The whole topic as it is now, by partition and offset; an error rather than less. `properties` are librdkafka's, for TLS and
+ * SASL.
  */
 export const readTopic = async (
   address: string,
@@ -112,9 +115,14 @@ export const readTopic = async (
   properties: ReadonlyArray<string> = []
 ): Promise<ReadonlyArray<Read>> => {
   const connection = ["-b", address, ...properties.flatMap((property) => ["-X", property])]
-  const ends = await endsOf(connection, topic)
+  const ends = await offsetsOf(connection, topic, -1)
+  const begins = await offsetsOf(connection, topic, -2)
+  if (begins.some((offset) => offset > 0)) {
+    throw new Error(`the broker has deleted the beginning of ${topic}: ${begins.join(" ")}`)
+  }
   const total = ends.reduce((sum, end) => sum + end, 0)
   if (total === 0) return []
+  // As many as there are: it ends with the last one, where "until the end" waits a second for more.
   const out = await kcat(["-C", ...connection, "-t", topic, "-o", "beginning", "-c", `${total}`, "-q", "-J"])
   const records = out.split("\n").filter((line) => line !== "").map(parse)
     .sort((a, b) => a.partition - b.partition || a.offset - b.offset)
