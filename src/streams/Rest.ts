@@ -15,6 +15,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Board } from "./Feed/Board.ts"
 import * as Json from "./protocols/Json.ts"
@@ -53,20 +54,12 @@ export interface Options {
 }
 
 const timeout = Duration.seconds(10)
-const maxRetryAfter = Duration.minutes(10)
 const maxBytes = Json.bodyLimits.size
 
 const line = (text: string): string => text.replaceAll(/\s+/g, " ").slice(0, 200)
 
 const transport = (error: HttpClientError.HttpClientError): RestError =>
   new RestError({ reason: "transport", message: line(error.message) })
-
-/** Delta seconds or an HTTP date. */
-const retryAfterOf = (header: string | undefined, now: number): Duration.Duration | undefined => {
-  if (header === undefined) return undefined
-  const ms = /^\d{1,9}$/.test(header) ? Number(header) * 1000 : Date.parse(header) - now
-  return Number.isNaN(ms) || ms <= 0 ? undefined : Duration.min(Duration.millis(ms), maxRetryAfter)
-}
 
 /** The body, cut off when it grows beyond all reason. */
 const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, RestError> => {
@@ -101,7 +94,8 @@ export const make = Effect.fnUntraced(function*(
       Effect.mapError(transport)
     )
     if (response.status < 200 || response.status > 299) {
-      const retryAfter = retryAfterOf(response.headers["retry-after"], yield* Clock.currentTimeMillis)
+      const asked = response.headers["retry-after"]
+      const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, yield* Clock.currentTimeMillis)
       return yield* new RestError({
         reason: "status",
         message: `HTTP ${response.status}`,
