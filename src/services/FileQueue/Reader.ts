@@ -26,8 +26,16 @@ interface Position {
   readonly walk: Walk.Walk
   /** Nothing below it is met any more. */
   seq: number
-  /** Where the remaining records are, in order, if the file has them in another; empty if it has not. Not known before a damage. */
-  detour: { readonly places: ReadonlyArray<number>; next: number } | undefined
+  /**
+   * How far the walk has been told to look, and one after the last record there: the segment may grow while it is read, and what
+   * is appended meanwhile is not missing.
+   */
+  seen: { readonly size: number; readonly end: number }
+  /**
+   * Where the remaining records are, in order, if the file has them in another; empty if it has not. Not known before a damage.
+   * `resume`: where those begin that were appended afterwards.
+   */
+  detour: { readonly places: ReadonlyArray<number>; readonly resume: number; next: number } | undefined
 }
 
 export interface Reader {
@@ -52,13 +60,18 @@ export const make = (shared: Shared): Reader => {
     return file === undefined ? Effect.void : closeQuietly(file)
   })
 
+  const extend = (at: Position): void => {
+    at.seen = { size: at.segment.size, end: at.segment.end }
+    at.walk.extend(at.segment.size)
+  }
+
   /** At or before the record `from` in `segment`. */
   const seek = Effect.fnUntraced(function*(
     segment: State.Segment,
     from: number
   ): Effect.fn.Return<Position, FileOpsError> {
     if (position?.segment === segment && position.seq <= from) {
-      position.walk.extend(segment.size)
+      extend(position)
       return position
     }
     yield* close
@@ -67,7 +80,14 @@ export const make = (shared: Shared): Reader => {
     const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Segment.headerBytes
     const offset = hinted ? hint.offset : Segment.headerBytes
     const walk = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
-    position = { segment, file, walk, seq: hinted ? hint.seq : segment.base, detour: undefined }
+    position = {
+      segment,
+      file,
+      walk,
+      seq: hinted ? hint.seq : segment.base,
+      seen: { size: segment.size, end: segment.end },
+      detour: undefined
+    }
     return position
   })
 
@@ -93,23 +113,23 @@ export const make = (shared: Shared): Reader => {
    * Each says by itself where it belongs, so all that are whole are delivered, in their own order.
    */
   const survey = Effect.fnUntraced(function*(at: Position): Effect.fn.Return<Position["detour"], FileOpsError> {
-    const { file, segment, walk } = at
+    const { file, seen, segment, walk } = at
     const places = new Map<number, number>()
     let last = 0
     let inOrder = true
-    const ahead = Walk.make({ file, offset: walk.offset(), limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
+    const ahead = Walk.make({ file, offset: walk.offset(), limit: seen.size, seed: segment.seed, crc32: ops.crc32 })
     for (let step = ahead.next(); step._tag !== "End"; step = ahead.next()) {
       if (step._tag === "Fill") yield* ahead.fillAround(step.bytes)
       if (step._tag !== "Frame" || step.frame.skip) continue
       const { seq } = step.frame
-      if (seq < at.seq || seq >= segment.end || places.has(seq)) continue
+      if (seq < at.seq || seq >= seen.end || places.has(seq)) continue
       inOrder = inOrder && seq > last
       last = seq
       places.set(seq, ahead.offset() - (step.frame.next - step.frame.start) - Segment.frameBytes)
     }
     return inOrder
-      ? { places: [], next: 0 }
-      : { places: Array.from(places).sort(([a], [b]) => a - b).map(([, offset]) => offset), next: 0 }
+      ? { places: [], resume: seen.size, next: 0 }
+      : { places: Array.from(places).sort(([a], [b]) => a - b).map(([, offset]) => offset), resume: seen.size, next: 0 }
   })
 
   const fill = (segment: State.Segment, walk: Walk.Walk, bytes: number) => {
@@ -126,22 +146,25 @@ export const make = (shared: Shared): Reader => {
     )
   }
 
-  /** From one segment into `out`. True if there is nothing more to be had from it. */
+  /** From one segment into `out`. Where to go on if there is nothing more to be had from it; undefined if `out` is full. */
   const readSegment = Effect.fnUntraced(function*(
     segment: State.Segment,
     from: number,
     options: Options,
     out: Array<QueuedRecord>
-  ): Effect.fn.Return<boolean, FileOpsError | FileQueueError> {
+  ): Effect.fn.Return<number | undefined, FileOpsError | FileQueueError> {
     const at = yield* seek(segment, from)
     const { walk } = at
     let bytes = 0
     for (const record of out) bytes += sizeOf(record)
     let damage: { readonly from: number; readonly to: number } | undefined
     for (;;) {
-      if (out.length >= options.maxRecords) return false
+      if (out.length >= options.maxRecords) return undefined
       if (at.detour !== undefined && at.detour.places.length > 0) {
-        walk.jump(at.detour.places[at.detour.next] ?? segment.size)
+        const place = at.detour.places[at.detour.next]
+        walk.jump(place ?? at.detour.resume)
+        // All that was out of order is through.
+        if (place === undefined) at.detour = { ...at.detour, places: [] }
       }
       const step = walk.next()
       switch (step._tag) {
@@ -152,9 +175,13 @@ export const make = (shared: Shared): Reader => {
           damage = step
           break
         case "End":
-          if (at.seq < segment.end) yield* missed(Math.max(at.seq, from), segment.end - 1, at, damage)
-          at.seq = segment.end
-          return true
+          // Of what was there when the walk was told how far to look; what was appended since then is read, not missed.
+          if (at.seq < at.seen.end) yield* missed(Math.max(at.seq, from), at.seen.end - 1, at, damage)
+          at.seq = Math.max(at.seq, at.seen.end)
+          if (segment.size === at.seen.size) return at.seq
+          damage = undefined
+          extend(at)
+          break
         case "Frame": {
           const { frame } = step
           if (!frame.skip && frame.type !== Segment.typeData) return yield* unknown(segment)
@@ -181,7 +208,7 @@ export const make = (shared: Shared): Reader => {
             walk.back(frame)
             at.seq = frame.seq
             if (at.detour !== undefined) at.detour.next -= 1
-            return false
+            return undefined
           }
           if (out.length === 0) state.head = { seq: frame.seq, ms: frame.enqueued }
           out.push({ ...record, seq: frame.seq })
@@ -208,8 +235,9 @@ export const make = (shared: Shared): Reader => {
         from = next
       }
       if (segment === undefined) break
-      if (!(yield* readSegment(segment, from, options, out))) break
-      from = segment.end
+      const behind = yield* readSegment(segment, from, options, out)
+      if (behind === undefined) break
+      from = behind
     }
     const last = out.at(-1)
     const first = out[0]

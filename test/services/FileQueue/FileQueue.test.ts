@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Context, Effect, Layer } from "effect"
+import { FileOps } from "../../../src/services/FileOps.ts"
+import type * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 import { directory, drain, numberOf, open, record, recordsOf, topic } from "./Harness.ts"
 
@@ -23,6 +25,37 @@ describe("FileQueue", () => {
       yield* queue.ack(12)
       yield* queue.persist
       assert.deepInclude(yield* queue.snapshot, { records: 0, bytes: 0, oldest: null, nextSeq: 12, ackedTo: 12 })
+    })))
+
+  it.effect("what is appended while a read is under way is not missing: the next read has it", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      let meanwhile: Effect.Effect<unknown> = Effect.void
+      /** Between the call for bytes and their arrival. */
+      const layer = Layer.map(disk.layer, (context) => {
+        const ops = Context.get(context, FileOps)
+        return Context.make(FileOps, {
+          ...ops,
+          open: (path, mode) =>
+            Effect.map(ops.open(path, mode), (file) => ({
+              ...file,
+              read: (into, position) =>
+                Effect.suspend(() => {
+                  const now = meanwhile
+                  meanwhile = Effect.void
+                  return now
+                }).pipe(Effect.andThen(file.read(into, position)))
+            }))
+        })
+      })
+      const losses: Array<FileQueue.Loss> = []
+      const queue = yield* open({ layer }, losses)
+      yield* queue.append(recordsOf(0, 10))
+      meanwhile = Effect.orDie(queue.append(recordsOf(10, 12)))
+      const first = yield* queue.read({ from: 1, maxRecords: 1000, maxBytes: 1e6 })
+      const rest = yield* queue.read({ from: (first.at(-1)?.seq ?? 0) + 1, maxRecords: 1000, maxBytes: 1e6 })
+      assert.deepStrictEqual([...first, ...rest].map(numberOf), Array.from({ length: 12 }, (_, i) => i))
+      assert.deepStrictEqual(losses, [])
     })))
 
   it.effect("a second life goes on where the first stopped", () =>
