@@ -8,18 +8,23 @@ const shared = {
   retry: 0
 } as const
 
+const short = process.env["FAULTS_SHORT"] === "1"
+
 export default defineConfig({
   test: {
     projects: [
       // Pure cores, fakes as layers, loopback servers.
-      { test: { ...shared, name: "unit", include: ["test/{services,streams,layers,conformance}/**/*.test.ts", "test/*.test.ts"] } },
-      // The property tests at length: `npm run test:faults`, `-- --short` in CI.
+      { test: { ...shared, name: "unit", include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"] } },
+      // The long faults and the property tests at length: `npm run test:faults`, `-- --short` in CI.
       {
         test: {
           ...shared,
           name: "faults",
-          include: ["test/services/KafkaSink/Handover.test.ts"],
-          env: { FUZZ_RUNS: process.env["FAULTS_SHORT"] === "1" ? "20000" : "200000" },
+          include: ["test/services/KafkaSink/Handover.test.ts", "test/hostile/Frames.test.ts", "test/faults/**/*.test.ts"],
+          globalSetup: ["test/kafka/globalSetup.ts"],
+          env: short
+            ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
+            : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000" },
           testTimeout: 3_600_000,
           fileParallelism: false
         }

@@ -57,6 +57,18 @@ const checkpointEvery = "1 second"
 /** Bounds on one read while catching up with the queue at open. */
 const catchUp = { maxRecords: 1000, maxBytes: 8 * 1024 * 1024 }
 
+/**
+ * One append, and one send (which pins its records), must be small parts of a small queue: what is larger than it would be refused
+ * for ever.
+ */
+const fitting = (maxBytes: number): Pick<Handover.Options, "spillBytes" | "maxBatchBytes"> => {
+  const { maxBatchBytes, spillBytes } = Handover.defaults
+  return {
+    spillBytes: Math.min(spillBytes, Math.max(64 * 1024, Math.floor(maxBytes / 8))),
+    maxBatchBytes: Math.min(maxBatchBytes, Math.max(16 * 1024, Math.floor(maxBytes / 32)))
+  }
+}
+
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<
@@ -70,6 +82,7 @@ export const make = Effect.fnUntraced(function*(
   const files = yield* FileQueue
   const ledger = yield* Ledger
   const producers = yield* KafkaProducer
+  const { maxBytes } = yield* files.usage
 
   const openLane = Effect.fnUntraced(function*(name: LaneName) {
     const topic = topicOf(options.topicPrefix, name)
@@ -82,6 +95,7 @@ export const make = Effect.fnUntraced(function*(
           ...Handover.defaults,
           journal: options.mode === "journal",
           linger: Duration.toMillis(options.linger),
+          ...fitting(maxBytes),
           ...options.handover
         },
         retry: options.retry

@@ -363,12 +363,20 @@ export const make = Effect.fnUntraced(function*(
       Effect.andThen(Deferred.await)
     )
 
-  const offer = (records: ReadonlyArray<EventRecord>): Effect.Effect<void> =>
+  const offerParcel = (records: ReadonlyArray<EventRecord>, bytes: number): Effect.Effect<void> =>
     room.await.pipe(Effect.andThen(Effect.suspend(() => {
-      inboxBytes += bytesOf(records)
+      inboxBytes += bytes
       if (inboxBytes >= options.handover.spillBytes) room.unsafeClose()
       return tell({ _tag: "Offer", records })
     })))
+
+  /** In parcels that a small queue takes. */
+  const offer = (records: ReadonlyArray<EventRecord>): Effect.Effect<void> => {
+    const bytes = bytesOf(records)
+    if (records.length < 2 || bytes <= options.handover.spillBytes / 4) return offerParcel(records, bytes)
+    const half = records.length >> 1
+    return Effect.andThen(offer(records.slice(0, half)), offer(records.slice(half)))
+  }
 
   const oversize = (record: EventRecord) =>
     deadLetters.record({ topic: options.topic, reason: "too_large", record }).pipe(

@@ -299,6 +299,31 @@ describe("KafkaSink", () => {
   )
 
   it.scopedLive(
+    "more at once than a small queue holds: the oldest are dropped and counted, not refused for ever",
+    () =>
+      Effect.gen(function*() {
+        const { directory, fake, kafka } = yield* setup
+        const one = yield* begin(directory, kafka, { maxBytes: 256 * 1024 })
+        yield* fake.down
+        yield* one.offer(0, 3000)
+        yield* until("on disk", Effect.map(one.lanes.lanes, ([lane]) => lane?.waitingRecords === 0))
+        yield* fake.up
+        yield* until(
+          "drained",
+          Effect.map(one.lanes.lanes, ([lane]) => lane?.queue.records === 0 && lane.mode === "straight")
+        )
+        assert.isTrue(yield* one.stop)
+        assertLaw(one.ledger)
+        const dropped = one.ledger.accounts().reduce((sum, { dropped }) => sum + (dropped.get("full") ?? 0), 0)
+        assert.strictEqual((yield* count(fake)) + dropped, 3000)
+        assert.include(yield* idsIn(fake), "x:2999")
+        yield* assertOrder(fake)
+        yield* one.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
     "the checkpoint knows what was acknowledged or durable, and nothing else",
     () =>
       Effect.gen(function*() {
