@@ -40,8 +40,10 @@ export class Service {
   private url: string | undefined
   private readonly sampler: NodeJS.Timeout
 
-  constructor(env: Readonly<Record<string, string>>) {
-    this.process = spawn(process.execPath, ["--max-semi-space-size=4", bundle, "run"], {
+  /** `under`: a command that runs it, such as a tracer with its arguments. */
+  constructor(env: Readonly<Record<string, string>>, under: ReadonlyArray<string> = []) {
+    const [command = "", ...args] = [...under, process.execPath, "--max-semi-space-size=4", bundle, "run"]
+    this.process = spawn(command, args, {
       env: { PATH: process.env["PATH"] ?? "", HEALTH_PORT: "0", LOG_FORMAT: "json", ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })

@@ -26,11 +26,12 @@ export interface Stage {
   readonly wallex: FakeWallexExchange
   readonly exchanges: ReadonlyArray<FakeExchange>
   readonly topic: string
-  readonly start: (env?: Readonly<Record<string, string>>) => Service
+  readonly dataDir: string
+  readonly start: (env?: Readonly<Record<string, string>>, under?: ReadonlyArray<string>) => Service
 }
 
-export const stage = async (broker: string, markets = 30): Promise<Stage> => {
-  const bitpin = new FakeBitpinExchange({ markets, window: 3, batch: 4 })
+export const stage = async (broker: string, markets = 30, window = 3): Promise<Stage> => {
+  const bitpin = new FakeBitpinExchange({ markets, window, batch: 4 })
   const wallex = new FakeWallexExchange({ markets })
   await Promise.all([bitpin.server.listen(), wallex.server.listen()])
   const dataDir = mkdtempSync(path.join(tmpdir(), "feeds-e2e-"))
@@ -45,7 +46,8 @@ export const stage = async (broker: string, markets = 30): Promise<Stage> => {
     wallex,
     exchanges: [bitpin, wallex],
     topic: `${prefix}.trade.v1`,
-    start: (env = {}) => {
+    dataDir,
+    start: (env = {}, under = []) => {
       const service = new Service({
         KAFKA_BROKER: broker,
         KAFKA_TOPIC_PREFIX: prefix,
@@ -58,7 +60,7 @@ export const stage = async (broker: string, markets = 30): Promise<Stage> => {
         RETRY_BASE_DELAY: "100ms",
         RETRY_MAX_DELAY: "2s",
         ...env
-      })
+      }, under)
       cleanups.push(async () => {
         service.process.kill("SIGKILL")
         await service.exited

@@ -3,6 +3,7 @@
  */
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
+import { install } from "../support/packages.ts"
 
 const run = promisify(execFile)
 
@@ -26,30 +27,9 @@ interface KcatRecord {
   readonly payload: string
 }
 
-const isMissing = (cause: unknown): boolean =>
-  typeof cause === "object" && cause !== null && "code" in cause && cause.code === "ENOENT"
-
-let installed: Promise<void> | undefined
-
-/** By apt where we are root, as in a container; else the command for a human. */
-const install = async (): Promise<void> => {
-  try {
-    await run("kcat", ["-V"])
-    return
-  } catch (cause) {
-    if (!isMissing(cause)) throw cause
-  }
-  try {
-    await run("apt-get", ["install", "-y", "--no-install-recommends", "kcat"])
-  } catch (cause) {
-    throw new Error("these tests read Kafka with kcat: `apt-get install kcat`, `brew install kcat`", { cause })
-  }
-}
-
 /** kcat, once it is there; `input` goes to its standard input. */
 export const kcat = async (parameters: ReadonlyArray<string>, input?: string): Promise<string> => {
-  installed ??= install()
-  await installed
+  await install("kcat")
   const running = run("kcat", parameters, { encoding: "utf8", maxBuffer: 1 << 29, timeout: 60_000 })
   // Never `end("")`: that writes, and to a kcat that has ended already it is an error nobody handles.
   if (input === undefined) running.child.stdin?.end()

@@ -83,6 +83,22 @@ export const format = async (properties: string, parameters: ReadonlyArray<strin
   ])
 }
 
+/** Gives a user a password, as an administrator does while the broker runs. */
+export const setPassword = async (address: string, user: string, password: string): Promise<void> => {
+  const scram = `SCRAM-SHA-512=[iterations=4096,password=${password}]`
+  const entity = ["--entity-type", "users", "--entity-name", user]
+  await run("java", [
+    ...flags,
+    "kafka.admin.ConfigCommand",
+    "--bootstrap-server",
+    address,
+    "--alter",
+    "--add-config",
+    scram,
+    ...entity
+  ])
+}
+
 /** A node of a cluster: one process, ended only by its own id. */
 export interface Node {
   readonly start: () => void

@@ -1,0 +1,254 @@
+/**
+ * The built service between fake exchanges and a real broker that fails in every way a broker can (issue 4). The exchanges' own
+ * record of what they sent is the judge.
+ */
+import { readFileSync } from "node:fs"
+import * as path from "node:path"
+import { assert, describe, it } from "vitest"
+import { WebSocket } from "ws"
+import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
+import { brokenLaw, type LedgerRow, type Service, sum, until } from "../e2e/Service.ts"
+import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "../e2e/Stage.ts"
+import { createTopic } from "../kafka/Admin.ts"
+import * as Broker from "../kafka/Broker.ts"
+import * as FaultProxy from "../kafka/FaultProxy.ts"
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+const startBroker = async (options: Broker.Options = {}): Promise<Broker.Broker> => {
+  const broker = await Broker.make(options)
+  cleanups.push(async () => {
+    broker.thaw()
+    await broker.stop()
+    broker.remove()
+  })
+  await broker.start()
+  return broker
+}
+
+/** About `perSecond` trades each second for so long. */
+const flow = async (s: Stage, perSecond: number, ms: number): Promise<void> => {
+  const stops = s.exchanges.map((exchange) => exchange.flood(perSecond / s.exchanges.length))
+  await pause(ms)
+  for (const stop of stops) stop()
+}
+
+const queued = async (service: Service): Promise<number> => sum(await service.ledger(), "queued")
+
+const kafkaOf = async (service: Service): Promise<{ readonly status: string; readonly message?: string }> =>
+  JSON.parse((await service.get("/health")).body).checks.kafka
+
+describe("a broker that fails", () => {
+  it("frozen for 20 s: on disk within 1.5 s, nothing lost, memory bounded, delivery resumes by itself", async () => {
+    const broker = await startBroker()
+    const s = await stage(broker.address)
+    const service = s.start()
+    await ready(s)
+    await emit(s, 2_000)
+    await service.settled(sentCount(s))
+    await broker.freeze()
+    const flowing = flow(s, 2_000, 20_000)
+    const began = performance.now()
+    await until("the queue takes over", async () => (await queued(service)) > 0, 5_000, () => service.tail())
+    // From the first trade that a frozen broker was given: the first burst comes 20 ms after the freeze.
+    assert.isBelow(performance.now() - began, 1_500, "ms until the early spill (DELIVERY.md H3)")
+    await flowing
+    assert.strictEqual((await kafkaOf(service)).status, "unhealthy")
+    assert.strictEqual((await service.get("/health/ready")).status, 200)
+    broker.thaw()
+    await emit(s, 1_000)
+    assert.isUndefined(brokenLaw(await service.settled(sentCount(s))))
+    await verify(s, broker.address, "allowed")
+    assert.isBelow(service.peakRss, 250, "MiB")
+  }, 120_000)
+
+  it("frozen before we ever connected: delivery begins by itself after the thaw", async () => {
+    const broker = await startBroker()
+    await broker.freeze()
+    const s = await stage(broker.address)
+    const service = s.start()
+    await ready(s)
+    await emit(s, 1_000)
+    await until("queued", async () => (await queued(service)) >= sentCount(s), 20_000, () => service.tail())
+    // Long enough for connections that are dialled while it stands still.
+    await pause(12_000)
+    broker.thaw()
+    await emit(s, 1_000)
+    assert.isUndefined(brokenLaw(await service.settled(sentCount(s))))
+    await verify(s, broker.address, "allowed")
+  }, 120_000)
+
+  it(
+    "exchanges cut whoever is 10 000 frames behind, Kafka is away for 30 s at 2 000 a second: nobody is cut, nothing lost",
+    async () => {
+      const broker = await startBroker()
+      const s = await stage(broker.address)
+      const service = s.start()
+      await ready(s)
+      for (const { server } of s.exchanges) server.script.maxQueued = 10_000
+      await emit(s, 1_000)
+      await broker.kill()
+      await flow(s, 2_000, 30_000)
+      const cuts = s.exchanges.flatMap(({ server }) => server.accepted.filter(({ closeCode }) => closeCode === 3008))
+      assert.lengthOf(cuts, 0, "connections cut for being behind")
+      await broker.start()
+      assert.isUndefined(brokenLaw(await service.settled(sentCount(s))))
+      await verify(s, broker.address, "allowed")
+      assert.isAbove(sentCount(s), 50_000)
+    },
+    180_000
+  )
+
+  it("negative control: a reader that only pauses its socket in the outage is cut", async () => {
+    const s = await stage("127.0.0.1:1", 4)
+    const { server } = s.wallex
+    server.script.maxQueued = 10_000
+    // It subscribes and then never reads again, as a loop does that waits for Kafka.
+    const ws = new WebSocket(server.wsUrl)
+    cleanups.push(() => ws.terminate())
+    await new Promise((resolve) => ws.once("open", resolve))
+    for (const { exchangeSymbol } of s.wallex.tradable) {
+      ws.send(JSON.stringify(["subscribe", { channel: `${exchangeSymbol}@trade` }]))
+    }
+    await s.wallex.ready()
+    ws.pause()
+    const stop = s.wallex.flood(20_000)
+    await until("it is cut", () => server.accepted.some(({ alive }) => !alive), 30_000)
+    stop()
+  }, 60_000)
+
+  it(
+    "20 faults at random points of 100 000 messages: the set of ids is complete, first deliveries in order",
+    async () => {
+      const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
+      const random = makeRandom(seed)
+      const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
+      const proxy = await FaultProxy.make()
+      cleanups.push(proxy.close)
+      const broker = await startBroker({ behindProxy: proxy.port })
+      proxy.to(broker.proxiedPort)
+      const faults: Readonly<Record<string, () => Promise<void>>> = {
+        freeze: async () => {
+          await broker.freeze()
+          await pause(between(100, 4_000))
+          broker.thaw()
+        },
+        kill: async () => {
+          await broker.kill()
+          await pause(between(0, 1_500))
+          await broker.start()
+        },
+        reset: async () => {
+          proxy.reset()
+        },
+        "lost answers": async () => {
+          proxy.dropResponses(between(1, 4))
+        },
+        "half-open": async () => {
+          proxy.blackholeEstablished()
+        },
+        refuse: async () => {
+          await proxy.refuse(true)
+          proxy.reset()
+          await pause(between(100, 2_500))
+          await proxy.refuse(false)
+        },
+        "new connections mute": async () => {
+          proxy.blackholeNew(true)
+          proxy.reset()
+          await pause(between(100, 2_500))
+          proxy.blackholeNew(false)
+          proxy.reset()
+        },
+        latency: async () => {
+          proxy.delay(between(50, 1_500))
+          await pause(between(500, 2_000))
+          proxy.delay(0)
+        }
+      }
+      const names = Object.keys(faults)
+      const s = await stage(proxy.address)
+      const service = s.start()
+      await ready(s)
+      const total = 100_000
+      const points = Array.from({ length: 20 }, () => between(0, total)).sort((a, b) => a - b)
+      // Each kind at least twice, in random order.
+      const order = points.map((_, i) => ({ name: names[i % names.length] ?? "", key: random() })).sort((a, b) =>
+        a.key - b.key
+      )
+      const log: Array<string> = []
+      let done = 0
+      for (const [i, point] of points.entries()) {
+        await emit(s, Math.max(0, point - done), 200)
+        done = Math.max(done, point)
+        const name = order[i]?.name ?? ""
+        log.push(`${point} ${name}`)
+        // It goes on: what happens to the broker happens under load.
+        const during = flow(s, 1_000, 300)
+        await faults[name]?.()
+        await during
+      }
+      await emit(s, total - done, 200)
+      const told = `seed ${seed}: ${log.join(", ")}`
+      const rows = await service.settled(sentCount(s), 120_000).catch((cause: unknown) => {
+        throw new Error(told, { cause })
+      })
+      assert.isUndefined(brokenLaw(rows), told)
+      assert.isAtLeast(sentCount(s), total)
+      await verify(s, broker.address, "allowed").catch((cause: unknown) => {
+        throw new Error(told, { cause })
+      })
+    },
+    300_000
+  )
+
+  it("a record too large in the middle: dead-lettered with its reason, its neighbours arrive in order", async () => {
+    const broker = await startBroker()
+    const s = await stage(broker.address, 3)
+    // Between the size of a usual trade and of one with all the digits that an exchange may send.
+    await createTopic(broker.address, s.topic, { config: { "max.message.bytes": "600" } })
+    const service = s.start({ KAFKA_COMPRESSION: "none" })
+    await ready(s)
+    const symbol = s.bitpin.tradable[0]?.exchangeSymbol ?? ""
+    const digits = `${"9".repeat(30)}.${"9".repeat(30)}`
+    const poison = {
+      id: "p".repeat(64),
+      price: digits,
+      base_amount: digits,
+      quote_amount: "1",
+      side: "buy",
+      time: "1781182785.263"
+    }
+    for (let i = 0; i < 5; i++) s.bitpin.trade(symbol)
+    s.bitpin.server.frame(
+      JSON.stringify({
+        push: {
+          channel: `matches:${symbol}`,
+          pub: { data: { event: "matches_update", symbol, matches: [poison] } }
+        }
+      }),
+      ({ subscriptions }) => subscriptions.has(`matches:${symbol}`)
+    )
+    for (let i = 0; i < 5; i++) s.bitpin.trade(symbol)
+    await emit(s, 200)
+    let rows: ReadonlyArray<LedgerRow> = []
+    await until(
+      "settled",
+      async () => {
+        rows = await service.ledger()
+        return sum(rows, "inFlight") === 0 && sum(rows, "queued") === 0 &&
+          sum(rows, "delivered") >= sentCount(s) && sum(rows, "deadLettered") > 0
+      },
+      60_000,
+      () => `${JSON.stringify(rows)}\n${service.tail()}`
+    )
+    assert.isUndefined(brokenLaw(rows))
+    assert.strictEqual(sum(rows, "deadLettered"), 1)
+    await verify(s, broker.address, "allowed")
+    const letters = readFileSync(path.join(s.dataDir, "dead/records.ndjson"), "utf8").trim().split("\n")
+    assert.lengthOf(letters, 1)
+    const letter = JSON.parse(letters[0] ?? "")
+    assert.strictEqual(letter.reason, "MESSAGE_TOO_LARGE")
+    assert.include(JSON.parse(letter.value).id, poison.id)
+  }, 120_000)
+})

@@ -1,0 +1,178 @@
+/**
+ * `kill -9` of the built service at random moments, and at the system calls where a crash hurts most: the table of DELIVERY.md
+ * section 1, judged by what the exchanges know they sent and by what kcat reads (issue 4). Every collector lives on the data
+ * directory of the one before.
+ */
+import { assert, describe, it } from "vitest"
+import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
+import { judge } from "../../src/layers/testing/Oracle.ts"
+import type { Trade } from "../../src/services/MarketEvent.ts"
+import { brokenLaw, type Service } from "../e2e/Service.ts"
+import { cleanups, emit, ready, sentCount, stage } from "../e2e/Stage.ts"
+import * as Broker from "../kafka/Broker.ts"
+import * as Consumer from "../kafka/Consumer.ts"
+import * as FaultProxy from "../kafka/FaultProxy.ts"
+import { install } from "../support/packages.ts"
+
+const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 12 : 100))
+
+/** How young what a crash takes may be, ms: the second of H3 (and the group commit), and what a busy machine adds. */
+const window = { fallback: 1_600, journal: 700 } as const
+
+/** `cursorEvery` and one batch, of each of two lanes at most. */
+const repeatsOfOneDeath = 2_000
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+/** It dies while it enters the n-th call of that name. */
+const tracer = (call: string, n: number): ReadonlyArray<string> => [
+  "strace",
+  "-f",
+  "-qqq",
+  "--seccomp-bpf",
+  "-o",
+  "/dev/null",
+  "-e",
+  `trace=${call}`,
+  "-e",
+  `inject=${call}:signal=SIGKILL:when=${n}`
+]
+
+/** One death of a collector: which of the trades of each exchange it may have taken with it. */
+interface Death {
+  readonly what: string
+  /** Per exchange: how many trades it had issued at the start, at the beginning of the doubtful time, and after the death. */
+  readonly marks: ReadonlyArray<{ readonly from: number; readonly doubtfulFrom: number; readonly to: number }>
+}
+
+for (const mode of ["fallback", "journal"] as const) {
+  describe(`kill -9, ${mode}`, () => {
+    it(
+      `${lives} deaths: what was on disk is delivered, what is lost is the young end of each key, order holds`,
+      async () => {
+        await install("strace")
+        const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
+        const random = makeRandom(seed)
+        const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
+        const proxy = await FaultProxy.make()
+        cleanups.push(proxy.close)
+        const broker = await Broker.make({ behindProxy: proxy.port })
+        cleanups.push(async () => {
+          broker.thaw()
+          await broker.stop()
+          broker.remove()
+        })
+        await broker.start()
+        proxy.to(broker.proxiedPort)
+        // Windows of one: a later push must not bring back what a crash has taken.
+        const s = await stage(proxy.address, 10, 1)
+        const env = { QUEUE_MODE: mode, KAFKA_BREAKER_TIMEOUT: "500ms" }
+
+        let up = true
+        const kafka = async (wanted: boolean) => {
+          if (wanted === up) return
+          up = wanted
+          await proxy.refuse(!wanted)
+          if (!wanted) proxy.reset()
+        }
+
+        // What had been issued when: a mark each 20 ms.
+        const marks: Array<{ readonly at: number; readonly issued: ReadonlyArray<number> }> = []
+        const mark = () => marks.push({ at: Date.now(), issued: s.exchanges.map(({ issued }) => issued.length) })
+        const marker = setInterval(mark, 20)
+        const stops = s.exchanges.map((exchange) => exchange.flood(400))
+        cleanups.push(() => {
+          clearInterval(marker)
+          for (const stop of stops) stop()
+        })
+
+        const deaths: Array<Death> = []
+        const kinds = ["straight", "spill", "drain", "recovery", "rename", "fdatasync", "unlink"] as const
+        for (let life = 0; life < lives; life++) {
+          const kind = kinds[life % kinds.length] ?? "straight"
+          const traced = kind === "rename" || kind === "fdatasync" || kind === "unlink"
+          await kafka(kind === "straight" || kind === "drain" || (traced && random() < 0.5))
+          const from = s.exchanges.map(({ issued }) => issued.length)
+          let service: Service
+          if (traced) {
+            service = s.start(env, tracer(kind, between(1, kind === "unlink" ? 4 : 40)))
+            // It may never make so many of them: then it dies of an ordinary kill.
+            const toggler = pause(1_500).then(() => kafka(!up))
+            const late = setTimeout(() => service.process.kill("SIGTERM"), 6_000)
+            await service.exited
+            clearTimeout(late)
+            await toggler
+          } else {
+            service = s.start(env)
+            await service.baseUrl()
+            if (kind === "recovery") await pause(between(0, 300))
+            else {
+              await pause(between(200, 1_200))
+              if (kind === "spill" && random() < 0.7) await kafka(true)
+              if (kind === "straight" && random() < 0.5) await kafka(false)
+              await pause(between(0, 1_500))
+            }
+            await service.stop("SIGKILL")
+          }
+          const died = Date.now()
+          mark()
+          const doubtful = marks.findLast(({ at }) => at <= died - window[mode])?.issued ?? from
+          deaths.push({
+            what: `${life} ${kind}, Kafka ${up ? "up" : "down"}`,
+            marks: s.exchanges.map(({ issued }, i) => ({
+              from: from[i] ?? 0,
+              doubtfulFrom: Math.max(from[i] ?? 0, doubtful[i] ?? 0),
+              to: issued.length
+            }))
+          })
+        }
+        for (const stop of stops) stop()
+        clearInterval(marker)
+
+        // The last collector delivers all that was left.
+        await kafka(true)
+        const before = sentCount(s)
+        const last = s.start(env)
+        await ready(s)
+        await emit(s, 500)
+        const rows = await last.settled(sentCount(s) - before, 120_000)
+        assert.isUndefined(brokenLaw(rows))
+        assert.deepStrictEqual(await last.stop(), { code: 0, signal: null })
+
+        const records = await Consumer.readTopic(broker.address, s.topic)
+        const trades = records.map(({ value }): Trade => JSON.parse(value))
+        const verdict = judge(s.exchanges.flatMap(({ issued }) => issued), trades)
+        const told = `seed ${seed}`
+        assert.deepStrictEqual(verdict.foreign.slice(0, 5), [], `foreign, ${told}`)
+        assert.deepStrictEqual(verdict.disordered.slice(0, 5), [], `disordered, ${told}`)
+        assert.isAtMost(verdict.duplicates.length, lives * repeatsOfOneDeath, told)
+
+        // Lost: only the young, and of each key only the end.
+        const lost = new Set([...verdict.missing, ...verdict.doubtful])
+        const problems: Array<string> = []
+        for (const { marks, what } of deaths) {
+          s.exchanges.forEach(({ issued }, i) => {
+            const { doubtfulFrom, from, to } = marks[i] ?? { from: 0, doubtfulFrom: 0, to: 0 }
+            const gone = new Set<string>()
+            for (let n = from; n < to; n++) {
+              const one = issued[n]
+              // Of equal trades only their number is known: they are judged by it above.
+              if (one === undefined || one.pushed === 0 || one.counted && !lost.has(`${one.id}:1`)) continue
+              const key = one.expected.symbol
+              const isLost = lost.has(one.counted ? `${one.id}:1` : one.id)
+              if (isLost && n < doubtfulFrom) problems.push(`${what}: ${one.id} was older than ${window[mode]} ms`)
+              if (isLost) gone.add(key)
+              else if (gone.has(key)) problems.push(`${what}: ${one.id} was delivered behind a lost one`)
+            }
+          })
+        }
+        assert.deepStrictEqual(problems.slice(0, 10), [], `${problems.length} of ${trades.length}, ${told}`)
+        assert.isAbove(trades.length, lives * 100)
+        console.log(
+          `${mode}: ${lives} deaths, ${trades.length} records, ${verdict.duplicates.length} repeated, ${lost.size} lost`
+        )
+      },
+      3_600_000
+    )
+  })
+}
