@@ -27,9 +27,10 @@ const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve,
 /** It dies while it enters the n-th call of that name. */
 const tracer = (call: string, n: number): ReadonlyArray<string> => [
   "strace",
+  // The tracer is the grandchild: what we start and signal is the collector itself.
+  "-D",
   "-f",
   "-qqq",
-  "--seccomp-bpf",
   "-o",
   "/dev/null",
   "-e",
@@ -98,7 +99,7 @@ for (const mode of ["fallback", "journal"] as const) {
             service = s.start(env, tracer(kind, between(1, kind === "unlink" ? 4 : 40)))
             // It may never make so many of them: then it dies of an ordinary kill.
             const toggler = pause(1_500).then(() => kafka(!up))
-            const late = setTimeout(() => service.process.kill("SIGTERM"), 6_000)
+            const late = setTimeout(() => service.process.kill("SIGKILL"), 4_000)
             await service.exited
             clearTimeout(late)
             await toggler
@@ -116,7 +117,7 @@ for (const mode of ["fallback", "journal"] as const) {
           }
           const died = Date.now()
           mark()
-          const doubtful = marks.findLast(({ at }) => at <= died - window[mode])?.issued ?? from
+          const doubtful = marks.filter(({ at }) => at <= died - window[mode]).at(-1)?.issued ?? from
           deaths.push({
             what: `${life} ${kind}, Kafka ${up ? "up" : "down"}`,
             marks: s.exchanges.map(({ issued }, i) => ({

@@ -12,6 +12,7 @@ import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as DeadLetters from "../../src/services/DeadLetters.ts"
 import { EventSink } from "../../src/services/EventSink.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
+import type { DiskResult } from "../../src/services/Health/Model.ts"
 import type { KafkaProducer } from "../../src/services/KafkaProducer.ts"
 import * as KafkaSink from "../../src/services/KafkaSink.ts"
 import * as Ledger from "../../src/services/Ledger.ts"
@@ -80,6 +81,10 @@ const begin = Effect.fnUntraced(function*(
       ledger.received({ lane: "trade", exchange: "bitpin" }, to - from)
       yield* Context.get(context, EventSink).offer(Array.from({ length: to - from }, (_, i) => trade(from + i)))
     }),
+    failures: Effect.map(
+      Context.get(context, CircuitBreaker.CircuitBreakers).snapshots,
+      (all) => all.find(({ name }) => name === "kafka_trade")?.calls.failure ?? 0
+    ),
     queued: Effect.map(lanes, ([lane]) => lane?.queue.records ?? 0),
     stop: Effect.zipLeft(stop(Duration.seconds(5)), Scope.close(scope, Exit.void))
   }
@@ -217,8 +222,27 @@ describe("Service", () => {
       yield* Ref.update(inputs, (all) => ({ ...all, kafka: failed("down") }))
       assert.include(JSON.parse((yield* get(base, "/health")).body), { status: "degraded" })
       assert.strictEqual((yield* get(base, "/health/ready")).status, 200)
-      yield* Ref.update(inputs, (all) => ({ ...all, disk: { ...diskOk, outcome: "failed", code: "EROFS" } }))
+      const readOnly: DiskResult = { ...diskOk, outcome: "failed", code: "EROFS" }
+      yield* Ref.update(inputs, (all) => ({ ...all, disk: readOnly }))
       assert.strictEqual((yield* get(base, "/health/ready")).status, 503)
+    }))
+
+  // The predecessor retried the making of a client object, which contacts nobody.
+  it.scopedLive("#26 a Kafka that is away is tried again and again, with growing waits, until it is there", () =>
+    Effect.gen(function*() {
+      const { directory, fake, kafka } = yield* setup
+      yield* fake.down
+      const one = yield* begin(directory, kafka)
+      yield* one.offer(0, 10)
+      yield* until("several attempts", Effect.map(one.failures, (n) => n >= 5))
+      const before = yield* one.failures
+      yield* Effect.sleep("500 millis")
+      // The breaker's wait is 100 ms: without it a loop would have made thousands.
+      assert.isAtMost((yield* one.failures) - before, 10)
+      yield* fake.up
+      yield* until("delivered", Effect.map(ids(fake), ({ length }) => length === 10))
+      assert.deepStrictEqual(yield* ids(fake), expected(10))
+      assert.isTrue(yield* one.stop)
     }))
 
   // The predecessor had no metrics at all.
@@ -250,5 +274,24 @@ describe("Service", () => {
       )
       assert.strictEqual(code, 73, stderr)
       assert.include(stderr, `${directory}/file/data`)
+    }))
+
+  // The predecessor read LOG_LEVEL and logged at info whatever it said.
+  it.scopedLive("#29 LOG_LEVEL decides what is logged", () =>
+    Effect.gen(function*() {
+      const { directory } = yield* setup
+      writeFileSync(`${directory}/file`, "")
+      const levels = (level: string) =>
+        Effect.promise(() =>
+          exchangeFeeds(["run"], {
+            DATA_DIR: `${directory}/file/data`,
+            HEALTH_PORT: "0",
+            KAFKA_BROKER: "127.0.0.1:1",
+            LOG_FORMAT: "json",
+            LOG_LEVEL: level
+          })
+        ).pipe(Effect.map(({ stderr }) => new Set(Array.from(stderr.matchAll(/"level":"(\w+)"/g), ([, word]) => word))))
+      assert.include([...(yield* levels("info"))], "INFO")
+      assert.notInclude([...(yield* levels("error"))], "INFO")
     }))
 })
