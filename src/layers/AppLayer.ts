@@ -81,16 +81,21 @@ const kafkaOf = Effect.fnUntraced(function*(
 
 /**
  * Until it is interrupted; then it stops in order, and fails only if something could not be made durable. Fails also when a part of
- * it ends by itself.
+ * it ends by itself. What it fails with after an interruption is seen only by a caller that is not interruptible: Effect leaves
+ * nothing but the interruption of it on its way through any other.
  */
 export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
   const kafka = yield* kafkaOf(settings.kafka)
-  yield* Effect.forEach(notYet(settings), (line) => Effect.logWarning(line), { discard: true })
-  yield* Effect.scoped(Effect.uninterruptibleMask((restore) =>
+  yield* Effect.forEach(
+    [...notYet(settings), ...atRisk(settings)],
+    (line) => Effect.logWarning(line),
+    { discard: true }
+  )
+  yield* Effect.scoped(Effect.uninterruptible(
     Effect.gen(function*() {
-      const collector = yield* restore(start(settings, {
+      const collector = yield* Effect.interruptible(start(settings, {
         kafka,
         onListening: (url) =>
           Effect.annotateLogs(Effect.logInfo("listening"), { url }).pipe(
@@ -98,7 +103,7 @@ export const run = Effect.fnUntraced(function*(
             Effect.andThen(settings.http.port === 0 ? tellPort(url) : Effect.void)
           )
       }))
-      const exit = yield* Effect.exit(restore(collector.ended))
+      const exit = yield* Effect.exit(Effect.interruptible(collector.ended))
       const begun = yield* Clock.currentTimeMillis
       const durable = yield* collector.stop
       yield* Effect.annotateLogs(Effect.logInfo("stopped"), {
@@ -112,6 +117,20 @@ export const run = Effect.fnUntraced(function*(
 })
 
 const tellPort = (url: string) => Effect.sync(() => process.stderr.write(`exchange-feeds: listening on ${url}\n`))
+
+/** What the queue can lose, where it is more than nothing (contract section 3). */
+const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
+  switch (queue.fsync) {
+    case "always":
+      return []
+    case "interval":
+      return [
+        `QUEUE_FSYNC=interval: a loss of power can take the last ${Duration.format(queue.fsyncInterval)} of the queue`
+      ]
+    case "never":
+      return ["QUEUE_FSYNC=never: a loss of power can take whatever the system has not written to the disk yet"]
+  }
+}
 
 /** Settings that are read and do nothing yet. */
 const notYet = (settings: Settings): ReadonlyArray<string> => [

@@ -62,7 +62,10 @@ export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<voi
     [...host.argv.slice(0, 2), ...args]
   ).pipe(
     PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
-    Effect.provide(environment)
+    Effect.provide(environment),
+    // Interrupted, the commands themselves decide what they end with: a failure to stop cleanly must not be lost on its way out
+    // (`AppLayer.run`). Each but `run` may be interrupted as a whole.
+    Effect.uninterruptible
   )
 })
 
@@ -84,16 +87,21 @@ const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
       Command.make("run", {}, () => Run.run(env, terminal)).pipe(
         Command.withDescription("The service: exchanges to Kafka. Settings come from the environment.")
       ),
-      Command.make("demo", demoOptions, ({ port, seconds }) => demo(env, terminal, port, seconds)).pipe(
+      Command.make(
+        "demo",
+        demoOptions,
+        ({ port, seconds }) => Effect.interruptible(demo(env, terminal, port, seconds))
+      ).pipe(
         Command.withDescription("Shows it all with fake exchanges and a fake Kafka that goes down. No network needed.")
       ),
-      Command.make("config", configOptions, (options) => Config.config(env, options)).pipe(
+      Command.make("config", configOptions, (options) => Effect.interruptible(Config.config(env, options))).pipe(
         Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
       ),
       Command.make(
         "healthcheck",
         healthcheckOptions,
-        ({ ready, url }) => Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) })
+        ({ ready, url }) =>
+          Effect.interruptible(Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) }))
       ).pipe(
         Command.withDescription("Asks a running service how it is: exit code 0 or 1.")
       )

@@ -196,7 +196,8 @@ export const make = Effect.fnUntraced(function*<E>(
     stop: Effect.gen(function*() {
       yield* health.drain
       yield* Deferred.succeed(stopping, undefined)
-      const handedOver = yield* Fiber.await(pipeline).pipe(Effect.timeoutOption(feedsStop))
+      // Interruptible, as the stop itself is not: else the limit would wait for what it limits.
+      const handedOver = yield* Effect.interruptible(Fiber.await(pipeline)).pipe(Effect.timeoutOption(feedsStop))
       if (handedOver._tag === "None") yield* Fiber.interruptFork(pipeline)
       const budget = Duration.subtract(
         settings.shutdownTimeout,

@@ -21,6 +21,8 @@ export type Reason =
   | "symbol"
   /** A WebSocket frame that is not text. */
   | "binary"
+  /** Against RFC 6455: invalid UTF-8, compressed though that was not agreed on, an unknown opcode. */
+  | "protocol"
   /** Well-formed, but nothing we know. */
   | "unknown"
 

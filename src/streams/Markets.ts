@@ -66,24 +66,35 @@ export interface Choice {
   readonly failures: ReadonlyArray<DecodeFailure.DecodeFailure>
 }
 
-/** Tradable, chosen, each once. */
+/**
+ * Tradable, chosen, each once. `known`: canonical symbols of the list before. They keep their places when a list is too long: an API
+ * gone mad must not push living markets out.
+ */
 export const choose = (
   rows: ReadonlyArray<Either.Either<Listed, DecodeFailure.DecodeFailure>>,
-  isChosen: (symbol: string) => boolean
+  isChosen: (symbol: string) => boolean,
+  known: ReadonlySet<string> = new Set()
 ): Choice => {
-  const markets = new Map<string, Market>()
+  const listed = new Map<string, Market>()
   const failures: Array<DecodeFailure.DecodeFailure> = []
   for (const row of rows) {
     if (Either.isRight(row) && !row.right.tradable) continue
     const market = Either.flatMap(row, marketOf)
     if (Either.isLeft(market)) failures.push(market.left)
     else if (!isChosen(market.right.symbol)) continue
-    else if (markets.has(market.right.symbol)) {
+    else if (listed.has(market.right.symbol)) {
       failures.push(DecodeFailure.make("symbol", `${market.right.symbol} is listed twice`))
-    } else if (markets.size >= maxMarkets) failures.push(DecodeFailure.make("too_large", market.right.symbol))
-    else markets.set(market.right.symbol, market.right)
+    } else listed.set(market.right.symbol, market.right)
   }
-  return { markets: Array.from(markets.values()), failures }
+  const all = Array.from(listed.values())
+  if (all.length <= maxMarkets) return { markets: all, failures }
+  let room = maxMarkets - all.filter(({ symbol }) => known.has(symbol)).length
+  const markets: Array<Market> = []
+  for (const market of all) {
+    if (known.has(market.symbol) || room-- > 0) markets.push(market)
+    else failures.push(DecodeFailure.make("too_large", market.symbol))
+  }
+  return { markets, failures }
 }
 
 const Cached = Schema.Array(Schema.Struct({ symbol: CanonicalSymbol, exchangeSymbol: Schema.String }))
@@ -135,9 +146,11 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
         (rows) => rows.some((row) => Either.isRight(row) && row.right.tradable),
         () => DecodeFailure.make("schema", "a list without a tradable market")
       ))
-    const { failures, markets } = choose(rows, isChosen)
+    const { failures, markets } = choose(rows, isChosen, new Set(last.map(({ symbol }) => symbol)))
     for (const { reason } of failures) board.failure(reason)
     board.show()
+    const beyond = failures.filter(({ reason }) => reason === "too_large").length
+    if (beyond > 0) yield* annotate(Effect.logWarning(`more than ${maxMarkets} markets are listed; left out`, beyond))
     if (markets.length === 0) yield* annotate(Effect.logWarning("no market is chosen", options.globs))
     yield* use(markets)
     yield* keep(markets)
@@ -162,6 +175,10 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
     return market === undefined
       ? Effect.void
       : rest.get(exchange.rest.check.path(market), exchange.rest.check.decode).pipe(
+        Effect.retry({
+          schedule: RetryPolicy.bounded(options.retry),
+          while: ({ retryAfter }) => retryAfter === undefined
+        }),
         Effect.catchTag(
           "RestError",
           (error) =>

@@ -2,6 +2,7 @@
  * The REST side of an exchange: every call within its budget, through its breaker, with its time limit inside the breaker so that a
  * call that hangs counts. Answers are bounded and decoded without doubles.
  */
+import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
@@ -18,6 +19,7 @@ import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Board } from "./Feed/Board.ts"
+import { line } from "./FeedError.ts"
 import * as Json from "./protocols/Json.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
@@ -56,8 +58,6 @@ export interface Options {
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
 
-const line = (text: string): string => text.replaceAll(/\s+/g, " ").slice(0, 200)
-
 const transport = (error: HttpClientError.HttpClientError): RestError =>
   new RestError({ reason: "transport", message: line(error.message) })
 
@@ -81,16 +81,19 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Rest, never, HttpClient.HttpClient | Scope.Scope> {
-  const client = yield* HttpClient.HttpClient
+  // A body that is not read to its end, as after a bad status, is hung up on; else its sender could hold the connection for ever.
+  const client = HttpClient.withScope(yield* HttpClient.HttpClient)
   const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
 
   const attempt = Effect.fnUntraced(function*<A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
-  ): Effect.fn.Return<A, RestError> {
+  ): Effect.fn.Return<A, RestError, Scope.Scope> {
     const response = yield* HttpClientRequest.get(options.apiUrl + path).pipe(
       HttpClientRequest.acceptJson,
       client.execute,
+      // Where an answer points to is the exchange's word, and may lie within our own network. Other clients do not follow by default.
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
       Effect.mapError(transport)
     )
     if (response.status < 200 || response.status > 299) {

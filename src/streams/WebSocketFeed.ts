@@ -14,7 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { FeedError } from "./FeedError.ts"
+import { FeedError, line } from "./FeedError.ts"
 
 /** What happened on the socket, in order. `at`: epoch ms of arrival. */
 export type Arrival =
@@ -44,6 +44,12 @@ export interface Connection {
 const highWaterArrivals = 1024
 const highWaterText = 1024 * 1024
 
+/**
+ * Bytes of ours that the other side has not read: it makes us answer pings faster than it reads the answers, and they wait in our
+ * memory.
+ */
+const maxUnsent = 1024 * 1024
+
 const openTimeout = Duration.seconds(15)
 const closeTimeout = Duration.seconds(2)
 
@@ -57,12 +63,21 @@ const extra = (socket: object, name: string): ((...args: ReadonlyArray<unknown>)
   return typeof method === "function" ? (...args) => void Reflect.apply(method, socket, args) : undefined
 }
 
-const line = (text: string): string => text.replaceAll(/\s+/g, " ").slice(0, 200)
-
 /** `ws` tells of the cause of an error event in its `message`. */
 const messageOf = (event: object): string => {
   const message: unknown = Reflect.get(event, "message")
   return typeof message === "string" && message !== "" ? message : "socket error"
+}
+
+/** By the codes of `ws`: what the frame that broke the socket was; undefined if it was no frame, or by another library. */
+const frameOf = (event: object): FeedError["frame"] => {
+  const error: unknown = Reflect.get(event, "error")
+  const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined
+  if (typeof code !== "string" || !code.startsWith("WS_ERR_")) return undefined
+  return code === "WS_ERR_UNSUPPORTED_MESSAGE_LENGTH" || code === "WS_ERR_TOO_MANY_BUFFERED_PARTS" ||
+      code === "WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH"
+    ? "too_large"
+    : "protocol"
 }
 
 /** Dials. The socket is closed with the scope, whatever became of it. */
@@ -117,7 +132,13 @@ export const connect = Effect.fnUntraced(function*(
       end(
         closing
           ? Exit.void
-          : Exit.fail(new FeedError({ reason: opened ? "broken" : "dial", message: line(messageOf(event)) }))
+          : Exit.fail(
+            new FeedError({
+              reason: opened ? "broken" : "dial",
+              message: line(messageOf(event)),
+              frame: frameOf(event)
+            })
+          )
       )
     })
     socket.addEventListener("close", (event) => {
@@ -132,6 +153,10 @@ export const connect = Effect.fnUntraced(function*(
         )
       )
     })
+    const terminate = (): void => {
+      gone = true
+      extra(socket, "terminate")?.()
+    }
     // Not an event of the WHATWG interface; a quiet stream is kept alive by little else.
     extra(socket, "on")?.("ping", alive)
     return {
@@ -143,9 +168,13 @@ export const connect = Effect.fnUntraced(function*(
         quietSince = clock.unsafeCurrentTimeMillis()
         resumeSocket?.()
       },
-      terminate: () => {
-        gone = true
-        extra(socket, "terminate")?.()
+      terminate,
+      send: (text: string) => {
+        socket.send(text)
+        // A socket that does not tell (undefined, whatever its type says) passes.
+        if (gone || !(socket.bufferedAmount > maxUnsent)) return
+        end(Exit.fail(new FeedError({ reason: "broken", message: "the other side does not read" })))
+        terminate()
       }
     }
   }
@@ -168,6 +197,8 @@ export const connect = Effect.fnUntraced(function*(
         handle.resume()
         handle.socket.close(normalClosure)
         return awaitClosed(handle.socket).pipe(
+          // A finalizer is not: the limit would wait for what it limits.
+          Effect.interruptible,
           Effect.timeoutOption(closeTimeout),
           Effect.andThen(Effect.sync(() => gone || handle.terminate()))
         )
@@ -207,7 +238,7 @@ export const connect = Effect.fnUntraced(function*(
     ),
     send: (text) => {
       try {
-        handle.socket.send(text)
+        handle.send(text)
       } catch (cause) {
         fail(new FeedError({ reason: "broken", message: line(String(cause)) }))
       }

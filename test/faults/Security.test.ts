@@ -111,6 +111,19 @@ layer(SecureBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("
     await mended(s, service, plain, sentCount(s))
   })
 
+  test("TLS with a certificate of our own: delivered", async ({ address, certificates, plain }) => {
+    const s = await stage(address.ssl, 3)
+    const service = s.start({
+      KAFKA_SECURITY_PROTOCOL: "SSL",
+      KAFKA_SSL_CA_LOCATION: certificates.path("ca.pem"),
+      KAFKA_SSL_CERTIFICATE_LOCATION: certificates.path("client.crt"),
+      KAFKA_SSL_KEY_LOCATION: certificates.path("client.key")
+    })
+    await ready(s)
+    await emit(s, 200)
+    await mended(s, service, plain, sentCount(s))
+  })
+
   test("an authority we do not trust: queued, told, delivered after a restart with the right one", async ({ address, certificates, plain }) => {
     const s = await stage(address.saslSsl, 3)
     const env = {

@@ -126,6 +126,7 @@ export const demo = (options: Options): Effect.Effect<number, AppLayer.StartupEr
           until: (lanes) =>
             lanes.every(({ mode, sending, waitingRecords }) => mode === "straight" && sending + waitingRecords === 0)
         }),
+        Effect.interruptible,
         Effect.timeoutOption("15 seconds")
       )
       const durable = yield* app.stop

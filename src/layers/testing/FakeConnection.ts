@@ -87,6 +87,11 @@ export class FakeConnection {
     return this.push({ data, issued: nothing, alone: true, due: this.due() })
   }
 
+  /** Bytes on the TCP connection as they are: frames that no WebSocket library would send. False if the client reads too slowly. */
+  sendRaw(bytes: Uint8Array): boolean {
+    return this.socket.write(bytes)
+  }
+
   end(how: End): void {
     if (this.ending !== undefined) return
     this.ending = how

@@ -360,7 +360,9 @@ export const make = Effect.fnUntraced(function*(
         waiting.push({ until, done })
         return tell({ _tag: "Tick" })
       }),
-      Effect.andThen(Deferred.await)
+      Effect.andThen(Deferred.await),
+      // The stop runs where nothing may be interrupted: a time limit must be able to.
+      Effect.interruptible
     )
 
   const offerParcel = (records: ReadonlyArray<EventRecord>, bytes: number): Effect.Effect<void> =>

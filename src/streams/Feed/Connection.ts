@@ -187,6 +187,8 @@ export const make = Effect.fnUntraced(function*(
   const lost = (error: FeedError): Stream.Stream<MarketEvent, FeedError> => {
     status.state = "backoff"
     status.subscriptions = { requested: topics.size, active: 0, rejected: 0 }
+    // A frame that no decoder sees is counted all the same (OPERATIONS.md section 7).
+    if (error.frame !== undefined) board.failure(error.frame)
     board.lost(`${error.reason}: ${error.message}`)
     board.show()
     const terminal = error.code !== undefined && exchange.socket.isTerminal(error.code)

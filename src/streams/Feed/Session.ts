@@ -6,7 +6,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent, Trade } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
-import { FeedError } from "../FeedError.ts"
+import { FeedError, line } from "../FeedError.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
 import type { Board } from "./Board.ts"
 import type { Identity, MarketState } from "./Identity.ts"
@@ -63,6 +63,8 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
   let ready = false
   /** What commands were about. */
   const commands = new Map<string, string>()
+  /** The last command about a topic; earlier ones are forgotten, or a server that takes back all it grants would fill the memory. */
+  const lastCommand = new Map<string, string>()
   const requested = new Set<string>()
   const active = new Set<string>()
   const rejected = new Set<string>()
@@ -82,7 +84,11 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
 
   const subscribe = (topic: string): string => {
     const id = nextId++
-    if (socket.acknowledges) commands.set(String(id), topic)
+    if (socket.acknowledges) {
+      commands.delete(lastCommand.get(topic) ?? "")
+      commands.set(String(id), topic)
+      lastCommand.set(topic, String(id))
+    }
     requested.add(topic)
     rejected.delete(topic)
     return socket.subscribe(topic, id)
@@ -188,7 +194,7 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
       case "refused":
         into.error = new FeedError({
           reason: "refused",
-          message: `refused with ${message.code} ${message.message}`.slice(0, 200),
+          message: line(`refused with ${message.code} ${message.message}`),
           code: message.code
         })
         return

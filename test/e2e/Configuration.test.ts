@@ -1,0 +1,506 @@
+/**
+ * Every setting of CONTRACT.md section 3, changed, and its effect seen in the running service (issue 4). One scene a service; all at
+ * once, since most of them wait. The guard at the end knows the table of settings: a new one without a scene is red.
+ */
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import * as Variables from "../../src/layers/AppConfig/Variables.ts"
+import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import { unavailable } from "../../src/layers/testing/Script.ts"
+import * as Broker from "../kafka/Broker.ts"
+import * as Consumer from "../kafka/Consumer.ts"
+import * as FaultProxy from "../kafka/FaultProxy.ts"
+import * as Jvm from "../kafka/Jvm.ts"
+import { install } from "../support/packages.ts"
+import { type Service, sum, until } from "./Service.ts"
+import { cleanups, emit, ready, sentCount, type Stage, stage } from "./Stage.ts"
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+
+const nowhere = "127.0.0.1:1"
+
+interface Scene {
+  readonly name: string
+  readonly keys: ReadonlyArray<string>
+  readonly run: (broker: Broker.Broker) => Promise<void>
+}
+
+const scenes: Array<Scene> = []
+
+const scene = (name: string, keys: ReadonlyArray<string>, run: Scene["run"]): void => {
+  scenes.push({ name, keys, run })
+}
+
+const gaps = ({ server }: FakeExchange): ReadonlyArray<number> =>
+  server.dials.slice(1).map(({ at }, i) => at - (server.dials[i]?.at ?? 0))
+
+const sampleOf = async (service: Service, name: string, labels: Readonly<Record<string, string>>): Promise<number> =>
+  (await service.samples()).find((sample) =>
+    sample.name === name && Object.entries(labels).every(([key, value]) => sample.labels[key] === value)
+  )?.value ?? 0
+
+const breakerIs = async (service: Service, name: string, state: string): Promise<boolean> =>
+  await sampleOf(service, "feeds_circuit_breaker_state", { name, state }) === 1
+
+const callsOf = (service: Service, name: string, outcome: string): Promise<number> =>
+  sampleOf(service, "feeds_circuit_breaker_calls_total", { name, outcome })
+
+const soon = (what: string, service: Service, condition: () => boolean | Promise<boolean>): Promise<void> =>
+  until(what, condition, 30_000, () => service.tail())
+
+/** Codec of each batch of records that a broker has on disk: 0 none, 1 gzip (bits 0-2 of the attributes at byte 21). */
+const codecs = (broker: Broker.Broker, topic: string): ReadonlyArray<number> => {
+  const root = path.join(broker.directory, "data")
+  return readdirSync(root).filter((name) => name.startsWith(`${topic}-`)).flatMap((partition) => {
+    const log = readFileSync(path.join(root, partition, "00000000000000000000.log"))
+    const found: Array<number> = []
+    for (let at = 0; at + 23 <= log.length; at += 12 + log.readInt32BE(at + 8)) {
+      found.push(log.readUInt16BE(at + 21) & 7)
+    }
+    return found
+  })
+}
+
+const segmentBytes = (s: Stage): number => {
+  const directory = path.join(s.dataDir, "queue", s.topic)
+  return readdirSync(directory).filter((name) => name.endsWith(".seg"))
+    .reduce((total, name) => total + statSync(path.join(directory, name)).size, 0)
+}
+
+const partitionsOf = async (broker: Broker.Broker, topic: string): Promise<number> => {
+  const { topics }: {
+    readonly topics: ReadonlyArray<{ readonly topic: string; readonly partitions: ReadonlyArray<unknown> }>
+  } = JSON.parse(await Consumer.kcat(["-L", "-J", "-b", broker.address]))
+  return topics.find((one) => one.topic === topic)?.partitions.length ?? 0
+}
+
+const healthOf = async (service: Service) => JSON.parse((await service.get("/health")).body)
+
+const connects = (host: string, port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = net.connect(port, host)
+    socket.once("connect", () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once("error", () => resolve(false))
+  })
+
+scene(
+  "places and names",
+  [
+    "KAFKA_BROKER",
+    "KAFKA_TOPIC_PREFIX",
+    "KAFKA_TOPIC_PARTITIONS",
+    "KAFKA_COMPRESSION",
+    "DATA_DIR",
+    "HEALTH_PORT",
+    "HEALTH_HOST",
+    "LOG_FORMAT",
+    "EXCHANGES",
+    "MARKETS",
+    "BITPIN_API_URL",
+    "BITPIN_WS_URL"
+  ],
+  async (broker) => {
+    const s = await stage(broker.address, 6)
+    const port = await Jvm.freePort()
+    const service = s.start({
+      EXCHANGES: "bitpin",
+      MARKETS: "*/USDT",
+      KAFKA_TOPIC_PARTITIONS: "3",
+      KAFKA_COMPRESSION: "none",
+      HEALTH_HOST: "127.0.0.2",
+      HEALTH_PORT: String(port),
+      LOG_FORMAT: "logfmt"
+    })
+    const chosen = s.bitpin.tradable.filter(({ symbol }) => symbol.endsWith("/USDT")).length
+    assert.isAbove(chosen, 0)
+    await soon("subscribed", service, () => s.bitpin.subscribed === chosen)
+    assert.isTrue(await connects("127.0.0.2", port))
+    assert.isFalse(await connects("127.0.0.1", port))
+    assert.lengthOf(s.wallex.server.dials, 0)
+    assert.lengthOf(s.wallex.server.restCalls, 0)
+    s.bitpin.trades(60)
+    await soon(
+      "delivered",
+      service,
+      async () => (await partitionsOf(broker, s.topic)) > 0 && codecs(broker, s.topic).length > 0
+    )
+    assert.strictEqual(await partitionsOf(broker, s.topic), 3)
+    assert.deepStrictEqual([...new Set(codecs(broker, s.topic))], [0])
+    assert.includeMembers(readdirSync(s.dataDir), ["LOCK", "queue"])
+    assert.isTrue(service.lines.some((line) => /^timestamp=\S+ level=INFO/.test(line)), service.tail())
+  }
+)
+
+scene("gzip unless told otherwise, nothing below the level", ["LOG_LEVEL"], async (broker) => {
+  const s = await stage(broker.address, 3)
+  const service = s.start({ LOG_LEVEL: "error" })
+  await ready(s)
+  await emit(s, 400)
+  await service.settled(sentCount(s))
+  assert.deepStrictEqual([...new Set(codecs(broker, s.topic))], [1])
+  assert.isFalse(service.lines.some((line) => line.includes("\"INFO\"")), service.tail())
+})
+
+scene(
+  "connections",
+  ["WS_SUBSCRIPTIONS_PER_CONNECTION", "WS_STAGGER", "WALLEX_API_URL", "WALLEX_WS_URL"],
+  async (broker) => {
+    const s = await stage(broker.address, 6)
+    s.start({ EXCHANGES: "wallex", WS_SUBSCRIPTIONS_PER_CONNECTION: "2", WS_STAGGER: "400ms" })
+    await s.wallex.ready()
+    const { connections } = s.wallex.server
+    assert.strictEqual(connections.size, Math.ceil(s.wallex.tradable.length / 2))
+    for (const { subscriptions } of connections) assert.isAtMost(subscriptions.size, 2)
+    // A dial is seen when its upgrade arrives: some milliseconds of the gap may be on the other side.
+    for (const gap of gaps(s.wallex)) assert.isAtLeast(gap, 350)
+  }
+)
+
+scene("frames", ["WS_MAX_PAYLOAD", "WS_IDLE_TIMEOUT"], async (broker) => {
+  const s = await stage(broker.address, 3)
+  const service = s.start({ EXCHANGES: "bitpin", WS_MAX_PAYLOAD: "4KiB", WS_IDLE_TIMEOUT: "2s" })
+  await s.bitpin.ready()
+  const [first] = s.bitpin.server.accepted
+  s.bitpin.server.oversize(5_000)
+  await soon("too large", service, () => first?.closeCode === 1009)
+  const dials = s.bitpin.server.dials.length
+  // Nothing comes: each connection is given up after two seconds, and the next one dialled.
+  await soon("given up", service, () => s.bitpin.server.dials.length >= dials + 3)
+})
+
+scene(
+  "retry",
+  ["RETRY_BASE_DELAY", "RETRY_MAX_DELAY", "RETRY_JITTER"],
+  async (broker) => {
+    const s = await stage(broker.address, 3)
+    const { server } = s.wallex
+    server.script.upgrade = unavailable
+    const env = { EXCHANGES: "wallex", WS_STAGGER: "0ms", WS_BREAKER_MAX_FAILURES: "1000" }
+    const steady = s.start({ ...env, RETRY_BASE_DELAY: "200ms", RETRY_MAX_DELAY: "800ms", RETRY_JITTER: "0" })
+    await soon("five dials", steady, () => server.dials.length >= 5)
+    await steady.stop()
+    ;[200, 400, 800, 800].forEach((wanted, i) => {
+      assert.isAtLeast(gaps(s.wallex)[i] ?? 0, wanted - 20)
+      assert.isAtMost(gaps(s.wallex)[i] ?? 0, wanted + 400)
+    })
+    server.dials.splice(0)
+    const spread = s.start({ ...env, RETRY_BASE_DELAY: "400ms", RETRY_MAX_DELAY: "400ms", RETRY_JITTER: "0.9" })
+    await soon("twelve dials", spread, () => server.dials.length >= 12)
+    assert.isAbove(Math.max(...gaps(s.wallex)) - Math.min(...gaps(s.wallex)), 60, String(gaps(s.wallex)))
+  }
+)
+
+scene("attempts of one REST call", ["RETRY_MAX_ATTEMPTS"], async (broker) => {
+  const s = await stage(broker.address, 3)
+  const service = s.start({
+    EXCHANGES: "wallex",
+    RETRY_MAX_ATTEMPTS: "3",
+    RETRY_BASE_DELAY: "100ms",
+    RETRY_MAX_DELAY: "100ms",
+    API_BREAKER_MAX_FAILURES: "1000"
+  })
+  await s.wallex.ready()
+  const { server } = s.wallex
+  server.script.rest = unavailable
+  const before = server.restCalls.length
+  // The check comes each 12 s; its calls come together.
+  await soon("a check", service, () => server.restCalls.length > before)
+  await pause(1_500)
+  assert.lengthOf(server.restCalls.slice(before), 3)
+})
+
+scene(
+  "the API's breaker",
+  ["API_BREAKER_MAX_FAILURES", "API_BREAKER_TIMEOUT", "API_BREAKER_SUCCESS_THRESHOLD"],
+  async (broker) => {
+    const s = await stage(broker.address, 3)
+    const { server } = s.wallex
+    server.script.rest = unavailable
+    const service = s.start({
+      EXCHANGES: "wallex",
+      RETRY_MAX_DELAY: "100ms",
+      API_BREAKER_MAX_FAILURES: "2",
+      API_BREAKER_TIMEOUT: "2s",
+      API_BREAKER_SUCCESS_THRESHOLD: "2"
+    })
+    await soon("open", service, () => breakerIs(service, "wallex_api", "open"))
+    assert.strictEqual(await callsOf(service, "wallex_api", "failure"), 2)
+    await soon("a probe", service, () => server.restCalls.length >= 3)
+    assert.isAtLeast((server.restCalls[2]?.at ?? 0) - (server.restCalls[1]?.at ?? 0), 1_950)
+    server.heal()
+    await soon("one success", service, async () => (await callsOf(service, "wallex_api", "success")) === 1)
+    assert.isTrue(await breakerIs(service, "wallex_api", "half_open"))
+    await soon("closed", service, () => breakerIs(service, "wallex_api", "closed"))
+    assert.strictEqual(await callsOf(service, "wallex_api", "success"), 2)
+  }
+)
+
+scene(
+  "the WebSocket's breaker",
+  ["WS_BREAKER_MAX_FAILURES", "WS_BREAKER_TIMEOUT", "WS_BREAKER_SUCCESS_THRESHOLD"],
+  async (broker) => {
+    const s = await stage(broker.address, 3)
+    const { server } = s.wallex
+    server.script.upgrade = unavailable
+    const service = s.start({
+      EXCHANGES: "wallex",
+      WS_BREAKER_MAX_FAILURES: "2",
+      WS_BREAKER_TIMEOUT: "2s",
+      WS_BREAKER_SUCCESS_THRESHOLD: "2"
+    })
+    await soon("open", service, () => breakerIs(service, "wallex_ws", "open"))
+    assert.lengthOf(server.dials, 2)
+    await soon("a probe", service, () => server.dials.length >= 3)
+    assert.isAtLeast(gaps(s.wallex)[1] ?? 0, 1_950)
+    server.heal()
+    await s.wallex.ready()
+    s.wallex.trades(3)
+    await soon("one success", service, async () => (await callsOf(service, "wallex_ws", "success")) === 1)
+    assert.isTrue(await breakerIs(service, "wallex_ws", "half_open"))
+    // Ten seconds up are one more.
+    await soon("closed", service, () => breakerIs(service, "wallex_ws", "closed"))
+    assert.strictEqual(await callsOf(service, "wallex_ws", "success"), 2)
+  }
+)
+
+scene(
+  "Kafka's breaker",
+  ["KAFKA_BREAKER_MAX_FAILURES", "KAFKA_BREAKER_TIMEOUT", "KAFKA_BREAKER_SUCCESS_THRESHOLD"],
+  async (broker) => {
+    const proxy = await FaultProxy.make()
+    cleanups.push(proxy.close)
+    proxy.to(Number(broker.address.split(":")[1]))
+    await proxy.refuse(true)
+    const s = await stage(proxy.address, 3)
+    const service = s.start({
+      EXCHANGES: "wallex",
+      KAFKA_BREAKER_MAX_FAILURES: "2",
+      KAFKA_BREAKER_TIMEOUT: "2s",
+      KAFKA_BREAKER_SUCCESS_THRESHOLD: "2"
+    })
+    await s.wallex.ready()
+    s.wallex.trades(1)
+    await soon("open", service, () => breakerIs(service, "kafka_trade", "open"))
+    assert.strictEqual(await callsOf(service, "kafka_trade", "failure"), 2)
+    const opened = performance.now()
+    await soon("a probe", service, async () => (await callsOf(service, "kafka_trade", "failure")) >= 3)
+    assert.isAtLeast(performance.now() - opened, 1_500)
+    await proxy.refuse(false)
+    await soon("one success", service, async () => (await callsOf(service, "kafka_trade", "success")) === 1)
+    assert.isTrue(await breakerIs(service, "kafka_trade", "half_open"))
+    s.wallex.trades(1)
+    await soon("closed", service, () => breakerIs(service, "kafka_trade", "closed"))
+  }
+)
+
+scene("linger", ["KAFKA_LINGER"], async (broker) => {
+  const batches = async (linger: string): Promise<number> => {
+    const s = await stage(broker.address, 3)
+    const service = s.start({
+      EXCHANGES: "wallex",
+      MARKETS: "BTC/*",
+      KAFKA_LINGER: linger,
+      KAFKA_TOPIC_PARTITIONS: "1"
+    })
+    await soon("subscribed", service, () => s.wallex.subscribed > 0)
+    const symbol = s.wallex.tradable.find(({ base }) => base === "BTC")?.exchangeSymbol ?? ""
+    for (let i = 0; i < 40; i++) {
+      s.wallex.trade(symbol)
+      await pause(50)
+    }
+    await service.settled(40)
+    return codecs(broker, s.topic).length
+  }
+  const [eager, patient] = await Promise.all([batches("0ms"), batches("700ms")])
+  assert.isAtLeast(eager, 20)
+  assert.isAtMost(patient, 6)
+})
+
+scene("topics made by hand", ["KAFKA_CREATE_TOPICS"], async (broker) => {
+  const s = await stage(broker.address, 3)
+  const service = s.start({ KAFKA_CREATE_TOPICS: "false" })
+  await ready(s)
+  await emit(s, 100)
+  await soon("queued", service, async () => sum(await service.ledger(), "queued") >= 100)
+  assert.strictEqual(await partitionsOf(broker, s.topic), 0)
+})
+
+scene("journal", ["QUEUE_MODE"], async (broker) => {
+  const written = async (mode: string): Promise<number> => {
+    const s = await stage(broker.address, 3)
+    const service = s.start({ QUEUE_MODE: mode })
+    await ready(s)
+    await emit(s, 200)
+    await service.settled(sentCount(s))
+    return segmentBytes(s)
+  }
+  const [fallback, journal] = await Promise.all([written("fallback"), written("journal")])
+  assert.isAbove(journal, fallback + 10_000)
+})
+
+scene("a small queue", ["QUEUE_MAX_BYTES"], async () => {
+  const s = await stage(nowhere, 3)
+  const service = s.start({ QUEUE_MAX_BYTES: "256KiB" })
+  await ready(s)
+  await emit(s, 4_000)
+  await soon("dropped", service, async () => sum(await service.ledger(), "dropped") > 0)
+  assert.strictEqual(await sampleOf(service, "feeds_queue_capacity_bytes", {}), 262_144)
+  assert.isAtMost(await sampleOf(service, "feeds_queue_used_bytes", {}), 262_144)
+})
+
+scene("fsync", ["QUEUE_FSYNC", "QUEUE_FSYNC_INTERVAL"], async () => {
+  await install("strace")
+  /** How often a segment was forced to disk while 60 trades came one by one. */
+  const syncs = async (env: Readonly<Record<string, string>>, told: RegExp | undefined): Promise<number> => {
+    const s = await stage(nowhere, 3)
+    mkdirSync(s.dataDir, { recursive: true })
+    const trace = path.join(s.dataDir, "trace")
+    const service = s.start({ EXCHANGES: "wallex", QUEUE_MODE: "journal", ...env }, [
+      "strace",
+      "-D",
+      "-f",
+      "-y",
+      "-qqq",
+      "-o",
+      trace,
+      "-e",
+      "trace=fdatasync,fsync"
+    ])
+    await s.wallex.ready()
+    const before = readFileSync(trace, "utf8").length
+    for (let i = 0; i < 60; i++) {
+      s.wallex.trades(1)
+      await pause(50)
+    }
+    const during = readFileSync(trace, "utf8").slice(before)
+    if (told !== undefined) assert.isTrue(service.lines.some((line) => told.test(line)), service.tail())
+    return Array.from(during.matchAll(/f(?:data)?sync\(\d+<[^>]*trade\.v1\/[^>]*\.seg>/g)).length
+  }
+  const [always, often, seldom, never] = await Promise.all([
+    syncs({ QUEUE_FSYNC: "always" }, undefined),
+    syncs({ QUEUE_FSYNC: "interval", QUEUE_FSYNC_INTERVAL: "200ms" }, /can take the last 200ms/),
+    syncs({ QUEUE_FSYNC: "interval", QUEUE_FSYNC_INTERVAL: "1500ms" }, /can take the last 1s 500ms/),
+    syncs({ QUEUE_FSYNC: "never" }, /QUEUE_FSYNC=never/)
+  ])
+  const told = `always ${always}, 200ms ${often}, 1500ms ${seldom}, never ${never}`
+  assert.isAbove(always, often, told)
+  assert.isAbove(often, seldom, told)
+  assert.isAbove(seldom, never, told)
+  assert.strictEqual(never, 0, told)
+})
+
+scene("the stop", ["SHUTDOWN_TIMEOUT"], async (broker) => {
+  /** How long a stop takes while Kafka answers nothing. */
+  const stopping = async (timeout: string): Promise<number> => {
+    const proxy = await FaultProxy.make()
+    cleanups.push(proxy.close)
+    const own = await Broker.make({ behindProxy: proxy.port })
+    cleanups.push(async () => {
+      await own.stop()
+      own.remove()
+    })
+    await own.start()
+    proxy.to(own.proxiedPort)
+    const s = await stage(proxy.address, 3)
+    const service = s.start({ SHUTDOWN_TIMEOUT: timeout })
+    await ready(s)
+    await emit(s, 100)
+    await service.settled(sentCount(s))
+    proxy.blackholeEstablished()
+    proxy.blackholeNew(true)
+    await emit(s, 100)
+    const begun = performance.now()
+    assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
+    return performance.now() - begun
+  }
+  assert.isString(broker.address)
+  const [quick, slow] = await Promise.all([stopping("1s"), stopping("8s")])
+  assert.isBelow(quick, 3_500)
+  assert.isAbove(slow, quick + 1_500)
+})
+
+scene("the start", ["STARTUP_GRACE"], async (broker) => {
+  const s = await stage(broker.address, 3)
+  for (const { server } of s.exchanges) server.script.upgrade = unavailable
+  const [long, short] = [
+    s.start({ STARTUP_GRACE: "60s" }),
+    s.start({ STARTUP_GRACE: "1s", DATA_DIR: `${s.dataDir}/other` })
+  ]
+  await pause(3_000)
+  assert.strictEqual((await healthOf(long)).status, "starting")
+  assert.strictEqual((await healthOf(short)).status, "degraded")
+})
+
+/** They come with other issues (5: proxies; 6: policies, age; books): until then the service says that they do nothing. */
+scene(
+  "not there yet, and said so",
+  ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE", "HTTPS_PROXY", "NO_PROXY"],
+  async () => {
+    const s = await stage(nowhere, 3)
+    const service = s.start({
+      CHANNELS: "trades,books",
+      QUEUE_FULL_POLICY: "block",
+      QUEUE_MAX_AGE: "1h",
+      HTTPS_PROXY: "http://127.0.0.1:1",
+      NO_PROXY: "example.com"
+    })
+    await ready(s)
+    for (const key of ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE", "HTTPS_PROXY"]) {
+      assert.isTrue(service.lines.some((line) => line.includes(`${key}`) && line.includes("not there yet")), key)
+    }
+  }
+)
+
+/** Their effect is seen on a broker that asks for them. */
+const elsewhere: Readonly<Record<string, string>> = {
+  KAFKA_SECURITY_PROTOCOL: "test/faults/Security.test.ts",
+  KAFKA_SASL_MECHANISM: "test/faults/Security.test.ts",
+  KAFKA_SASL_USERNAME: "test/faults/Security.test.ts",
+  KAFKA_SASL_PASSWORD: "test/faults/Security.test.ts",
+  KAFKA_SSL_CA_LOCATION: "test/faults/Security.test.ts",
+  KAFKA_SSL_CERTIFICATE_LOCATION: "test/faults/Security.test.ts",
+  KAFKA_SSL_KEY_LOCATION: "test/faults/Security.test.ts"
+}
+
+describe("configuration", () => {
+  let broker: Broker.Broker | undefined
+  beforeAll(async () => {
+    broker = await Broker.make()
+    await broker.start()
+  })
+  afterAll(async () => {
+    await broker?.stop()
+    broker?.remove()
+  })
+
+  it("each setting has its effect", async () => {
+    const started = broker
+    assert.isDefined(started)
+    const failures: Array<unknown> = []
+    // A few at a time: two cores run the services, the brokers and the exchanges.
+    const waiting = [...scenes]
+    const worker = async () => {
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const { name, run } = next
+        const only = process.env["SCENE"]
+        if (only !== undefined && only !== name) continue
+        await run(started).catch((cause: unknown) => failures.push(new Error(name, { cause })))
+      }
+    }
+    await Promise.all([worker(), worker(), worker()])
+    if (failures.length > 0) throw new AggregateError(failures, failures.map((one) => String(one)).join("; "))
+  }, 240_000)
+
+  it("each setting has a scene", () => {
+    for (const [key, file] of Object.entries(elsewhere)) {
+      assert.include(readFileSync(path.resolve(import.meta.dirname, "../..", file), "utf8"), key)
+    }
+    const tested = [...scenes.flatMap(({ keys }) => keys), ...Object.keys(elsewhere)].sort()
+    assert.deepStrictEqual(tested, Variables.rows.map(({ name }) => name).sort())
+  })
+})

@@ -1,0 +1,110 @@
+/**
+ * Each exit code of CONTRACT.md section 2, from the real process.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import * as net from "node:net"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { afterAll, assert, beforeAll, describe, it } from "vitest"
+import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
+import { sum, until } from "./Service.ts"
+import { cleanups, emit, ready, stage } from "./Stage.ts"
+
+const nowhere = "127.0.0.1:1"
+
+describe("exit codes", () => {
+  const directory = mkdtempSync(path.join(tmpdir(), "codes-"))
+  beforeAll(ensureBundle)
+  afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+  const run = (env: Readonly<Record<string, string>>) =>
+    exchangeFeeds(["run"], {
+      KAFKA_BROKER: nowhere,
+      HEALTH_PORT: "0",
+      DATA_DIR: path.join(directory, "data"),
+      ...env
+    })
+
+  it.each(["SIGTERM", "SIGINT"] as const)("0 after %s, Kafka never there and the exchanges gone", async (signal) => {
+    const s = await stage(nowhere, 3)
+    const service = s.start()
+    await ready(s)
+    await emit(s, 100)
+    await Promise.all(s.exchanges.map(({ server }) => server.refuse()))
+    assert.deepStrictEqual(await service.stop(signal), { code: 0, signal: null }, service.tail())
+  })
+
+  it("64: a command that does not exist, with the one that was meant", async () => {
+    const { code, stderr, stdout } = await exchangeFeeds(["rnu"])
+    assert.deepStrictEqual({ code, stdout }, { code: 64, stdout: "" })
+    assert.match(stderr, /run/)
+  })
+
+  it("69: the port is in use", async () => {
+    const server = net.createServer()
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
+    cleanups.push(() => {
+      server.close()
+    })
+    const address = server.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    const { code, stderr } = await run({ HEALTH_PORT: String(port) })
+    assert.strictEqual(code, 69, stderr)
+    assert.include(stderr, String(port))
+  })
+
+  it("70: a defect, planted in the running process", async () => {
+    const defect = path.join(directory, "defect.mjs")
+    writeFileSync(defect, "setTimeout(() => { throw new Error('planted') }, 1500)\n")
+    const { code, stderr } = await run({ NODE_OPTIONS: `--import ${defect}` })
+    assert.strictEqual(code, 70, stderr)
+    assert.include(stderr, "planted")
+  })
+
+  it("73: the data directory cannot be made", async () => {
+    writeFileSync(path.join(directory, "file"), "")
+    const { code, stderr } = await run({ DATA_DIR: path.join(directory, "file/data") })
+    assert.strictEqual(code, 73, stderr)
+  })
+
+  it("75: the directory is another process's, which is named", async () => {
+    const s = await stage(nowhere, 3)
+    const first = s.start()
+    await ready(s)
+    const second = s.start()
+    assert.deepStrictEqual(await second.exited, { code: 75, signal: null }, second.tail())
+    assert.include(second.tail(), String(first.process.pid))
+  })
+
+  it("75: something could not be made durable, neither in Kafka nor on the disk", async () => {
+    const s = await stage(nowhere, 3)
+    // No file may grow beyond a kilobyte: the lock fits, a batch of trades does not.
+    const service = s.start({ SHUTDOWN_TIMEOUT: "3s" }, ["prlimit", "--fsize=1024"])
+    await ready(s)
+    await emit(s, 200)
+    await until("in flight", async () => sum(await service.ledger(), "inFlight") > 0, 20_000, () => service.tail())
+    assert.deepStrictEqual(await service.stop(), { code: 75, signal: null }, service.tail())
+    assert.match(service.tail(), /durable/, service.tail())
+  }, 60_000)
+
+  it("78: the configuration, every mistake a line; blank is unset, a file may hold the value", async () => {
+    const secret = path.join(directory, "secret")
+    writeFileSync(secret, "s3cret-Pa55word\n")
+    const { code, stderr } = await run({
+      KAFKA_BROKER: "what ever",
+      HEALTH_PORT: "99999",
+      RETRY_JITTER: "7",
+      QUEUE_MODE: "jurnal",
+      EXCHANGES: "bitpon",
+      LOG_LEVEL: "",
+      KAFKA_SASL_PASSWORD_FILE: secret,
+      WS_STAGGER: "soon"
+    })
+    assert.strictEqual(code, 78, stderr)
+    for (const key of ["KAFKA_BROKER", "HEALTH_PORT", "RETRY_JITTER", "QUEUE_MODE", "EXCHANGES", "WS_STAGGER"]) {
+      assert.lengthOf(stderr.split("\n").filter((line) => line.startsWith(`  ${key} `)), 1, `${key} in\n${stderr}`)
+    }
+    assert.notInclude(stderr, "LOG_LEVEL")
+    assert.notInclude(stderr, "Pa55word")
+  })
+})

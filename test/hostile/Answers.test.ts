@@ -1,0 +1,310 @@
+/**
+ * REST answers meant to exhaust or to mislead, from a real server on loopback (issue 4; OPERATIONS.md section 7): each is refused with
+ * a typed reason, its connection is hung up on, and the process keeps its memory.
+ */
+import { FetchHttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import { Duration, Effect, Either } from "effect"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { gzipSync } from "node:zlib"
+import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import * as Script from "../../src/layers/testing/Script.ts"
+import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
+import * as FeedStatus from "../../src/services/FeedStatus.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
+import * as Board from "../../src/streams/Feed/Board.ts"
+import * as Rest from "../../src/streams/Rest.ts"
+import { layer, run, until } from "./Running.ts"
+
+const mebi = 1024 * 1024
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void
+
+/** What a server has seen of its clients. */
+interface Api {
+  readonly url: string
+  readonly sent: () => number
+  readonly requests: () => number
+  /** Connections that are open. */
+  readonly open: () => number
+}
+
+const api = (handler: Handler) =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.async<Api & { readonly close: Effect.Effect<void> }>((resume) => {
+        const sockets = new Set<IncomingMessage["socket"]>()
+        let requests = 0
+        let gone = 0
+        const server = createServer((request, response) => {
+          requests += 1
+          response.on("error", () => {})
+          handler(request, response)
+        })
+        server.on("connection", (socket) => {
+          sockets.add(socket)
+          socket.on("error", () => {})
+          socket.on("close", () => {
+            gone += socket.bytesWritten
+            sockets.delete(socket)
+          })
+        })
+        const sent = () => Array.from(sockets, ({ bytesWritten }) => bytesWritten).reduce((a, b) => a + b, gone)
+        const close = Effect.async<void>((done) => {
+          for (const socket of sockets) socket.destroy()
+          server.close(() => done(Effect.void))
+        })
+        server.listen(0, "127.0.0.1", () => {
+          const { port } = server.address() as AddressInfo
+          const url = `http://127.0.0.1:${port}`
+          resume(Effect.succeed({ url, sent, requests: () => requests, open: () => sockets.size, close }))
+        })
+      }),
+      ({ close }) => close
+    ),
+    ({ open, requests, sent, url }): Api => ({ url, sent, requests, open })
+  )
+
+/** Writes as long as there is somebody who reads. */
+const pour = (response: ServerResponse, chunk: string | Uint8Array, total: number): void => {
+  let written = 0
+  const more = (): void => {
+    if (response.destroyed) return
+    if (written >= total) return void response.end()
+    written += chunk.length
+    if (response.write(chunk)) setImmediate(more)
+    else response.once("drain", more)
+  }
+  more()
+}
+
+const drip = (response: ServerResponse, chunk: string, everyMs: number): void => {
+  const timer = setInterval(() => void response.write(chunk), everyMs)
+  response.on("close", () => clearInterval(timer))
+}
+
+const ask = (url: string) =>
+  Effect.gen(function*() {
+    const status = FeedStatus.make(["x"])
+    const rest = yield* Rest.make({
+      apiUrl: url,
+      restPerMinute: 60,
+      breaker: yield* CircuitBreaker.make({
+        name: "x_api",
+        group: "api",
+        maxFailures: 5,
+        timeout: "1 minute",
+        successThreshold: 3
+      }),
+      board: Board.make(status, "x")
+    })
+    const answer = yield* Effect.either(rest.get("/", (body) => Either.right(body)))
+    return { answer, told: status.exchanges()[0]?.api.message ?? null }
+  }).pipe(Effect.scoped)
+
+const json = { "content-type": "application/json" }
+const big = "x".repeat(64 * 1024)
+
+interface Case {
+  readonly name: string
+  readonly handler: Handler
+  readonly reason: Rest.RestError["reason"]
+  readonly says: RegExp
+}
+
+const cases: ReadonlyArray<Case> = [
+  {
+    name: "a body of 50 MB",
+    handler: (_, response) => pour(response.writeHead(200, json), big, 50 * mebi),
+    reason: "body",
+    says: /an answer of over 16777216 bytes/
+  },
+  {
+    name: "a body of 50 MB, announced",
+    handler: (_, response) => pour(response.writeHead(200, { ...json, "content-length": 50 * mebi }), big, 50 * mebi),
+    reason: "body",
+    says: /an answer of over 16777216 bytes/
+  },
+  {
+    name: "a body without end",
+    handler: (_, response) => pour(response.writeHead(200, json), big, Number.POSITIVE_INFINITY),
+    reason: "body",
+    says: /an answer of over/
+  },
+  {
+    name: "a gzip bomb of 200 MB",
+    handler: (_, response) =>
+      void response.writeHead(200, { ...json, "content-encoding": "gzip" }).end(
+        gzipSync(Buffer.alloc(200 * mebi, " "))
+      ),
+    reason: "body",
+    says: /an answer of over/
+  },
+  {
+    name: "a body that drips",
+    handler: (_, response) => drip(response.writeHead(200, json), " ", 50),
+    reason: "timeout",
+    says: /no answer within 10s/
+  },
+  { name: "no answer", handler: () => {}, reason: "timeout", says: /no answer within 10s/ },
+  {
+    name: "headers without end",
+    handler: (_, response) => {
+      const { socket } = response
+      socket?.write("HTTP/1.1 200 OK\r\n")
+      for (let i = 0; i < 10_000; i++) socket?.write(`x-${i}: ${"y".repeat(100)}\r\n`)
+    },
+    reason: "transport",
+    says: /./
+  },
+  {
+    name: "HTML with 200",
+    handler: (_, response) => void response.writeHead(200, { "content-type": "text/html" }).end("<html>\n</html>"),
+    reason: "body",
+    says: /^json: /
+  },
+  {
+    name: "noise that says it is JSON",
+    handler: (_, response) => void response.writeHead(200, json).end(Buffer.from([0xff, 0xfe, 0, 0x5b, 0x80])),
+    reason: "body",
+    says: /^json: /
+  },
+  {
+    name: "nothing with 204",
+    handler: (_, response) => void response.writeHead(204).end(),
+    reason: "body",
+    says: /^json: /
+  },
+  {
+    name: "nested 1e5 deep",
+    handler: (_, response) => void response.writeHead(200, json).end("[".repeat(1e5)),
+    reason: "body",
+    says: /^too_deep: /
+  },
+  {
+    name: "a body that breaks off",
+    handler: (_, response) => {
+      response.writeHead(200, { ...json, "content-length": 100 }).write("[")
+      setTimeout(() => response.socket?.destroy(), 50)
+    },
+    reason: "transport",
+    says: /./
+  },
+  {
+    name: "503 with a body without end",
+    handler: (_, response) => pour(response.writeHead(503), big, Number.POSITIVE_INFINITY),
+    reason: "status",
+    says: /^HTTP 503$/
+  }
+]
+
+describe("hostile answers", () => {
+  it.scopedLive("each is refused by its reason, and its connection does not stay", () =>
+    Effect.gen(function*() {
+      const rss = process.memoryUsage.rss()
+      yield* Effect.forEach(cases, ({ handler, name, reason, says }) =>
+        Effect.gen(function*() {
+          const server = yield* api(handler)
+          const { answer, told } = yield* ask(server.url)
+          if (Either.isRight(answer)) return yield* Effect.dieMessage(`${name} was taken`)
+          assert.strictEqual(answer.left.reason, reason, name)
+          assert.match(answer.left.message, says, name)
+          assert.isAtMost(answer.left.message.length, 200, name)
+          assert.strictEqual(told, `${answer.left.reason}: ${answer.left.message}`)
+          assert.strictEqual(server.requests(), 1, name)
+          // Those that were read to their end may be kept alive, as HTTP has it.
+          const whole = ["HTML with 200", "noise that says it is JSON", "nothing with 204", "nested 1e5 deep"]
+          if (!whole.includes(name)) yield* until(`${name}: hung up`, () => server.open() === 0, 2_000)
+          assert.isBelow(server.sent(), 40 * mebi, name)
+        }), { concurrency: "unbounded", discard: true })
+      assert.isBelow(process.memoryUsage.rss() - rss, 400 * mebi)
+    }).pipe(Effect.provide(layer)), 40_000)
+
+  it.scopedLive("a redirect is not followed, wherever it points", () =>
+    Effect.gen(function*() {
+      const trap = yield* api((_, response) => void response.writeHead(200, json).end("[]"))
+      for (const status of [301, 302, 303, 307, 308]) {
+        const server = yield* api((_, response) => void response.writeHead(status, { location: `${trap.url}/` }).end())
+        const { answer } = yield* ask(server.url)
+        if (Either.isRight(answer)) return yield* Effect.dieMessage("followed")
+        assert.deepInclude(answer.left, { reason: "status", status })
+      }
+      assert.strictEqual(trap.requests(), 0)
+      assert.strictEqual(trap.open(), 0)
+      // Control: the same client, left to itself, walks into the trap.
+      const server = yield* api((_, response) => void response.writeHead(302, { location: `${trap.url}/` }).end())
+      yield* Effect.promise(() => fetch(server.url))
+      assert.strictEqual(trap.requests(), 1)
+    }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("the word on the label does not decide: JSON is JSON", () =>
+    Effect.gen(function*() {
+      const server = yield* api((_, response) =>
+        void response.writeHead(200, { "content-type": "text/html" }).end("[1]")
+      )
+      const { answer } = yield* ask(server.url)
+      assert.deepStrictEqual(answer, Either.right(["1"]))
+    }).pipe(Effect.provide(FetchHttpClient.layer)))
+
+  it.scopedLive("Retry-After is heard, never beyond ten minutes, and never when it makes no sense", () =>
+    Effect.gen(function*() {
+      const headers: ReadonlyArray<readonly [string, number | undefined]> = [
+        ["7", 7_000],
+        ["0", 0],
+        ["99999999999999999999", 600_000],
+        ["9".repeat(400), 600_000],
+        [new Date(Date.now() + 86_400_000).toUTCString(), 600_000],
+        ["Wed, 21 Oct 2015 07:28:00 GMT", 0],
+        ["-5", undefined],
+        ["1e9", undefined],
+        ["soon", undefined],
+        ["0x10", undefined]
+      ]
+      for (const status of [429, 503]) {
+        for (const [header, asked] of headers) {
+          const server = yield* api((_, response) =>
+            void response.writeHead(status, { "retry-after": header }).end("later")
+          )
+          const { answer } = yield* ask(server.url)
+          if (Either.isRight(answer)) return yield* Effect.dieMessage("taken")
+          assert.deepInclude(answer.left, { reason: "status", status }, header)
+          const { retryAfter } = answer.left
+          assert.strictEqual(retryAfter === undefined ? undefined : Duration.toMillis(retryAfter), asked, header)
+        }
+      }
+    }).pipe(Effect.provide(layer)))
+
+  it.scopedLive(
+    "a feed whose API goes mad trades on, says why, asks with back-off, and is well again after",
+    () =>
+      Effect.gen(function*() {
+        const fake = yield* FakeWallex.make({ markets: 2 })
+        const { apiUrl, wsUrl } = fake
+        const running = yield* run(exchanges.wallex, { endpoints: { apiUrl, wsUrl }, marketsRefresh: "200 millis" })
+        yield* Effect.promise(() => fake.ready())
+        const stopFlood = fake.flood(100)
+        const answers: ReadonlyArray<readonly [Script.Answer, RegExp]> = [
+          [{ status: 200, body: "<html>\u001b[2J\n</html>" }, /^body: json/],
+          [Script.notSuccessful, /^body: schema/],
+          [{ status: 200, body: "{\"success\":true,\"result\":{\"markets\":[]}}" }, /^body: schema/],
+          [Script.redirect("http://127.0.0.1:9/"), /^status: HTTP 302$/],
+          [{ status: 200, body: "x".repeat(17 * mebi) }, /^body: an answer of over/]
+        ]
+        for (const [answer, says] of answers) {
+          fake.server.script.rest = answer
+          yield* until(String(says), () => says.test(running.status().api.message ?? ""), 15_000)
+          const had = running.trades().length
+          yield* until("trades", () => running.trades().length > had + 10, 2_000)
+        }
+        const calls = fake.server.restCalls.length
+        yield* Effect.sleep("1 second")
+        assert.isAtMost(fake.server.restCalls.length - calls, 5)
+        fake.server.heal()
+        yield* until("the API well again", () => running.status().api.ok === true, 15_000)
+        stopFlood()
+        assert.strictEqual(fake.server.dials.length, 1)
+      }).pipe(Effect.provide(layer)),
+    60_000
+  )
+})
