@@ -10,6 +10,9 @@ const shared = {
 
 const short = process.env["FAULTS_SHORT"] === "1"
 
+/** They mostly wait, for breakers and checks: `npm test` has ten minutes. */
+const slow = ["test/e2e/Configuration.test.ts", "test/e2e/HealthStates.test.ts"]
+
 export default defineConfig({
   test: {
     projects: [
@@ -20,7 +23,12 @@ export default defineConfig({
         test: {
           ...shared,
           name: "faults",
-          include: ["test/services/KafkaSink/Handover.test.ts", "test/hostile/Frames.test.ts", "test/faults/**/*.test.ts"],
+          include: [
+            "test/services/KafkaSink/Handover.test.ts",
+            "test/hostile/Frames.test.ts",
+            "test/faults/**/*.test.ts",
+            ...slow
+          ],
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: short
             ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
@@ -34,7 +42,8 @@ export default defineConfig({
         test: {
           ...shared,
           name: "integration",
-          include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
+          include: ["test/{kafka,e2e,browser,centrifugo}/**/*.test.ts"],
+          exclude: slow,
           globalSetup: ["test/kafka/globalSetup.ts"],
           fileParallelism: false
         }

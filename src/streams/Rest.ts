@@ -59,7 +59,11 @@ const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
 
 const transport = (error: HttpClientError.HttpClientError): RestError =>
-  new RestError({ reason: "transport", message: line(error.message) })
+  new RestError({
+    // An answer without a body arrived well; it says nothing.
+    reason: error._tag === "ResponseError" && error.reason === "EmptyBody" ? "body" : "transport",
+    message: line(error.message)
+  })
 
 /** The body, cut off when it grows beyond all reason. */
 const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string, RestError> => {

@@ -113,6 +113,26 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
   return { session: made, seen, ledger, counted }
 }
 
+describe("spoilt frames: a server that takes back all that it grants", () => {
+  it("is asked again each time, and fills no memory", () => {
+    const asked: Array<ReadonlyArray<string | undefined>> = []
+    const ids = ["2", "3", "4", "5000", "10001", "10002", "10003"]
+    const decode: Protocol["decode"] = (text, topicOf) => {
+      asked.push(ids.map(topicOf))
+      return exchanges.bitpin.socket.decode(text, topicOf)
+    }
+    const { session: made } = session(
+      { ...exchanges.bitpin, socket: { ...exchanges.bitpin.socket, decode } },
+      markets.bitpin.slice(0, 1)
+    )
+    const text = "{\"push\":{\"channel\":\"matches:BTC_IRT\",\"unsubscribe\":{\"code\":2500}}}"
+    for (let i = 0; i < 10_000; i++) assert.strictEqual(made.handle([{ _tag: "text", text, at: i }]).send.length, 1)
+    made.handle([{ _tag: "text", text, at: 1 }])
+    // Of all the commands only the last is remembered.
+    assert.deepStrictEqual(asked.at(-1), [...ids.slice(0, -2).map(() => undefined), "matches:BTC_IRT", undefined])
+  })
+})
+
 const isEvent = Schema.is(MarketEvent)
 
 const prototypes = () =>
