@@ -14,7 +14,7 @@ import * as Consumer from "../kafka/Consumer.ts"
 import * as FaultProxy from "../kafka/FaultProxy.ts"
 import { install } from "../support/packages.ts"
 
-const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 12 : 100))
+const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 16 : 100))
 
 /** How young what a crash takes may be, ms: the second of H3 (and the group commit), and what a busy machine adds. */
 const window = { fallback: 1_600, journal: 700 } as const
@@ -88,11 +88,20 @@ for (const mode of ["fallback", "journal"] as const) {
         })
 
         const deaths: Array<Death> = []
-        const kinds = ["straight", "spill", "drain", "recovery", "rename", "fdatasync", "unlink"] as const
+        const kinds = [
+          "straight",
+          "frozen",
+          "spill",
+          "drain",
+          "recovery",
+          "rename",
+          "fdatasync",
+          "unlink"
+        ] as const
         for (let life = 0; life < lives; life++) {
           const kind = kinds[life % kinds.length] ?? "straight"
           const traced = kind === "rename" || kind === "fdatasync" || kind === "unlink"
-          await kafka(kind === "straight" || kind === "drain" || (traced && random() < 0.5))
+          await kafka(kind === "straight" || kind === "frozen" || kind === "drain" || (traced && random() < 0.5))
           const from = s.exchanges.map(({ issued }) => issued.length)
           let service: Service
           if (traced) {
@@ -107,13 +116,19 @@ for (const mode of ["fallback", "journal"] as const) {
             service = s.start(env)
             await service.baseUrl()
             if (kind === "recovery") await pause(between(0, 300))
-            else {
+            else if (kind === "frozen") {
+              await pause(between(500, 1_500))
+              await broker.freeze()
+              // Nothing fails and nothing is answered: only the early spill saves what is older than a second (H3).
+              await pause(between(1_500, 4_000))
+            } else {
               await pause(between(200, 1_200))
               if (kind === "spill" && random() < 0.7) await kafka(true)
               if (kind === "straight" && random() < 0.5) await kafka(false)
               await pause(between(0, 1_500))
             }
             await service.stop("SIGKILL")
+            broker.thaw()
           }
           const died = Date.now()
           mark()

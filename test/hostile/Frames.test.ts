@@ -113,6 +113,15 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
   return { session: made, seen, ledger, counted }
 }
 
+describe("spoilt frames: a frame of pings", () => {
+  it("is answered within bounds, the rest counted", () => {
+    const { counted, session: made } = session(exchanges.bitpin, markets.bitpin)
+    const { send } = made.handle([{ _tag: "text", text: "{}\n".repeat(5_000), at: 1 }])
+    assert.strictEqual(send.length, 1024)
+    assert.deepStrictEqual([...counted()], [["too_large", 1]])
+  })
+})
+
 describe("spoilt frames: a server that takes back all that it grants", () => {
   it("is asked again each time, and fills no memory", () => {
     const asked: Array<ReadonlyArray<string | undefined>> = []

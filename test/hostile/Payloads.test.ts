@@ -248,7 +248,8 @@ describe("hostile payloads", () => {
         }","base_amount":"1.5",` +
         `"side":"buy","time":1781182785.26}]}}}}`
       const pour = (socket: WebSocket): void => {
-        while (offered < total && socket.bufferedAmount < 256 * 1024) {
+        const hasRoom = () => offered < total && socket.bufferedAmount < 256 * 1024
+        while (hasRoom()) {
           socket.send(Array.from({ length: 10 }, () => push(offered++)).join("\n"))
         }
         if (offered < total && socket.readyState === socket.OPEN) setImmediate(() => pour(socket))
@@ -261,6 +262,7 @@ describe("hostile payloads", () => {
         }
       })
       let open = false
+      const isHeld = () => !open
       let taken = 0
       let disordered = 0
       let peak = 0
@@ -275,7 +277,7 @@ describe("hostile payloads", () => {
           Effect.gen(function*() {
             for (const event of events) if (event.type === "trade") trade(event)
             peak = Math.max(peak, process.memoryUsage.rss() - rss)
-            while (!open) yield* Effect.sleep("10 millis")
+            while (isHeld()) yield* Effect.sleep("10 millis")
           })
       })
       // Nobody takes: the server gets no further than the buffers on the way.
