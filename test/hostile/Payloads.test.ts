@@ -125,25 +125,25 @@ const underAttack = (
     const bystander = carrier(fake, other.exchangeSymbol)
     assert.notStrictEqual(victim, bystander)
     const stopFlood = fake.flood(200)
-    yield* until("trades", () => running.trades().length > 10, 5_000)
+    yield* until("trades", () => running.trades().length > 10, 20_000)
     begin(victim)
     yield* until("the drop", () => dropped(running), 10_000)
     // It comes back by itself, and to data.
     yield* until("a new connection", () => fake.subscribed === 2, 10_000)
     const had = fake.issued.length
-    yield* until("data again", () => fake.issued.length > had + 20, 5_000)
+    yield* until("data again", () => fake.issued.length > had + 20, 20_000)
     stopFlood()
     const of = (symbol: string) => ({
       issued: fake.issued.filter(({ expected }) => expected.symbol === symbol),
       trades: () => running.trades().filter((trade) => trade.symbol === symbol)
     })
     const others = of(other.symbol)
-    yield* until("all of the other market", () => others.trades().length >= others.issued.length, 5_000)
+    yield* until("all of the other market", () => others.trades().length >= others.issued.length, 20_000)
     assert.deepInclude(Oracle.judge(others.issued, others.trades()), clean)
     const last = of(attacked.symbol)
     const newest = last.issued.at(-1)
     yield* until("the last of the attacked market", () =>
-      last.trades().some(({ id }) => id.startsWith(newest?.id ?? "-")), 5_000)
+      last.trades().some(({ id }) => id.startsWith(newest?.id ?? "-")), 20_000)
     assert.isTrue(bystander.alive)
     // One dial for each connection, and one to come back.
     assert.strictEqual(fake.server.dials.length, 3)
@@ -213,7 +213,7 @@ describe("hostile payloads", () => {
       const running = yield* run(exchanges.wallex, {
         endpoints: { apiUrl: fake.apiUrl, wsUrl: `ws://127.0.0.1:${port}/` }
       })
-      yield* until("a refused dial", () => running.status().reconnects > 0, 5_000)
+      yield* until("a refused dial", () => running.status().reconnects > 0, 20_000)
       assert.strictEqual(asked, undefined)
       assert.match(running.status().lastError ?? "", /^dial: /)
     }).pipe(Effect.provide(layer)))
@@ -281,7 +281,7 @@ describe("hostile payloads", () => {
           })
       })
       // Nobody takes: the server gets no further than the buffers on the way.
-      yield* until("the flood", () => offered > 1_000, 5_000)
+      yield* until("the flood", () => offered > 1_000, 20_000)
       yield* Effect.sleep("1 second")
       const stuck = offered
       yield* Effect.sleep("500 millis")
@@ -335,13 +335,13 @@ describe("hostile payloads", () => {
         const delivered = () => running.trades().filter(({ symbol }) => symbol === living?.symbol).length
         const before = delivered()
         for (let i = 0; i < 10; i++) fake.trade(living?.exchangeSymbol ?? "")
-        yield* until("a living market", () => delivered() >= before + 10, 5_000)
+        yield* until("a living market", () => delivered() >= before + 10, 20_000)
         // More rows than any list may have: refused as a whole, and what trades, trades on.
         for (let i = 0; i < 1_001; i++) fake.addMarket({ base: `MORE${i}`, quote: "IRT", price: "1" })
         yield* until("the refusal", () => (running.status().api.message ?? "").startsWith("body: too_large"), 10_000)
         const then = delivered()
         for (let i = 0; i < 10; i++) fake.trade(living?.exchangeSymbol ?? "")
-        yield* until("a living market still", () => delivered() >= then + 10, 5_000)
+        yield* until("a living market still", () => delivered() >= then + 10, 20_000)
         assert.strictEqual(running.status().reconnects, 0)
         stopFlood()
       }).pipe(Effect.provide(Layer.mergeAll(network, log, Logger.minimumLogLevel(LogLevel.Info))))
@@ -367,14 +367,14 @@ describe("hostile payloads", () => {
           yield* Effect.promise(() => fake.ready())
           // A close frame's reason is UTF-8 of at most 123 bytes.
           for (const connection of fake.server.connections) connection.ws.close(4000, forged)
-          yield* until("the close told", () => told("connection lost").length === 1, 5_000)
+          yield* until("the close told", () => told("connection lost").length === 1, 20_000)
           assert.notMatch(running.status().lastError ?? "", unprintable)
           yield* Effect.promise(() => fake.ready())
           fake.server.frame(JSON.stringify({ push: { disconnect: { code: 3000, reason: forged } } }))
-          yield* until("the refusal told", () => told("connection lost").length === 2, 5_000)
+          yield* until("the refusal told", () => told("connection lost").length === 2, 20_000)
           assert.notMatch(running.status().lastError ?? "", unprintable)
           fake.server.script.rest = { status: 200, body: forged, headers: { "content-type": "application/json" } }
-          yield* until("the body told", () => told("no list of markets").length > 0, 5_000)
+          yield* until("the body told", () => told("no list of markets").length > 0, 20_000)
           assert.notMatch(running.status().api.message ?? "", unprintable)
           for (const line of lines) assert.notMatch(line, unprintable)
           assert.strictEqual(lines.filter((line) => line.startsWith("12:00:00.000 ERROR")).length, 0)
