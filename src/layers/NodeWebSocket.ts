@@ -14,11 +14,19 @@ export interface Options {
 const handshakeTimeout = 10_000
 
 export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor> =>
-  Layer.succeed(Socket.WebSocketConstructor, (url, protocols) =>
-    // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.
-    new WebSocket(url, protocols ?? [], {
+  Layer.succeed(Socket.WebSocketConstructor, (url, protocols) => {
+    const socket = new WebSocket(url, protocols ?? [], {
       maxPayload: options.maxPayload,
       perMessageDeflate: false,
       handshakeTimeout,
       followRedirects: false
-    }) as unknown as globalThis.WebSocket)
+    })
+    socket.on("unexpected-response", (request, response) => {
+      // Without a listener `ws` says as much, but not how long we are to stay away.
+      const retryAfter = response.headers["retry-after"]
+      const message = `Unexpected server response: ${response.statusCode}`
+      request.destroy(Object.assign(new Error(message), { retryAfter }))
+    })
+    // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.
+    return socket as unknown as globalThis.WebSocket
+  })

@@ -21,6 +21,18 @@ export interface MarketStatus {
   readonly lastAt: number | null
 }
 
+/** Holes in markets' trades (DELIVERY.md section 4). */
+export interface Gaps {
+  /** Being filled. */
+  readonly open: number
+  /** Filled from the exchange's history, whole. */
+  readonly filled: number
+  /** Told as `gap` events with `complete: false`, for good. */
+  readonly told: number
+  /** Trades that histories brought. */
+  readonly recovered: number
+}
+
 export interface ExchangeStatus {
   readonly exchange: string
   /** Last REST exchange with the API: markets list or the background check. */
@@ -43,6 +55,9 @@ export interface ExchangeStatus {
   readonly lastError: string | null
   /** By reason: `json`, `schema`, `too_deep`, `too_large`, `unknown`, ... */
   readonly decodeFailures: ReadonlyMap<string, number>
+  readonly gaps: Gaps
+  /** Silences longer than a stream's usual ones, by remedy: `resubscribe`, `reconnect`. */
+  readonly stale: ReadonlyMap<string, number>
 }
 
 export interface Shape {
@@ -61,7 +76,9 @@ export const empty = (exchange: string): ExchangeStatus => ({
   dials: 0,
   reconnects: 0,
   lastError: null,
-  decodeFailures: new Map()
+  decodeFailures: new Map(),
+  gaps: { open: 0, filled: 0, told: 0, recovered: 0 },
+  stale: new Map()
 })
 
 export const make = (exchanges: ReadonlyArray<string> = []): Shape => {

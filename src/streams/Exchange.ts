@@ -4,6 +4,7 @@
  *
  * A caller's own exchange is one value of `Exchange`.
  */
+import type * as Duration from "effect/Duration"
 import type * as Either from "effect/Either"
 import type { Channel, Side } from "../services/MarketEvent.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
@@ -21,6 +22,13 @@ export interface Limits {
   /** Budgets, shared by all that talks to the exchange (DELIVERY.md B5). */
   readonly restPerMinute: number
   readonly dialsPerMinute: number
+  /** Subscriptions and the like, of all connections together. */
+  readonly commandsPerSecond: number
+  /**
+   * The age at which a connection is replaced before the exchange cuts it, the successor first; undefined where it does not cut by
+   * age.
+   */
+  readonly rotateAfter: Duration.Duration | undefined
 }
 
 /** One row of an exchange's list of markets, in its own words. */
@@ -50,6 +58,12 @@ export interface TradeRow {
   readonly timestamp: number | null
 }
 
+/**
+ * What helps a subscription that the server will not have: asking again soon, or when the list of markets is fetched next, or on
+ * another connection because this one is full.
+ */
+export type Remedy = "soon" | "later" | "elsewhere"
+
 /** What a frame says. */
 export type Message =
   /** The server's greeting: subscriptions may be sent. */
@@ -58,7 +72,13 @@ export type Message =
   | { readonly _tag: "ping"; readonly reply: string }
   | { readonly _tag: "subscribed"; readonly topic: string }
   /** The server will not have this subscription; others go on. */
-  | { readonly _tag: "rejected"; readonly topic: string; readonly code: string; readonly message: string }
+  | {
+    readonly _tag: "rejected"
+    readonly topic: string
+    readonly code: string
+    readonly message: string
+    readonly remedy: Remedy
+  }
   /** The server took a subscription back. */
   | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** The server refuses the session. */
@@ -95,6 +115,19 @@ export interface Rest {
     readonly decode: (
       body: unknown
     ) => Either.Either<ReadonlyArray<Either.Either<Listed, DecodeFailure>>, DecodeFailure>
+  }
+  /** A market's last trades, as many as the exchange gives; there is no asking for older ones. */
+  readonly history: {
+    readonly path: (market: Market) => string
+    /** Oldest first. A bad row harms no other. */
+    readonly decode: (
+      body: unknown
+    ) => Either.Either<ReadonlyArray<Either.Either<TradeRow, DecodeFailure>>, DecodeFailure>
+    /**
+     * Milliseconds after a subscription before the history is asked: 0 where trades have ids; else the timestamp in which the
+     * subscription fell must be over, since equal trades are counted by whole timestamps.
+     */
+    readonly askAfter: number
   }
   /** A cheap question to find out whether the API answers. */
   readonly check: {

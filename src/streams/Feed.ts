@@ -12,7 +12,9 @@ import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
+import * as RateLimiter from "effect/RateLimiter"
 import * as Stream from "effect/Stream"
 import type { MarketMemory } from "../services/Checkpoint.ts"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
@@ -21,13 +23,16 @@ import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
+import * as Backfill from "./Feed/Backfill.ts"
 import * as Board from "./Feed/Board.ts"
 import * as Connection from "./Feed/Connection.ts"
 import * as DialGate from "./Feed/DialGate.ts"
 import * as Identity from "./Feed/Identity.ts"
+import * as Rhythm from "./Feed/Rhythm.ts"
 import type { Shared } from "./Feed/Session.ts"
 import * as StatusEvents from "./Feed/StatusEvents.ts"
 import * as Subscriptions from "./Feed/Subscriptions.ts"
+import * as Topics from "./Feed/Topics.ts"
 import * as Markets from "./Markets.ts"
 import * as Rest from "./Rest.ts"
 
@@ -55,6 +60,10 @@ export interface FeedOptions {
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined
+  /** When silence is strange; by default from 60 s to an hour, by each stream's own rhythm. */
+  readonly timing?: Topics.Timing | undefined
+  /** Instead of the exchange's own. */
+  readonly rotateAfter?: Duration.Duration | undefined
   readonly onUndecodable?: ((frame: Connection.Undecodable) => Effect.Effect<void>) | undefined
   /**
    * When it completes, every socket is closed within 2 s; what had arrived is emitted, then the stream ends. Never by default.
@@ -63,6 +72,12 @@ export interface FeedOptions {
 }
 
 export type Requirements = HttpClient.HttpClient | Socket.WebSocketConstructor
+
+/** Both connections listen so long together when one replaces the other: trades of a whole second are heard by one of them (I4). */
+const overlap = "2200 millis"
+
+/** A successor that does not come to hear in this time is given up; the old connection goes on. */
+const successorTimeout = "1 minute"
 
 /** Chunks of socket reads that may wait for the consumer; beyond it the sockets wait. */
 const outboxCapacity = 16
@@ -76,13 +91,9 @@ export const events = (
 const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptions) {
   const board = Board.make(yield* FeedStatus, exchange.id)
   const collector = (yield* Random.nextIntBetween(0, 2 ** 47)).toString(36)
-  const shared: Shared = {
-    exchange,
-    board,
-    identity: Identity.make(exchange.id, options.memory, board),
-    ledger: yield* Ledger,
-    statusEvents: StatusEvents.make(exchange.id, collector)
-  }
+  const identity = Identity.make(exchange.id, options.memory, board)
+  const ledger = yield* Ledger
+  const statusEvents = StatusEvents.make(exchange.id, collector)
   const gate = yield* DialGate.make({
     stagger: options.stagger,
     dialsPerMinute: exchange.limits.dialsPerMinute,
@@ -95,11 +106,30 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
+  const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
+  const backfill = yield* Backfill.make({
+    exchange,
+    rest,
+    retry: options.retry,
+    identity,
+    ledger,
+    board,
+    statusEvents,
+    emit
+  })
+  const timing = options.timing ?? Topics.defaultTiming
+  const shared: Shared = { exchange, board, identity, ledger, statusEvents, backfill, timing }
+  const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()
   const connections = new Map<number, Connection.Connection>()
+  /** By the id of the connection that they are to replace; they share its topics. */
+  const successors = new Map<number, Connection.Connection>()
+  const replacements = yield* Queue.unbounded<number>()
+  const displacements = yield* Queue.unbounded<void>()
   const socket = yield* Socket.WebSocketConstructor
   const stopping = yield* Deferred.make<void>()
   let nextId = 0
+  let current: ReadonlyArray<Market> = []
 
   /** A defect of ours ends the stream: it must not leave half an exchange unheard. */
   const supervise = <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
@@ -108,19 +138,31 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       (exit) => Exit.isFailure(exit) && !Exit.isInterrupted(exit) ? outbox.failCause(exit.cause) : Effect.void
     )
 
-  const connect = Effect.fnUntraced(function*(id: number) {
-    const connection = yield* Connection.make(id, {
+  const connect = (id: number, place: Connection.Place) =>
+    Connection.make(id, place, {
       endpoints: options.endpoints,
       idleTimeout: options.idleTimeout,
       retry: options.retry,
       gate,
       shared,
       onUndecodable: options.onUndecodable,
-      emit: (events) => outbox.offer(events)
+      emit,
+      paced,
+      rotateAfter: options.rotateAfter ?? exchange.limits.rotateAfter,
+      onReplace: (id) => replacements.unsafeOffer(id),
+      onDisplaced: (id, topics) => {
+        for (const topic of topics) connections.get(id)?.place.topics.delete(topic)
+        displacements.unsafeOffer(undefined)
+      }
     })
-    connections.set(id, connection)
-    return connection
-  })
+
+  const launch = ({ id, run }: Connection.Connection) =>
+    // A fiber inherits that it must not be interrupted.
+    FiberMap.run(
+      fibers,
+      id,
+      Effect.interruptible(Effect.provideService(supervise(run), Socket.WebSocketConstructor, socket))
+    )
 
   /** Brings the connections in line with a list of markets. */
   const follow = Effect.fnUntraced(function*(markets: ReadonlyArray<Market>) {
@@ -130,35 +172,55 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
         for (const topic of exchange.socket.topics(channel, market)) wanted.set(topic, market)
       }
     }
+    current = markets
     board.listed(new Set(markets.map(({ symbol }) => symbol)))
-    const shards = Array.from(connections.values(), ({ id, taken, topics }) => ({ id, topics, taken: taken() }))
+    const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
+      id,
+      topics: place.topics,
+      taken: taken()
+    }))
     const capacity = options.subscriptionsPerConnection ?? exchange.limits.subscriptionsPerConnection
     const { join, leave } = Subscriptions.plan(shards, wanted, capacity, nextId)
-    for (const { shard, topic } of leave) connections.get(shard)?.topics.delete(topic)
+    for (const { shard, topic } of leave) connections.get(shard)?.place.topics.delete(topic)
     const fresh: Array<Connection.Connection> = []
     for (const { market, shard, topic } of join) {
       let connection = connections.get(shard)
       if (connection === undefined) {
-        connection = yield* connect(shard)
+        connection = yield* connect(shard, { topics: new Map(), rhythm: Rhythm.make() })
+        connections.set(shard, connection)
         fresh.push(connection)
         nextId = shard + 1
       }
-      connection.topics.set(topic, market)
+      connection.place.topics.set(topic, market)
     }
     for (const connection of connections.values()) {
-      if (connection.topics.size > 0) yield* connection.sync
-      else {
-        connections.delete(connection.id)
-        yield* connection.leave
-      }
+      const pair = [connection, ...Option.toArray(Option.fromNullable(successors.get(connection.id)))]
+      if (connection.place.topics.size === 0) connections.delete(connection.id)
+      yield* Effect.forEach(pair, ({ leave, place, sync }) => place.topics.size > 0 ? sync : leave, { discard: true })
     }
-    for (const { id, run } of fresh) {
-      const fiber = Effect.provideService(supervise(run), Socket.WebSocketConstructor, socket)
-      // A fiber inherits that it must not be interrupted.
-      yield* FiberMap.run(fibers, id, Effect.interruptible(fiber))
-    }
+    yield* Effect.forEach(fresh, launch, { discard: true })
     board.show()
   })
+
+  /** Make before break: the old connection leaves when its successor hears (DELIVERY.md I4). */
+  const replace = Effect.fnUntraced(function*(old: Connection.Connection) {
+    const successor = yield* connect(nextId, old.place)
+    nextId += 1
+    successors.set(old.id, successor)
+    yield* launch(successor)
+    const hears = yield* Effect.timeoutOption(successor.settled, successorTimeout)
+    if (Option.isSome(hears)) yield* Effect.sleep(overlap)
+    successors.delete(old.id)
+    if (Option.isNone(hears) || !connections.has(old.id)) return yield* successor.leave
+    connections.delete(old.id)
+    connections.set(successor.id, successor)
+    yield* old.leave
+  })
+  const replacing = Effect.flatMap(Queue.take(replacements), (id) => {
+    const old = connections.get(id)
+    return old === undefined || successors.has(id) ? Effect.void : Effect.forkScoped(replace(old))
+  })
+  const displacing = Effect.flatMap(Queue.take(displacements), () => Effect.uninterruptible(follow(current)))
 
   const watching = Markets.watch({
     exchange,
@@ -173,9 +235,16 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
 
   const life = Effect.gen(function*() {
-    yield* Effect.raceFirst(watching, Deferred.await(stopping))
-    yield* Effect.forEach(connections.values(), (connection) => connection.leave, { discard: true })
+    yield* Effect.raceFirst(
+      Effect.all([watching, Effect.forever(replacing), Effect.forever(displacing)], {
+        concurrency: "unbounded",
+        discard: true
+      }),
+      Deferred.await(stopping)
+    )
+    for (const { leave } of [...connections.values(), ...successors.values()]) yield* leave
     yield* FiberMap.awaitEmpty(fibers)
+    yield* backfill.flush
     yield* outbox.end
   })
 

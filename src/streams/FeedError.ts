@@ -21,12 +21,16 @@ export class FeedError extends Schema.TaggedError<FeedError>()("FeedError", {
     /** No frame for the idle timeout. */
     "idle",
     /** Broke, e.g. by a frame beyond the size cap. */
-    "broken"
+    "broken",
+    /** No data for longer than is usual, or subscriptions that nobody answers, on a socket that lives. */
+    "stale"
   ),
   /** One line, at most 200 characters. */
   message: Schema.String,
   /** WebSocket close code, or the protocol's own in its place. */
   code: Schema.optional(Schema.Number),
+  /** What the exchange asked us to wait before the next dial. */
+  retryAfter: Schema.optional(Schema.DurationFromSelf),
   /** Where a frame broke it: what that frame is counted as (`DecodeFailure.Reason`). */
   frame: Schema.optional(Schema.Literal("too_large", "protocol"))
 }) {}

@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import * as RetryPolicy from "../services/RetryPolicy.ts"
 import { FeedError, line } from "./FeedError.ts"
 
 /** What happened on the socket, in order. `at`: epoch ms of arrival. */
@@ -38,6 +39,8 @@ export interface Connection {
   readonly close: Effect.Effect<void>
   /** Epoch ms, null before the first. */
   readonly lastFrameAt: () => number | null
+  /** Arrivals have not been taken yet. */
+  readonly isWaiting: () => boolean
 }
 
 /** Where the socket is paused: arrivals, and characters of text. */
@@ -67,6 +70,13 @@ const extra = (socket: object, name: string): ((...args: ReadonlyArray<unknown>)
 const messageOf = (event: object): string => {
   const message: unknown = Reflect.get(event, "message")
   return typeof message === "string" && message !== "" ? message : "socket error"
+}
+
+/** What the answer to a dial asked us to wait, where our `ws` tells of it (`NodeWebSocket`). */
+const retryAfterOf = (event: object, now: number): Duration.Duration | undefined => {
+  const error: unknown = Reflect.get(event, "error")
+  const asked: unknown = error instanceof Error ? Reflect.get(error, "retryAfter") : undefined
+  return typeof asked === "string" ? RetryPolicy.retryAfter(asked, now) : undefined
 }
 
 /** By the codes of `ws`: what the frame that broke the socket was; undefined if it was no frame, or by another library. */
@@ -136,7 +146,8 @@ export const connect = Effect.fnUntraced(function*(
             new FeedError({
               reason: opened ? "broken" : "dial",
               message: line(messageOf(event)),
-              frame: frameOf(event)
+              frame: frameOf(event),
+              retryAfter: retryAfterOf(event, clock.unsafeCurrentTimeMillis())
             })
           )
       )
@@ -256,6 +267,7 @@ export const connect = Effect.fnUntraced(function*(
         }))
       )
     }),
-    lastFrameAt: () => lastFrameAt
+    lastFrameAt: () => lastFrameAt,
+    isWaiting: () => paused || Option.exists(mailbox.unsafeSize(), (size) => size > 0)
   }
 })

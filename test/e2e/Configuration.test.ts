@@ -151,13 +151,13 @@ scene(
   ["WS_SUBSCRIPTIONS_PER_CONNECTION", "WS_STAGGER", "WALLEX_API_URL", "WALLEX_WS_URL"],
   async (broker) => {
     const s = await stage(broker.address, 6)
-    s.start({ EXCHANGES: "wallex", WS_SUBSCRIPTIONS_PER_CONNECTION: "2", WS_STAGGER: "400ms" })
+    s.start({ EXCHANGES: "wallex", WS_SUBSCRIPTIONS_PER_CONNECTION: "2", WS_STAGGER: "1s" })
     await s.wallex.ready()
     const { connections } = s.wallex.server
     assert.strictEqual(connections.size, Math.ceil(s.wallex.tradable.length / 2))
     for (const { subscriptions } of connections) assert.isAtMost(subscriptions.size, 2)
-    // A dial is seen when its upgrade arrives: some milliseconds of the gap may be on the other side.
-    for (const gap of gaps(s.wallex)) assert.isAtLeast(gap, 300)
+    // A dial is seen when its upgrade arrives, which a busy machine may delay: a part of the gap may be on the other side.
+    for (const gap of gaps(s.wallex)) assert.isAtLeast(gap, 500)
   }
 )
 

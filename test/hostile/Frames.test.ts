@@ -15,10 +15,13 @@ import * as Ledger from "../../src/services/Ledger.ts"
 import { MarketEvent } from "../../src/services/MarketEvent.ts"
 import type { Exchange, Market, Protocol } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
+import * as Backfill from "../../src/streams/Feed/Backfill.ts"
 import * as Board from "../../src/streams/Feed/Board.ts"
 import * as Identity from "../../src/streams/Feed/Identity.ts"
+import * as Rhythm from "../../src/streams/Feed/Rhythm.ts"
 import * as Session from "../../src/streams/Feed/Session.ts"
 import * as StatusEvents from "../../src/streams/Feed/StatusEvents.ts"
+import * as Topics from "../../src/streams/Feed/Topics.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
@@ -100,14 +103,17 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
     board,
     identity: Identity.make(exchange.id, new Map(), board),
     ledger,
-    statusEvents: StatusEvents.make(exchange.id, "fuzz")
+    statusEvents: StatusEvents.make(exchange.id, "fuzz"),
+    backfill: Backfill.none,
+    timing: Topics.defaultTiming
   }
   const topics = new Map(
     listed.flatMap((market) => exchange.socket.topics("trades", market).map((topic) => [topic, market] as const))
   )
-  const made = Session.make(shared, 0, topics)
+  const made = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: 0 })
   made.handle([{ _tag: "open", at: 0 }])
   if (exchange.socket.hello !== undefined) made.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", at: 0 }])
+  while (made.hasCommands()) made.command(0)
   assert.isTrue(made.isReady())
   const counted = (): ReadonlyMap<string, number> => new Map(status.exchanges()[0]?.decodeFailures)
   return { session: made, seen, ledger, counted }
@@ -135,7 +141,10 @@ describe("spoilt frames: a server that takes back all that it grants", () => {
       markets.bitpin.slice(0, 1)
     )
     const text = "{\"push\":{\"channel\":\"matches:BTC_IRT\",\"unsubscribe\":{\"code\":2500}}}"
-    for (let i = 0; i < 10_000; i++) assert.strictEqual(made.handle([{ _tag: "text", text, at: i }]).send.length, 1)
+    for (let i = 0; i < 10_000; i++) {
+      made.handle([{ _tag: "text", text, at: i }])
+      assert.isString(made.command(i))
+    }
     made.handle([{ _tag: "text", text, at: 1 }])
     // Of all the commands only the last is remembered.
     assert.deepStrictEqual(asked.at(-1), [...ids.slice(0, -2).map(() => undefined), "matches:BTC_IRT", undefined])
@@ -190,7 +199,9 @@ for (const name of ["bitpin", "wallex"] as const) {
       // Three quarters of the frames left nothing behind.
       assert.isBelow(heap() - start, 24 * 1024 * 1024)
       // The fuzz reaches both what is understood and what is not.
-      assert.isAbove(trades, frames / 1000)
+      // Many of those understood repeat an id: they are received, and no trade.
+      assert.isAbove(trades, 0)
+      assert.isAbove(ledger.accounts()[0]?.received ?? 0, frames / 100)
       assert.isAbove(seen.failures, frames / 10)
       assert.strictEqual(sum(counted()), seen.failures + binary)
       for (const reason of counted().keys()) assert.include(reasons, reason)

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, TestClock } from "effect"
 import { bitpin } from "../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../src/streams/exchanges/Wallex.ts"
+import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as FakeApi from "./support/FakeApi.ts"
 import { centrifugo, type FakeSocket, FakeSockets, layer as sockets, silent } from "./support/FakeSockets.ts"
 import { bitpinPush, wallexTrade } from "./support/frames.ts"
@@ -73,12 +74,15 @@ describe("Feed: from frames to events", () => {
       const feed = yield* run(wallex, { memory: new Map([["wallex:BTC/IRT", { ids: [id(1)], lastTimestamp: null }]]) })
       const first = yield* accept
       first.push(wallexTrade("BTCTMN"), wallexTrade("BTCTMN"))
+      // They wait for the history, which nobody has.
+      yield* TestClock.adjust("6 seconds")
       assert.deepStrictEqual([(yield* feed.nextTrade).id, (yield* feed.nextTrade).id], [id(2), id(3)])
       first.drop(1006)
       yield* settle
       yield* TestClock.adjust("1 second")
       const second = yield* accept
       second.push(wallexTrade("BTCTMN"))
+      yield* TestClock.adjust("6 seconds")
       assert.strictEqual((yield* feed.nextTrade).id, id(4))
     }).pipe(Effect.provide(wallexWorld(silent, "BTC"))))
 
@@ -441,7 +445,9 @@ describe("Feed: the list of markets", () => {
   it.scoped("follows listings: new ones join, others leave", () =>
     Effect.gen(function*() {
       const { respond } = yield* FakeApi.FakeApi
-      const feed = yield* run(bitpin, { subscriptionsPerConnection: 2 })
+      // Nobody trades.
+      const timing = { ...Topics.defaultTiming, connection: Topics.defaultTiming.market }
+      const feed = yield* run(bitpin, { subscriptionsPerConnection: 2, timing })
       const { dials } = yield* FakeSockets
       yield* TestClock.adjust("50 seconds")
       dials.forEach((socket) => socket.push("{}"))

@@ -125,7 +125,7 @@ export class FakeBitpinExchange extends FakeExchange {
     }
     const symbol = /^\/api\/v1\/mth\/matches\/([^/]+)\/$/.exec(path)?.[1]
     if (symbol === undefined || !this.has(symbol)) return undefined
-    const rows = (this.recent.get(symbol) ?? []).slice(-(this.options.history ?? 50)).reverse()
+    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, this.options.history ?? 50)
     for (const { issued } of rows) issued.served = true
     return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time: time / 1000 })))
   }

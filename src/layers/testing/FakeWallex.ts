@@ -110,7 +110,7 @@ export class FakeWallexExchange extends FakeExchange {
     if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
     }
-    const rows = (this.recent.get(symbol) ?? []).slice(-(this.options.history ?? 50)).reverse()
+    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, this.options.history ?? 50)
     for (const { issued } of rows) issued.served = true
     const latestTrades = rows.map(({ body }) => body)
     return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })

@@ -20,6 +20,9 @@ export interface Board {
   readonly failure: (reason: string) => void
   readonly dialed: () => void
   readonly lost: (message: string) => void
+  readonly stale: (remedy: string) => void
+  /** Living. */
+  readonly gaps: Mutable<FeedStatus.Gaps>
   readonly frame: (at: number) => void
   readonly data: (at: number) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
@@ -31,6 +34,8 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
   const connections = new Map<number, Connection>()
   const markets = new Map<string, Market>()
   const decodeFailures = new Map<string, number>()
+  const gaps = { open: 0, filled: 0, told: 0, recovered: 0 }
+  const stale = new Map<string, number>()
   const state: Mutable<FeedStatus.ExchangeStatus> = {
     exchange,
     api: { checkedAt: null, ok: null, durationMs: null, message: null },
@@ -42,9 +47,15 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     dials: 0,
     reconnects: 0,
     lastError: null,
-    decodeFailures
+    decodeFailures,
+    gaps,
+    stale
   }
   return {
+    gaps,
+    stale: (remedy) => {
+      stale.set(remedy, (stale.get(remedy) ?? 0) + 1)
+    },
     connection: (id) => {
       let found = connections.get(id)
       if (found === undefined) {

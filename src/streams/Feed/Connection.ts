@@ -7,7 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Permit } from "../../services/CircuitBreaker.ts"
@@ -17,6 +19,7 @@ import type { Endpoints, Market } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
 import type { DialGate } from "./DialGate.ts"
+import type * as Rhythm from "./Rhythm.ts"
 import * as Session from "./Session.ts"
 
 /** A frame that was not understood, cut to 4 KiB. `receivedAt`: epoch ms. */
@@ -38,13 +41,30 @@ export interface Options {
   readonly onUndecodable: ((frame: Undecodable) => Effect.Effect<void>) | undefined
   /** Suspends while the consumer is slower than the exchange. */
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
+  /** One command within the exchange's budget. */
+  readonly paced: (command: Effect.Effect<void>) => Effect.Effect<void>
+  /** The age at which it asks to be replaced. */
+  readonly rotateAfter: Duration.Duration | undefined
+  /** It should be replaced by another with the same topics, which is to be there before it leaves. */
+  readonly onReplace: (id: number) => void
+  /** It has no room for these topics. */
+  readonly onDisplaced: (id: number, topics: ReadonlyArray<string>) => void
+}
+
+/** What outlives a connection: its successor takes it over. */
+export interface Place {
+  /** Living: changed by the feed, followed by `sync`. */
+  readonly topics: Map<string, Market>
+  readonly rhythm: Rhythm.Rhythm
 }
 
 export interface Connection {
   readonly id: number
-  /** Living: changed by the feed, followed by `sync`. */
-  readonly topics: Map<string, Market>
+  readonly place: Place
+  /** Topics that it has, or more if it has no room for others. */
   readonly taken: () => number
+  /** Completes when a session hears all that it was to hear, as far as that can be known. */
+  readonly settled: Effect.Effect<void>
   /** Tells the other side what has joined or left. */
   readonly sync: Effect.Effect<void>
   /** Closes the socket within 2 s; `run` ends when all that had arrived is emitted. */
@@ -63,20 +83,31 @@ const healthyAfter = Duration.seconds(30)
 
 const maxDeadText = 4096
 
+/** How often a session looks for what has not come. */
+const checkInterval = Duration.seconds(1)
+
+/** Where nothing is answered and nothing trades, a session is taken to hear after this. */
+const settledAfter = Duration.seconds(10)
+
 export const make = Effect.fnUntraced(function*(
   id: number,
+  place: Place,
   options: Options
 ): Effect.fn.Return<Connection> {
   const { gate, shared } = options
   const { board, exchange, statusEvents } = shared
-  const topics = new Map<string, Market>()
+  const { rhythm, topics } = place
   const status = board.connection(id)
   const leaving = yield* Deferred.make<void>()
   const reconnecting = yield* RetryPolicy.reconnecting(options.retry)
   /** Open while nothing of a session is left to be emitted: then leaving need not wait. */
   const waiting = yield* Effect.makeLatch(false)
+  const settled = yield* Deferred.make<void>()
+  /** Open while there are commands to be sent. */
+  const commands = yield* Effect.makeLatch(false)
   let live: { readonly session: Session.Session; readonly socket: WebSocketFeed.Connection } | undefined
   let announced = false
+  let isFull = false
 
   const send = (socket: WebSocketFeed.Connection, frames: ReadonlyArray<string>): void => {
     for (const frame of frames) socket.send(frame)
@@ -116,8 +147,8 @@ export const make = Effect.fnUntraced(function*(
         Effect.tapError(() => permit.fail)
       )
     const session = yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const session = Session.make(shared, id, topics)
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        const session = Session.make({ shared, connection: id, topics, rhythm, now })
         live = { session, socket }
         return session
       }),
@@ -155,12 +186,56 @@ export const make = Effect.fnUntraced(function*(
     )
     yield* Effect.forkScoped(Effect.andThen(Deferred.await(leaving), socket.close))
 
+    const command = Effect.map(Clock.currentTimeMillis, (now) => {
+      const frame = session.command(now)
+      if (frame !== undefined) socket.send(frame)
+    })
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(
+      commands.await,
+      Effect.suspend(() => {
+        if (session.hasCommands()) return options.paced(command)
+        commands.unsafeClose()
+        return Effect.void
+      })
+    )))
+
+    const carryOut = (outcome: Session.Outcome): void => {
+      send(socket, outcome.send)
+      if (session.hasCommands()) commands.unsafeOpen()
+      if (outcome.replace) options.onReplace(id)
+      if (outcome.displaced.length > 0) {
+        isFull = true
+        options.onDisplaced(id, outcome.displaced)
+      }
+      if (outcome.error !== undefined) socket.fail(outcome.error)
+      if (session.isSettled()) Deferred.unsafeDone(settled, Exit.void)
+    }
+    const check = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const outcome = session.check(now, socket.isWaiting())
+      carryOut(outcome)
+      return outcome.events.length === 0 ? Effect.void : options.emit(outcome.events)
+    })
+    yield* Effect.forkScoped(Effect.andThen(
+      ready.await,
+      Effect.forever(Effect.andThen(Effect.sleep(checkInterval), check))
+    ))
+    yield* Effect.forkScoped(Effect.andThen(
+      ready.await,
+      Effect.andThen(Effect.sleep(settledAfter), Deferred.succeed(settled, undefined))
+    ))
+    const { rotateAfter } = options
+    if (rotateAfter !== undefined) {
+      // Connections of the same age are not replaced all at once.
+      const age = Duration.times(rotateAfter, 0.8 + 0.2 * (yield* Random.next))
+      const ask = Effect.sync(() => options.onReplace(id))
+      yield* Effect.forkScoped(Effect.andThen(ready.await, Effect.forever(Effect.andThen(Effect.sleep(age), ask))))
+    }
+
     const pull = Effect.flatMap(socket.take, (arrivals) => {
       // The first arrival is that it opened.
       opened.unsafeOpen()
       const outcome = session.handle(arrivals)
-      send(socket, outcome.send)
-      if (outcome.error !== undefined) socket.fail(outcome.error)
+      carryOut(outcome)
       if (session.isReady()) {
         announced = true
         ready.unsafeOpen()
@@ -187,6 +262,7 @@ export const make = Effect.fnUntraced(function*(
   const lost = (error: FeedError): Stream.Stream<MarketEvent, FeedError> => {
     status.state = "backoff"
     status.subscriptions = { requested: topics.size, active: 0, rejected: 0 }
+    isFull = false
     // A frame that no decoder sees is counted all the same (OPERATIONS.md section 7).
     if (error.frame !== undefined) board.failure(error.frame)
     board.lost(`${error.reason}: ${error.message}`)
@@ -199,8 +275,11 @@ export const make = Effect.fnUntraced(function*(
         Effect.logWarning("the exchange says not to come back soon", error.message)
       )
       : Effect.logWarning("connection lost", error.message)
+    const hold = error.retryAfter === undefined ? Effect.void : gate.hold(error.retryAfter)
     return disconnected(error.reason, error.code ?? null).pipe(
-      Stream.concat(Stream.execute(Effect.andThen(Effect.annotateLogs(tell, annotations), waiting.open))),
+      Stream.concat(
+        Stream.execute(hold.pipe(Effect.andThen(Effect.annotateLogs(tell, annotations)), Effect.andThen(waiting.open)))
+      ),
       Stream.concat(Stream.fail(error))
     )
   }
@@ -220,10 +299,14 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     id,
-    topics,
-    taken: () => live?.session.taken() ?? topics.size,
-    sync: Effect.sync(() => {
-      if (live !== undefined) send(live.socket, live.session.sync())
+    place,
+    settled: Deferred.await(settled),
+    taken: () => isFull ? Infinity : live?.session.taken() ?? topics.size,
+    sync: Effect.map(Clock.currentTimeMillis, (now) => {
+      if (live?.session.isReady() === true) {
+        live.session.sync(now)
+        if (live.session.hasCommands()) commands.unsafeOpen()
+      }
       board.show()
     }),
     leave: Effect.asVoid(Deferred.succeed(leaving, undefined)),

@@ -11,6 +11,8 @@ import type { CircuitBreaker, Permit } from "../../services/CircuitBreaker.ts"
 export interface DialGate {
   /** Returns when a dial may go out, now, with the permit it has to settle. */
   readonly pass: Effect.Effect<Permit>
+  /** The exchange asked for it: nobody dials until then. */
+  readonly hold: (time: Duration.Duration) => Effect.Effect<void>
 }
 
 const minute = 60_000
@@ -25,17 +27,19 @@ export const make = Effect.fnUntraced(function*(options: {
   /** Times of the last dials, monotonic ms, oldest first. */
   const dials: Array<number> = []
 
+  let heldUntil = -Infinity
+
   const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
 
   const earliest = (): number => {
     const last = dials[dials.length - 1] ?? -Infinity
     const budget = dials.length < options.dialsPerMinute ? -Infinity : dials[0] ?? -Infinity
-    return Math.max(last + stagger, budget + minute)
+    return Math.max(last + stagger, budget + minute, heldUntil)
   }
 
   const attempt = turn.withPermits(1)(Effect.gen(function*() {
-    const wait = earliest() - (yield* now)
-    if (wait > 0) yield* Effect.sleep(wait)
+    // Asked again after the wait: it may have grown meanwhile.
+    for (let wait = earliest() - (yield* now); wait > 0; wait = earliest() - (yield* now)) yield* Effect.sleep(wait)
     const permit = yield* options.breaker.admit
     dials.push(yield* now)
     if (dials.length > options.dialsPerMinute) dials.shift()
@@ -47,5 +51,11 @@ export const make = Effect.fnUntraced(function*(options: {
     "CircuitOpen",
     () => Effect.andThen(options.breaker.awaitAdmittance, pass)
   )
-  return { pass }
+  return {
+    pass,
+    hold: (time) =>
+      Effect.map(now, (at) => {
+        heldUntil = Math.max(heldUntil, at + Duration.toMillis(time))
+      })
+  }
 })

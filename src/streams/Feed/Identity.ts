@@ -5,10 +5,13 @@
 import type { MarketMemory } from "../../services/Checkpoint.ts"
 import type { Market, TradeRow } from "../Exchange.ts"
 import type * as Board from "./Board.ts"
+import * as Rhythm from "./Rhythm.ts"
 import * as SeenIds from "./SeenIds.ts"
 import * as TradeGroups from "./TradeGroups.ts"
 
 export interface MarketState {
+  /** How often it trades. */
+  readonly rhythm: Rhythm.Rhythm
   readonly market: Market
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. `now`: epoch ms of receipt. */
@@ -16,12 +19,32 @@ export interface MarketState {
     view: TradeGroups.View,
     rows: ReadonlyArray<TradeRow>,
     now: number
-  ) => ReadonlyArray<{ readonly id: string; readonly row: TradeRow }>
+  ) => ReadonlyArray<Identified>
+  /** What is known of the last trades, to be kept while more come. */
+  readonly edge: () => Edge
+  /** The same of a history, for rows that it covers; `edge` as it was before the hole that the history is to fill. */
+  readonly settle: (rows: ReadonlyArray<TradeRow>, edge: Edge) => ReadonlyArray<Identified>
+}
+
+export interface Identified {
+  readonly id: string
+  readonly row: TradeRow
+}
+
+export interface Edge {
+  /** Exchange time of the last trade, epoch ms; null if there was none, or it had none. */
+  readonly last: number | null
+  /** Exchange ids seen. */
+  readonly ids: ReadonlySet<string>
+  /** How many were told of each group of equal trades at `last`. */
+  readonly told: ReadonlyMap<string, number>
 }
 
 export interface Identity {
   readonly views: TradeGroups.Views
   readonly market: (market: Market) => MarketState
+  /** An earlier life knew trades of it. */
+  readonly isRemembered: (symbol: string) => boolean
 }
 
 /** A market that comes back soon is remembered; a list that changes all the time must not fill the memory. */
@@ -42,31 +65,64 @@ export const make = (
       .map((id) => id.slice(prefix.length))
     let groups: TradeGroups.TradeGroups | undefined
     let seen: SeenIds.SeenIds | undefined
+    const since = memory.get(key)?.lastTimestamp ?? null
+    let last: number | null = since === null ? null : Date.parse(since)
+    const seenIds = () => seen ??= SeenIds.make(remembered)
+    const tradeGroups = () => groups ??= TradeGroups.make(remembered)
+    const later = (timestamp: number | null): void => {
+      if (timestamp !== null && (last === null || timestamp > last)) last = timestamp
+    }
+    const equalOf = ({ amount, price, side, timestamp }: TradeRow) => ({
+      timestamp: timestamp ?? 0,
+      side,
+      price,
+      amount
+    })
     return {
       market,
+      rhythm: Rhythm.make(),
       status: board.market(market.symbol),
       identify: (view, rows, now) => {
-        const fresh: Array<{ readonly id: string; readonly row: TradeRow }> = []
+        const fresh: Array<Identified> = []
         for (const row of rows) {
           let id: string | undefined
           if (row.id !== undefined) {
-            seen ??= SeenIds.make(remembered)
-            seen.window(rows.length)
-            id = seen.add(row.id) ? row.id : undefined
-          } else {
-            groups ??= TradeGroups.make(remembered)
-            const { amount, price, side } = row
-            id = groups.add(view, { timestamp: row.timestamp ?? 0, side, price, amount }, now)
-          }
-          if (id !== undefined) fresh.push({ id: prefix + id, row })
+            const ids = seenIds()
+            ids.window(rows.length)
+            id = ids.add(row.id) ? row.id : undefined
+          } else id = tradeGroups().add(view, equalOf(row), now)
+          if (id === undefined) continue
+          later(row.timestamp)
+          fresh.push({ id: prefix + id, row })
         }
         return fresh
+      },
+      edge: () => ({
+        last,
+        ids: seenIds().snapshot(),
+        told: last === null ? new Map() : tradeGroups().toldAt(last)
+      }),
+      settle: (rows, edge) => {
+        const equals = rows.filter(({ id }) => id === undefined)
+        const told = tradeGroups().settle(equals.map(equalOf), edge.told)
+        let next = 0
+        return rows.flatMap((row): ReadonlyArray<Identified> => {
+          const id = row.id === undefined
+            ? told[next++]
+            : !edge.ids.has(row.id) && seenIds().add(row.id)
+            ? row.id
+            : undefined
+          if (id === undefined) return []
+          later(row.timestamp)
+          return [{ id: prefix + id, row }]
+        })
       }
     }
   }
 
   return {
     views: TradeGroups.makeViews(),
+    isRemembered: (symbol) => (memory.get(`${exchange}:${symbol}`)?.ids.length ?? 0) > 0,
     market: (market) => {
       const found = states.get(market.symbol)
       const status = board.market(market.symbol)

@@ -8,6 +8,8 @@ export interface SeenIds {
   readonly add: (id: string) => boolean
   /** A push held so many rows: at least twice as many ids are kept, or the next push would look new. */
   readonly window: (rows: number) => void
+  /** A copy of the last of them. */
+  readonly snapshot: () => ReadonlySet<string>
   readonly size: () => number
 }
 
@@ -35,6 +37,7 @@ export const make = (remembered: Iterable<string> = []): SeenIds => {
     window: (rows) => {
       capacity = Math.max(capacity, rows * 2)
     },
+    snapshot: () => new Set(Array.from(ids).slice(-initialCapacity)),
     size: () => ids.size
   }
 }

@@ -1,172 +1,150 @@
 /**
- * One session of one connection, as a machine that is fed what arrives and says what follows: events, frames to send, frames not
- * understood. Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
+ * What one session on a socket knows and does: the handshake, the frames, who a trade is, what is answered. Its subscriptions are in
+ * `Topics.ts`. Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
  */
 import type * as Ledger from "../../services/Ledger.ts"
-import type { MarketEvent, Trade } from "../../services/MarketEvent.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
+import type { Backfill } from "./Backfill.ts"
 import type { Board } from "./Board.ts"
-import type { Identity, MarketState } from "./Identity.ts"
+import type { Identity } from "./Identity.ts"
+import type * as Rhythm from "./Rhythm.ts"
 import type { StatusEvents } from "./StatusEvents.ts"
+import * as Topics from "./Topics.ts"
+import { toTrades } from "./Trades.ts"
 
 /** What all sessions of one exchange share. */
 export interface Shared {
   readonly exchange: Exchange
+  readonly board: Board
   readonly identity: Identity
   readonly ledger: Ledger.Shape
-  readonly board: Board
   readonly statusEvents: StatusEvents
+  readonly backfill: Backfill
+  readonly timing: Topics.Timing
 }
 
 export interface DeadFrame {
   readonly failure: DecodeFailure.DecodeFailure
   readonly text: string
-  /** Epoch ms. */
   readonly receivedAt: number
 }
 
+/** What a run over arrivals, or over the time that has passed, has come to. */
 export interface Outcome {
   readonly events: ReadonlyArray<MarketEvent>
+  /** Frames to be sent, in order. */
   readonly send: ReadonlyArray<string>
   readonly dead: ReadonlyArray<DeadFrame>
-  /** Trades were decoded, new or not. */
+  /** Topics that this connection has no room for. */
+  readonly displaced: ReadonlyArray<string>
+  /** At least one trade was understood. */
   readonly decoded: boolean
+  /** The connection is to be replaced; it is not all dead. */
+  readonly replace: boolean
+  /** The session is over. */
   readonly error: FeedError | undefined
 }
 
 export interface Session {
   readonly handle: (arrivals: ReadonlyArray<Arrival>) => Outcome
-  /** Frames for what has joined or left the connection's topics since; also asks again for what was rejected. */
-  readonly sync: () => ReadonlyArray<string>
-  /** The server is ready and every topic was asked for. */
+  /** Looks for what has not come. `deaf`: arrivals wait that were not handled yet. */
+  readonly check: (now: number, deaf: boolean) => Outcome
+  /** Brings the subscriptions in line with the connection's topics; `command` has the frames. */
+  readonly sync: (now: number) => void
+  readonly hasCommands: () => boolean
+  /** The next command that is to be sent, within the exchange's budget; undefined if there is none for now. */
+  readonly command: (now: number) => string | undefined
+  /** The greeting has come. */
   readonly isReady: () => boolean
-  /** Places taken on this connection, by topics that left too. */
+  /** Every topic was answered, or where nothing is answered, data has come. */
+  readonly isSettled: () => boolean
+  /** Places taken on the connection: topics that left may hold theirs. */
   readonly taken: () => number
-  /** No more trades come of this view. */
   readonly end: () => void
 }
 
-/** Command ids below are the protocol's own. */
-const firstId = 2
+export interface Options {
+  readonly shared: Shared
+  readonly connection: number
+  /** The connection's living map: it changes when markets join or leave. */
+  readonly topics: ReadonlyMap<string, Market>
+  readonly rhythm: Rhythm.Rhythm
+  /** Epoch ms. */
+  readonly now: number
+}
 
-/** `topics` is the connection's living map: it changes when markets join or leave. */
-export const make = (shared: Shared, connection: number, topics: ReadonlyMap<string, Market>): Session => {
-  const { board, exchange, identity, ledger, statusEvents } = shared
+export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
+  const { backfill, board, exchange, identity, ledger, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
   const view = identity.views.open()
   const entry = { exchange: exchange.id, lane: "trade" } as const
-  let nextId = firstId
+  const topics = Topics.make({ exchange, topics: wanted, stateOf: identity.market, backfill, rhythm, timing, now })
   let ready = false
-  /** What commands were about. */
-  const commands = new Map<string, string>()
-  /** The last command about a topic; earlier ones are forgotten, or a server that takes back all it grants would fill the memory. */
-  const lastCommand = new Map<string, string>()
-  const requested = new Set<string>()
-  const active = new Set<string>()
-  const rejected = new Set<string>()
-  let states = new Map<string, MarketState>()
-  let receivedAt = -1
-  let receivedText = ""
 
-  const topicOf = (id: string): string | undefined => commands.get(id)
-
-  const count = (): void => {
-    status.subscriptions = {
-      requested: requested.size,
-      active: socket.acknowledges ? active.size : requested.size,
-      rejected: rejected.size
-    }
-  }
-
-  const subscribe = (topic: string): string => {
-    const id = nextId++
-    if (socket.acknowledges) {
-      commands.delete(lastCommand.get(topic) ?? "")
-      commands.set(String(id), topic)
-      lastCommand.set(topic, String(id))
-    }
-    requested.add(topic)
-    rejected.delete(topic)
-    return socket.subscribe(topic, id)
-  }
-
-  const sync = (): ReadonlyArray<string> => {
-    states = new Map()
-    for (const market of topics.values()) states.set(market.exchangeSymbol, identity.market(market))
-    if (!ready) return []
-    const frames: Array<string> = []
-    for (const topic of requested) {
-      if (topics.has(topic) || socket.unsubscribe === undefined) continue
-      frames.push(socket.unsubscribe(topic, nextId++))
-      for (const set of [requested, active, rejected]) set.delete(topic)
-    }
-    for (const topic of topics.keys()) {
-      if (!requested.has(topic) || rejected.has(topic)) frames.push(subscribe(topic))
-    }
-    count()
-    return frames
-  }
-
-  const isoOf = (at: number): string => {
-    if (at !== receivedAt) {
-      receivedAt = at
-      receivedText = new Date(at).toISOString()
-    }
-    return receivedText
-  }
-
-  /** What one run over arrivals gathers. */
+  /** What one run gathers. */
   interface Gathering {
     readonly events: Array<MarketEvent>
     readonly send: Array<string>
     readonly dead: Array<DeadFrame>
+    readonly displaced: Array<string>
     received: number
     foreign: number
+    /** Wait for their market's history. */
+    held: number
     fresh: number
+    replace: boolean
     error: FeedError | undefined
+  }
+
+  const gathering = (): Gathering => ({
+    events: [],
+    send: [],
+    dead: [],
+    displaced: [],
+    received: 0,
+    foreign: 0,
+    held: 0,
+    fresh: 0,
+    replace: false,
+    error: undefined
+  })
+
+  const outcome = (
+    { dead, displaced, error, events, received, replace, send }: Gathering
+  ): Outcome => {
+    status.subscriptions = topics.counts()
+    board.show()
+    return { events, send, dead, displaced, decoded: received > 0, replace, error }
   }
 
   const trades = (into: Gathering, exchangeSymbol: string, rows: ReadonlyArray<TradeRow>, at: number): void => {
     into.received += rows.length
-    const state = states.get(exchangeSymbol)
+    topics.heard(exchangeSymbol, at)
+    const state = topics.market(exchangeSymbol)
     if (state === undefined) {
       into.foreign += rows.length
       return
     }
-    const { market, status } = state
-    for (const { id, row } of state.identify(view, rows, at)) {
-      const trade: Trade = {
-        type: "trade",
-        v: 1,
-        exchange: exchange.id,
-        symbol: market.symbol,
-        exchangeSymbol,
-        id,
-        price: row.price,
-        amount: row.amount,
-        side: row.side,
-        timestamp: row.timestamp === null ? null : new Date(row.timestamp).toISOString(),
-        receivedAt: isoOf(at),
-        source: "ws"
-      }
-      into.events.push(trade)
-      into.fresh += 1
-      status.trades += 1
-      status.lastPrice = row.price
-      status.lastAt = at
+    if (backfill.hold(state, view, rows, at)) {
+      into.held += rows.length
+      return
     }
+    const events = toTrades(exchange.id, state, state.identify(view, rows, at), at, "ws")
+    into.events.push(...events)
+    into.fresh += events.length
   }
 
   const becomeReady = (into: Gathering, at: number): void => {
     if (ready) return
     ready = true
     status.state = "open"
-    into.send.push(...sync())
-    into.events.push(statusEvents.make("connected", at, { connection, subscriptions: requested.size }))
+    topics.sync(at)
+    into.events.push(statusEvents.make("connected", at, { connection, subscriptions: wanted.size }))
   }
 
   const apply = (into: Gathering, message: Message, at: number): void => {
@@ -179,18 +157,12 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
       case "ready":
         return becomeReady(into, at)
       case "subscribed":
-        active.add(message.topic)
-        return
+        return topics.subscribed(message.topic, at)
       case "rejected":
-        active.delete(message.topic)
-        rejected.add(message.topic)
+        if (topics.rejected(message.topic, message.remedy, at)) into.displaced.push(message.topic)
         return
       case "unsubscribed":
-        active.delete(message.topic)
-        if (!topics.has(message.topic)) return
-        if (message.resubscribe) into.send.push(subscribe(message.topic))
-        else rejected.add(message.topic)
-        return
+        return topics.unsubscribed(message.topic, message.resubscribe)
       case "refused":
         into.error = new FeedError({
           reason: "refused",
@@ -206,7 +178,7 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
 
   const text = (into: Gathering, frame: string, at: number): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
-    for (const message of socket.decode(frame, topicOf)) {
+    for (const message of socket.decode(frame, topics.topicOf)) {
       if (message._tag === "failure") failure ??= message.failure
       apply(into, message, at)
     }
@@ -220,24 +192,43 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
     into.dead.push({ failure, text: "", receivedAt: at })
   }
 
-  sync()
   return {
-    sync,
+    sync: topics.sync,
+    hasCommands: () => ready && topics.hasCommands(),
+    command: topics.command,
     isReady: () => ready,
-    taken: () => socket.unsubscribe === undefined ? new Set([...requested, ...topics.keys()]).size : topics.size,
-    end: () => identity.views.close(view),
+    isSettled: () => ready && topics.isSettled(),
+    taken: topics.taken,
+    end: () => {
+      identity.views.close(view)
+      topics.end()
+    },
+    check: (at, deaf) => {
+      const into = gathering()
+      if (!ready) return outcome(into)
+      const { error, replace, stale } = topics.check(at, deaf)
+      for (const { remedy, since, symbol } of stale) {
+        board.stale(remedy)
+        into.events.push(
+          statusEvents.make("stale", at, { channel: "trades", symbol, since: new Date(since).toISOString(), remedy })
+        )
+      }
+      into.replace = replace
+      into.error = error
+      return outcome(into)
+    },
     handle: (arrivals) => {
-      const into: Gathering = { events: [], send: [], dead: [], received: 0, foreign: 0, fresh: 0, error: undefined }
+      const into = gathering()
       for (const arrival of arrivals) {
         if (arrival._tag === "text") text(into, arrival.text, arrival.at)
         else if (arrival._tag === "binary") binary(into, arrival.at)
         else if (socket.hello === undefined) becomeReady(into, arrival.at)
         else into.send.push(socket.hello)
       }
-      const { foreign, fresh, received } = into
+      const { foreign, fresh, held, received } = into
       if (received > 0) {
         ledger.received(entry, received)
-        ledger.move(entry, "in_flight", "filtered", received - foreign - fresh, "duplicate")
+        ledger.move(entry, "in_flight", "filtered", received - foreign - held - fresh, "duplicate")
         ledger.move(entry, "in_flight", "filtered", foreign, "market")
       }
       const last = arrivals[arrivals.length - 1]
@@ -246,9 +237,7 @@ export const make = (shared: Shared, connection: number, topics: ReadonlyMap<str
         board.frame(last.at)
         if (received > 0) board.data(last.at)
       }
-      count()
-      board.show()
-      return { events: into.events, send: into.send, dead: into.dead, decoded: received > 0, error: into.error }
+      return outcome(into)
     }
   }
 }

@@ -4,9 +4,9 @@ import type { Status } from "../../services/MarketEvent.ts"
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
-    event: "connected" | "disconnected",
+    event: "connected" | "disconnected" | "gap" | "stale",
     at: number,
-    fields: Readonly<Record<string, string | number | null>>
+    fields: Readonly<Record<string, string | number | boolean | null>>
   ) => Status
 }
 

@@ -52,6 +52,16 @@ export interface TradeGroups {
    * `now`: epoch ms of its receipt.
    */
   readonly add: (view: View, trade: Equal, now: number) => string | undefined
+  /**
+   * The same of a history that covers the trades' timestamps as a whole (I1: the highest count decides): for each trade, oldest
+   * first, its id, or undefined if it was told of already. `known`: how many were told of groups that may be forgotten since.
+   */
+  readonly settle: (
+    trades: ReadonlyArray<Equal>,
+    known: ReadonlyMap<string, number>
+  ) => ReadonlyArray<string | undefined>
+  /** How many were told of each group of that timestamp, by the id up to its counter. */
+  readonly toldAt: (timestamp: number) => ReadonlyMap<string, number>
   /** Groups remembered. */
   readonly size: () => number
 }
@@ -150,6 +160,24 @@ export const make = (remembered: Iterable<string> = []): TradeGroups => {
       group.told = n
       return `${key}:${n}`
     },
+    settle: (trades, known) => {
+      const counts = new Map<string, number>()
+      return trades.map(({ amount, price, side, timestamp }) => {
+        const key = `${timestamp}:${side}:${price}:${amount}`
+        const n = (counts.get(key) ?? 0) + 1
+        counts.set(key, n)
+        const group = groupOf(key, timestamp)
+        group.told = Math.max(group.told, known.get(key) ?? 0)
+        if (n <= group.told) return undefined
+        group.told = n
+        return `${key}:${n}`
+      })
+    },
+    toldAt: (timestamp) =>
+      new Map(
+        Array.from(groups).filter(([, group]) => group.timestamp === timestamp && group.told > 0)
+          .map(([key, { told }]) => [key, told])
+      ),
     size: () => groups.size
   }
 }

@@ -6,11 +6,11 @@ import * as Schema from "effect/Schema"
 import * as Decimal from "../../services/Decimal.ts"
 import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Message, TradeRow } from "../Exchange.ts"
+import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import * as Centrifugo from "../protocols/Centrifugo.ts"
-import { decoder, epochSeconds, isoTime, positive } from "../protocols/Fields.ts"
+import { decoder, epochSeconds, isoTime, newestLast, positive } from "../protocols/Fields.ts"
 
-const Market = Schema.Struct({
+const ListedMarket = Schema.Struct({
   symbol: Schema.String,
   base: Schema.String,
   quote: Schema.String,
@@ -33,7 +33,7 @@ const Match = Schema.Struct({
 })
 
 const decodeList = decoder(Schema.Array(Schema.Unknown))
-const decodeMarket = decoder(Market)
+const decodeMarket = decoder(ListedMarket)
 const decodeWindow = decoder(Window)
 const decodeMatch = decoder(Match)
 
@@ -109,13 +109,24 @@ const oldestFirst = (rows: Array<TradeRow>): ReadonlyArray<TradeRow> => {
   return first < last ? rows : rows.reverse()
 }
 
+const matchesPath = ({ exchangeSymbol }: Market): string => `/api/v1/mth/matches/${encodeURIComponent(exchangeSymbol)}/`
+
+const historyRow = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
+  Either.flatMap(decodeMatch(candidate), (match) => rowOf(match, timeOf(match.time)))
+
 export const bitpin: Exchange = {
   id: "bitpin",
   endpoints: {
     apiUrl: "https://api.bitpin.ir",
     wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket"
   },
-  limits: { subscriptionsPerConnection: 100, restPerMinute: 60, dialsPerMinute: 30 },
+  limits: {
+    subscriptionsPerConnection: 100,
+    restPerMinute: 60,
+    dialsPerMinute: 30,
+    commandsPerSecond: 100,
+    rotateAfter: undefined
+  },
   rest: {
     markets: {
       path: "/api/v1/mkt/markets/",
@@ -128,10 +139,12 @@ export const bitpin: Exchange = {
             )
         )
     },
-    check: {
-      path: (market) => `/api/v1/mth/matches/${encodeURIComponent(market.exchangeSymbol)}/`,
-      decode: decodeList
-    }
+    history: {
+      path: matchesPath,
+      decode: (body) => Either.map(decodeList(body), (rows) => newestLast(rows.map(historyRow))),
+      askAfter: 0
+    },
+    check: { path: matchesPath, decode: decodeList }
   },
   socket: Centrifugo.protocol({
     topics: (channel, market) => channel === "trades" ? [tradesPrefix + market.exchangeSymbol] : [],

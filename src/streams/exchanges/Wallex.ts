@@ -2,11 +2,12 @@
  * Wallex (DOSSIER.md section 3). Prices in Toman, quote `TMN`. Trades have no id and whole seconds: the feed counts equal ones
  * (DELIVERY.md section 3). Nothing answers a subscription.
  */
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Message, Protocol } from "../Exchange.ts"
-import { decoder, isoTime, positive } from "../protocols/Fields.ts"
+import type { Exchange, Market, Message, Protocol, TradeRow } from "../Exchange.ts"
+import { decoder, isoTime, newestLast, positive } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 
 /** `success: false` comes with HTTP 200. */
@@ -16,7 +17,7 @@ const Markets = Schema.Struct({
 })
 
 /** `is_market_type_enable` is false for markets that trade heavily (capture of 2026-10-06): it says nothing. */
-const Market = Schema.Struct({
+const ListedMarket = Schema.Struct({
   symbol: Schema.String,
   base_asset: Schema.String,
   quote_asset: Schema.String,
@@ -30,8 +31,14 @@ const Trade = Schema.Struct({
   timestamp: Schema.String
 })
 
+const Trades = Schema.Struct({
+  success: Schema.Literal(true),
+  result: Schema.Struct({ latestTrades: Schema.Array(Schema.Unknown) })
+})
+
+const decodeTrades = decoder(Trades)
 const decodeMarkets = decoder(Markets)
-const decodeMarket = decoder(Market)
+const decodeMarket = decoder(ListedMarket)
 const decodeSuccess = decoder(Schema.Struct({ success: Schema.Literal(true) }))
 const decodeTrade = decoder(Trade)
 
@@ -41,23 +48,24 @@ const fail = (reason: DecodeFailure.Reason, detail: string): ReadonlyArray<Messa
   { _tag: "failure", failure: DecodeFailure.make(reason, detail) }
 ]
 
-const trade = (exchangeSymbol: string, data: unknown): ReadonlyArray<Message> => {
-  const row = decodeTrade(data)
-  if (Either.isLeft(row)) return [{ _tag: "failure", failure: row.left }]
-  const price = positive("price", row.right.price)
-  if (Either.isLeft(price)) return [{ _tag: "failure", failure: price.left }]
-  const amount = positive("quantity", row.right.quantity)
-  if (Either.isLeft(amount)) return [{ _tag: "failure", failure: amount.left }]
-  // Part of the id: without it the trade cannot be told from others.
-  const timestamp = isoTime(row.right.timestamp)
-  if (timestamp === undefined) return fail("time", `timestamp: ${row.right.timestamp}`)
-  const side = row.right.isBuyOrder ? "buy" : "sell"
-  return [{
-    _tag: "trades",
-    exchangeSymbol,
-    rows: [{ id: undefined, price: price.right, amount: amount.right, side, timestamp }]
-  }]
-}
+const rowOf = (data: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
+  Either.gen(function*() {
+    const row = yield* decodeTrade(data)
+    const price = yield* positive("price", row.price)
+    const amount = yield* positive("quantity", row.quantity)
+    // Part of the id: without it the trade cannot be told from others.
+    const timestamp = isoTime(row.timestamp)
+    if (timestamp === undefined) {
+      return yield* Either.left(DecodeFailure.make("time", `timestamp: ${row.timestamp}`))
+    }
+    return { id: undefined, price, amount, side: row.isBuyOrder ? "buy" : "sell", timestamp } as const
+  })
+
+const trade = (exchangeSymbol: string, data: unknown): Message =>
+  Either.match(rowOf(data), {
+    onLeft: (failure) => ({ _tag: "failure", failure }),
+    onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
+  })
 
 /** In which form Wallex pings is disputed: the answer is the question with its word changed (DOSSIER.md 3.2). */
 const maxPing = 256
@@ -75,14 +83,23 @@ const decode: Protocol["decode"] = (text) => {
   if (!Array.isArray(value)) return isGreeting(value) ? [] : fail("unknown", text)
   const [channel, data]: ReadonlyArray<unknown> = value
   return typeof channel === "string" && channel.endsWith(tradesSuffix)
-    ? trade(channel.slice(0, -tradesSuffix.length), data)
+    ? [trade(channel.slice(0, -tradesSuffix.length), data)]
     : fail("unknown", text)
 }
+
+const tradesPath = ({ exchangeSymbol }: Market): string => `/v1/trades?symbol=${encodeURIComponent(exchangeSymbol)}`
 
 export const wallex: Exchange = {
   id: "wallex",
   endpoints: { apiUrl: "https://api.wallex.ir", wsUrl: "wss://api.wallex.ir/ws" },
-  limits: { subscriptionsPerConnection: 50, restPerMinute: 60, dialsPerMinute: 30 },
+  limits: {
+    subscriptionsPerConnection: 50,
+    restPerMinute: 60,
+    dialsPerMinute: 30,
+    commandsPerSecond: 50,
+    // It cuts connections after 30 to 80 minutes (issue 5).
+    rotateAfter: Duration.minutes(25)
+  },
   rest: {
     markets: {
       path: "/hector/web/v1/markets",
@@ -100,10 +117,13 @@ export const wallex: Exchange = {
             )
         )
     },
-    check: {
-      path: (market) => `/v1/trades?symbol=${encodeURIComponent(market.exchangeSymbol)}`,
-      decode: decodeSuccess
-    }
+    history: {
+      path: tradesPath,
+      decode: (body) => Either.map(decodeTrades(body), ({ result }) => newestLast(result.latestTrades.map(rowOf))),
+      // Whole seconds, which count as over two seconds after they began.
+      askAfter: 3_200
+    },
+    check: { path: tradesPath, decode: decodeSuccess }
   },
   socket: {
     hello: undefined,

@@ -5,7 +5,7 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Message, Protocol } from "../Exchange.ts"
+import type { Message, Protocol, Remedy } from "../Exchange.ts"
 import { decoder } from "./Fields.ts"
 import * as Json from "./Json.ts"
 
@@ -20,7 +20,11 @@ const Publication = Schema.Struct({ data: Schema.Unknown })
 
 const Document = Schema.Struct({
   id: Schema.optional(Schema.String),
-  error: Schema.optional(Schema.Struct({ code: Schema.String, message: Schema.optional(Schema.String) })),
+  error: Schema.optional(Schema.Struct({
+    code: Schema.String,
+    message: Schema.optional(Schema.String),
+    temporary: Schema.optional(Schema.Boolean)
+  })),
   connect: Schema.optional(Schema.Unknown),
   subscribe: Schema.optional(Schema.Struct({ publications: Schema.optional(Schema.Array(Publication)) })),
   unsubscribe: Schema.optional(Schema.Unknown),
@@ -52,6 +56,16 @@ const pong: Message = { _tag: "ping", reply: "{}" }
 
 const isEmptyObject = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
+
+/** Error codes of Centrifugo's client protocol; of those not named, `temporary` decides. */
+const alreadySubscribed = "105"
+const remedies = new Map<string, Remedy>([
+  // Internal error, and too many requests.
+  ["100", "soon"],
+  ["111", "soon"],
+  // The limit of channels of one connection.
+  ["106", "elsewhere"]
+])
 
 /** Close codes 3500-3999 and 4500-4999 say that the client is to blame; so it waits longest, and comes back all the same. */
 const isTerminal = (code: number): boolean => (code >= 3500 && code <= 3999) || (code >= 4500 && code <= 4999)
@@ -91,8 +105,12 @@ export const protocol = (options: Options): Protocol => {
   ): ReadonlyArray<Message> => {
     const topic = topicOf(id)
     if (reply.error !== undefined) {
-      const { code, message = "" } = reply.error
-      if (topic !== undefined) return [{ _tag: "rejected", topic, code, message }]
+      const { code, message = "", temporary = false } = reply.error
+      if (topic !== undefined) {
+        return code === alreadySubscribed
+          ? [{ _tag: "subscribed", topic }]
+          : [{ _tag: "rejected", topic, code, message, remedy: remedies.get(code) ?? (temporary ? "soon" : "later") }]
+      }
       return id === helloId
         ? [{ _tag: "refused", code: Number(code), message }]
         : [failed("unknown", `error ${code} to command ${id}`)]

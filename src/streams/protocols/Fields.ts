@@ -7,6 +7,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { canonical, isPositive } from "../../services/Decimal.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
+import type { TradeRow } from "../Exchange.ts"
 
 type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
 
@@ -51,4 +52,12 @@ export const isoTime = (text: string): number | undefined => {
   if (!isoPattern.test(text)) return undefined
   const ms = Date.parse(text)
   return Number.isNaN(ms) ? undefined : inRange(ms)
+}
+
+/** History comes newest first from all we know; the rows' own times decide where they can. */
+export const newestLast = (
+  rows: ReadonlyArray<Either.Either<TradeRow, DecodeFailure.DecodeFailure>>
+): ReadonlyArray<Either.Either<TradeRow, DecodeFailure.DecodeFailure>> => {
+  const times = rows.flatMap((row) => Either.isRight(row) && row.right.timestamp !== null ? [row.right.timestamp] : [])
+  return (times[0] ?? 0) < (times.at(-1) ?? 0) ? rows : [...rows].reverse()
 }

@@ -112,8 +112,16 @@ describe("BitPin's WebSocket", () => {
       ["subscribed", "trades"]
     )
     assert.deepStrictEqual(decode(line("bitpin", "reconstructed-bitpin-ws", 8)), [
-      { _tag: "rejected", topic: "matches:USDT_IRT", code: "105", message: "already subscribed" }
+      { _tag: "subscribed", topic: "matches:USDT_IRT" }
     ])
+    const refusal = (code: number, temporary: boolean) => {
+      const [message] = decode(JSON.stringify({ id: 2, error: { code, message: "no", temporary } }))
+      return message?._tag === "rejected" ? message.remedy : message?._tag
+    }
+    assert.deepStrictEqual(
+      [refusal(103, false), refusal(106, false), refusal(100, true), refusal(111, true), refusal(77, true)],
+      ["later", "elsewhere", "soon", "soon", "soon"]
+    )
     assert.deepStrictEqual(decode(`{"id":1,"error":{"code":101,"message":"unauthorized"}}`), [
       { _tag: "refused", code: 101, message: "unauthorized" }
     ])

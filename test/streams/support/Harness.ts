@@ -1,6 +1,6 @@
 /** A feed with all its parts in memory. */
 import type { HttpClient, Socket } from "@effect/platform"
-import { Chunk, Duration, Effect, Queue, type Scope, Stream, TestClock } from "effect"
+import { Chunk, Duration, Effect, Queue, type Scope, Stream } from "effect"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
@@ -82,6 +82,9 @@ export const run = (
   })
 
 /** Lets everything that is ready run, without time passing. */
-export const settle: Effect.Effect<void> = TestClock.adjust(0).pipe(Effect.repeatN(20))
+export const settle: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setImmediate(resolve))).pipe(
+  Effect.repeatN(10),
+  Effect.asVoid
+)
 
 export const api = (body: string) => FakeApi.layer(() => Effect.succeed({ body }))

@@ -1,0 +1,339 @@
+/**
+ * What one session has subscribed to: each topic wanted, pending, active or rejected. Only what is missing is asked for again; a
+ * topic whose data stays away longer than is usual for it is subscribed to anew, and if that does not help its connection is
+ * replaced. Synchronous, told of the time: no clock, no socket.
+ */
+import type { Exchange, Market, Remedy } from "../Exchange.ts"
+import { FeedError } from "../FeedError.ts"
+import type { Backfill } from "./Backfill.ts"
+import type { MarketState } from "./Identity.ts"
+import type * as Rhythm from "./Rhythm.ts"
+
+export interface Timing {
+  /** A subscription is to be answered within this time, ms. */
+  readonly answer: number
+  /** Of a market's data. */
+  readonly market: Rhythm.Patience
+  /** Of any data on a connection. */
+  readonly connection: Rhythm.Patience
+}
+
+export const defaultTiming: Timing = {
+  answer: 10_000,
+  market: { floor: 60_000, unknown: 3_600_000, cap: 3_600_000 },
+  connection: { floor: 30_000, unknown: 300_000, cap: 3_600_000 }
+}
+
+/** What a silence led to. */
+export interface Stale {
+  readonly symbol: string
+  readonly remedy: "resubscribe" | "reconnect"
+  /** Epoch ms of the last data, or of the subscription. */
+  readonly since: number
+}
+
+export interface Verdict {
+  readonly stale: ReadonlyArray<Stale>
+  /** The connection is to be replaced; it is not all dead. */
+  readonly replace: boolean
+  /** It is. */
+  readonly error: FeedError | undefined
+}
+
+export interface Counts {
+  readonly requested: number
+  readonly active: number
+  readonly rejected: number
+}
+
+export interface Topics {
+  /** Follows the living map: what joined is wanted, what left is left. */
+  readonly sync: (now: number) => void
+  /** The next command to be sent; what it asks for counts as pending from `now`. */
+  readonly command: (now: number) => string | undefined
+  readonly hasCommands: () => boolean
+  readonly topicOf: (commandId: string) => string | undefined
+  readonly market: (exchangeSymbol: string) => MarketState | undefined
+  readonly subscribed: (topic: string, now: number) => void
+  /** True if the topic must find another connection. */
+  readonly rejected: (topic: string, remedy: Remedy, now: number) => boolean
+  readonly unsubscribed: (topic: string, resubscribe: boolean) => void
+  readonly heard: (exchangeSymbol: string, now: number) => void
+  /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
+  readonly check: (now: number, deaf: boolean) => Verdict
+  readonly counts: () => Counts
+  /** Places taken on the connection. */
+  readonly taken: () => number
+  /** Every topic was answered, or where nothing is answered, data has come. */
+  readonly isSettled: () => boolean
+  readonly end: () => void
+}
+
+type Status = "wanted" | "pending" | "active" | "rejected"
+
+interface Entry {
+  readonly topic: string
+  readonly market: MarketState
+  status: Status
+  /** The last command about it; earlier ones are forgotten, or a server that takes back all it grants would fill the memory. */
+  command: string | undefined
+  /** Commands in a row that were not answered well. */
+  attempts: number
+  /** Of a rejection that passes, epoch ms. */
+  retryAt: number
+  /** Since when it is silent: last data, or the subscription; epoch ms. */
+  silentSince: number
+  /** Subscribed to anew in this silence. */
+  remedied: boolean
+  /** To be left before it is asked for again. */
+  leaveFirst: boolean
+  /** Counted as heard by the backfill. */
+  listening: boolean
+}
+
+/** Commands about one topic that may go unanswered. */
+const maxAttempts = 3
+
+/** Before a rejection that passes is tried again, doubled each time, ms. */
+const firstRetry = 1_000
+const lastRetry = 60_000
+
+/** Command ids below are the protocol's own. */
+const firstId = 2
+
+export const make = (options: {
+  readonly exchange: Exchange
+  readonly topics: ReadonlyMap<string, Market>
+  readonly stateOf: (market: Market) => MarketState
+  readonly backfill: Backfill
+  /** The connection's own. */
+  readonly rhythm: Rhythm.Rhythm
+  readonly timing: Timing
+  /** Epoch ms. */
+  readonly now: number
+}): Topics => {
+  const { backfill, exchange: { socket }, rhythm, stateOf, timing, topics } = options
+  const entries = new Map<string, Entry>()
+  const byTrades = new Map<string, Entry>()
+  const byCommand = new Map<string, Entry>()
+  /** Topics to leave, whose entries are gone. */
+  const leaving: Array<string> = []
+  /** Topics that left where no topic can be left: they hold their places, and what they bring is no market's. */
+  const ghosts = new Set<string>()
+  let wanted = new Set<Entry>()
+  let nextId = firstId
+  /** Of any data on the connection, or of the first subscription. */
+  let silentSince: number | undefined
+  let hasData = false
+
+  const want = (entry: Entry): void => {
+    entry.status = "wanted"
+    wanted.add(entry)
+  }
+
+  const listen = (entry: Entry): void => {
+    if (entry.listening) return
+    entry.listening = true
+    entry.market.rhythm.restart()
+    backfill.subscribed(entry.market)
+  }
+
+  const deafen = (entry: Entry, cause: Parameters<Backfill["lost"]>[1]): void => {
+    if (!entry.listening) return
+    entry.listening = false
+    backfill.lost(entry.market, cause)
+  }
+
+  const forget = (entry: Entry): void => {
+    entries.delete(entry.topic)
+    byTrades.delete(entry.market.market.exchangeSymbol)
+    if (entry.command !== undefined) byCommand.delete(entry.command)
+    wanted.delete(entry)
+  }
+
+  const sync = (now: number): void => {
+    for (const entry of Array.from(entries.values())) {
+      if (topics.has(entry.topic)) continue
+      if (entry.status !== "wanted") {
+        if (socket.unsubscribe === undefined) ghosts.add(entry.topic)
+        else if (entry.status !== "rejected") leaving.push(entry.topic)
+      }
+      deafen(entry, "unsubscribed")
+      forget(entry)
+    }
+    for (const [topic, market] of topics) {
+      let entry = entries.get(topic)
+      if (entry === undefined) {
+        entry = {
+          topic,
+          market: stateOf(market),
+          status: "wanted",
+          command: undefined,
+          attempts: 0,
+          retryAt: 0,
+          silentSince: now,
+          remedied: false,
+          leaveFirst: false,
+          listening: false
+        }
+        entries.set(topic, entry)
+        byTrades.set(market.exchangeSymbol, entry)
+        if (ghosts.delete(topic)) {
+          entry.status = "pending"
+          listen(entry)
+        } else want(entry)
+      } else if (entry.status === "rejected") want(entry)
+    }
+  }
+
+  const command = (now: number): string | undefined => {
+    const left = leaving.pop()
+    if (left !== undefined && socket.unsubscribe !== undefined) return socket.unsubscribe(left, nextId++)
+    for (const entry of wanted) {
+      if (entry.leaveFirst && socket.unsubscribe !== undefined) {
+        entry.leaveFirst = false
+        return socket.unsubscribe(entry.topic, nextId++)
+      }
+      wanted.delete(entry)
+      const id = nextId++
+      entry.status = "pending"
+      entry.silentSince = now
+      silentSince ??= now
+      if (socket.acknowledges) {
+        byCommand.delete(entry.command ?? "")
+        entry.command = String(id)
+        byCommand.set(entry.command, entry)
+      } else listen(entry)
+      return socket.subscribe(entry.topic, id)
+    }
+    return undefined
+  }
+
+  const silent = (entry: Entry, now: number, stale: Array<Stale>): boolean => {
+    const silence = now - entry.silentSince
+    if (silence < entry.market.rhythm.patience(timing.market)) return false
+    const { symbol } = entry.market.market
+    const since = entry.silentSince
+    deafen(entry, "stale")
+    if (!entry.remedied && socket.unsubscribe !== undefined) {
+      stale.push({ symbol, remedy: "resubscribe", since })
+      entry.remedied = true
+      entry.leaveFirst = true
+      want(entry)
+      return false
+    }
+    stale.push({ symbol, remedy: "reconnect", since })
+    // Should a new connection bring nothing either, it is the market that is quiet.
+    entry.market.rhythm.learn(silence)
+    entry.remedied = false
+    entry.silentSince = now
+    listen(entry)
+    return true
+  }
+
+  const check = (now: number, deaf: boolean): Verdict => {
+    const stale: Array<Stale> = []
+    let replace = false
+    let unanswered = 0
+    if (deaf) {
+      silentSince = silentSince === undefined ? undefined : now
+      for (const entry of entries.values()) entry.silentSince = now
+      return { stale, replace, error: undefined }
+    }
+    for (const entry of entries.values()) {
+      if (entry.status === "pending" && socket.acknowledges) {
+        if (now - entry.silentSince < timing.answer) continue
+        entry.attempts += 1
+        if (entry.attempts >= maxAttempts) unanswered += 1
+        else want(entry)
+      } else if (entry.status === "rejected") {
+        if (entry.retryAt > 0 && now >= entry.retryAt) want(entry)
+      } else if (entry.status !== "wanted" && silent(entry, now, stale)) replace = true
+    }
+    const mute = silentSince === undefined ? 0 : now - silentSince
+    const isMute = mute > 0 && mute >= rhythm.patience(timing.connection)
+    if (isMute) rhythm.learn(mute)
+    const message = unanswered > 0
+      ? `no answer to ${unanswered} subscriptions`
+      : isMute
+      ? `no data for ${Math.round(mute / 1000)} s`
+      : undefined
+    return {
+      stale,
+      replace,
+      error: message === undefined ? undefined : new FeedError({ reason: "stale", message })
+    }
+  }
+
+  sync(options.now)
+  return {
+    sync,
+    command,
+    check,
+    hasCommands: () => wanted.size > 0 || leaving.length > 0,
+    topicOf: (id) => byCommand.get(id)?.topic,
+    market: (exchangeSymbol) => byTrades.get(exchangeSymbol)?.market,
+    subscribed: (topic, now) => {
+      const entry = entries.get(topic)
+      if (entry === undefined) return
+      // An answer that comes late is as good, and spares the repetition.
+      wanted.delete(entry)
+      entry.status = "active"
+      entry.attempts = 0
+      entry.silentSince = now
+      listen(entry)
+    },
+    rejected: (topic, remedy, now) => {
+      const entry = entries.get(topic)
+      if (entry === undefined) return false
+      deafen(entry, "unsubscribed")
+      wanted.delete(entry)
+      let active = 0
+      for (const { status } of entries.values()) if (status === "active") active += 1
+      entry.status = "rejected"
+      entry.attempts += 1
+      entry.retryAt = remedy === "soon" ? now + Math.min(lastRetry, firstRetry * 2 ** (entry.attempts - 1)) : 0
+      // A server that grants nothing grants no more on the next connection.
+      return remedy === "elsewhere" && active > 0
+    },
+    unsubscribed: (topic, resubscribe) => {
+      const entry = entries.get(topic)
+      if (entry === undefined) return
+      deafen(entry, "unsubscribed")
+      if (resubscribe) want(entry)
+      else entry.status = "rejected"
+    },
+    heard: (exchangeSymbol, now) => {
+      hasData = true
+      silentSince = now
+      rhythm.heard(now)
+      const entry = byTrades.get(exchangeSymbol)
+      if (entry === undefined) return
+      entry.market.rhythm.heard(now)
+      entry.silentSince = now
+      entry.remedied = false
+      if (entry.status === "pending" && !socket.acknowledges) entry.status = "active"
+    },
+    counts: () => {
+      let [requested, active, rejected] = [0, 0, 0]
+      for (const { status } of entries.values()) {
+        if (status !== "wanted") requested += 1
+        if (status === "active") active += 1
+        if (status === "rejected") rejected += 1
+      }
+      return { requested, active, rejected }
+    },
+    taken: () => entries.size + ghosts.size,
+    isSettled: () => {
+      if (wanted.size > 0) return false
+      if (!socket.acknowledges) return hasData
+      for (const { status } of entries.values()) if (status === "pending") return false
+      return true
+    },
+    end: () => {
+      wanted = new Set()
+      rhythm.restart()
+      for (const entry of entries.values()) deafen(entry, "disconnected")
+    }
+  }
+}

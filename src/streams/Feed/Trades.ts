@@ -1,0 +1,35 @@
+/** Trades as events, from whichever way they came. */
+import type { Trade } from "../../services/MarketEvent.ts"
+import type { Identified, MarketState } from "./Identity.ts"
+
+const iso = (at: number): string => new Date(at).toISOString()
+
+/** `at`: when the frame or the answer reached this process, epoch ms. Tells the market's status of them too. */
+export const toTrades = (
+  exchange: string,
+  { market, status }: MarketState,
+  identified: ReadonlyArray<Identified>,
+  at: number,
+  source: Trade["source"]
+): ReadonlyArray<Trade> => {
+  const receivedAt = iso(at)
+  return identified.map(({ id, row }) => {
+    status.trades += 1
+    status.lastPrice = row.price
+    status.lastAt = at
+    return {
+      type: "trade",
+      v: 1,
+      exchange,
+      symbol: market.symbol,
+      exchangeSymbol: market.exchangeSymbol,
+      id,
+      price: row.price,
+      amount: row.amount,
+      side: row.side,
+      timestamp: row.timestamp === null ? null : iso(row.timestamp),
+      receivedAt,
+      source
+    }
+  })
+}
