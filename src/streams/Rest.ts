@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as RateLimiter from "effect/RateLimiter"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -82,12 +83,28 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
   )
 }
 
+/** Seconds, which Nobitex tells in the body (DOSSIER.md section 3). */
+const decodeBackOff = Schema.decodeUnknownOption(Schema.Struct({ backOff: Schema.String }))
+
+const backOff = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string | undefined> =>
+  textOf(response).pipe(
+    Effect.map((text) =>
+      Option.getOrUndefined(
+        Option.flatMap(Either.getRight(Json.parse(text, Json.bodyLimits)), decodeBackOff)
+      )?.backOff
+    ),
+    // Whatever else the body of a refusal is, it says nothing of time.
+    Effect.orElseSucceed(() => undefined)
+  )
+
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Rest, never, HttpClient.HttpClient | Scope.Scope> {
   // A body that is not read to its end, as after a bad status, is hung up on; else its sender could hold the connection for ever.
   const client = HttpClient.withScope(yield* HttpClient.HttpClient)
   const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
+  /** Until then the exchange asked to be left alone, whoever asks; epoch ms. */
+  let quietUntil = 0
 
   const attempt = Effect.fnUntraced(function*<A>(
     path: string,
@@ -101,8 +118,10 @@ export const make = Effect.fnUntraced(function*(
       Effect.mapError(transport)
     )
     if (response.status < 200 || response.status > 299) {
-      const asked = response.headers["retry-after"]
-      const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, yield* Clock.currentTimeMillis)
+      const now = yield* Clock.currentTimeMillis
+      const asked = response.headers["retry-after"] ?? (response.status === 429 ? yield* backOff(response) : undefined)
+      const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, now)
+      if (retryAfter !== undefined) quietUntil = Math.max(quietUntil, now + Duration.toMillis(retryAfter))
       return yield* new RestError({
         reason: "status",
         message: `HTTP ${response.status}`,
@@ -148,5 +167,10 @@ export const make = Effect.fnUntraced(function*(
       () => Effect.andThen(options.breaker.awaitAdmittance, admitted(call))
     )
 
-  return { get: (path, decode) => admitted(watched(timed(path, decode))).pipe(limit) }
+  const quiet: Effect.Effect<void> = Effect.flatMap(
+    Clock.currentTimeMillis,
+    (now) => now >= quietUntil ? Effect.void : Effect.andThen(Effect.sleep(quietUntil - now), quiet)
+  )
+
+  return { get: (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit) }
 })

@@ -150,6 +150,34 @@ describe("Markets: the list that cannot be had", () => {
       Effect.succeed({ status: 429, headers: { "retry-after": n === 0 ? "30" : "99999999" }, body: "{}" })
     ))))
 
+  it.scoped("leaves the API alone, histories too, when it says for how long", () =>
+    Effect.gen(function*() {
+      const { calls, respond } = yield* FakeApi.FakeApi
+      const { dials } = yield* FakeSockets
+      yield* run(bitpin)
+      yield* TestClock.adjust("1 second")
+      yield* respond((call) =>
+        Effect.succeed(
+          call.path.includes("/mth/") && call.at < 60_000
+            ? { status: 429, body: `{"status":"failed","code":"TooManyRequests","backOff":20,"limit":60}` }
+            : { body: "[]" }
+        )
+      )
+      const before = calls.length
+      dials[0]?.drop(1006)
+      yield* TestClock.adjust("2 seconds")
+      // Four of the six histories were on their way.
+      const asked = calls.length
+      assert.isAtMost(asked - before, 4)
+      assert.isAbove(asked, before)
+      yield* TestClock.adjust("18 seconds")
+      assert.strictEqual(calls.length, asked)
+      yield* TestClock.adjust("3 seconds")
+      assert.isAbove(calls.length, asked)
+    }).pipe(Effect.provide(world(() =>
+      Effect.succeed({ body: FakeApi.bitpinList("A_IRT", "B_IRT", "C_IRT", "D_IRT", "E_IRT", "F_IRT") })
+    ))))
+
   it.scoped("comes from the cache of an earlier life meanwhile, and is kept for a later one", () =>
     Effect.gen(function*() {
       const saved: Array<string> = []

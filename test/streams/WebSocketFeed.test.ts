@@ -116,6 +116,7 @@ describe("WebSocketFeed on a real socket", () => {
         const { end } = yield* drain(yield* connect(url))
         assert.strictEqual(end?.reason, "dial")
         assert.match(end?.message ?? "", message)
+        assert.deepStrictEqual(end?.retryAfter, answer.includes("429") ? Duration.seconds(5) : undefined)
       }
       const closed = yield* Effect.scoped(Effect.map(serve(() => {}), ({ url }) => url))
       const { end } = yield* drain(yield* connect(closed))

@@ -30,6 +30,8 @@ export interface Backfill {
   readonly lost: (state: MarketState, cause: Cause) => void
   /** The market is subscribed to, so what comes from here on is heard. */
   readonly subscribed: (state: MarketState) => void
+  /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
+  readonly doubted: (state: MarketState) => void
   /** True if the rows were taken to wait for the market's history; they are told of later, in order. */
   readonly hold: (state: MarketState, view: View, rows: ReadonlyArray<TradeRow>, at: number) => boolean
   /** Nothing comes any more: what waits is emitted, and the holes before it are told. */
@@ -51,6 +53,7 @@ export interface Options {
 export const none: Backfill = {
   lost: () => {},
   subscribed: () => {},
+  doubted: () => {},
   hold: () => false,
   flush: Effect.void
 }
@@ -95,7 +98,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const clock = yield* Effect.clock
   const entry = { exchange: exchange.id, lane: "trade" } as const
   const fillings = new Map<string, Filling>()
-  const known = new Set<string>()
+  /** When each market was first subscribed to, epoch ms. */
+  const heardSince = new Map<string, number>()
   /** Sessions that hear a market: two while one is replaced by the other. */
   const listeners = new Map<string, number>()
   const pending = new Set<Filling>()
@@ -107,7 +111,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const open = (state: MarketState, cause: Cause): Filling => {
     const edge = state.edge()
     const filling: Filling = {
-      hole: { edge, openedAt: clock.unsafeCurrentTimeMillis() },
+      hole: { edge, heardSince: heardSince.get(state.market.symbol) ?? clock.unsafeCurrentTimeMillis() },
       spans: [{ cause, from: edge.last, to: null, recovered: 0 }],
       state,
       confirmedAt: undefined,
@@ -268,42 +272,54 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })))
   yield* Effect.forkScoped(Effect.forever(Effect.flatMap(Queue.take(overdue), giveWay)))
 
+  const deafen = (state: MarketState, cause: Cause): void => {
+    const filling = fillings.get(state.market.symbol)
+    if (filling === undefined) {
+      open(state, cause)
+      return
+    }
+    // Trades came in between: what is missing is before them, or behind.
+    if (filling.spans[filling.spans.length - 1]?.to !== null) {
+      filling.spans.push({ cause, from: filling.newest, to: null, recovered: 0 })
+    }
+    filling.state = state
+    filling.round += 1
+    filling.confirmedAt = undefined
+    pending.delete(filling)
+  }
+
+  const confirm = (state: MarketState): void => {
+    const filling = fillings.get(state.market.symbol)
+    if (filling === undefined || filling.confirmedAt !== undefined) return
+    const now = clock.unsafeCurrentTimeMillis()
+    filling.state = state
+    filling.confirmedAt = now
+    filling.holding = true
+    filling.late = false
+    pending.add(filling)
+    tokens.unsafeOffer(undefined)
+    deadlines.unsafeOffer({ filling, at: now + Duration.toMillis(holdFor) })
+  }
+
   return {
     lost: (state, cause) => {
       const { symbol } = state.market
       const left = (listeners.get(symbol) ?? 1) - 1
       listeners.set(symbol, left)
-      if (left > 0) return
-      const filling = fillings.get(symbol)
-      if (filling === undefined) {
-        open(state, cause)
-        return
-      }
-      // Trades came in between: what is missing is before them, or behind.
-      if (filling.spans[filling.spans.length - 1]?.to !== null) {
-        filling.spans.push({ cause, from: filling.newest, to: null, recovered: 0 })
-      }
-      filling.state = state
-      filling.round += 1
-      filling.confirmedAt = undefined
-      pending.delete(filling)
+      if (left === 0) deafen(state, cause)
     },
     subscribed: (state) => {
       const { symbol } = state.market
       listeners.set(symbol, (listeners.get(symbol) ?? 0) + 1)
-      let filling = fillings.get(symbol)
+      const isFirst = !heardSince.has(symbol)
+      if (isFirst) heardSince.set(symbol, clock.unsafeCurrentTimeMillis())
       // B2: what was never known has no hole.
-      if (filling === undefined && !known.has(symbol) && identity.isRemembered(symbol)) filling = open(state, "restart")
-      known.add(symbol)
-      if (filling === undefined || filling.confirmedAt !== undefined) return
-      const now = clock.unsafeCurrentTimeMillis()
-      filling.state = state
-      filling.confirmedAt = now
-      filling.holding = true
-      filling.late = false
-      pending.add(filling)
-      tokens.unsafeOffer(undefined)
-      deadlines.unsafeOffer({ filling, at: now + Duration.toMillis(holdFor) })
+      if (isFirst && identity.isRemembered(symbol)) open(state, "restart")
+      confirm(state)
+    },
+    doubted: (state) => {
+      deafen(state, "stale")
+      confirm(state)
     },
     hold: (state, view, rows, at) => {
       const filling = fillings.get(state.market.symbol)

@@ -8,17 +8,17 @@ import type { Edge } from "./Identity.ts"
 export interface Hole {
   /** What was known when it opened. */
   readonly edge: Edge
-  /** Epoch ms, by our clock. */
-  readonly openedAt: number
+  /** When the market was first subscribed to in this life, epoch ms by our clock: what came before is not missed. */
+  readonly heardSince: number
 }
 
 /** A timestamp is over in a history this long after it began (I2): Wallex counts whole seconds. */
 const settledAfter = 2_000
 
-/** The exchange's clock may be off ours by so much, where only ours knows when the hole opened. */
+/** The exchange's clock may be off ours by so much, where only ours knows when we began to hear. */
 const skew = 5_000
 
-const from = ({ edge, openedAt }: Hole): number => edge.last ?? (edge.ids.size > 0 ? -Infinity : openedAt - skew)
+const from = ({ edge, heardSince }: Hole): number => edge.last ?? (edge.ids.size > 0 ? -Infinity : heardSince - skew)
 
 /** The newest timestamp of a history: more trades may come to be of it, until it is over. */
 const growing = (history: ReadonlyArray<TradeRow>, now: number): number | undefined => {

@@ -12,6 +12,8 @@ import * as TradeGroups from "./TradeGroups.ts"
 export interface MarketState {
   /** How often it trades. */
   readonly rhythm: Rhythm.Rhythm
+  /** Its silence was strange, and has not ended yet. */
+  suspect: boolean
   readonly market: Market
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. `now`: epoch ms of receipt. */
@@ -81,6 +83,7 @@ export const make = (
     return {
       market,
       rhythm: Rhythm.make(),
+      suspect: false,
       status: board.market(market.symbol),
       identify: (view, rows, now) => {
         const fresh: Array<Identified> = []

@@ -214,6 +214,7 @@ export const make = (options: {
     if (silence < entry.market.rhythm.patience(timing.market)) return false
     const { symbol } = entry.market.market
     const since = entry.silentSince
+    entry.market.suspect = true
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
       stale.push({ symbol, remedy: "resubscribe", since })
@@ -234,27 +235,39 @@ export const make = (options: {
   const check = (now: number, deaf: boolean): Verdict => {
     const stale: Array<Stale> = []
     let replace = false
-    let unanswered = 0
+    const unanswered: Array<Entry> = []
+    let answered = false
     if (deaf) {
       silentSince = silentSince === undefined ? undefined : now
       for (const entry of entries.values()) entry.silentSince = now
       return { stale, replace, error: undefined }
     }
     for (const entry of entries.values()) {
+      if (entry.status === "active") answered = true
       if (entry.status === "pending" && socket.acknowledges) {
         if (now - entry.silentSince < timing.answer) continue
         entry.attempts += 1
-        if (entry.attempts >= maxAttempts) unanswered += 1
-        else want(entry)
+        if (entry.attempts < maxAttempts) want(entry)
+        else unanswered.push(entry)
       } else if (entry.status === "rejected") {
         if (entry.retryAt > 0 && now >= entry.retryAt) want(entry)
       } else if (entry.status !== "wanted" && silent(entry, now, stale)) replace = true
     }
+    if (answered) {
+      // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
+      for (const entry of unanswered) {
+        entry.status = "rejected"
+        entry.retryAt = now + lastRetry
+      }
+    }
     const mute = silentSince === undefined ? 0 : now - silentSince
     const isMute = mute > 0 && mute >= rhythm.patience(timing.connection)
-    if (isMute) rhythm.learn(mute)
-    const message = unanswered > 0
-      ? `no answer to ${unanswered} subscriptions`
+    if (isMute) {
+      rhythm.learn(mute)
+      for (const { market } of entries.values()) market.suspect = true
+    }
+    const message = !answered && unanswered.length > 0
+      ? `no answer to ${unanswered.length} subscriptions`
       : isMute
       ? `no data for ${Math.round(mute / 1000)} s`
       : undefined
@@ -309,6 +322,11 @@ export const make = (options: {
       rhythm.heard(now)
       const entry = byTrades.get(exchangeSymbol)
       if (entry === undefined) return
+      if (entry.market.suspect) {
+        entry.market.suspect = false
+        entry.market.rhythm.restart()
+        backfill.doubted(entry.market)
+      }
       entry.market.rhythm.heard(now)
       entry.silentSince = now
       entry.remedied = false

@@ -46,6 +46,22 @@ describe("DialGate", () => {
       assert.deepStrictEqual(at, [0, 10, 20, 60_000, 60_010, 60_020, 120_000])
     }))
 
+  it.effect("lets nobody pass while the exchange asked to be left alone", () =>
+    Effect.gen(function*() {
+      const gate = yield* DialGate.make({
+        stagger: Duration.seconds(1),
+        dialsPerMinute: 30,
+        breaker: yield* breaker("ws")
+      })
+      const { at, fiber } = yield* dialAll(gate, 4)
+      yield* TestClock.adjust("500 millis")
+      yield* gate.hold(Duration.seconds(10))
+      yield* gate.hold(Duration.seconds(3))
+      yield* TestClock.adjust("20 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(at, [0, 10_500, 11_500, 12_500])
+    }))
+
   it.effect("lets nobody run on into an open breaker", () =>
     Effect.gen(function*() {
       const ws = yield* breaker("ws", { maxFailures: 2, timeout: "30 seconds" })

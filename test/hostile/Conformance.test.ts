@@ -1,0 +1,331 @@
+/**
+ * What each exchange's feed does when its server behaves in one of the ways that servers are known for (PEERS.md section 0.1): dials,
+ * recovery, holes. Each behaviour has its own server on loopback, and all run at once; waits are scaled down. What is measured goes
+ * to `docs/conformance.md` with CONFORMANCE_DOC=1.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, type Scope } from "effect"
+import { writeFileSync } from "node:fs"
+import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import * as Oracle from "../../src/layers/testing/Oracle.ts"
+import * as Script from "../../src/layers/testing/Script.ts"
+import type { MarketEvent } from "../../src/services/MarketEvent.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
+import type * as Topics from "../../src/streams/Feed/Topics.ts"
+import { defaults, layer, run, until } from "./Running.ts"
+
+const scale = 20
+const scaled = defaults(scale)
+
+const markets = 20
+const perSecond = 100
+
+/** How patient the feed is, ms: a market trades five times a second here. */
+const timing: Topics.Timing = {
+  answer: 1_000,
+  market: { floor: 2_000, unknown: 4_000, cap: 6_000 },
+  connection: { floor: 1_000, unknown: 2_500, cap: 6_000 }
+}
+
+type Fake = FakeBitpin.FakeBitpinExchange | FakeWallex.FakeWallexExchange
+
+interface Options {
+  readonly bitpin?: FakeBitpin.Options
+  readonly wallex?: FakeWallex.Options
+}
+
+interface Behaviour {
+  readonly name: string
+  readonly options?: Options
+  /** From the first dial on; else after data has come. */
+  readonly fromStart?: boolean
+  readonly begin: (fake: Fake) => void
+  readonly heal?: (fake: Fake) => void
+  /** How long it lasts, ms. */
+  readonly lasts?: number
+  /** Dials while it lasts and after, the first one included. */
+  readonly dials: readonly [least: number, most: number]
+  /** Where the two differ: BitPin answers subscriptions, Wallex does not. */
+  readonly wallexDials?: readonly [least: number, most: number]
+}
+
+/** At most 10 dials of a connection in 30 s: in scaled seconds. */
+const most = 12
+
+const markedBy = (fake: Fake): string => fake.tradable[7]?.exchangeSymbol ?? ""
+
+const upgrade = (name: string, answer: Script.Answer): Behaviour => ({
+  name,
+  begin: (fake) => {
+    fake.server.script.upgrade = answer
+    fake.server.drop(1006)
+  },
+  dials: [3, most]
+})
+
+const ending = (how: Script.End, what: string): Behaviour => ({
+  name: what,
+  fromStart: true,
+  begin: ({ server }) => void (server.script.acceptThenClose = how),
+  dials: [3, most]
+})
+
+const dropped = (how: number): Behaviour => ({
+  name: `closes with ${how} while it trades`,
+  begin: ({ server }) => server.drop(how),
+  lasts: 500,
+  dials: [2, 2]
+})
+
+const behaviours: ReadonlyArray<Behaviour> = [
+  { name: "is well", begin: () => {}, dials: [1, 1] },
+  ending(1000, "accepts, then closes with 1000"),
+  ending(1006, "accepts, then hangs up (1006)"),
+  ending(1012, "accepts, then closes with 1012"),
+  {
+    name: "one frame, then closes",
+    fromStart: true,
+    begin: ({ server }) => void (server.script.closeAfterFrames = { frames: 1, how: 1006 }),
+    dials: [3, most]
+  },
+  {
+    name: "mute from the start, pings and answers go on",
+    fromStart: true,
+    begin: ({ server }) => void (server.script.mute = "all"),
+    lasts: 6_000,
+    dials: [2, 5]
+  },
+  {
+    name: "mute after data, pings and answers go on",
+    begin: ({ server }) => void (server.script.mute = "all"),
+    lasts: 4_000,
+    dials: [2, 4]
+  },
+  {
+    name: "mute for one market of 20",
+    begin: (fake) => void (fake.server.script.mute = new Set([markedBy(fake)])),
+    lasts: 6_000,
+    dials: [1, 3]
+  },
+  {
+    name: "rejects 1 subscription of 20",
+    fromStart: true,
+    begin: (fake) => void (fake.server.script.denied = new Set([markedBy(fake)])),
+    dials: [1, 2],
+    // It says nothing, so only a new connection can help.
+    wallexDials: [2, 4]
+  },
+  {
+    name: "ignores 1 subscription of 20",
+    fromStart: true,
+    begin: (fake) => void (fake.server.script.ignored = new Set([markedBy(fake)])),
+    lasts: 5_000,
+    dials: [1, 2],
+    // It says nothing, so only a new connection can help.
+    wallexDials: [2, 4]
+  },
+  {
+    name: "acknowledges late",
+    fromStart: true,
+    begin: ({ server }) => void (server.script.ackDelay = 1_500),
+    dials: [1, 1]
+  },
+  {
+    name: "batches frames, pings among them",
+    options: { bitpin: { batch: 16, ping: 200 }, wallex: { ping: 200 } },
+    begin: () => {},
+    dials: [1, 1]
+  },
+  {
+    name: "publications in the subscribe reply",
+    options: { bitpin: { publicationsInReply: true } },
+    begin: ({ server }) => server.drop(3001),
+    lasts: 500,
+    dials: [2, 2]
+  },
+  {
+    name: "pings twice at once",
+    begin: (fake) => {
+      if (fake.id === "wallex") fake.server.connections.forEach(({ ws }) => (ws.ping(), ws.ping()))
+      else for (let n = 0; n < 2; n++) fake.centrifugo.ping()
+    },
+    dials: [1, 1]
+  },
+  dropped(3012),
+  {
+    // It says that the client is to blame: back only after the longest delay.
+    ...dropped(3501),
+    lasts: 3_000
+  },
+  {
+    name: "restarts: epoch and offsets begin anew",
+    options: { bitpin: { recovery: true } },
+    begin: ({ server }) => void server.refuse().then(() => server.listen()),
+    lasts: 1_000,
+    dials: [2, 4]
+  },
+  {
+    name: "a frame beyond the size cap",
+    begin: ({ server }) => server.oversize(2 * 1024 * 1024),
+    lasts: 500,
+    dials: [2, 2]
+  },
+  {
+    name: "garbage between frames",
+    begin: ({ server }) => {
+      for (const garbage of ["nonsense", "{\"push\":", "[]", "null", "\u0000", new Uint8Array(9)]) server.frame(garbage)
+    },
+    dials: [1, 1]
+  },
+  {
+    name: "half-open: the path is dead, nobody closes",
+    options: { bitpin: { ping: 400 }, wallex: { ping: 400 } },
+    begin: ({ server }) => server.halfOpen(),
+    lasts: 4_500,
+    dials: [2, 3]
+  },
+  upgrade("HTTP 429 with Retry-After on upgrade", Script.tooManyRequests(1)),
+  upgrade("HTTP 502 with HTML on upgrade", Script.html),
+  {
+    name: "flood: 20 000 trades at once",
+    begin: (fake) => fake.trades(20_000),
+    options: { bitpin: { window: 1 } },
+    dials: [1, 1]
+  }
+]
+
+interface Row {
+  readonly name: string
+  readonly dials: number
+  readonly recovery: number
+  readonly issued: number
+  readonly rest: number
+  readonly gaps: number
+  readonly untold: ReadonlyArray<string>
+}
+
+/** What was issued and neither delivered nor told as missing. */
+const untold = (fake: Fake, events: ReadonlyArray<MarketEvent>, missing: ReadonlyArray<string>) => {
+  const gaps = events.flatMap((event) => event.type === "status" && event.event === "gap" ? [event] : [])
+  const issued = new Map(fake.issued.map((one) => [one.id, one.expected]))
+  return missing.filter((id) => {
+    const expected = issued.get(id) ?? issued.get(id.replace(/:\d+$/, ""))
+    return !gaps.some(({ complete, from, symbol, to }) =>
+      complete === false && expected !== undefined && symbol === expected.symbol &&
+      String(from ?? "") <= expected.timestamp && expected.timestamp <= String(to)
+    )
+  })
+}
+
+const play = (fake: Fake, { begin, fromStart = false, heal, lasts = 2_500, name }: Behaviour) =>
+  Effect.gen(function*() {
+    if (fromStart) begin(fake)
+    const running = yield* run(exchanges[fake.id], {
+      endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl },
+      scale,
+      timing,
+      // What was rejected for good is asked for again with the next list.
+      marketsRefresh: "3 seconds"
+    })
+    const stopFlood = fake.flood(perSecond)
+    if (!fromStart) {
+      yield* until(`${name}: data before`, () => running.trades().length > 200, 10_000)
+      begin(fake)
+    }
+    yield* Effect.sleep(lasts)
+    fake.server.heal()
+    heal?.(fake)
+    const had = running.trades().length
+    // The longest delay is 1.5 s here, the breaker's wait too; live trades may wait 5 s for their history.
+    const recovery = yield* until(`${name}: data after healing`, () => running.trades().length > had, 12_000)
+    // All markets: what was asked for in vain is asked for again, and what is silent is missed in time.
+    const all = () =>
+      new Set(running.trades().slice(had).flatMap(({ source, symbol }) => source === "ws" ? [symbol] : [])).size ===
+        markets
+    yield* until(`${name}: data of all markets after healing`, all, 15_000)
+    yield* Effect.sleep("1 second")
+    stopFlood()
+    // Histories of whole seconds take 3.2 s from the subscription, and holes that stay open are told after 5.
+    yield* until(`${name}: holes closed`, () => running.status().gaps.open === 0, 20_000)
+    yield* Effect.sleep("500 millis")
+    const trades = running.trades()
+    const verdict = Oracle.judge(fake.issued, trades)
+    assert.deepStrictEqual(
+      { duplicates: verdict.duplicates, foreign: verdict.foreign, disordered: verdict.disordered },
+      { duplicates: [], foreign: [], disordered: [] },
+      name
+    )
+    const missing = [...verdict.missing, ...verdict.doubtful, ...verdict.unsent]
+    const firsts = new Map([...trades].reverse().map(({ symbol, timestamp }) => [symbol, timestamp ?? ""]))
+    const expected = new Map(fake.issued.map((one) => [one.id, one.expected]))
+    return {
+      name,
+      dials: fake.server.dials.length,
+      recovery: Math.round(recovery),
+      issued: fake.issued.length,
+      rest: trades.filter(({ source }) => source === "rest").length,
+      gaps: running.events.filter((event) => event.type === "status" && event.event === "gap").length,
+      // Before a market's first trade nothing is known of it, so nothing is owed (B2).
+      untold: untold(fake, running.events, missing).filter((id) => {
+        const one = expected.get(id) ?? expected.get(id.replace(/:\d+$/, ""))
+        return one !== undefined && one.timestamp > (firsts.get(one.symbol) ?? "")
+      })
+    }
+  })
+
+const worlds: { readonly [K in Fake["id"]]: (options: Options) => Effect.Effect<Fake, never, Scope.Scope> } = {
+  bitpin: ({ bitpin }) => FakeBitpin.make({ markets, window: 3, history: 300, ping: 1_000, ...bitpin }),
+  wallex: ({ wallex }) => FakeWallex.make({ markets, history: 300, ping: 1_000, ...wallex })
+}
+
+const table = (rows: ReadonlyArray<Row>): string =>
+  [
+    "| the server | dials | back after, ms | issued | by history | holes told | lost untold |",
+    "|---|---|---|---|---|---|---|",
+    ...rows.map(({ dials, gaps, issued, name, recovery, rest, untold }) =>
+      `| ${name} | ${dials} | ${recovery} | ${issued} | ${rest} | ${gaps} | ${untold.length} |`
+    )
+  ].join("\n")
+
+describe("conformance", () => {
+  const results = new Map<string, ReadonlyArray<Row>>()
+  for (const name of ["bitpin", "wallex"] as const) {
+    it.scopedLive(`${name}: ${behaviours.length} behaviours`, () =>
+      Effect.gen(function*() {
+        const rows = yield* Effect.forEach(behaviours, (one) =>
+          Effect.flatMap(worlds[name](one.options ?? {}), (fake) => play(fake, one)).pipe(Effect.scoped), {
+          concurrency: "unbounded"
+        })
+        for (const [i, row] of rows.entries()) {
+          const one = behaviours[i]
+          if (one === undefined) {
+            continue
+          }
+          const [least, greatest] = name === "wallex" ? one.wallexDials ?? one.dials : one.dials
+          assert.isAtLeast(row.dials, least, row.name)
+          assert.isAtMost(row.dials, greatest, row.name)
+          assert.deepStrictEqual(row.untold, [], row.name)
+        }
+        results.set(name, rows)
+        if (process.env["CONFORMANCE_DOC"] === "1" && results.size === 2) {
+          writeFileSync(new URL("../../docs/conformance.md", import.meta.url), document(results))
+        }
+      }).pipe(Effect.provide(layer)), { timeout: 120_000 })
+  }
+})
+
+const document = (results: ReadonlyMap<string, ReadonlyArray<Row>>): string =>
+  `# Conformance: what a feed does when its server misbehaves
+
+Written by \`CONFORMANCE_DOC=1 npx vitest run --project faults test/hostile/Conformance.test.ts\`, on ${
+    new Date().toISOString().slice(0, 10)
+  }. Each behaviour has a server of its own on loopback with ${markets} markets and ${perSecond} trades a second; retry delays, breaker
+waits and idle time-outs are 1/${scale} of the defaults (base delay ${
+    Number(scaled.retry.baseDelay) || 50
+  } ms), so that dials are
+comparable to 10 in 30 s at full scale. "Back after" is counted from the server's healing to the next trade handed over; after a lost
+connection live trades wait for their history, up to 5 s. "Lost untold" is what neither arrived nor lies in a hole that was told: it
+has to be 0.
+
+${[...results].map(([name, rows]) => `## ${name}\n\n${table(rows)}\n`).join("\n")}`
