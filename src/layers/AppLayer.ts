@@ -138,6 +138,5 @@ const notYet = (settings: Settings): ReadonlyArray<string> => [
   ...(settings.queue.fullPolicy === "drop_oldest"
     ? []
     : [`QUEUE_FULL_POLICY: ${settings.queue.fullPolicy} is not there yet, drop_oldest is in effect`]),
-  ...(settings.queue.maxAge === undefined ? [] : ["QUEUE_MAX_AGE is not there yet"]),
-  ...(settings.proxy.https === undefined ? [] : ["HTTPS_PROXY is not there yet, connections are direct"])
+  ...(settings.queue.maxAge === undefined ? [] : ["QUEUE_MAX_AGE is not there yet"])
 ]

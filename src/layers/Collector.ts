@@ -2,7 +2,6 @@
  * One running collector: HTTP first, so that probes are answered while queues recover; then the data directory, the sink, the feeds.
  * Everything ends in the reverse order, with its scope.
  */
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -35,6 +34,7 @@ import type { Settings } from "./AppConfig.ts"
 import * as DataDirectory from "./DataDirectory.ts"
 import * as NodeDirectoryLock from "./NodeDirectoryLock.ts"
 import * as NodeFileOps from "./NodeFileOps.ts"
+import * as NodeProxy from "./NodeProxy.ts"
 import * as NodeWebSocket from "./NodeWebSocket.ts"
 
 /** `DATA_DIR` cannot be made, written, or understood. */
@@ -175,7 +175,10 @@ export const make = Effect.fnUntraced(function*<E>(
         Context.add(FeedStatus.FeedStatus, status)
       )
     ),
-    Effect.provide([NodeWebSocket.layer({ maxPayload: settings.ws.maxPayload }), FetchHttpClient.layer]),
+    Effect.provide([
+      NodeWebSocket.layer({ maxPayload: settings.ws.maxPayload, proxy: NodeProxy.make(settings.proxy) }),
+      NodeProxy.httpClient(settings.proxy)
+    ]),
     Effect.forkScoped
   )
 

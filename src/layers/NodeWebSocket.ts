@@ -5,10 +5,13 @@
 import * as Socket from "@effect/platform/Socket"
 import * as Layer from "effect/Layer"
 import WebSocket from "ws"
+import type * as NodeProxy from "./NodeProxy.ts"
 
 export interface Options {
   /** Bytes of one message, continuation frames included; beyond it the connection is closed with 1009. */
   readonly maxPayload: number
+  /** Direct connections if left out. */
+  readonly proxy?: NodeProxy.Proxy
 }
 
 const handshakeTimeout = 10_000
@@ -19,13 +22,15 @@ export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor
       maxPayload: options.maxPayload,
       perMessageDeflate: false,
       handshakeTimeout,
-      followRedirects: false
+      followRedirects: false,
+      agent: options.proxy?.agent(url)
     })
-    socket.on("unexpected-response", (request, response) => {
+    socket.on("unexpected-response", (_request, response) => {
       // Without a listener `ws` says as much, but not how long we are to stay away.
       const retryAfter = response.headers["retry-after"]
       const message = `Unexpected server response: ${response.statusCode}`
-      request.destroy(Object.assign(new Error(message), { retryAfter }))
+      socket.emit("error", Object.assign(new Error(message), { retryAfter }))
+      socket.terminate()
     })
     // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.
     return socket as unknown as globalThis.WebSocket

@@ -59,11 +59,20 @@ export interface Options {
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
 
+/** What is at the bottom of it: platforms wrap it in words of their own. */
+const causeOf = (error: unknown): string => {
+  let deepest = error
+  for (let depth = 0; depth < 8 && deepest instanceof Error && deepest.cause instanceof Error; depth++) {
+    deepest = deepest.cause
+  }
+  return deepest instanceof Error ? deepest.message : String(deepest)
+}
+
 const transport = (error: HttpClientError.HttpClientError): RestError =>
   new RestError({
     // An answer without a body arrived well; it says nothing.
     reason: error._tag === "ResponseError" && error.reason === "EmptyBody" ? "body" : "transport",
-    message: line(error.message)
+    message: line(causeOf(error))
   })
 
 /** The body, cut off when it grows beyond all reason. */

@@ -14,6 +14,7 @@ import * as Consumer from "../kafka/Consumer.ts"
 import * as FaultProxy from "../kafka/FaultProxy.ts"
 import * as Jvm from "../kafka/Jvm.ts"
 import { install } from "../support/packages.ts"
+import * as Proxy from "../support/proxy.ts"
 import { type Service, sum, until } from "./Service.ts"
 import { cleanups, emit, ready, sentCount, type Stage, stage } from "./Stage.ts"
 
@@ -445,21 +446,30 @@ scene("the start", ["STARTUP_GRACE"], async (broker) => {
   assert.strictEqual((await healthOf(long)).status, "starting")
 })
 
-/** They come with other issues (5: proxies; 6: policies, age; books): until then the service says that they do nothing. */
+scene("proxy", ["HTTPS_PROXY", "NO_PROXY"], async () => {
+  const proxy = await Proxy.http()
+  const s = await stage(nowhere, 3)
+  const service = s.start({ HTTPS_PROXY: proxy.url, NO_PROXY: `localhost,127.0.0.1:${new URL(s.wallex.apiUrl).port}` })
+  await ready(s)
+  const bitpin = new URL(s.bitpin.apiUrl).host
+  assert.isAtLeast(proxy.tunnels.length, 2, service.tail())
+  for (const target of proxy.tunnels) assert.strictEqual(target, bitpin)
+  await proxy.close()
+})
+
+/** They come with other issues (6: policies, age; books): until then the service says that they do nothing. */
 scene(
   "not there yet, and said so",
-  ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE", "HTTPS_PROXY", "NO_PROXY"],
+  ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE"],
   async () => {
     const s = await stage(nowhere, 3)
     const service = s.start({
       CHANNELS: "trades,books",
       QUEUE_FULL_POLICY: "block",
-      QUEUE_MAX_AGE: "1h",
-      HTTPS_PROXY: "http://127.0.0.1:1",
-      NO_PROXY: "example.com"
+      QUEUE_MAX_AGE: "1h"
     })
     await ready(s)
-    for (const key of ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE", "HTTPS_PROXY"]) {
+    for (const key of ["CHANNELS", "QUEUE_FULL_POLICY", "QUEUE_MAX_AGE"]) {
       assert.isTrue(service.lines.some((line) => line.includes(`${key}`) && line.includes("not there yet")), key)
     }
   }
