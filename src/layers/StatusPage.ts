@@ -84,14 +84,17 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
   reconnects: status.reconnects,
   lastError: line(status.lastError),
   decodeFailures: Object.fromEntries(status.decodeFailures),
+  gaps: status.gaps,
+  stale: Object.fromEntries(status.stale),
   events: accounts
     .filter(({ exchange, origin }) => origin === "live" && exchange === status.exchange)
     .map(eventsOf),
-  markets: Array.from(status.markets.values(), ({ lastAt, lastPrice, symbol, trades }) => ({
+  markets: Array.from(status.markets.values(), ({ lastAt, lastPrice, subscription, symbol, trades }) => ({
     symbol,
     trades,
     lastPrice,
-    lastAt: iso(lastAt)
+    lastAt: iso(lastAt),
+    subscription
   }))
 })
 

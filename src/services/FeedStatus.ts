@@ -19,6 +19,8 @@ export interface MarketStatus {
   readonly lastPrice: string | null
   /** Receive time of the last event, epoch ms. */
   readonly lastAt: number | null
+  /** Of its trades; null while it has no connection. Where the exchange answers nothing, the first data makes it active. */
+  readonly subscription: "wanted" | "pending" | "active" | "rejected" | null
 }
 
 /** Holes in markets' trades (DELIVERY.md section 4). */

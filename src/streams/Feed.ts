@@ -21,6 +21,7 @@ import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
 import { FeedStatus } from "../services/FeedStatus.ts"
 import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
+import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Backfill from "./Feed/Backfill.ts"
@@ -118,7 +119,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     emit
   })
   const timing = options.timing ?? Topics.defaultTiming
-  const shared: Shared = { exchange, board, identity, ledger, statusEvents, backfill, timing }
+  const lag = Metrics.lag({ exchange: exchange.id, stage: "exchange_to_receive", path: "live" })
+  const shared: Shared = { exchange, board, identity, ledger, statusEvents, backfill, timing, lag }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()
   const connections = new Map<number, Connection.Connection>()

@@ -105,7 +105,8 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
     ledger,
     statusEvents: StatusEvents.make(exchange.id, "fuzz"),
     backfill: Backfill.none,
-    timing: Topics.defaultTiming
+    timing: Topics.defaultTiming,
+    lag: { observe: () => {} }
   }
   const topics = new Map(
     listed.flatMap((market) => exchange.socket.topics("trades", market).map((topic) => [topic, market] as const))

@@ -119,7 +119,8 @@ describe("Feed: from frames to events", () => {
         symbol: "BTC/IRT",
         trades: 1,
         lastPrice: "7.5",
-        lastAt: 5000
+        lastAt: 5000,
+        subscription: "active"
       })
       assert.deepInclude(status.api, { ok: true, checkedAt: 0 })
     }).pipe(Effect.provide(Layer.mergeAll(

@@ -2,7 +2,7 @@
  * The body of `/api/status`, and all that the page shows.
  */
 import type { Snapshot } from "../../services/CircuitBreaker.ts"
-import type { ConnectionState } from "../../services/FeedStatus.ts"
+import type { ConnectionState, Gaps, MarketStatus } from "../../services/FeedStatus.ts"
 import type { Answer } from "../../services/Health.ts"
 import type { LaneStatus } from "../../services/KafkaSink.ts"
 
@@ -36,12 +36,17 @@ export interface Exchange {
   readonly reconnects: number
   readonly lastError: string | null
   readonly decodeFailures: Readonly<Record<string, number>>
+  /** Holes in trades: being filled, filled whole, told as not filled; and the trades that histories brought. */
+  readonly gaps: Gaps
+  /** Silences longer than usual, by remedy. */
+  readonly stale: Readonly<Record<string, number>>
   readonly events: ReadonlyArray<Events>
   readonly markets: ReadonlyArray<{
     readonly symbol: string
     readonly trades: number
     readonly lastPrice: string | null
     readonly lastAt: string | null
+    readonly subscription: MarketStatus["subscription"]
   }>
 }
 

@@ -17,8 +17,10 @@ import type { FileQueueError, Loss, Queue as DiskQueue, QueueSnapshot } from "..
 import type { KafkaRejected, KafkaUnavailable, LaneProducer } from "../KafkaProducer.ts"
 import type * as Ledger from "../Ledger.ts"
 import { type EventRecord, exchangeOf, type LaneName, sizeOf } from "../MarketEvent.ts"
+import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import * as Handover from "./Handover.ts"
+import * as Lag from "./Lag.ts"
 
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
 const maxRecordBytes = 1024 * 1024
@@ -129,6 +131,8 @@ export const make = Effect.fnUntraced(function*(
   // -------------------------------------------------------------------------------------------------------------------
   // Kafka
 
+  const lags = Lag.make()
+  const sends = Metrics.kafkaSend(options.topic)
   const backoff = yield* Schedule.driver(RetryPolicy.forever(options.retry))
 
   /** After a failure: wait, then for the breaker, then let the machine try again. */
@@ -176,8 +180,9 @@ export const make = Effect.fnUntraced(function*(
     breaker.admit.pipe(
       Effect.matchEffect({
         onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
-        onSuccess: (permit) =>
-          producer.send(records).pipe(
+        onSuccess: (permit) => {
+          const startedAt = wall()
+          return producer.send(records).pipe(
             Effect.onInterrupt(() => permit.release),
             Effect.matchEffect({
               onFailure: (error) =>
@@ -188,14 +193,18 @@ export const make = Effect.fnUntraced(function*(
               onSuccess: () =>
                 permit.succeed.pipe(
                   Effect.andThen(Effect.suspend(() => {
-                    kafka.ackedAt = wall()
+                    const now = wall()
+                    kafka.ackedAt = now
                     kafka.message = null
+                    lags.acknowledged(records, now)
+                    sends.observe(now - startedAt)
                     return tell({ _tag: "Sent" })
                   })),
                   Effect.andThen(backoff.reset)
                 )
             })
           )
+        }
       })
     )
 

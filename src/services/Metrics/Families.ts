@@ -148,6 +148,26 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
         )
       )
     ),
+    gauge("feeds_gaps_open", "Holes in markets' trades that are being filled.", each(({ gaps }) => gaps.open)),
+    counter(
+      "feeds_gaps_total",
+      "Holes in markets' trades that are closed: filled whole from the exchange's history, or told as not filled.",
+      feeds.flatMap(({ exchange, gaps }) => [
+        { labels: { exchange, outcome: "filled" }, value: gaps.filled },
+        { labels: { exchange, outcome: "told" }, value: gaps.told }
+      ])
+    ),
+    counter("feeds_backfilled_trades_total", "Trades that histories brought.", each(({ gaps }) => gaps.recovered)),
+    counter(
+      "feeds_stale_total",
+      "Silences longer than a market's usual ones, by what was done about them.",
+      feeds.flatMap(({ exchange, stale }) =>
+        (["resubscribe", "reconnect"] as const).map((remedy): Sample => ({
+          labels: { exchange, remedy },
+          value: stale.get(remedy) ?? 0
+        }))
+      )
+    ),
     gauge(
       "feeds_connection_last_frame_timestamp_seconds",
       "When the last frame of any kind came, a ping too: tells quiet from dead. 0 = never.",

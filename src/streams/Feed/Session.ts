@@ -4,6 +4,7 @@
  */
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
+import type * as Metrics from "../../services/Metrics.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
@@ -25,6 +26,8 @@ export interface Shared {
   readonly statusEvents: StatusEvents
   readonly backfill: Backfill
   readonly timing: Topics.Timing
+  /** From the exchange's time to ours. */
+  readonly lag: Metrics.Histogram
 }
 
 export interface DeadFrame {
@@ -78,7 +81,7 @@ export interface Options {
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
-  const { backfill, board, exchange, identity, ledger, statusEvents, timing } = shared
+  const { backfill, board, exchange, identity, lag, ledger, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
   const view = identity.views.open()
@@ -134,9 +137,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       into.held += rows.length
       return
     }
-    const events = toTrades(exchange.id, state, state.identify(view, rows, at), at, "ws")
-    into.events.push(...events)
-    into.fresh += events.length
+    const identified = state.identify(view, rows, at)
+    for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(at - timestamp)
+    into.events.push(...toTrades(exchange.id, state, identified, at, "ws"))
+    into.fresh += identified.length
   }
 
   const becomeReady = (into: Gathering, at: number): void => {

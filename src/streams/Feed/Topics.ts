@@ -126,8 +126,13 @@ export const make = (options: {
   let silentSince: number | undefined
   let hasData = false
 
+  const become = (entry: Entry, status: Status): void => {
+    entry.status = status
+    entry.market.status.subscription = status
+  }
+
   const want = (entry: Entry): void => {
-    entry.status = "wanted"
+    become(entry, "wanted")
     wanted.add(entry)
   }
 
@@ -314,7 +319,7 @@ export const make = (options: {
       if (entry === undefined) return
       deafen(entry, "unsubscribed")
       if (resubscribe) want(entry)
-      else entry.status = "rejected"
+      else become(entry, "rejected")
     },
     heard: (exchangeSymbol, now) => {
       hasData = true
@@ -330,7 +335,7 @@ export const make = (options: {
       entry.market.rhythm.heard(now)
       entry.silentSince = now
       entry.remedied = false
-      if (entry.status === "pending" && !socket.acknowledges) entry.status = "active"
+      if (entry.status === "pending" && !socket.acknowledges) become(entry, "active")
     },
     counts: () => {
       let [requested, active, rejected] = [0, 0, 0]
@@ -351,7 +356,10 @@ export const make = (options: {
     end: () => {
       wanted = new Set()
       rhythm.restart()
-      for (const entry of entries.values()) deafen(entry, "disconnected")
+      for (const entry of entries.values()) {
+        entry.market.status.subscription = null
+        deafen(entry, "disconnected")
+      }
     }
   }
 }

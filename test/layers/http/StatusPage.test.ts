@@ -25,7 +25,13 @@ describe("the page", () => {
         ...exchange(evil),
         lastError: evil,
         api: { checkedAt: 1, ok: false, durationMs: 1, message: evil },
-        markets: new Map([[evil, { symbol: evil, trades: 1, lastPrice: evil, lastAt: 1 }]])
+        markets: new Map([[evil, {
+          symbol: evil,
+          trades: 1,
+          lastPrice: evil,
+          lastAt: 1,
+          subscription: "active" as const
+        }]])
       }))
       const html = StatusPage.render(yield* StatusPage.report(sources))
       assert.notInclude(html, "<img")

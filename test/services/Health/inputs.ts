@@ -29,8 +29,8 @@ export const exchange = (
   ]),
   listed: 2,
   markets: new Map([
-    ["BTC/IRT", { symbol: "BTC/IRT", trades: 7, lastPrice: "11379465211", lastAt: now.wall - 900 }],
-    ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null }]
+    ["BTC/IRT", { symbol: "BTC/IRT", trades: 7, lastPrice: "11379465211", lastAt: now.wall - 900, subscription: null }],
+    ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null, subscription: null }]
   ]),
   lastFrameAt: now.wall - 100,
   lastDataAt: now.wall - 900,

@@ -1,0 +1,28 @@
+/** How long records took from their receipt to Kafka's acknowledgement, by exchange, the replayed ones apart. */
+import { type EventRecord, exchangeOf } from "../MarketEvent.ts"
+import * as Metrics from "../Metrics.ts"
+
+export interface Lag {
+  /** `now`: epoch ms. */
+  readonly acknowledged: (records: ReadonlyArray<EventRecord>, now: number) => void
+}
+
+export const make = (): Lag => {
+  const live = new Map<string, Metrics.Histogram>()
+  const replay = new Map<string, Metrics.Histogram>()
+  return {
+    acknowledged: (records, now) => {
+      for (const record of records) {
+        const exchange = exchangeOf(record)
+        const isReplay = record.headers["spooled"] !== undefined
+        const known = isReplay ? replay : live
+        let lag = known.get(exchange)
+        if (lag === undefined) {
+          lag = Metrics.lag({ exchange, stage: "receive_to_ack", path: isReplay ? "replay" : "live" })
+          known.set(exchange, lag)
+        }
+        lag.observe(now - record.timestamp)
+      }
+    }
+  }
+}
