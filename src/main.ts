@@ -12,6 +12,7 @@ const codeOf = (error: Cli.CliError): number => {
   switch (error._tag) {
     case "DemoFailed":
       return error.code
+    case "CaptureFailed":
     case "Unhealthy":
       return 1
     case "UsageError":

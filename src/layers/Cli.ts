@@ -1,6 +1,7 @@
 /**
  * The command line. Data goes to stdout, everything else to stderr.
  */
+import * as Args from "@effect/cli/Args"
 import * as CliConfig from "@effect/cli/CliConfig"
 import * as Command from "@effect/cli/Command"
 import * as HelpDoc from "@effect/cli/HelpDoc"
@@ -16,13 +17,16 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AppConfig from "./AppConfig.ts"
+import { exchangeIds } from "./AppConfig/Variables.ts"
 import type * as AppLayer from "./AppLayer.ts"
 import * as Arguments from "./Cli/Arguments.ts"
 import * as PlainConsole from "./Cli/PlainConsole.ts"
+import * as Capture from "./commands/Capture.ts"
 import * as Config from "./commands/Config.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Healthcheck from "./commands/Healthcheck.ts"
 import * as Run from "./commands/Run.ts"
+import * as Tap from "./commands/Tap.ts"
 import * as Observability from "./Observability.ts"
 import { version } from "./Version.ts"
 
@@ -37,6 +41,7 @@ export type CliError =
   | AppConfig.ConfigInvalid
   | AppLayer.StartupError
   | Healthcheck.Unhealthy
+  | Capture.CaptureFailed
   | DemoFailed
 
 const name = "exchange-feeds"
@@ -53,7 +58,7 @@ export interface Host {
 export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<void, CliError> {
   const colors = (host.env["NO_COLOR"] ?? "") === ""
   const { args, logLevel } = yield* Arguments.takeLogLevel(host.argv.slice(2))
-  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck"])
+  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck", "tap", "capture"])
   const env = logLevel === undefined
     ? host.env
     : { ...host.env, LOG_LEVEL: logLevel, LOG_LEVEL_FILE: undefined }
@@ -104,6 +109,22 @@ const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
           Effect.interruptible(Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) }))
       ).pipe(
         Command.withDescription("Asks a running service how it is: exit code 0 or 1.")
+      ),
+      Command.make("tap", feedOptions, (options) => Effect.interruptible(Tap.tap(env, terminal, feedOf(options)))).pipe(
+        Command.withDescription("Prints normalised events straight from an exchange. No Kafka needed.")
+      ),
+      Command.make("capture").pipe(
+        Command.withDescription("Records an exchange's raw frames, and replays them."),
+        Command.withSubcommands([
+          Command.make("record", { ...feedOptions, out }, ({ out, ...options }) =>
+            Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))).pipe(
+              Command.withDescription("Writes raw frames with the time of their receipt into a file.")
+            ),
+          Command.make("replay", { file }, ({ file }) =>
+            Effect.interruptible(Capture.replay(file))).pipe(
+              Command.withDescription("Prints what the decoder makes of a recorded file.")
+            )
+        ])
       )
     ])
   )
@@ -133,6 +154,35 @@ const demoOptions = {
     Options.optional
   )
 }
+
+const feedOptions = {
+  exchange: Options.choice("exchange", exchangeIds).pipe(Options.withDescription("Which exchange.")),
+  markets: Options.text("markets").pipe(
+    Options.withDescription("Which markets, such as 'BTC/IRT,*/USDT'; goes before MARKETS."),
+    Options.optional
+  ),
+  seconds: Options.float("seconds").pipe(
+    Options.withDescription("End after so many seconds; else run until it is stopped."),
+    Options.withSchema(Schema.Positive),
+    Options.optional
+  )
+}
+
+const feedOf = ({ exchange, markets, seconds }: {
+  readonly exchange: Tap.Options["exchange"]
+  readonly markets: Option.Option<string>
+  readonly seconds: Option.Option<number>
+}): Tap.Options => ({
+  exchange,
+  markets: Option.getOrUndefined(markets),
+  seconds: Option.getOrUndefined(seconds)
+})
+
+const out = Options.text("out").pipe(
+  Options.withDescription("The file to write; compressed if its name ends in .gz.")
+)
+
+const file = Args.text({ name: "file" }).pipe(Args.withDescription("A file that was recorded."))
 
 const configOptions = {
   envExample: Options.boolean("env-example").pipe(
@@ -174,6 +224,9 @@ const footer = HelpDoc.blocks([
     ["exchange-feeds demo --seconds 30", "see it work, without Kafka and without a network"],
     ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets of all exchanges to a broker"],
     ["MARKETS='BTC/IRT,*/USDT' exchange-feeds config", "check the settings, and see which are in effect"],
+    ["exchange-feeds tap --exchange wallex --markets BTC/IRT", "watch an exchange's trades, without Kafka"],
+    ["exchange-feeds capture record --exchange bitpin --out raw.ndjson.gz", "keep raw frames"],
+    ["exchange-feeds capture replay raw.ndjson.gz", "decode them again"],
     ["exchange-feeds healthcheck --ready", "is the service on this machine ready?"]
   ]),
   HelpDoc.h1("EXIT CODES"),

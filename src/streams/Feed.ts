@@ -23,6 +23,7 @@ import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
+import type { Recorder } from "./Capture.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Backfill from "./Feed/Backfill.ts"
 import * as Board from "./Feed/Board.ts"
@@ -65,6 +66,8 @@ export interface FeedOptions {
   readonly timing?: Topics.Timing | undefined
   /** Instead of the exchange's own. */
   readonly rotateAfter?: Duration.Duration | undefined
+  /** Is told of all that the sockets bring, before anything is made of it. */
+  readonly recorder?: Recorder | undefined
   readonly onUndecodable?: ((frame: Connection.Undecodable) => Effect.Effect<void>) | undefined
   /**
    * When it completes, every socket is closed within 2 s; what had arrived is emitted, then the stream ends. Never by default.
@@ -148,6 +151,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       gate,
       shared,
       onUndecodable: options.onUndecodable,
+      recorder: options.recorder,
       emit,
       paced,
       rotateAfter: options.rotateAfter ?? exchange.limits.rotateAfter,

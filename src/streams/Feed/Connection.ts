@@ -15,6 +15,7 @@ import * as Stream from "effect/Stream"
 import type { Permit } from "../../services/CircuitBreaker.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import type { Recorder } from "../Capture.ts"
 import type { Endpoints, Market } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
@@ -38,6 +39,7 @@ export interface Options {
   readonly retry: RetryPolicy.Options
   readonly gate: DialGate
   readonly shared: Session.Shared
+  readonly recorder: Recorder | undefined
   readonly onUndecodable: ((frame: Undecodable) => Effect.Effect<void>) | undefined
   /** Suspends while the consumer is slower than the exchange. */
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
@@ -111,6 +113,13 @@ export const make = Effect.fnUntraced(function*(
 
   const send = (socket: WebSocketFeed.Connection, frames: ReadonlyArray<string>): void => {
     for (const frame of frames) socket.send(frame)
+  }
+
+  const record = (recorder: Recorder, arrivals: ReadonlyArray<WebSocketFeed.Arrival>): void => {
+    for (const arrival of arrivals) {
+      if (arrival._tag === "open") recorder.opened(id, topics.values(), arrival.at)
+      else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.at)
+    }
   }
 
   const setAside = (dead: ReadonlyArray<Session.DeadFrame>): Effect.Effect<void> => {
@@ -234,6 +243,7 @@ export const make = Effect.fnUntraced(function*(
     const pull = Effect.flatMap(socket.take, (arrivals) => {
       // The first arrival is that it opened.
       opened.unsafeOpen()
+      if (options.recorder !== undefined) record(options.recorder, arrivals)
       const outcome = session.handle(arrivals)
       carryOut(outcome)
       if (session.isReady()) {

@@ -1,0 +1,140 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, FastCheck as fc } from "effect"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { gunzipSync } from "node:zlib"
+import { afterAll, beforeAll } from "vitest"
+import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import * as Oracle from "../../src/layers/testing/Oracle.ts"
+import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
+import * as Capture from "../../src/streams/Capture.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
+import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
+
+const directory = mkdtempSync(path.join(tmpdir(), "capture-"))
+beforeAll(() => ensureBundle())
+afterAll(() => rmSync(directory, { recursive: true }))
+
+const eventsOf = (stdout: string): ReadonlyArray<MarketEvent> =>
+  stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
+
+const tradesOf = (stdout: string): ReadonlyArray<Trade> =>
+  eventsOf(stdout).filter((event): event is Trade => event.type === "trade")
+
+for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make]] as const) {
+  describe(`capture: ${name}`, () => {
+    it.scopedLive("what was recorded over a dropped connection gives the trades that were sent, always the same", () =>
+      Effect.gen(function*() {
+        const fake = yield* make({ markets: 3 })
+        const env = {
+          [`${name.toUpperCase()}_API_URL`]: fake.apiUrl,
+          [`${name.toUpperCase()}_WS_URL`]: fake.wsUrl,
+          RETRY_BASE_DELAY: "100ms",
+          WS_STAGGER: "0s"
+        }
+        const stopFlood = fake.flood(100)
+        const file = path.join(directory, `${name}.ndjson.gz`)
+        const recording = exchangeFeeds(["capture", "record", "--exchange", name, "--out", file, "--seconds", "5"], env)
+        yield* Effect.promise(() => fake.ready())
+        yield* Effect.sleep("1 second")
+        fake.server.frame("garbage")
+        fake.server.drop(1012)
+        const recorded = yield* Effect.promise(() => recording)
+        stopFlood()
+        assert.strictEqual(recorded.code, 0, recorded.stderr)
+        assert.strictEqual(recorded.stdout, "")
+        const replayed = yield* Effect.promise(() => exchangeFeeds(["capture", "replay", file]))
+        assert.strictEqual(replayed.code, 0, replayed.stderr)
+        const trades = tradesOf(replayed.stdout)
+        assert.isAbove(trades.length, 100)
+        const { duplicates, foreign } = Oracle.judge(fake.issued, trades)
+        assert.deepStrictEqual({ duplicates, foreign }, { duplicates: [], foreign: [] })
+        assert.match(replayed.stderr, new RegExp(`^${name}: \\d+ frames, \\d+ events, not understood: json 1\n$`))
+        const again = yield* Effect.promise(() => exchangeFeeds(["capture", "replay", file]))
+        assert.strictEqual(again.stdout, replayed.stdout)
+        // Nothing is left out: what the sockets were sent is there, as it was.
+        const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split("\n")
+        assert.isAbove(lines.length, 50)
+        for (const line of lines.slice(1)) assert.include(["open", "frame"], JSON.parse(line).type)
+      }))
+  })
+}
+
+describe("tap", () => {
+  it.scopedLive("prints events straight from an exchange", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeWallex.make({ markets: 3 })
+      const env = { WALLEX_API_URL: fake.apiUrl, WALLEX_WS_URL: fake.wsUrl }
+      const stopFlood = fake.flood(50)
+      const { code, stdout } = yield* Effect.promise(() =>
+        exchangeFeeds(
+          ["tap", "--exchange", "wallex", "--markets", fake.tradable[0]?.symbol ?? "", "--seconds", "3"],
+          env
+        )
+      )
+      stopFlood()
+      assert.strictEqual(code, 0)
+      const trades = tradesOf(stdout)
+      assert.isAbove(trades.length, 10)
+      assert.deepStrictEqual([...new Set(trades.map(({ symbol }) => symbol))], [fake.tradable[0]?.symbol])
+    }))
+
+  it.live("says which exchanges there are", () =>
+    Effect.gen(function*() {
+      const { code, stderr } = yield* Effect.promise(() => exchangeFeeds(["tap", "--exchange", "kraken"]))
+      assert.strictEqual(code, 64)
+      assert.match(stderr, /bitpin/)
+    }))
+})
+
+describe("a capture file", () => {
+  const header = Capture.header("wallex")
+  const open = `{"type":"open","connection":0,"receivedAt":"2026-06-11T12:59:45.100Z","markets":[["BTC/IRT","BTCTMN"]]}`
+
+  const file = (name: string, ...lines: ReadonlyArray<string>): string => {
+    const written = path.join(directory, name)
+    writeFileSync(written, lines.join("\n"))
+    return written
+  }
+
+  it.live("that is none is told with its line: 1", () =>
+    Effect.gen(function*() {
+      const frame = `{"type":"frame","connection":0,"receivedAt":"2026-06-11T12:59:45.300Z","text":"x"}`
+      const table = [
+        [file("empty.ndjson", "{}"), /empty\.ndjson:1: expected {"type":"capture"/],
+        [file("other.ndjson", Capture.header("kraken")), /other\.ndjson:1: exchange "kraken" is not known/],
+        [file("middle.ndjson", header, open, "nonsense", frame), /middle\.ndjson:3: expected an open or a frame/],
+        [file("never.ndjson", header, frame, open), /never\.ndjson:2: connection 0 was never opened/],
+        [path.join(directory, "nowhere.ndjson"), /ENOENT/]
+      ] as const
+      for (const [name, message] of table) {
+        const { code, stderr } = yield* Effect.promise(() => exchangeFeeds(["capture", "replay", name]))
+        assert.strictEqual(code, 1, name)
+        assert.match(stderr, message)
+      }
+      const cut = file("cut.ndjson", header, open, frame, frame.slice(0, 40))
+      const { code, stderr } = yield* Effect.promise(() => exchangeFeeds(["capture", "replay", cut]))
+      assert.strictEqual(code, 0)
+      assert.match(stderr, /the last line is cut off/)
+    }))
+
+  it("keeps any text", () => {
+    const noise = fc.string({ unit: "binary" })
+    fc.assert(fc.property(fc.array(noise), (texts) => {
+      const lines: Array<string> = []
+      const recorder = Capture.recorder((line) => lines.push(line))
+      const market = { symbol: "BTC/IRT", exchangeSymbol: "BTCTMN" }
+      recorder.opened(7, [market], 1)
+      for (const text of texts) recorder.frame(7, text, 2)
+      const replay = Capture.replay(() => exchanges.wallex)
+      for (const line of [header, ...lines]) {
+        assert.notInclude(line, "\n")
+        assert.strictEqual(replay.line(line)._tag, "Right")
+      }
+      assert.strictEqual(replay.summary().frames, texts.length)
+      for (const [i, text] of texts.entries()) assert.strictEqual(JSON.parse(lines[i + 1] ?? "").text, text)
+    }))
+  })
+})
