@@ -10,14 +10,22 @@ const shared = {
 
 const short = process.env["FAULTS_SHORT"] === "1"
 
-/** They mostly wait, for breakers and checks: `npm test` has ten minutes. */
+/** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
 const slow = ["test/e2e/Configuration.test.ts", "test/e2e/HealthStates.test.ts"]
+const slowUnits = ["test/hostile/Conformance.test.ts", "test/streams/Rotation.test.ts"]
 
 export default defineConfig({
   test: {
     projects: [
       // Pure cores, fakes as layers, loopback servers.
-      { test: { ...shared, name: "unit", include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"] } },
+      {
+        test: {
+          ...shared,
+          name: "unit",
+          include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"],
+          exclude: slowUnits
+        }
+      },
       // The long faults and the property tests at length: `npm run test:faults`, `-- --short` in CI.
       {
         test: {
@@ -26,6 +34,9 @@ export default defineConfig({
           include: [
             "test/services/KafkaSink/Handover.test.ts",
             "test/hostile/Frames.test.ts",
+            "test/streams/Truth.test.ts",
+            "test/centrifugo/**/*.test.ts",
+            ...slowUnits,
             "test/faults/**/*.test.ts",
             ...slow
           ],
@@ -42,7 +53,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "integration",
-          include: ["test/{kafka,e2e,browser,centrifugo}/**/*.test.ts"],
+          include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
           exclude: slow,
           globalSetup: ["test/kafka/globalSetup.ts"],
           fileParallelism: false

@@ -136,6 +136,7 @@ const play = (exchange: Exchange) => {
     statusEvents: StatusEvents.make(exchange.id, "replay"),
     backfill: Backfill.none,
     timing: Topics.defaultTiming,
+    positions: new Map(),
     lag: { observe: () => {} }
   }
   const sessions = new Map<number, Session.Session>()

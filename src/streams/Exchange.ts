@@ -58,6 +58,12 @@ export interface TradeRow {
   readonly timestamp: number | null
 }
 
+/** A place in a topic's history: offsets count up within an epoch. */
+export interface Position {
+  readonly epoch: string
+  readonly offset: number
+}
+
 /**
  * What helps a subscription that the server will not have: asking again soon, or when the list of markets is fetched next, or on
  * another connection because this one is full.
@@ -70,7 +76,16 @@ export type Message =
   | { readonly _tag: "ready" }
   /** To be answered with exactly this text, once. */
   | { readonly _tag: "ping"; readonly reply: string }
-  | { readonly _tag: "subscribed"; readonly topic: string }
+  | {
+    readonly _tag: "subscribed"
+    readonly topic: string
+    /** Where the topic's history stands, if the server keeps one. */
+    readonly position: Position | undefined
+    /** All since the position that was asked for follows. */
+    readonly recovered: boolean
+  }
+  /** The topic's history has come so far. */
+  | { readonly _tag: "moved"; readonly topic: string; readonly offset: number }
   /** The server will not have this subscription; others go on. */
   | {
     readonly _tag: "rejected"
@@ -96,8 +111,8 @@ export interface Protocol {
   readonly acknowledges: boolean
   /** What to subscribe to for a channel of a market; empty if the exchange has no such channel. */
   readonly topics: (channel: Channel, market: Market) => ReadonlyArray<string>
-  /** `id` is unique within the connection. */
-  readonly subscribe: (topic: string, id: number) => string
+  /** `id` is unique within the connection. `since`: where the last session was, to be gone on from if the server can. */
+  readonly subscribe: (topic: string, id: number, since: Position | undefined) => string
   /** Undefined: a topic is left only with its connection. */
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined
   /** Close codes after which there is no use in coming back soon. */

@@ -123,7 +123,17 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const timing = options.timing ?? Topics.defaultTiming
   const lag = Metrics.lag({ exchange: exchange.id, stage: "exchange_to_receive", path: "live" })
-  const shared: Shared = { exchange, board, identity, ledger, statusEvents, backfill, timing, lag }
+  const shared: Shared = {
+    exchange,
+    board,
+    identity,
+    ledger,
+    statusEvents,
+    backfill,
+    timing,
+    positions: new Map(),
+    lag
+  }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()
   const connections = new Map<number, Connection.Connection>()

@@ -106,6 +106,7 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
     statusEvents: StatusEvents.make(exchange.id, "fuzz"),
     backfill: Backfill.none,
     timing: Topics.defaultTiming,
+    positions: new Map(),
     lag: { observe: () => {} }
   }
   const topics = new Map(

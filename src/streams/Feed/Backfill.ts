@@ -28,8 +28,8 @@ export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed"
 export interface Backfill {
   /** From here on the market is not heard. */
   readonly lost: (state: MarketState, cause: Cause) => void
-  /** The market is subscribed to, so what comes from here on is heard. */
-  readonly subscribed: (state: MarketState) => void
+  /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
+  readonly subscribed: (state: MarketState, recovered: boolean) => void
   /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
   readonly doubted: (state: MarketState) => void
   /** True if the rows were taken to wait for the market's history; they are told of later, in order. */
@@ -288,6 +288,20 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     pending.delete(filling)
   }
 
+  /** The server itself brings what was missed (B1); not what was missed before the connection that it goes on from. */
+  const closed = (state: MarketState): boolean => {
+    const { symbol } = state.market
+    const filling = fillings.get(symbol)
+    if (filling === undefined) return true
+    if (filling.spans.length > 1 || filling.spans[0]?.cause !== "disconnected" || filling.told || filling.holding) {
+      return false
+    }
+    fillings.delete(symbol)
+    board.gaps.open = fillings.size
+    board.gaps.filled += 1
+    return true
+  }
+
   const confirm = (state: MarketState): void => {
     const filling = fillings.get(state.market.symbol)
     if (filling === undefined || filling.confirmedAt !== undefined) return
@@ -308,14 +322,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       listeners.set(symbol, left)
       if (left === 0) deafen(state, cause)
     },
-    subscribed: (state) => {
+    subscribed: (state, recovered) => {
       const { symbol } = state.market
       listeners.set(symbol, (listeners.get(symbol) ?? 0) + 1)
       const isFirst = !heardSince.has(symbol)
       if (isFirst) heardSince.set(symbol, clock.unsafeCurrentTimeMillis())
       // B2: what was never known has no hole.
       if (isFirst && identity.isRemembered(symbol)) open(state, "restart")
-      confirm(state)
+      if (!recovered || !closed(state)) confirm(state)
     },
     doubted: (state) => {
       deafen(state, "stale")

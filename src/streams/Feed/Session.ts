@@ -6,7 +6,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import type * as Metrics from "../../services/Metrics.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
+import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
 import type { Backfill } from "./Backfill.ts"
@@ -26,6 +26,8 @@ export interface Shared {
   readonly statusEvents: StatusEvents
   readonly backfill: Backfill
   readonly timing: Topics.Timing
+  /** By topic: where its history has come to, at exchanges that keep one. */
+  readonly positions: Map<string, Position>
   /** From the exchange's time to ours. */
   readonly lag: Metrics.Histogram
 }
@@ -81,12 +83,21 @@ export interface Options {
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
-  const { backfill, board, exchange, identity, lag, ledger, statusEvents, timing } = shared
+  const { backfill, board, exchange, identity, lag, ledger, positions, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
   const view = identity.views.open()
   const entry = { exchange: exchange.id, lane: "trade" } as const
-  const topics = Topics.make({ exchange, topics: wanted, stateOf: identity.market, backfill, rhythm, timing, now })
+  const topics = Topics.make({
+    exchange,
+    topics: wanted,
+    stateOf: identity.market,
+    backfill,
+    rhythm,
+    timing,
+    positions,
+    now
+  })
   let ready = false
 
   /** What one run gathers. */
@@ -161,7 +172,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       case "ready":
         return becomeReady(into, at)
       case "subscribed":
-        return topics.subscribed(message.topic, at)
+        return topics.subscribed(message.topic, message.position, message.recovered, at)
+      case "moved":
+        return topics.moved(message.topic, message.offset)
       case "rejected":
         if (topics.rejected(message.topic, message.remedy, at)) into.displaced.push(message.topic)
         return

@@ -3,7 +3,7 @@
  * topic whose data stays away longer than is usual for it is subscribed to anew, and if that does not help its connection is
  * replaced. Synchronous, told of the time: no clock, no socket.
  */
-import type { Exchange, Market, Remedy } from "../Exchange.ts"
+import type { Exchange, Market, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import type { Backfill } from "./Backfill.ts"
 import type { MarketState } from "./Identity.ts"
@@ -54,7 +54,8 @@ export interface Topics {
   readonly hasCommands: () => boolean
   readonly topicOf: (commandId: string) => string | undefined
   readonly market: (exchangeSymbol: string) => MarketState | undefined
-  readonly subscribed: (topic: string, now: number) => void
+  readonly subscribed: (topic: string, position: Position | undefined, recovered: boolean, now: number) => void
+  readonly moved: (topic: string, offset: number) => void
   /** True if the topic must find another connection. */
   readonly rejected: (topic: string, remedy: Remedy, now: number) => boolean
   readonly unsubscribed: (topic: string, resubscribe: boolean) => void
@@ -109,10 +110,12 @@ export const make = (options: {
   /** The connection's own. */
   readonly rhythm: Rhythm.Rhythm
   readonly timing: Timing
+  /** By topic, of all sessions of the exchange: where its history has come to. */
+  readonly positions: Map<string, Position>
   /** Epoch ms. */
   readonly now: number
 }): Topics => {
-  const { backfill, exchange: { socket }, rhythm, stateOf, timing, topics } = options
+  const { backfill, exchange: { socket }, positions, rhythm, stateOf, timing, topics } = options
   const entries = new Map<string, Entry>()
   const byTrades = new Map<string, Entry>()
   const byCommand = new Map<string, Entry>()
@@ -136,11 +139,11 @@ export const make = (options: {
     wanted.add(entry)
   }
 
-  const listen = (entry: Entry): void => {
+  const listen = (entry: Entry, recovered = false): void => {
     if (entry.listening) return
     entry.listening = true
     entry.market.rhythm.restart()
-    backfill.subscribed(entry.market)
+    backfill.subscribed(entry.market, recovered)
   }
 
   const deafen = (entry: Entry, cause: Parameters<Backfill["lost"]>[1]): void => {
@@ -209,7 +212,7 @@ export const make = (options: {
         entry.command = String(id)
         byCommand.set(entry.command, entry)
       } else listen(entry)
-      return socket.subscribe(entry.topic, id)
+      return socket.subscribe(entry.topic, id, positions.get(entry.topic))
     }
     return undefined
   }
@@ -291,7 +294,14 @@ export const make = (options: {
     hasCommands: () => wanted.size > 0 || leaving.length > 0,
     topicOf: (id) => byCommand.get(id)?.topic,
     market: (exchangeSymbol) => byTrades.get(exchangeSymbol)?.market,
-    subscribed: (topic, now) => {
+    moved: (topic, offset) => {
+      const position = positions.get(topic)
+      if (position !== undefined) positions.set(topic, { ...position, offset })
+    },
+    subscribed: (topic, position, recovered, now) => {
+      // What was recovered has not been handled yet: the position moves with it.
+      if (position === undefined) positions.delete(topic)
+      else if (!recovered) positions.set(topic, position)
       const entry = entries.get(topic)
       if (entry === undefined) return
       // An answer that comes late is as good, and spares the repetition.
@@ -299,13 +309,15 @@ export const make = (options: {
       entry.status = "active"
       entry.attempts = 0
       entry.silentSince = now
-      listen(entry)
+      listen(entry, recovered)
     },
     rejected: (topic, remedy, now) => {
       const entry = entries.get(topic)
       if (entry === undefined) return false
       deafen(entry, "unsubscribed")
       wanted.delete(entry)
+      // It may be the place that the server does not like.
+      positions.delete(topic)
       let active = 0
       for (const { status } of entries.values()) if (status === "active") active += 1
       entry.status = "rejected"

@@ -1,6 +1,6 @@
 /**
  * Centrifugo's JSON protocol, version 2, as a client that only listens: BitPin, and by the documents Nobitex and Ramzinex
- * (DOSSIER.md section 1). Neither recovery nor delta is asked for.
+ * (DOSSIER.md section 1). Recovery is asked for where the server offers it; delta is not.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -16,7 +16,7 @@ export interface Options {
   readonly publication: (topic: string, data: unknown) => ReadonlyArray<Message>
 }
 
-const Publication = Schema.Struct({ data: Schema.Unknown })
+const Publication = Schema.Struct({ data: Schema.Unknown, offset: Schema.optional(Schema.String) })
 
 const Document = Schema.Struct({
   id: Schema.optional(Schema.String),
@@ -26,7 +26,13 @@ const Document = Schema.Struct({
     temporary: Schema.optional(Schema.Boolean)
   })),
   connect: Schema.optional(Schema.Unknown),
-  subscribe: Schema.optional(Schema.Struct({ publications: Schema.optional(Schema.Array(Publication)) })),
+  subscribe: Schema.optional(Schema.Struct({
+    publications: Schema.optional(Schema.Array(Publication)),
+    recoverable: Schema.optional(Schema.Boolean),
+    epoch: Schema.optional(Schema.String),
+    offset: Schema.optional(Schema.String),
+    recovered: Schema.optional(Schema.Boolean)
+  })),
   unsubscribe: Schema.optional(Schema.Unknown),
   push: Schema.optional(Schema.Struct({
     channel: Schema.optional(Schema.String),
@@ -72,6 +78,23 @@ const isTerminal = (code: number): boolean => (code >= 3500 && code <= 3999) || 
 
 /** A whole protocol from what is particular to one exchange. */
 export const protocol = (options: Options): Protocol => {
+  /** Offsets beyond what a number holds are none that we could ask for. */
+  const offsetOf = (text: string | undefined): number | undefined => {
+    const offset = Number(text)
+    return Number.isSafeInteger(offset) && offset >= 0 ? offset : undefined
+  }
+
+  const publications = (
+    topic: string,
+    all: ReadonlyArray<typeof Publication.Type>
+  ): ReadonlyArray<Message> =>
+    all.flatMap(({ data, offset: text }) => {
+      const messages = published(topic, data)
+      const offset = offsetOf(text)
+      // After what it stands for: whoever goes on from it has that.
+      return offset === undefined ? messages : [...messages, { _tag: "moved", topic, offset }]
+    })
+
   /** With delta compression `data` is JSON in a string; some documents print it so without. */
   const published = (topic: string, data: unknown): ReadonlyArray<Message> => {
     if (typeof data !== "string") return options.publication(topic, data)
@@ -86,7 +109,7 @@ export const protocol = (options: Options): Protocol => {
       return [{ _tag: "refused", code: Number(push.disconnect.code ?? 0), message: push.disconnect.reason ?? "" }]
     }
     if (push.channel === undefined) return [failed("unknown", "a push without a channel")]
-    if (push.pub !== undefined) return published(push.channel, push.pub.data)
+    if (push.pub !== undefined) return publications(push.channel, [push.pub])
     if (push.unsubscribe !== undefined) {
       return [{
         _tag: "unsubscribed",
@@ -108,7 +131,7 @@ export const protocol = (options: Options): Protocol => {
       const { code, message = "", temporary = false } = reply.error
       if (topic !== undefined) {
         return code === alreadySubscribed
-          ? [{ _tag: "subscribed", topic }]
+          ? [{ _tag: "subscribed", topic, position: undefined, recovered: false }]
           : [{ _tag: "rejected", topic, code, message, remedy: remedies.get(code) ?? (temporary ? "soon" : "later") }]
       }
       return id === helloId
@@ -118,9 +141,11 @@ export const protocol = (options: Options): Protocol => {
     if (reply.connect !== undefined) return [{ _tag: "ready" }]
     if (reply.subscribe !== undefined) {
       if (topic === undefined) return [failed("unknown", `a reply to command ${id}`)]
-      const messages: Array<Message> = [{ _tag: "subscribed", topic }]
-      for (const { data } of reply.subscribe.publications ?? []) messages.push(...published(topic, data))
-      return messages
+      const { epoch, offset: text, publications: all = [], recoverable = false, recovered = false } = reply.subscribe
+      // What is zero is left out.
+      const offset = offsetOf(text ?? "0")
+      const position = recoverable && epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined
+      return [{ _tag: "subscribed", topic, position, recovered }, ...publications(topic, all)]
     }
     return reply.unsubscribe !== undefined ? [] : [failed("unknown", `a reply to command ${id}`)]
   }
@@ -141,7 +166,8 @@ export const protocol = (options: Options): Protocol => {
     hello: `{"id":${helloId},"connect":{}}`,
     acknowledges: true,
     topics: options.topics,
-    subscribe: (channel, id) => JSON.stringify({ id, subscribe: { channel } }),
+    subscribe: (channel, id, since) =>
+      JSON.stringify({ id, subscribe: since === undefined ? { channel } : { channel, recover: true, ...since } }),
     unsubscribe: (channel, id) => JSON.stringify({ id, unsubscribe: { channel } }),
     isTerminal,
     decode: (text, topicOf) => {

@@ -104,15 +104,29 @@ describe("BitPin's WebSocket", () => {
 
   it("understands replies: greeting, acknowledgement, publications in it, errors", () => {
     assert.deepStrictEqual(decode(line("bitpin", "reconstructed-bitpin-ws", 2)), [{ _tag: "ready" }])
-    assert.deepStrictEqual(decode(`{"id":2,"subscribe":{}}`), [{ _tag: "subscribed", topic: "matches:BTC_IRT" }])
+    assert.deepStrictEqual(decode(`{"id":2,"subscribe":{}}`), [
+      { _tag: "subscribed", topic: "matches:BTC_IRT", position: undefined, recovered: false }
+    ])
     const data = { event: "other", matches: [{ ...trade, base_amount: "1" }] }
     assert.deepStrictEqual(
       decode(JSON.stringify({ id: 3, subscribe: { recoverable: true, publications: [{ data, offset: 1 }] } }))
         .map(({ _tag }) => _tag),
-      ["subscribed", "trades"]
+      ["subscribed", "trades", "moved"]
+    )
+    const reply = { recoverable: true, epoch: "e1", recovered: true, was_recovering: true }
+    const position = { epoch: "e1", offset: 7 }
+    assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, offset: 7 } })), [
+      { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true }
+    ])
+    assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, recovered: false } })), [
+      { _tag: "subscribed", topic: "matches:BTC_IRT", position: { epoch: "e1", offset: 0 }, recovered: false }
+    ])
+    assert.strictEqual(
+      bitpin.socket.subscribe("matches:BTC_IRT", 3, position),
+      `{"id":3,"subscribe":{"channel":"matches:BTC_IRT","recover":true,"epoch":"e1","offset":7}}`
     )
     assert.deepStrictEqual(decode(line("bitpin", "reconstructed-bitpin-ws", 8)), [
-      { _tag: "subscribed", topic: "matches:USDT_IRT" }
+      { _tag: "subscribed", topic: "matches:USDT_IRT", position: undefined, recovered: false }
     ])
     const refusal = (code: number, temporary: boolean) => {
       const [message] = decode(JSON.stringify({ id: 2, error: { code, message: "no", temporary } }))

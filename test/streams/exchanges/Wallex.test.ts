@@ -42,7 +42,7 @@ describe("Wallex's WebSocket", () => {
   it("subscribes as documented", () => {
     const market = { symbol: "USDT/IRT", exchangeSymbol: "USDTTMN" }
     assert.deepStrictEqual(
-      wallex.socket.topics("trades", market).map((topic) => wallex.socket.subscribe(topic, 2)),
+      wallex.socket.topics("trades", market).map((topic) => wallex.socket.subscribe(topic, 2, undefined)),
       [line("wallex", "wallex-ws-docs", 3)]
     )
   })
