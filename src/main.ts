@@ -13,6 +13,7 @@ const codeOf = (error: Cli.CliError): number => {
     case "DemoFailed":
       return error.code
     case "CaptureFailed":
+    case "QueueFailed":
     case "Unhealthy":
       return 1
     case "UsageError":

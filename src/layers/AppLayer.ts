@@ -116,6 +116,14 @@ export const run = Effect.fnUntraced(function*(
   ))
 })
 
+/** The data directory and Kafka, without exchanges and without HTTP: what an earlier life has left is delivered. */
+export const deliverOnly = Effect.fnUntraced(function*(
+  settings: Settings
+): Effect.fn.Return<Collector.Collector, StartupError, FileSystem.FileSystem | Scope.Scope> {
+  const kafka = yield* kafkaOf(settings.kafka)
+  return yield* Collector.make({ ...settings, exchanges: [] }, { kafka, listen: () => Effect.void })
+})
+
 const tellPort = (url: string) => Effect.sync(() => process.stderr.write(`exchange-feeds: listening on ${url}\n`))
 
 /** What the queue can lose, where it is more than nothing (contract section 3). */

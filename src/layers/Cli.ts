@@ -25,6 +25,7 @@ import * as Capture from "./commands/Capture.ts"
 import * as Config from "./commands/Config.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Healthcheck from "./commands/Healthcheck.ts"
+import * as Queue from "./commands/Queue.ts"
 import * as Run from "./commands/Run.ts"
 import * as Tap from "./commands/Tap.ts"
 import * as Observability from "./Observability.ts"
@@ -42,6 +43,7 @@ export type CliError =
   | AppLayer.StartupError
   | Healthcheck.Unhealthy
   | Capture.CaptureFailed
+  | Queue.QueueFailed
   | DemoFailed
 
 const name = "exchange-feeds"
@@ -58,7 +60,7 @@ export interface Host {
 export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<void, CliError> {
   const colors = (host.env["NO_COLOR"] ?? "") === ""
   const { args, logLevel } = yield* Arguments.takeLogLevel(host.argv.slice(2))
-  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck", "tap", "capture"])
+  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck", "tap", "capture", "queue"])
   const env = logLevel === undefined
     ? host.env
     : { ...host.env, LOG_LEVEL: logLevel, LOG_LEVEL_FILE: undefined }
@@ -112,6 +114,28 @@ const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
       ),
       Command.make("tap", feedOptions, (options) => Effect.interruptible(Tap.tap(env, terminal, feedOf(options)))).pipe(
         Command.withDescription("Prints normalised events straight from an exchange. No Kafka needed.")
+      ),
+      Command.make("queue").pipe(
+        Command.withDescription("Looks at the queue in DATA_DIR, delivers it, or throws it away."),
+        Command.withSubcommands([
+          Command.make("inspect", {}, () => Effect.interruptible(Queue.inspect(env))).pipe(
+            Command.withDescription("What is in it. Also beside a running service.")
+          ),
+          Command.make("verify", {}, () => Effect.interruptible(Queue.verify(env))).pipe(
+            Command.withDescription(
+              "Reads all of it; exit code 1 if something is damaged. Also beside a running service."
+            )
+          ),
+          Command.make("export", { format }, () => Effect.interruptible(Queue.export_(env))).pipe(
+            Command.withDescription("Prints its records, one JSON object a line. Also beside a running service.")
+          ),
+          Command.make("replay", {}, () => Effect.interruptible(Queue.replay(env, terminal))).pipe(
+            Command.withDescription("Delivers it to Kafka, and ends. The service must not run.")
+          ),
+          Command.make("purge", { yes }, () => Effect.interruptible(Queue.purge(env))).pipe(
+            Command.withDescription("Throws every record away, for good. The service must not run.")
+          )
+        ])
       ),
       Command.make("capture").pipe(
         Command.withDescription("Records an exchange's raw frames, and replays them."),
@@ -178,6 +202,17 @@ const feedOf = ({ exchange, markets, seconds }: {
   seconds: Option.getOrUndefined(seconds)
 })
 
+const format = Options.choice("format", ["ndjson"]).pipe(
+  Options.withDescription("One JSON object a line."),
+  Options.withDefault("ndjson" as const)
+)
+
+// Without it the command is wrong usage: nothing is thrown away by accident.
+const yes = Options.boolean("yes", { ifPresent: true }).pipe(
+  Options.withDescription("Needed: there is no way back."),
+  Options.withSchema(Schema.Literal(true))
+)
+
 const out = Options.text("out").pipe(
   Options.withDescription("The file to write; compressed if its name ends in .gz.")
 )
@@ -227,6 +262,7 @@ const footer = HelpDoc.blocks([
     ["exchange-feeds tap --exchange wallex --markets BTC/IRT", "watch an exchange's trades, without Kafka"],
     ["exchange-feeds capture record --exchange bitpin --out raw.ndjson.gz", "keep raw frames"],
     ["exchange-feeds capture replay raw.ndjson.gz", "decode them again"],
+    ["exchange-feeds queue inspect", "what waits on the disk?"],
     ["exchange-feeds healthcheck --ready", "is the service on this machine ready?"]
   ]),
   HelpDoc.h1("EXIT CODES"),

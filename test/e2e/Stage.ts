@@ -30,9 +30,10 @@ export interface Stage {
   readonly start: (env?: Readonly<Record<string, string>>, under?: ReadonlyArray<string>) => Service
 }
 
-export const stage = async (broker: string, markets = 30, window = 3): Promise<Stage> => {
-  const bitpin = new FakeBitpinExchange({ markets, window, batch: 4 })
-  const wallex = new FakeWallexExchange({ markets })
+/** `history`: trades of a market that REST gives; none, where it is to be seen what was delivered without it. */
+export const stage = async (broker: string, markets = 30, window = 3, history = 50): Promise<Stage> => {
+  const bitpin = new FakeBitpinExchange({ markets, window, batch: 4, history })
+  const wallex = new FakeWallexExchange({ markets, history })
   await Promise.all([bitpin.server.listen(), wallex.server.listen()])
   const dataDir = mkdtempSync(path.join(tmpdir(), "feeds-e2e-"))
   const prefix = `e2e${process.pid}x${serial++}`

@@ -70,8 +70,8 @@ for (const mode of ["fallback", "journal"] as const) {
         })
         await broker.start()
         proxy.to(broker.proxiedPort)
-        // Windows of one: a later push must not bring back what a crash has taken.
-        const s = await stage(proxy.address, 10, 1)
+        // Windows of one and no history: nothing may bring back what a crash has taken.
+        const s = await stage(proxy.address, 10, 1, 0)
         const env = { QUEUE_MODE: mode, KAFKA_BREAKER_TIMEOUT: "500ms" }
 
         let up = true

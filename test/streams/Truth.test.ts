@@ -158,7 +158,7 @@ const judge = (name: World.Name, { events, issued }: Effect.Effect.Success<Retur
   }
 }
 
-const runs = Math.ceil(Number(process.env["FUZZ_RUNS"] ?? 3_000) / 200)
+const runs = Math.ceil(Number(process.env["FUZZ_RUNS"] ?? 15_000) / 1_000)
 
 describe("Nothing is missing untold", () => {
   for (const name of ["bitpin", "wallex"] as const) {

@@ -187,7 +187,7 @@ export const make = (options: {
         entries.set(topic, entry)
         byTrades.set(market.exchangeSymbol, entry)
         if (ghosts.delete(topic)) {
-          entry.status = "pending"
+          become(entry, "pending")
           listen(entry)
         } else want(entry)
       } else if (entry.status === "rejected") want(entry)
@@ -204,7 +204,7 @@ export const make = (options: {
       }
       wanted.delete(entry)
       const id = nextId++
-      entry.status = "pending"
+      become(entry, "pending")
       entry.silentSince = now
       silentSince ??= now
       if (socket.acknowledges) {
@@ -264,7 +264,7 @@ export const make = (options: {
     if (answered) {
       // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
       for (const entry of unanswered) {
-        entry.status = "rejected"
+        become(entry, "rejected")
         entry.retryAt = now + lastRetry
       }
     }
@@ -306,7 +306,7 @@ export const make = (options: {
       if (entry === undefined) return
       // An answer that comes late is as good, and spares the repetition.
       wanted.delete(entry)
-      entry.status = "active"
+      become(entry, "active")
       entry.attempts = 0
       entry.silentSince = now
       listen(entry, recovered)
@@ -320,7 +320,7 @@ export const make = (options: {
       positions.delete(topic)
       let active = 0
       for (const { status } of entries.values()) if (status === "active") active += 1
-      entry.status = "rejected"
+      become(entry, "rejected")
       entry.attempts += 1
       entry.retryAt = remedy === "soon" ? now + Math.min(lastRetry, firstRetry * 2 ** (entry.attempts - 1)) : 0
       // A server that grants nothing grants no more on the next connection.

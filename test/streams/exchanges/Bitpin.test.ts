@@ -30,7 +30,8 @@ const isDecimal = Schema.is(Schema.String.pipe(Schema.pattern(/^(0|[1-9]\d*)(\.\
 describe("BitPin's WebSocket", () => {
   it("reads a trade", () => {
     assert.deepStrictEqual(decode(line("bitpin", "reconstructed-bitpin-ws", 5)), [
-      { _tag: "trades", exchangeSymbol: "BTC_IRT", rows: [trade] }
+      { _tag: "trades", exchangeSymbol: "BTC_IRT", rows: [trade] },
+      { _tag: "moved", topic: "matches:BTC_IRT", offset: 1 }
     ])
   })
 
@@ -51,7 +52,7 @@ describe("BitPin's WebSocket", () => {
         side: "sell",
         timestamp: Date.parse("2024-10-29T03:50:21.814Z")
       }]
-    }])
+    }, { _tag: "moved", topic: "matches:USDT_IRT", offset: 9 }])
   })
 
   it("hands a window over oldest first", () => {
@@ -97,8 +98,8 @@ describe("BitPin's WebSocket", () => {
     const tags = (frame: string) => decode(frame).map(({ _tag }) => _tag)
     assert.deepStrictEqual(decode("{}"), [{ _tag: "ping", reply: "{}" }])
     assert.deepStrictEqual(decode(" { } "), [{ _tag: "ping", reply: "{}" }])
-    assert.deepStrictEqual(tags(`${push}\n{}\n${push}`), ["trades", "ping", "trades"])
-    assert.deepStrictEqual(tags(`${push}\nnonsense\n${push}`), ["trades", "failure", "trades"])
+    assert.deepStrictEqual(tags(`${push}\n{}\n${push}`), ["trades", "moved", "ping", "trades", "moved"])
+    assert.deepStrictEqual(tags(`${push}\nnonsense\n${push}`), ["trades", "moved", "failure", "trades", "moved"])
     assert.isAtMost(decode("{}\n".repeat(100_000)).length, 1025)
   })
 
