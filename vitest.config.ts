@@ -14,8 +14,15 @@ const short = process.env["FAULTS_SHORT"] === "1"
 const slow = ["test/e2e/Configuration.test.ts", "test/e2e/HealthStates.test.ts"]
 const slowUnits = ["test/hostile/Conformance.test.ts", "test/streams/Rotation.test.ts"]
 
+const lengths = short
+  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
+  : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000" }
+
 export default defineConfig({
   test: {
+    // Most of what they do is waiting; what does not bear company runs one file at a time (below).
+    maxWorkers: 2,
+    minWorkers: 1,
     projects: [
       // Pure cores, fakes as layers, loopback servers.
       {
@@ -26,24 +33,30 @@ export default defineConfig({
           exclude: slowUnits
         }
       },
-      // The long faults and the property tests at length: `npm run test:faults`, `-- --short` in CI.
+      // `npm run test:faults`, `-- --short` in CI. First the property tests at length and what fakes alone do: two files at a time.
       {
         test: {
           ...shared,
-          name: "faults",
+          name: "long",
           include: [
             "test/services/KafkaSink/Handover.test.ts",
             "test/hostile/Frames.test.ts",
             "test/streams/Truth.test.ts",
             "test/centrifugo/**/*.test.ts",
-            ...slowUnits,
-            "test/faults/**/*.test.ts",
-            ...slow
+            ...slowUnits
           ],
+          env: lengths,
+          testTimeout: 3_600_000
+        }
+      },
+      // Then the service and the broker, which need the machine for themselves.
+      {
+        test: {
+          ...shared,
+          name: "faults",
+          include: ["test/faults/**/*.test.ts", ...slow],
           globalSetup: ["test/kafka/globalSetup.ts"],
-          env: short
-            ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
-            : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000" },
+          env: lengths,
           testTimeout: 3_600_000,
           fileParallelism: false
         }

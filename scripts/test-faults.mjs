@@ -8,7 +8,7 @@ const vitest = path.join(path.dirname(createRequire(import.meta.url).resolve("vi
 
 const { signal, status } = spawnSync(
   process.execPath,
-  [vitest, "run", "--project", "faults", ...args.filter((arg) => arg !== "--short")],
+  [vitest, "run", "--project", "long", "--project", "faults", ...args.filter((arg) => arg !== "--short")],
   {
     cwd: path.resolve(import.meta.dirname, ".."),
     stdio: "inherit",
