@@ -142,9 +142,5 @@ const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
 
 /** Settings that are read and do nothing yet. */
 const notYet = (settings: Settings): ReadonlyArray<string> => [
-  ...(settings.channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : []),
-  ...(settings.queue.fullPolicy === "drop_oldest"
-    ? []
-    : [`QUEUE_FULL_POLICY: ${settings.queue.fullPolicy} is not there yet, drop_oldest is in effect`]),
-  ...(settings.queue.maxAge === undefined ? [] : ["QUEUE_MAX_AGE is not there yet"])
+  ...(settings.channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : [])
 ]

@@ -121,6 +121,7 @@ export const make = Effect.fnUntraced(function*<E>(
       topicPrefix: settings.kafka.topicPrefix,
       lanes: lanesOf(settings),
       mode: settings.queue.mode,
+      fullPolicy: settings.queue.fullPolicy,
       linger: settings.kafka.linger,
       breaker: settings.kafka.breaker,
       retry: {
@@ -136,7 +137,8 @@ export const make = Effect.fnUntraced(function*<E>(
         FileQueue.layer({
           dir: settings.dataDir,
           maxBytes: settings.queue.maxBytes,
-          fullPolicy: "drop_oldest",
+          fullPolicy: settings.queue.fullPolicy,
+          maxAge: settings.queue.maxAge,
           fsync: settings.queue.fsync,
           fsyncInterval: settings.queue.fsyncInterval
         })

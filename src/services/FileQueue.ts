@@ -31,6 +31,8 @@ export interface Options {
   readonly fullPolicy: FullPolicy
   readonly fsync: Fsync
   readonly fsyncInterval: Duration.DurationInput
+  /** Records so much older than the newest in the queue are dropped; undefined: none. */
+  readonly maxAge?: Duration.DurationInput | undefined
   /** A segment is closed when it reaches this, 16 MiB if not given; never more than an eighth of `maxBytes`, so that a drop is small. */
   readonly segmentBytes?: number | undefined
   /** A segment is closed when it is this old, 10 minutes if not given. */
@@ -49,6 +51,7 @@ export const make = Effect.fnUntraced(function*(
     fullPolicy: options.fullPolicy,
     fsync: options.fsync,
     fsyncIntervalMs: Duration.toMillis(options.fsyncInterval),
+    maxAgeMs: options.maxAge === undefined ? undefined : Duration.toMillis(options.maxAge),
     segmentBytes: Math.min(options.segmentBytes ?? defaultSegmentBytes, Math.ceil(options.maxBytes / 8)),
     segmentAgeMs: Duration.toMillis(options.segmentAge ?? "10 minutes")
   }

@@ -1,6 +1,7 @@
 /**
  * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (DELIVERY.md section 1).
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,7 +11,7 @@ import { Checkpoint } from "./Checkpoint.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { DeadLetters } from "./DeadLetters.ts"
 import { EventSink } from "./EventSink.ts"
-import { FileQueue, type FileQueueError } from "./FileQueue.ts"
+import { FileQueue, type FileQueueError, type FullPolicy } from "./FileQueue.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 import * as Handover from "./KafkaSink/Handover.ts"
 import * as Lane from "./KafkaSink/Lane.ts"
@@ -25,6 +26,8 @@ export interface Options {
   readonly topicPrefix: string
   readonly lanes: ReadonlyArray<LaneName>
   readonly mode: "fallback" | "journal"
+  /** Of the queue: see `FullPolicy`. */
+  readonly fullPolicy?: FullPolicy
   readonly linger: Duration.Duration
   readonly breaker: {
     readonly maxFailures: number
@@ -95,6 +98,7 @@ export const make = Effect.fnUntraced(function*(
           ...Handover.defaults,
           journal: options.mode === "journal",
           linger: Duration.toMillis(options.linger),
+          fullPolicy: options.fullPolicy ?? "drop_oldest",
           ...fitting(maxBytes),
           ...options.handover
         },
@@ -118,6 +122,7 @@ export const make = Effect.fnUntraced(function*(
         return queue
       }),
       {
+        onDropped: (queueId, losses) => tellDropped(name, topic, queueId, losses),
         producer: (onRequestTimeout) => producers.lane({ topic, onRequestTimeout }),
         breaker,
         deadLetters,
@@ -128,6 +133,13 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const lanes = new Map<LaneName, Lane.Lane>()
+
+  const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Lane.Dropped>) =>
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
+    )
+
   for (const name of options.lanes) lanes.set(name, yield* openLane(name))
 
   const writeCheckpoint = checkpoint.write.pipe(
@@ -166,6 +178,35 @@ export const make = Effect.fnUntraced(function*(
     }
   }
 })
+
+const iso = (time: number | null): string | null => time === null ? null : new Date(time).toISOString()
+
+/** One for each exchange; `collector` for records of an earlier life, whose exchange is not known. Told again, it has the same id. */
+const droppedEvents = (
+  name: LaneName,
+  topic: string,
+  queueId: string,
+  { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Lane.Dropped,
+  now: number
+): ReadonlyArray<MarketEvent> => {
+  const counts = new Map(byExchange)
+  if (recovered > 0) counts.set("collector", recovered)
+  return Array.from(counts, ([exchange, count]): MarketEvent => ({
+    type: "status",
+    v: 1,
+    exchange,
+    event: "dropped",
+    id: `${exchange}:status:${queueId}:${topic}:${firstSeq ?? `memory-${now}`}-${lastSeq ?? now}`,
+    channel: name === "trade" ? "trades" : name === "book" ? "books" : "status",
+    reason,
+    count,
+    firstSequence: firstSeq,
+    lastSequence: lastSeq,
+    from: iso(from),
+    to: iso(to),
+    receivedAt: new Date(now).toISOString()
+  }))
+}
 
 const offerTo = (
   lanes: ReadonlyMap<LaneName, Lane.Lane>,

@@ -5,10 +5,11 @@
 import * as Effect from "effect/Effect"
 import { withFile } from "../FileOps.ts"
 import * as Active from "./Active.ts"
-import type { FileQueueError } from "./Model.ts"
+import * as Drops from "./Drops.ts"
+import type { FileQueueError, Loss } from "./Model.ts"
 import type * as Ranges from "./Ranges.ts"
 import * as Segment from "./Segment.ts"
-import { ioError, type Shared, tellLoss, writeCursor } from "./Shared.ts"
+import { ioError, lossesOf, type Shared, tellLosses, writeCursor } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
@@ -61,14 +62,38 @@ export const dropOldest = (shared: Shared): Effect.Effect<boolean, FileQueueErro
       if (choice === undefined) return false
       const { ranges, segment } = choice
       if (shared.active?.segment === segment) yield* Active.seal(shared)
-      yield* writeCursor(shared, ranges)
-      State.lose(state, ranges)
-      yield* tellLoss(shared, "full", ranges)
+      yield* lose(shared, "full", ranges)
       yield* removeSpent(shared)
       if (state.segments.includes(segment)) yield* cutBehindPin(shared, segment, ranges)
       return true
     }))
   ).pipe(Effect.uninterruptible)
+
+/** Guarded by `structure` and `reading`. First the note for those who are to be told, then the cursor. */
+const lose = Effect.fnUntraced(function*(
+  shared: Shared,
+  reason: Loss["reason"],
+  ranges: Ranges.Ranges
+): Effect.fn.Return<void, FileQueueError> {
+  const losses = lossesOf(shared, reason, ranges)
+  yield* Effect.mapError(Drops.keep(shared, losses), (error) => ioError(error))
+  yield* writeCursor(shared, ranges)
+  State.lose(shared.state, ranges)
+  yield* tellLosses(shared, losses)
+})
+
+/** Records go that are older than the newest by more than `QUEUE_MAX_AGE`; those of the unresolved send stay (H6). */
+export const expire = (shared: Shared): Effect.Effect<void, FileQueueError> =>
+  Effect.suspend(() => {
+    const { settings: { maxAgeMs }, state } = shared
+    if (maxAgeMs === undefined || State.expired(state, maxAgeMs).length === 0) return Effect.void
+    return shared.structure.withPermits(1)(
+      shared.reading.withPermits(1)(Effect.gen(function*() {
+        yield* lose(shared, "expired", State.expired(state, maxAgeMs))
+        yield* removeSpent(shared)
+      }))
+    )
+  }).pipe(Effect.uninterruptible)
 
 /** What is left of the segment are records of the unresolved send: its file ends behind them. */
 const cutBehindPin = (

@@ -27,10 +27,15 @@ export interface Loss {
   readonly reason: "full" | "corrupt" | "expired"
   readonly firstSeq: number
   readonly lastSeq: number
+  /** How many: fewer than the numbers between, if others there were delivered. */
+  readonly count: number
   /** By exchange, of records appended in this life. */
   readonly byExchange: ReadonlyMap<string, number>
   /** Of records inherited at open, whose exchange is not known. */
   readonly recovered: number
+  /** They were appended between these times, epoch ms; null where it is not known. */
+  readonly from: number | null
+  readonly to: number | null
 }
 
 export interface QueueSnapshot {
@@ -83,6 +88,12 @@ export interface Queue {
   /** Cursor by temp file, fsync, rename, directory fsync; afterwards wholly acknowledged segments are removed. Succeeds with the position made durable. */
   readonly persist: Effect.Effect<number, FileQueueError>
   readonly snapshot: Effect.Effect<QueueSnapshot>
+  /** 32 hex digits, of this queue alone. */
+  readonly id: string
+  /** Losses below sequence number `upTo` that were not handed out before, of earlier lives too: somebody is to be told. */
+  readonly untold: (upTo: number) => Effect.Effect<ReadonlyArray<Loss>>
+  /** Whatever `untold` handed out is safe: it will not be handed out again, not after a crash either. */
+  readonly forgetTold: Effect.Effect<void, FileQueueError>
 }
 
 export interface OpenOptions {

@@ -1,6 +1,7 @@
 /**
  * One open queue: recovered, then its parts put together.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -10,10 +11,11 @@ import * as Active from "./Active.ts"
 import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
 import * as Drop from "./Drop.ts"
+import * as Drops from "./Drops.ts"
 import type { FileQueueError, OpenOptions, Queue } from "./Model.ts"
 import * as Reader from "./Reader.ts"
 import * as Recovery from "./Recovery.ts"
-import type { Settings, Shared } from "./Shared.ts"
+import { ioError, type Settings, type Shared } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Writer from "./Writer.ts"
 
@@ -30,12 +32,14 @@ export const open = Effect.fnUntraced(function*(
   if (recovery.lost > 0 || recovery.cursorReset || recovery.tornTail) {
     yield* Effect.logWarning("the queue was damaged").pipe(Effect.annotateLogs({ topic, ...recovery }))
   }
+  const queueId = opened.queueId ?? (yield* randomId)
   const shared: Shared = {
     state,
     ops,
     settings,
     onLoss: options.onLoss,
-    queueId: opened.queueId ?? (yield* randomId),
+    drops: yield* Effect.mapError(Drops.open(ops, state), (error) => ioError(error)),
+    queueId,
     encoder: Body.makeEncoder(),
     writing: yield* Effect.makeSemaphore(1),
     structure: yield* Effect.makeSemaphore(1),
@@ -43,6 +47,8 @@ export const open = Effect.fnUntraced(function*(
     cursor: yield* Effect.makeSemaphore(1),
     active: undefined,
     scope: yield* Effect.scope,
+    steady: yield* steadyClock,
+    expiredAt: -Infinity,
     healing: false
   }
   const reader = Reader.make(shared)
@@ -75,9 +81,19 @@ export const open = Effect.fnUntraced(function*(
         state.readPin = undefined
       }),
     persist: Drop.persist(shared),
-    snapshot: Effect.sync(() => State.snapshot(state))
+    snapshot: Effect.sync(() => State.snapshot(state)),
+    id: Buffer.from(queueId).toString("hex"),
+    untold: (upTo) => Effect.sync(() => Drops.take(shared.drops, upTo)),
+    forgetTold: Effect.mapError(Drops.forget(shared), (error) => ioError(error))
   }
 })
+
+const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
+const steadyClock = Effect.map(
+  Effect.all([Clock.currentTimeMillis, monotonic]),
+  ([wall, start]) => Effect.map(monotonic, (now) => wall + now - start)
+)
 
 const randomId = Effect.map(
   Effect.replicateEffect(Random.nextIntBetween(0, 256), 16),

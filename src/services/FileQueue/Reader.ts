@@ -6,11 +6,12 @@ import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError } from "../FileOps.ts"
 import { sizeOf } from "../MarketEvent.ts"
 import * as Body from "./Body.ts"
+import * as Drops from "./Drops.ts"
 import { FileQueueError, type QueuedRecord } from "./Model.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Ranges from "./Ranges.ts"
 import * as Segment from "./Segment.ts"
-import { ioError, type Shared, tellLoss } from "./Shared.ts"
+import { ioError, lossesOf, type Shared, tellLosses, told } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
@@ -104,8 +105,10 @@ export const make = (shared: Shared): Reader => {
       const name = `${state.topic}.${Segment.nameOf(at.segment.base)}`
       yield* Quarantine.keep(ops, settings.dir, name, at.file, damage.from, damage.to)
     }
+    const losses = lossesOf(shared, "corrupt", fresh)
+    yield* told("remember a loss", Drops.keep(shared, losses))
     State.lose(state, fresh)
-    yield* tellLoss(shared, "corrupt", fresh)
+    yield* tellLosses(shared, losses)
   })
 
   /**

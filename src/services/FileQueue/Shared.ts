@@ -9,6 +9,7 @@ import type * as Scope from "effect/Scope"
 import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
+import type { Drops } from "./Drops.ts"
 import { FileQueueError, type Loss } from "./Model.ts"
 import * as Ranges from "./Ranges.ts"
 import * as State from "./State.ts"
@@ -20,6 +21,8 @@ export interface Settings {
   readonly fullPolicy: FullPolicy
   readonly fsync: Fsync
   readonly fsyncIntervalMs: number
+  /** Records so much older than the newest are dropped, ms; undefined: none. */
+  readonly maxAgeMs: number | undefined
   readonly segmentBytes: number
   readonly segmentAgeMs: number
 }
@@ -35,6 +38,7 @@ export interface Shared {
   readonly ops: FileOps["Type"]
   readonly settings: Settings
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
+  readonly drops: Drops
   readonly queueId: Uint8Array
   readonly writing: Effect.Semaphore
   /** Guarded by `writing`. */
@@ -45,6 +49,10 @@ export interface Shared {
   /** The segment that is appended to; none until something is. Guarded by `structure`. */
   active: { readonly segment: State.Segment; readonly file: File; dirty: boolean } | undefined
   readonly scope: Scope.Scope
+  /** Epoch ms that no jump of the wall clock moves: the age of records is told by it. */
+  readonly steady: Effect.Effect<number>
+  /** When `QUEUE_MAX_AGE` was last looked at. */
+  expiredAt: number
   /** A fiber watches the full disk. */
   healing: boolean
 }
@@ -95,16 +103,16 @@ export const writeCursor = (
     )
   })).pipe(Effect.uninterruptible)
 
-/** Tells of records that are gone: how many of each exchange, and of an earlier life. */
-export const tellLoss = (shared: Shared, reason: Loss["reason"], ranges: Ranges.Ranges): Effect.Effect<void> =>
-  Effect.forEach(
-    ranges,
-    (range) =>
-      shared.onLoss({
-        reason,
-        firstSeq: range.first,
-        lastSeq: range.last,
-        ...State.originsOf(shared.state, range)
-      }),
-    { discard: true }
-  )
+/** Of records that are gone: how many of each exchange, and of an earlier life. */
+export const lossesOf = (shared: Shared, reason: Loss["reason"], ranges: Ranges.Ranges): ReadonlyArray<Loss> =>
+  ranges.map((range): Loss => ({
+    reason,
+    firstSeq: range.first,
+    lastSeq: range.last,
+    count: range.last - range.first + 1,
+    ...State.originsOf(shared.state, range),
+    ...State.timesOf(shared.state, range)
+  }))
+
+export const tellLosses = (shared: Shared, losses: ReadonlyArray<Loss>): Effect.Effect<void> =>
+  Effect.forEach(losses, shared.onLoss, { discard: true })

@@ -53,6 +53,8 @@ export interface State {
   readonly indexByKey: Map<string, number>
   /** The first record that a read has met: when it was enqueued. */
   head: { readonly seq: number; readonly ms: number } | undefined
+  /** When the newest record was appended, epoch ms, told by a clock that does not jump; null if none was in this life. */
+  newest: number | null
 }
 
 export const make = (options: {
@@ -80,7 +82,8 @@ export const make = (options: {
   reserved: 0,
   exchanges: [],
   indexByKey: new Map(),
-  head: undefined
+  head: undefined,
+  newest: null
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -164,6 +167,7 @@ export const appended = (
   segment.end += batch.length
   segment.size += size
   s.nextSeq = segment.end
+  s.newest = now
 }
 
 const indexOf = (s: State, record: EventRecord): number => {
@@ -220,6 +224,50 @@ export const originsOf = (
   return { byExchange, recovered: Math.max(0, Math.min(range.last, s.liveFrom - 1) - range.first + 1) }
 }
 
+/** When records of an earlier life or this one were appended, as far as is known: at the earliest, at the latest. Epoch ms. */
+export const timesOf = (
+  s: State,
+  range: Ranges.Range
+): { readonly from: number | null; readonly to: number | null } => {
+  let from: number | null = null
+  let to: number | null = null
+  for (const segment of s.segments) {
+    for (const [seq, ms] of segment.times) {
+      if (seq <= range.first) from = ms
+      else if (seq > range.last && to === null) to = ms
+    }
+    if (segment.times.length === 0 && segment.createdMs > 0 && segment.base <= range.first) from = segment.createdMs
+    if (segment.base > range.last && to === null && segment.createdMs > 0) to = segment.createdMs
+  }
+  return { from, to: to ?? s.newest }
+}
+
+/** Of what is here, all that is older than the newest by more than that, but for what is pinned. */
+export const expired = (s: State, maxAgeMs: number): Ranges.Ranges => {
+  if (s.newest === null) return Ranges.empty
+  const limit = s.newest - maxAgeMs
+  // Of a segment without times all is older than the next one's beginning.
+  let end = s.ackedTo
+  for (const [i, segment] of s.segments.entries()) {
+    const next = s.segments[i + 1]
+    if (segment.times.length === 0 && next !== undefined && next.createdMs > 0 && next.createdMs < limit) {
+      end = segment.end
+    }
+    for (const [j, [, ms]] of segment.times.entries()) {
+      // One entry a second: what follows it was appended within that.
+      const after = segment.times[j + 1]?.[0] ?? segment.end
+      if (ms + timeResolution <= limit) end = after
+    }
+  }
+  return end <= s.ackedTo ? Ranges.empty : Ranges.missing(pinnedAnd(s, s.holes), { first: s.ackedTo, last: end - 1 })
+}
+
+const pinnedAnd = (s: State, ranges: Ranges.Ranges): Ranges.Ranges => {
+  let spared = ranges
+  for (const pin of [s.pinned, s.readPin]) if (pin !== undefined) spared = Ranges.add(spared, pin)
+  return spared
+}
+
 /** The cursor to be written; `gone`: as if they were gone already. */
 export const cursorOf = (s: State, gone: Ranges.Ranges): Cursor => {
   const { ackedTo, holes } = without(s, gone)
@@ -253,8 +301,7 @@ export const isSpent = (s: State, segment: Segment): boolean => {
 export const oldestDroppable = (
   s: State
 ): { readonly segment: Segment; readonly ranges: Ranges.Ranges } | undefined => {
-  let spared = s.holes
-  for (const pin of [s.pinned, s.readPin]) if (pin !== undefined) spared = Ranges.add(spared, pin)
+  const spared = pinnedAnd(s, s.holes)
   for (const segment of s.segments) {
     const first = Math.max(segment.base, s.ackedTo)
     const ranges = first < segment.end ? Ranges.missing(spared, { first, last: segment.end - 1 }) : Ranges.empty

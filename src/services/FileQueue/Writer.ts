@@ -9,6 +9,7 @@ import { type FileOpsError, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Active from "./Active.ts"
 import type * as Budget from "./Budget.ts"
+import * as Drop from "./Drop.ts"
 import { FileQueueError } from "./Model.ts"
 import * as Segment from "./Segment.ts"
 import { ioError, isNoRoom, type Shared } from "./Shared.ts"
@@ -97,7 +98,7 @@ const commit = Effect.fnUntraced(function*(
 ): Effect.fn.Return<number, FileQueueError> {
   const { state } = shared
   if (records.length === 0) return state.nextSeq
-  const now = yield* Clock.currentTimeMillis
+  const now = yield* shared.steady
   const batch = shared.encoder.encode(records, now)
   if (batch === undefined) {
     return yield* new FileQueueError({
@@ -115,9 +116,24 @@ const commit = Effect.fnUntraced(function*(
     Effect.andThen(shared.structure.withPermits(1)(write(shared, budget, records, batch, now))),
     Effect.ensuring(Effect.sync(() => {
       state.reserved = 0
-    }))
+    })),
+    Effect.tap(() => expireAt(shared, now))
   )
 })
+
+const expireEvery = 1000
+
+/** The batch is in, whatever becomes of this: it is tried again with a later one. */
+const expireAt = (shared: Shared, now: number): Effect.Effect<void> => {
+  if (now - shared.expiredAt < expireEvery) return Effect.void
+  shared.expiredAt = now
+  return Drop.expire(shared).pipe(
+    Effect.catchTag("FileQueueError", (error) =>
+      Effect.logWarning("records past QUEUE_MAX_AGE cannot be dropped").pipe(
+        Effect.annotateLogs({ topic: shared.state.topic, error: error.message })
+      ))
+  )
+}
 
 const write = Effect.fnUntraced(function*(
   shared: Shared,

@@ -31,6 +31,8 @@ export interface Options {
   readonly diskRetry: number
   /** Rejections in a row that mean an outage, not poison (H5). */
   readonly rejectionFuse: number
+  /** What gives way when neither Kafka nor the disk takes more: the oldest, the newest, or nothing, so that sockets are held. */
+  readonly fullPolicy: "drop_oldest" | "drop_newest" | "block"
 }
 
 export const defaults: Options = {
@@ -45,7 +47,8 @@ export const defaults: Options = {
   cursorInterval: 200,
   holdFor: 5000,
   diskRetry: 1000,
-  rejectionFuse: 20
+  rejectionFuse: 20,
+  fullPolicy: "drop_oldest"
 }
 
 /** Records that were handed over together. */
@@ -137,7 +140,8 @@ export type Input =
   | { readonly _tag: "GateOpened" }
   | { readonly _tag: "GateClosed" }
   | { readonly _tag: "Appended"; readonly firstSeq: number; readonly lastSeq: number }
-  | { readonly _tag: "AppendFailed" }
+  /** `refused`: the queue's bytes are taken, and its policy is not to drop what it has. */
+  | { readonly _tag: "AppendFailed"; readonly refused: boolean }
   | { readonly _tag: "Read"; readonly records: ReadonlyArray<EventRecord & { readonly seq: number }> }
   | { readonly _tag: "ReadFailed" }
   | { readonly _tag: "Persisted"; readonly position: number }
@@ -273,7 +277,7 @@ const apply = (s: State, input: Input, now: number, out: Array<Command>): State 
     case "Appended":
       return onAppended(s, input.firstSeq, input.lastSeq, out)
     case "AppendFailed":
-      return onAppendFailed(s, now)
+      return onAppendFailed(s, input.refused, now, out)
     case "Read":
       return onRead(s, input.records, now, out)
     case "ReadFailed":
@@ -415,10 +419,14 @@ const keepHot = (s: State, records: ReadonlyArray<EventRecord>, first: number, w
   return follows && kept + bytes <= s.options.spillBytes / 4 ? { ...s, hot: [...s.hot, { records, bytes, first }] } : s
 }
 
-const onAppendFailed = (s: State, now: number): State => {
+const onAppendFailed = (s: State, refused: boolean, now: number, out: Array<Command>): State => {
   const { append } = s
   if (append === undefined) return s
-  const mine = append.ofSend > 0 && append.sendOutcome !== "failed" ? append.parcels.slice(1) : append.parcels
+  const all = append.ofSend > 0 && append.sendOutcome !== "failed" ? append.parcels.slice(1) : append.parcels
+  // `drop_newest`: what was refused is what goes; but Kafka may have what was in a send (H6).
+  const gone = refused && s.options.fullPolicy === "drop_newest" ? all.filter(({ attempted }) => !attempted) : []
+  const mine = gone.length === 0 ? all : all.filter(({ attempted }) => attempted)
+  drop(gone.flatMap(({ records }) => records), out)
   // Back to the front, in order; a batch whose send failed meanwhile included. With the disk gone, sending it again first is all
   // that is left, and keeps the order just as well (H7).
   const restored = mine.reduceRight<State>((state, parcel) => pushFront(state, parcel), { ...s, append: undefined })
@@ -579,20 +587,30 @@ const startPersist = (s: State, now: number, out: Array<Command>): State | undef
   return { ...s, persisting: true }
 }
 
-/** H7: held for long enough; the oldest go, counted, but never one that Kafka may have. */
+const drop = (records: ReadonlyArray<EventRecord>, out: Array<Command>): void => {
+  if (records.length > 0) {
+    out.push({ _tag: "Account", from: "in_flight", to: "dropped", records, reason: "full" })
+  }
+}
+
+/** H7: held for long enough; by the policy the oldest or the newest go, counted, but never one that Kafka may have. */
 const shed = (s: State, now: number, out: Array<Command>): State | undefined => {
+  const { fullPolicy } = s.options
+  if (fullPolicy === "block") return undefined
   if (s.pressureSince === undefined || now - s.pressureSince < s.options.holdFor) return undefined
   const kept: Array<Parcel> = []
   const dropped: Array<EventRecord> = []
   let excess = waitingBytes(s) - s.options.spillBytes / 2
-  for (const parcel of s.buffer) {
+  const oldestFirst = Chunk.toReadonlyArray(s.buffer)
+  for (const parcel of fullPolicy === "drop_oldest" ? oldestFirst : oldestFirst.toReversed()) {
     if (excess > 0 && !parcel.attempted) {
       dropped.push(...parcel.records)
       excess -= parcel.bytes
     } else kept.push(parcel)
   }
   if (dropped.length === 0) return undefined
-  out.push({ _tag: "Account", from: "in_flight", to: "dropped", records: dropped, reason: "full" })
+  if (fullPolicy === "drop_newest") kept.reverse()
+  drop(dropped, out)
   return {
     ...s,
     buffer: Chunk.fromIterable(kept),

@@ -28,6 +28,8 @@ const maxRecordBytes = 1024 * 1024
 /** A queue writer that is stuck for longer ends the process: a supervisor restarts it (contract section 6). */
 const stuckAfter = 60_000
 
+const safeAfter = "5 seconds"
+
 export interface Options {
   readonly name: LaneName
   readonly topic: string
@@ -43,9 +45,16 @@ export interface Parts {
   readonly breaker: CircuitBreaker
   readonly deadLetters: DeadLetters["Type"]
   readonly ledger: Ledger.Shape
+  /** Records are gone for good, and what was delivered since shows that somebody can be told. */
+  readonly onDropped: (queueId: string, losses: ReadonlyArray<Dropped>) => Effect.Effect<void>
   /** Of the trade lane only. */
   readonly checkpoint: Checkpoint["Type"] | undefined
 }
+
+/** Without sequence numbers: dropped from memory, before any queue had them. */
+export type Dropped =
+  & Pick<Loss, "byExchange" | "recovered" | "reason" | "from" | "to">
+  & { readonly firstSeq: number | null; readonly lastSeq: number | null }
 
 export interface LaneStatus {
   readonly name: LaneName
@@ -103,6 +112,8 @@ export const make = Effect.fnUntraced(function*(
   let inboxBytes = 0
   let heldSince: number | undefined
   let refusedAt: number | null = null
+  /** From memory, not told yet. */
+  let shed: { readonly byExchange: Map<string, number>; from: number; to: number } | undefined
   let wakeAt = Infinity
   let reopening = false
   const waiting: Array<{ readonly until: (state: Handover.State) => boolean; readonly done: Deferred.Deferred<void> }> =
@@ -229,7 +240,7 @@ export const make = Effect.fnUntraced(function*(
 
   const append = (records: ReadonlyArray<EventRecord>) =>
     queue.append(records).pipe(Effect.matchEffect({
-      onFailure: onDiskFailure({ _tag: "AppendFailed" }),
+      onFailure: (error) => onDiskFailure({ _tag: "AppendFailed", refused: error.reason === "refused" })(error),
       onSuccess: (range) => onDiskSuccess({ _tag: "Appended", ...range })
     }))
 
@@ -274,8 +285,40 @@ export const make = Effect.fnUntraced(function*(
       ledger.move({ lane: options.name, exchange }, command.from, command.to, count, reason)
     }
     ledger.move({ lane: options.name, exchange: undefined }, command.from, command.to, recovered, reason)
-    if (command.to === "dropped") refusedAt = wall()
+    if (command.to === "dropped") {
+      refusedAt = wall()
+      remember(live, command.records)
+    }
   }
+
+  const remember = (counts: ReadonlyMap<string, number>, records: ReadonlyArray<EventRecord>): void => {
+    shed ??= { byExchange: new Map(), from: Infinity, to: -Infinity }
+    for (const [exchange, count] of counts) shed.byExchange.set(exchange, (shed.byExchange.get(exchange) ?? 0) + count)
+    for (const { timestamp } of records) {
+      shed.from = Math.min(shed.from, timestamp)
+      shed.to = Math.max(shed.to, timestamp)
+    }
+  }
+
+  /** `dropped` events, once Kafka takes records again: they are not to claim room in a queue that has none (H6). */
+  const tellDropped = Effect.gen(function*() {
+    const losses: Array<Dropped> = [...(yield* queue.untold(state.acked))]
+    if (shed !== undefined) {
+      losses.push({ reason: "full", firstSeq: null, lastSeq: null, recovered: 0, ...shed })
+      shed = undefined
+    }
+    if (losses.length === 0) return
+    yield* parts.onDropped(queue.id, losses)
+    // By then they are durable or delivered (H3).
+    yield* queue.forgetTold.pipe(
+      Effect.catchTag("FileQueueError", (error) =>
+        Effect.logWarning("dropped records will be told of once more").pipe(
+          Effect.annotateLogs({ topic: options.topic, error: error.message })
+        )),
+      Effect.delay(safeAfter),
+      Effect.forkIn(scope)
+    )
+  })
 
   const execute = (command: Handover.Command): Effect.Effect<unknown> => {
     switch (command._tag) {
@@ -345,6 +388,7 @@ export const make = Effect.fnUntraced(function*(
       const [commands, next] = Handover.step(state, input, now())
       state = next
       for (const command of commands) yield* execute(command)
+      if (input._tag === "Sent") yield* tellDropped
     }
     yield* guardRoom
     yield* arm

@@ -63,12 +63,16 @@ const act = (world: World, [kind, size]: Action, poison: boolean): void => {
       return world.crash()
     case 24:
       return world.answerDeadLetter("ok")
+    case 25:
+      return world.answerAppend("refused")
     default:
       return world.answerDeadLetter("failed")
   }
 }
 
-const actions = fc.array(fc.tuple(fc.integer({ min: 0, max: 25 }), fc.integer({ min: 1, max: 6 })), { maxLength: 80 })
+const actions = fc.array(fc.tuple(fc.integer({ min: 0, max: 26 }), fc.integer({ min: 1, max: 6 })), { maxLength: 80 })
+
+const policies = fc.constantFrom<Handover.Options["fullPolicy"]>("drop_oldest", "drop_newest", "block")
 
 const runs = Number(process.env["FUZZ_RUNS"] ?? 10_000)
 
@@ -78,8 +82,8 @@ describe("Handover", () => {
       `any story of offers, answers, timeouts, drops, full disks and crashes keeps order and loses nothing (journal ${journal})`,
       () => {
         fc.assert(
-          fc.property(actions, fc.boolean(), (story, poison) => {
-            const world = new World({ ...options, journal })
+          fc.property(actions, fc.boolean(), policies, (story, poison, fullPolicy) => {
+            const world = new World({ ...options, journal, fullPolicy })
             for (const action of story) act(world, action, poison)
             world.heal()
             while (world.late.length > 0) world.thaw()
@@ -247,6 +251,55 @@ describe("Handover", () => {
     world.heal()
     world.verify()
     assert.strictEqual(new Set(world.log).size + dropped, 100)
+  })
+
+  it("drop_newest: what a spent budget refuses is dropped, counted, but for what Kafka may have", () => {
+    const world = new World({ ...options, fullPolicy: "drop_newest" })
+    world.offer([record(0)])
+    world.pass(5)
+    world.answerSend("later")
+    world.offer([record(0), record(1)])
+    world.answerAppend("refused")
+    const places = () => [...world.places.values()]
+    // The append took the batch that failed alone; what came meanwhile waits for its turn.
+    assert.notInclude(places(), "dropped")
+    world.pass(1000)
+    world.answerAppend("refused")
+    assert.deepStrictEqual(places(), ["in_flight", "dropped", "dropped"])
+    world.thaw()
+    world.heal()
+    world.verify()
+    assert.strictEqual(places()[0], "delivered")
+  })
+
+  it("block: neither a spent budget nor a lame disk drops anything, and there is no room for more", () => {
+    const world = new World({ ...options, fullPolicy: "block" })
+    world.gate(false)
+    for (let round = 0; round < 60; round++) {
+      if (Handover.hasRoom(world.state)) world.offer([record(0)])
+      world.answerAppend(round % 2 === 0 ? "refused" : "failed")
+      world.pass(1000)
+    }
+    assert.isFalse(Handover.hasRoom(world.state))
+    assert.isAtMost(world.state.bufferBytes, options.spillBytes * 1.1)
+    world.heal()
+    world.verify()
+    assert.notInclude([...world.places.values()], "dropped")
+  })
+
+  it("drop_newest: with neither Kafka nor disk the oldest stay", () => {
+    const world = new World({ ...options, fullPolicy: "drop_newest" })
+    world.gate(false)
+    for (let round = 0; round < 100; round++) {
+      world.offer([record(0)])
+      world.answerAppend("failed")
+      world.pass(100)
+    }
+    const places = [...world.places.values()]
+    assert.strictEqual(places[0], "in_flight")
+    assert.include(places, "dropped")
+    world.heal()
+    world.verify()
   })
 
   it("H8: a stop with Kafka gone makes everything durable without an answer from it", () => {

@@ -4,7 +4,7 @@
 import { FileSystem } from "@effect/platform"
 import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Layer, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import * as DataDirectory from "../../../src/layers/DataDirectory.ts"
 import * as NodeFileOps from "../../../src/layers/NodeFileOps.ts"
 import * as Fake from "../../../src/layers/testing/FakeKafka.ts"
@@ -39,6 +39,7 @@ const trade = (n: number): MarketEvent => ({
 interface Setting {
   readonly mode?: "fallback" | "journal"
   readonly maxBytes?: number
+  readonly fullPolicy?: FileQueue.FullPolicy
 }
 
 type Kafka = Context.Context<Fake.FakeKafka | KafkaProducer>
@@ -52,6 +53,7 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
       topicPrefix: "marketdata",
       lanes: ["trade", "status"],
       mode: setting.mode ?? "fallback",
+      fullPolicy: setting.fullPolicy ?? "drop_oldest",
       linger: Duration.millis(1),
       breaker: { maxFailures: 3, timeout: Duration.millis(100), successThreshold: 1 },
       retry: { ...RetryPolicy.defaults, baseDelay: Duration.millis(10), maxDelay: Duration.millis(50) },
@@ -67,7 +69,7 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
           maxBytes: setting.maxBytes ?? 1024 * 1024 * 1024,
           fsync: "always",
           fsyncInterval: "1 second",
-          fullPolicy: "drop_oldest"
+          fullPolicy: setting.fullPolicy ?? "drop_oldest"
         })
       )),
       Layer.provide(NodeFileOps.layer),
@@ -105,6 +107,27 @@ const setup = Effect.gen(function*() {
 
 const idsIn = (fake: Fake.FakeKafka["Type"]) =>
   Effect.map(fake.records(topic), (records) => records.map(({ headers }) => headers["id"] ?? ""))
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((a, b) => a + b, 0)
+
+interface DroppedEvent {
+  readonly event: string
+  readonly exchange: string
+  readonly reason: string
+  readonly count: number
+  readonly firstSequence: number | null
+  readonly lastSequence: number | null
+}
+
+const droppedEvents = (fake: Fake.FakeKafka["Type"]) =>
+  Effect.map(
+    fake.records("marketdata.status.v1"),
+    (records) =>
+      records.map(({ value }): DroppedEvent =>
+        JSON.parse(typeof value === "string" ? value : new TextDecoder().decode(value))
+      )
+        .filter(({ event }) => event === "dropped")
+  )
 
 const count = (fake: Fake.FakeKafka["Type"]) => Effect.map(idsIn(fake), (ids) => new Set(ids).size)
 
@@ -293,6 +316,84 @@ describe("KafkaSink", () => {
         assert.strictEqual(delivered + dropped, 3000)
         assert.include(yield* idsIn(fake), "x:2999")
         yield* assertOrder(fake)
+        // H6: and told, to the record, with the sequence numbers that are missing.
+        const events = yield* droppedEvents(fake)
+        assert.strictEqual(sum(events.map(({ count }) => count)), dropped)
+        assert.deepStrictEqual([...new Set(events.map(({ exchange }) => exchange))].sort(), ["bitpin", "wallex"])
+        assert.deepStrictEqual([...new Set(events.map(({ reason }) => reason))], ["full"])
+        for (const exchange of ["bitpin", "wallex"]) {
+          const ranges = events.filter((event) => event.exchange === exchange)
+          assert.isAtLeast(
+            sum(ranges.map(({ firstSequence, lastSequence }) => (lastSequence ?? 0) - (firstSequence ?? 0) + 1)),
+            sum(ranges.map(({ count }) => count))
+          )
+        }
+        yield* one.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "drop_newest: a full queue keeps what it has, what comes is dropped, counted and told",
+    () =>
+      Effect.gen(function*() {
+        const { directory, fake, kafka } = yield* setup
+        const one = yield* begin(directory, kafka, { maxBytes: 256 * 1024, fullPolicy: "drop_newest" })
+        yield* fake.down
+        for (let from = 0; from < 3000; from += 500) {
+          yield* one.offer(from, from + 500)
+          yield* until(
+            "on disk, or refused",
+            Effect.map(one.lanes.lanes, ([lane]) => (lane?.waitingRecords ?? 0) <= 50)
+          )
+        }
+        yield* fake.up
+        yield* until(
+          "drained",
+          Effect.map(one.lanes.lanes, ([lane]) => lane?.queue.records === 0 && lane.mode === "straight")
+        )
+        yield* one.offer(3000, 3010)
+        yield* until("the last arrived", Effect.map(idsIn(fake), (ids) => ids.includes("x:3009")))
+        yield* until("told", Effect.map(droppedEvents(fake), (events) => events.length > 0))
+        assert.isTrue(yield* one.stop)
+        assertLaw(one.ledger)
+        const dropped = sum(one.ledger.accounts().map(({ dropped }) => dropped.get("full") ?? 0))
+        assert.isAbove(dropped, 0)
+        assert.strictEqual((yield* count(fake)) + dropped, 3010)
+        const ids = yield* idsIn(fake)
+        assert.includeMembers(ids, Array.from({ length: 500 }, (_, n) => `x:${n}`))
+        assert.notInclude(ids, "x:2998")
+        yield* assertOrder(fake)
+        const events = yield* droppedEvents(fake)
+        assert.strictEqual(sum(events.map(({ count }) => count)), dropped)
+        assert.deepStrictEqual([...new Set(events.map(({ firstSequence }) => firstSequence))], [null])
+        yield* one.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "block: a full queue holds whoever offers, and nothing is dropped",
+    () =>
+      Effect.gen(function*() {
+        const { directory, fake, kafka } = yield* setup
+        const one = yield* begin(directory, kafka, { maxBytes: 256 * 1024, fullPolicy: "block" })
+        yield* fake.down
+        const offers = yield* Effect.fork(one.offer(0, 3000))
+        yield* until(
+          "held",
+          Effect.map(one.lanes.lanes, ([lane]) => (lane?.waitingBytes ?? 0) > 32 * 1024 && lane?.disk.message !== null)
+        )
+        // Time enough for all of it, were nobody held.
+        yield* Effect.sleep("500 millis")
+        assert.isNull(offers.unsafePoll())
+        yield* fake.up
+        yield* Fiber.join(offers)
+        yield* until("all there", Effect.map(count(fake), (n) => n === 3000))
+        assert.isTrue(yield* one.stop)
+        assertLaw(one.ledger)
+        yield* assertOrder(fake)
+        assert.isEmpty(yield* droppedEvents(fake))
         yield* one.end
       }),
     60_000

@@ -165,11 +165,15 @@ export class World {
     }
   }
 
-  answerAppend(outcome: "ok" | "failed"): void {
+  /** `refused`: the budget is spent; a queue that drops its oldest never says so. */
+  answerAppend(outcome: "ok" | "failed" | "refused"): void {
     const records = this.append
     if (records === undefined) return
     this.append = undefined
-    if (outcome === "failed") return this.input({ _tag: "AppendFailed" })
+    if (outcome !== "ok") {
+      const refused = outcome === "refused" && this.options.fullPolicy !== "drop_oldest"
+      return this.input({ _tag: "AppendFailed", refused })
+    }
     const firstSeq = this.nextSeq
     for (const record of records) {
       this.disk.push({ seq: this.nextSeq, record })

@@ -1,0 +1,131 @@
+/**
+ * Losses that nobody downstream was told of yet. A lost range is written here before the cursor passes it, and leaves when its
+ * `dropped` event is safe: a crash in between repeats the event under the same id, it does not make the loss silent (DELIVERY.md H6).
+ * One small JSON file beside the cursor, replaced as a whole.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { type FileOps, type FileOpsError, readFile, replaceFile } from "../FileOps.ts"
+import type { Loss } from "./Model.ts"
+import type { Shared } from "./Shared.ts"
+import * as State from "./State.ts"
+
+const Entry = Schema.Struct({
+  reason: Schema.Literal("full", "corrupt", "expired"),
+  firstSeq: Schema.Number,
+  lastSeq: Schema.Number,
+  count: Schema.Number,
+  byExchange: Schema.ReadonlyMap({ key: Schema.String, value: Schema.Number }),
+  recovered: Schema.Number,
+  from: Schema.NullOr(Schema.Number),
+  to: Schema.NullOr(Schema.Number)
+})
+
+const File = Schema.parseJson(Schema.Struct({ v: Schema.Literal(1), drops: Schema.Array(Entry) }))
+
+const decode = Schema.decodeUnknownOption(File)
+const encode = Schema.encodeSync(File)
+
+export interface Drops {
+  /** One write at a time. */
+  readonly lock: Effect.Semaphore
+  /** In the order in which they happened; `told`: handed out already. */
+  entries: ReadonlyArray<{ readonly loss: Loss; readonly told: boolean }>
+}
+
+export const dropsPath = (directory: string): string => `${directory}/drops`
+
+/** So many separate losses are told one by one; beyond, the last of a reason grows: counts stay exact, its range covers more. */
+const maxEntries = 256
+
+const merged = (a: Loss, b: Loss): Loss => {
+  const byExchange = new Map(a.byExchange)
+  for (const [exchange, count] of b.byExchange) byExchange.set(exchange, (byExchange.get(exchange) ?? 0) + count)
+  return {
+    reason: a.reason,
+    firstSeq: Math.min(a.firstSeq, b.firstSeq),
+    lastSeq: Math.max(a.lastSeq, b.lastSeq),
+    count: a.count + b.count,
+    byExchange,
+    recovered: a.recovered + b.recovered,
+    from: a.from === null || b.from === null ? null : Math.min(a.from, b.from),
+    to: a.to === null || b.to === null ? null : Math.max(a.to, b.to)
+  }
+}
+
+export const add = (drops: Drops, loss: Loss): void => {
+  const { entries } = drops
+  const index = entries.findLastIndex(({ loss: { reason, lastSeq }, told }) =>
+    !told && reason === loss.reason && (lastSeq + 1 === loss.firstSeq || entries.length >= maxEntries)
+  )
+  const found = entries[index]
+  drops.entries = found === undefined
+    ? [...entries, { loss, told: false }]
+    : entries.with(index, { loss: merged(found.loss, loss), told: false })
+}
+
+/** What is to be written is decided when it is written. */
+const write = (
+  ops: FileOps["Type"],
+  directory: string,
+  drops: Drops,
+  change: () => void
+): Effect.Effect<void, FileOpsError> =>
+  drops.lock.withPermits(1)(Effect.suspend(() => {
+    const before = drops.entries
+    change()
+    if (before === drops.entries) return Effect.void
+    const text = encode({ v: 1, drops: drops.entries.map(({ loss }) => loss) })
+    return replaceFile(ops, dropsPath(directory), new TextEncoder().encode(text)).pipe(
+      Effect.tapError(() =>
+        Effect.sync(() => {
+          drops.entries = before
+        })
+      )
+    )
+  })).pipe(Effect.uninterruptible)
+
+/** Durable, before the cursor says so. */
+export const keep = (shared: Shared, losses: ReadonlyArray<Loss>): Effect.Effect<void, FileOpsError> =>
+  write(shared.ops, shared.state.directory, shared.drops, () => {
+    for (const loss of losses) add(shared.drops, loss)
+  })
+
+/** What happened below `upTo` and was not handed out yet. */
+export const take = (drops: Drops, upTo: number): ReadonlyArray<Loss> => {
+  const due = drops.entries.filter(({ loss, told }) => !told && loss.lastSeq < upTo).map(({ loss }) => loss)
+  if (due.length > 0) {
+    drops.entries = drops.entries.map((entry) => entry.loss.lastSeq < upTo ? { ...entry, told: true } : entry)
+  }
+  return due
+}
+
+/** Those that were handed out are safe elsewhere. */
+export const forget = (shared: Shared): Effect.Effect<void, FileOpsError> =>
+  write(shared.ops, shared.state.directory, shared.drops, () => {
+    const { entries } = shared.drops
+    if (entries.some(({ told }) => told)) shared.drops.entries = entries.filter(({ told }) => !told)
+  })
+
+/** Of an earlier life. What its cursor did not come to say is still here, and no loss. */
+export const open = (ops: FileOps["Type"], state: State.State): Effect.Effect<Drops, FileOpsError> =>
+  Effect.gen(function*() {
+    const drops: Drops = { lock: yield* Effect.makeSemaphore(1), entries: [] }
+    const bytes = yield* readFile(ops, dropsPath(state.directory))
+    if (bytes === undefined) return drops
+    const file = decode(new TextDecoder().decode(bytes))
+    if (file._tag === "None") {
+      yield* Effect.logWarning("the list of losses to be told of is damaged: it starts anew").pipe(
+        Effect.annotateLogs({ path: dropsPath(state.directory) })
+      )
+      return drops
+    }
+    const isGone = ({ firstSeq, lastSeq }: Loss) =>
+      State.present(state, { first: firstSeq, last: lastSeq }).length === 0
+    drops.entries = file.value.drops.map((loss) => ({ loss, told: false }))
+    // At once: by the next opening it may have been delivered.
+    yield* write(ops, state.directory, drops, () => {
+      if (!file.value.drops.every(isGone)) drops.entries = drops.entries.filter(({ loss }) => isGone(loss))
+    })
+    return drops
+  })
