@@ -141,6 +141,5 @@ const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
 }
 
 /** Settings that are read and do nothing yet. */
-const notYet = (settings: Settings): ReadonlyArray<string> => [
-  ...(settings.channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : [])
-]
+const notYet = ({ channels }: Settings): ReadonlyArray<string> =>
+  channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : []
