@@ -243,6 +243,34 @@ describe("Backfill: Wallex, whose trades have no ids", () => {
       ])
     }).pipe(provide))
 
+  it.scoped("takes no new socket for heard before it brings data: what is missed on a mute one belongs to the hole", () =>
+    Effect.gen(function*() {
+      const { drain, drop, go, trade, world } = yield* begin("wallex", -2)
+      yield* trade()
+      yield* go(2)
+      yield* trade()
+      world.mute = true
+      yield* drop
+      // Longer than the time after which a history would be asked for.
+      yield* go(6)
+      yield* trade()
+      yield* go(2)
+      assert.strictEqual(world.histories(), 0)
+      yield* trade()
+      world.mute = false
+      yield* go(1)
+      yield* trade()
+      yield* go(8)
+      assert.deepStrictEqual(told(yield* drain), [
+        `${equal(-2, 1)} ws`,
+        `${equal(0, 1)} ws`,
+        `${equal(6, 1)} rest`,
+        `${equal(8, 1)} rest`,
+        `${equal(9, 1)} rest`,
+        "gap -0.1 to 8.9 disconnected 3 filled"
+      ])
+    }).pipe(provide))
+
   it.scoped("does not call filled what reaches no older second", () =>
     Effect.gen(function*() {
       const { drain, drop, go, trade, world } = yield* begin("wallex")

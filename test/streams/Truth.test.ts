@@ -13,7 +13,9 @@ import * as World from "./support/World.ts"
 type Step =
   | { readonly what: "trade"; readonly base: World.Base; readonly amount: string; readonly count: number }
   | { readonly what: "wait"; readonly ms: number }
-  | { readonly what: "drop" }
+  /** `mute`: the next sockets bring nothing until they are heard again; where an exchange answers subscriptions, they do. */
+  | { readonly what: "drop"; readonly mute: boolean }
+  | { readonly what: "heard" }
   | { readonly what: "restart" }
   | { readonly what: "rest"; readonly up: boolean }
   | { readonly what: "history"; readonly rows: number }
@@ -33,7 +35,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 5,
     arbitrary: fc.record({ what: fc.constant("wait" as const), ms: fc.constantFrom(50, 300, 900, 1_000, 2_500, 6_000) })
   },
-  { weight: 3, arbitrary: fc.constant<Step>({ what: "drop" }) },
+  { weight: 3, arbitrary: fc.record({ what: fc.constant("drop" as const), mute: fc.boolean() }) },
+  { weight: 3, arbitrary: fc.constant<Step>({ what: "heard" }) },
   { weight: 1, arbitrary: fc.constant<Step>({ what: "restart" }) },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("rest" as const), up: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ what: fc.constant("history" as const), rows: fc.constantFrom(0, 2, 5, 50) }) }
@@ -103,8 +106,12 @@ const play = (name: World.Name, steps: ReadonlyArray<Step>) =>
           yield* pass(one.ms)
           break
         case "drop":
+          world.mute ||= one.mute && name === "wallex"
           for (const socket of dials) socket.drop(1006)
           yield* settle
+          break
+        case "heard":
+          world.mute = false
           break
         case "restart":
           yield* end
@@ -120,6 +127,7 @@ const play = (name: World.Name, steps: ReadonlyArray<Step>) =>
     }
     // All is well again: what is still open is closed.
     world.rest = true
+    world.mute = false
     yield* pass(15_000)
     for (const one of World.bases) yield* world.trade(one, "9")
     yield* pass(30_000)

@@ -90,7 +90,12 @@ interface Entry {
   leaveFirst: boolean
   /** Counted as heard by the backfill. */
   listening: boolean
+  /** Of the last subscribe command. */
+  order: number
 }
+
+/** Where nothing is answered: a command is through when its connection brings data so long after it, ms. */
+const throughAfter = 1_000
 
 /** Commands about one topic that may go unanswered. */
 const maxAttempts = 3
@@ -127,14 +132,22 @@ export const make = (options: {
   let nextId = firstId
   /** Of any data on the connection, or of the first subscription. */
   let silentSince: number | undefined
-  let hasData = false
+  /** Until the next subscribe command; spares a look at all topics with each trade. */
+  let allHeard = false
 
   const become = (entry: Entry, status: Status): void => {
     entry.status = status
     entry.market.status.subscription = status
   }
 
+  const isAllHeard = (): boolean => {
+    if (wanted.size > 0) return false
+    for (const { listening, status } of entries.values()) if (status === "pending" && !listening) return false
+    return true
+  }
+
   const want = (entry: Entry): void => {
+    allHeard = false
     become(entry, "wanted")
     wanted.add(entry)
   }
@@ -182,7 +195,8 @@ export const make = (options: {
           silentSince: now,
           remedied: false,
           leaveFirst: false,
-          listening: false
+          listening: false,
+          order: 0
         }
         entries.set(topic, entry)
         byTrades.set(market.exchangeSymbol, entry)
@@ -204,6 +218,7 @@ export const make = (options: {
       }
       wanted.delete(entry)
       const id = nextId++
+      entry.order = id
       become(entry, "pending")
       entry.silentSince = now
       silentSince ??= now
@@ -211,7 +226,7 @@ export const make = (options: {
         byCommand.delete(entry.command ?? "")
         entry.command = String(id)
         byCommand.set(entry.command, entry)
-      } else listen(entry)
+      }
       return socket.subscribe(entry.topic, id, positions.get(entry.topic))
     }
     return undefined
@@ -222,6 +237,7 @@ export const make = (options: {
     if (silence < entry.market.rhythm.patience(timing.market)) return false
     const { symbol } = entry.market.market
     const since = entry.silentSince
+    const wasHeard = entry.listening
     entry.market.suspect = true
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
@@ -236,8 +252,22 @@ export const make = (options: {
     entry.market.rhythm.learn(silence)
     entry.remedied = false
     entry.silentSince = now
-    listen(entry)
+    if (wasHeard) listen(entry)
     return true
+  }
+
+  /**
+   * Nothing is answered, so data is the answer: that of a topic itself, or of one that was asked for after it, or of any long enough
+   * after it. Before that a socket may be open and mute, and what is missed on it belongs to the hole.
+   */
+  const listenToAll = (order: number, now: number): void => {
+    for (const entry of entries.values()) {
+      if (entry.listening || entry.status !== "pending") continue
+      if (entry.order <= order || now - entry.silentSince >= throughAfter) {
+        entry.market.suspect = false
+        listen(entry)
+      }
+    }
   }
 
   const check = (now: number, deaf: boolean): Verdict => {
@@ -334,10 +364,13 @@ export const make = (options: {
       else become(entry, "rejected")
     },
     heard: (exchangeSymbol, now) => {
-      hasData = true
       silentSince = now
       rhythm.heard(now)
       const entry = byTrades.get(exchangeSymbol)
+      if (!socket.acknowledges && !allHeard) {
+        listenToAll(entry?.order ?? 0, now)
+        allHeard = isAllHeard()
+      }
       if (entry === undefined) return
       if (entry.market.suspect) {
         entry.market.suspect = false
@@ -361,7 +394,7 @@ export const make = (options: {
     taken: () => entries.size + ghosts.size,
     isSettled: () => {
       if (wanted.size > 0) return false
-      if (!socket.acknowledges) return hasData
+      if (!socket.acknowledges) return isAllHeard()
       for (const { status } of entries.values()) if (status === "pending") return false
       return true
     },

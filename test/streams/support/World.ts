@@ -40,6 +40,8 @@ export interface World {
   history: number
   /** Whether REST answers. */
   rest: boolean
+  /** Trades happen, and no socket hears of them. */
+  mute: boolean
   readonly histories: () => number
 }
 
@@ -76,6 +78,7 @@ export const make = (name: Name): Effect.Effect<World, never, FakeApi.FakeApi | 
       issued,
       history: 50,
       rest: true,
+      mute: false,
       histories: () => histories,
       trade: (base, amount) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
@@ -84,7 +87,7 @@ export const make = (name: Name): Effect.Effect<World, never, FakeApi.FakeApi | 
           const id = name === "bitpin" ? `bitpin:${fresh.symbol}:t:${issued.length + 1}` : wallexIds(issued, fresh)
           const trade = { ...fresh, id }
           issued.push(trade)
-          for (const socket of dials) {
+          for (const socket of world.mute ? [] : dials) {
             if (socket.ended || !isSubscribed(socket, base)) continue
             socket.push(
               name === "bitpin"
