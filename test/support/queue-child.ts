@@ -2,7 +2,9 @@
  * A process to be killed: holds the lock of a directory, appends, reads and acknowledges as fast as it can, and says on stdout what it
  * was promised (`a <seq> <n>`) and what it delivered (`d <seq> <n>`), each line before anything else happens.
  *
- * node --import tsx queue-child.ts <directory> <first n> [lock]
+ * node --import tsx queue-child.ts <directory> <first n> [lock | read]
+ *
+ * `read`: says what is there (`r <seq> <n>`) and ends. QUEUE_FSYNC: `always` if not set.
  */
 import { Effect, Layer } from "effect"
 import { writeSync } from "node:fs"
@@ -10,9 +12,11 @@ import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
 import * as NodeFileOps from "../../src/layers/NodeFileOps.ts"
 import { DirectoryLock } from "../../src/services/DirectoryLock.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
-import { numberOf, record } from "../services/FileQueue/Harness.ts"
+import { drain, numberOf, record } from "../services/FileQueue/Harness.ts"
 
 const [directory = "", first = "0", what] = process.argv.slice(2)
+
+const mode = process.env["QUEUE_FSYNC"]
 
 const say = (line: string) => Effect.sync(() => void writeSync(1, `${line}\n`))
 
@@ -26,6 +30,10 @@ const work = Effect.gen(function*() {
     dropOrder: 0,
     onLoss: (loss) => say(`lost ${loss.firstSeq} ${loss.lastSeq} ${loss.reason}`)
   })
+  if (what === "read") {
+    for (const one of yield* drain(queue)) yield* say(`r ${one.seq} ${numberOf(one)}`)
+    return
+  }
   let n = Number(first)
   for (;;) {
     const numbers = Array.from({ length: 1 + (n % 7) }, (_, i) => n + i)
@@ -47,7 +55,7 @@ const layer = FileQueue.layer({
   dir: directory,
   maxBytes: 1e9,
   fullPolicy: "drop_oldest",
-  fsync: "always",
+  fsync: mode === "never" || mode === "interval" ? mode : "always",
   fsyncInterval: "1 second",
   segmentBytes: 4000
 }).pipe(Layer.provideMerge(NodeFileOps.layer), Layer.merge(NodeDirectoryLock.layer))
