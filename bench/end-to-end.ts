@@ -20,14 +20,14 @@ const cpuOf = (pid: number | undefined): number => {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-const tsx = (file: string, env: Readonly<Record<string, string>>) =>
+const support = (file: string, env: Readonly<Record<string, string>>) =>
   spawn(process.execPath, ["--import", "tsx", path.join(import.meta.dirname, "support", file)], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "inherit"]
   })
 
 const startFlood = async () => {
-  const process_ = tsx("flood.ts", { MARKETS: String(markets), TRADES: String(trades) })
+  const process_ = support("flood.ts", { MARKETS: String(markets), TRADES: String(trades) })
   const port = await new Promise<string>((resolve) =>
     process_.stdout.once("data", (data: Buffer) => resolve(String(data).trim()))
   )
@@ -80,7 +80,7 @@ const runBare = async (broker: string, round: number): Promise<Result> => {
   const flood = await startFlood()
   const topic = `bare${round}`
   await createTopic(broker, topic)
-  const loop = tsx("bare.ts", {
+  const loop = support("bare.ts", {
     MARKETS: String(markets),
     TRADES: String(trades),
     KAFKA_BROKER: broker,

@@ -79,7 +79,7 @@ const main = async () => {
     const directory = mkdtempSync(path.join(tmpdir(), "bench-recovery-"))
     try {
       await Effect.runPromise(build(directory, gib))
-      const { status } = spawnSync(process.execPath, ["--import", "tsx", file, "open", directory], { stdio: "inherit" })
+      const { status } = spawnSync(process.execPath, [file, "open", directory], { stdio: "inherit" })
       if (status !== 0) throw new Error(`opening ended with ${status}`)
     } finally {
       rmSync(directory, { recursive: true, force: true })
