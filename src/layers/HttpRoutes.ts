@@ -8,7 +8,9 @@ import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import * as Health from "../services/Health.ts"
 import * as Metrics from "../services/Metrics.ts"
 import * as HttpServer from "./HttpServer.ts"
@@ -39,6 +41,7 @@ export const layer = (
       ["/api/status", Effect.map(options.report, (report) => json(report, 200))]
     ])
     for (const [path, page] of pages) yield* add(router, path, page)
+    yield* add(router, "/events", yield* eventsOf(options.report))
     yield* add(
       router,
       "/metrics",
@@ -71,6 +74,44 @@ export const serve = Effect.fnUntraced(function*(
 })
 
 // internal
+
+const maxListeners = 32
+
+/**
+ * The page as it changes, once a second; made once for all who listen, and whoever reads slowly gets the newest, not all of them.
+ * Its end is the server's: see `HttpServer`.
+ */
+const eventsOf = Effect.fnUntraced(function*(report: Effect.Effect<StatusPage.Report>) {
+  const event = yield* Effect.cachedWithTTL(
+    Effect.map(report, (one) => new TextEncoder().encode(StatusPage.event(one))),
+    "900 millis"
+  )
+  let listeners = 0
+  const stream = Stream.acquireRelease(
+    Effect.sync(() => {
+      listeners += 1
+    }),
+    () =>
+      Effect.sync(() => {
+        listeners -= 1
+      })
+  ).pipe(
+    Stream.flatMap(() =>
+      Stream.concat(
+        Stream.make(new TextEncoder().encode("retry: 2000\n\n")),
+        Stream.repeatEffectWithSchedule(event, Schedule.spaced("1 second"))
+      )
+    )
+  )
+  return Effect.map(HttpServerRequest.HttpServerRequest, ({ method }) => {
+    const headers = { "x-accel-buffering": "no" }
+    const contentType = "text/event-stream"
+    if (method === "HEAD") return HttpServerResponse.empty({ headers: { ...headers, "content-type": contentType } })
+    return listeners >= maxListeners
+      ? HttpServerResponse.text(`${maxListeners} pages are open already\n`, { status: 503 })
+      : HttpServerResponse.stream(stream, { contentType, headers })
+  })
+})
 
 type Handler<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
 

@@ -1,6 +1,6 @@
 /**
- * What the collector does, for people (`/`) and for programs (`/api/status`). The page is made here, of escaped text alone: it
- * has no script, and its policy allows none.
+ * What the collector does, for people (`/`, kept up to date by `/events`) and for programs (`/api/status`). All that the page shows
+ * is made here, of escaped text alone; its one script moves it into place, and its policy allows no other.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -12,6 +12,7 @@ import type { Account } from "../services/Ledger.ts"
 import type { Sources } from "./Monitor.ts"
 import * as Page from "./StatusPage/Page.ts"
 import type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
+import { script } from "./StatusPage/Script.ts"
 
 export type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
 
@@ -39,10 +40,17 @@ export const report = (sources: Sources): Effect.Effect<Report> =>
 /** The page as HTML. */
 export const render = (self: Report): string => Page.render(self)
 
-/** Of all answers. Of the page's own style only the hash is allowed. */
+/** What of the page changes: a server-sent event. */
+export const event = (self: Report): string => `data: ${JSON.stringify(Page.body(self))}\n\n`
+
+const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
+
+/** Of all answers. Of the page's own style and script only the hashes are allowed. */
 export const contentSecurityPolicy: string = [
   "default-src 'none'",
-  `style-src 'sha256-${createHash("sha256").update(Page.style).digest("base64")}'`,
+  `style-src ${hashOf(Page.style)}`,
+  `script-src ${hashOf(script)}`,
+  "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'"
@@ -89,12 +97,13 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
   events: accounts
     .filter(({ exchange, origin }) => origin === "live" && exchange === status.exchange)
     .map(eventsOf),
-  markets: Array.from(status.markets.values(), ({ lastAt, lastPrice, subscription, symbol, trades }) => ({
+  markets: Array.from(status.markets.values(), ({ lastAt, lastPrice, stale, subscription, symbol, trades }) => ({
     symbol,
     trades,
     lastPrice,
     lastAt: iso(lastAt),
-    subscription
+    subscription,
+    stale
   }))
 })
 

@@ -21,6 +21,8 @@ export interface MarketStatus {
   readonly lastAt: number | null
   /** Of its trades; null while it has no connection. Where the exchange answers nothing, the first data makes it active. */
   readonly subscription: "wanted" | "pending" | "active" | "rejected" | null
+  /** Silent for longer than is usual for it. */
+  readonly stale: boolean
 }
 
 /** Holes in markets' trades (DELIVERY.md section 4). */

@@ -120,7 +120,8 @@ describe("Feed: from frames to events", () => {
         trades: 1,
         lastPrice: "7.5",
         lastAt: 5000,
-        subscription: "active"
+        subscription: "active",
+        stale: false
       })
       assert.deepInclude(status.api, { ok: true, checkedAt: 0 })
     }).pipe(Effect.provide(Layer.mergeAll(

@@ -47,6 +47,8 @@ export interface Exchange {
     readonly lastPrice: string | null
     readonly lastAt: string | null
     readonly subscription: MarketStatus["subscription"]
+    /** Silent for longer than is usual for it. */
+    readonly stale: boolean
   }>
 }
 

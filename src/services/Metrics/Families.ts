@@ -3,7 +3,7 @@
  * closed sets are there from the start with 0, so that `rate()` sees the first event.
  */
 import type { Snapshot } from "../CircuitBreaker.ts"
-import type { ExchangeStatus } from "../FeedStatus.ts"
+import type { ExchangeStatus, MarketStatus } from "../FeedStatus.ts"
 import type { Answer } from "../Health/Model.ts"
 import type { LaneStatus } from "../KafkaSink.ts"
 import type { Account } from "../Ledger.ts"
@@ -111,7 +111,7 @@ const connectionStates = ["connecting", "open", "backoff"] as const
 export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArray<Family> => {
   const each = (pick: (feed: ExchangeStatus) => number) =>
     feeds.map((feed): Sample => ({ labels: { exchange: feed.exchange }, value: pick(feed) }))
-  const markets = (pick: (market: { readonly trades: number; readonly lastAt: number | null }) => number) =>
+  const markets = (pick: (market: MarketStatus) => number) =>
     feeds.flatMap(({ exchange, markets }) =>
       Array.from(markets.values(), (one): Sample => ({ labels: { exchange, market: one.symbol }, value: pick(one) }))
     )
@@ -194,6 +194,11 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
       "feeds_market_last_event_timestamp_seconds",
       "When the last event of a market was received. 0 = never.",
       markets(({ lastAt }) => seconds(lastAt))
+    ),
+    gauge(
+      "feeds_market_stale",
+      "1 while a market is silent for longer than is usual for it.",
+      markets(({ stale }) => stale ? 1 : 0)
     )
   ]
 }

@@ -74,7 +74,7 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     market: (symbol) => {
       let found = markets.get(symbol)
       if (found === undefined) {
-        found = { symbol, trades: 0, lastPrice: null, lastAt: null, subscription: null }
+        found = { symbol, trades: 0, lastPrice: null, lastAt: null, subscription: null, stale: false }
         markets.set(symbol, found)
       }
       return found

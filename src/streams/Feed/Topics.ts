@@ -146,6 +146,16 @@ export const make = (options: {
     return true
   }
 
+  const doubt = (market: MarketState): void => {
+    market.suspect = true
+    market.status.stale = true
+  }
+
+  const trust = (market: MarketState): void => {
+    market.suspect = false
+    market.status.stale = false
+  }
+
   const want = (entry: Entry): void => {
     allHeard = false
     become(entry, "wanted")
@@ -238,7 +248,7 @@ export const make = (options: {
     const { symbol } = entry.market.market
     const since = entry.silentSince
     const wasHeard = entry.listening
-    entry.market.suspect = true
+    doubt(entry.market)
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
       stale.push({ symbol, remedy: "resubscribe", since })
@@ -264,7 +274,7 @@ export const make = (options: {
     for (const entry of entries.values()) {
       if (entry.listening || entry.status !== "pending") continue
       if (entry.order <= order || now - entry.silentSince >= throughAfter) {
-        entry.market.suspect = false
+        trust(entry.market)
         listen(entry)
       }
     }
@@ -302,7 +312,7 @@ export const make = (options: {
     const isMute = mute > 0 && mute >= rhythm.patience(timing.connection)
     if (isMute) {
       rhythm.learn(mute)
-      for (const { market } of entries.values()) market.suspect = true
+      for (const { market } of entries.values()) doubt(market)
     }
     const message = !answered && unanswered.length > 0
       ? `no answer to ${unanswered.length} subscriptions`
@@ -373,7 +383,7 @@ export const make = (options: {
       }
       if (entry === undefined) return
       if (entry.market.suspect) {
-        entry.market.suspect = false
+        trust(entry.market)
         entry.market.rhythm.restart()
         backfill.doubted(entry.market)
       }

@@ -30,7 +30,8 @@ describe("the page", () => {
           trades: 1,
           lastPrice: evil,
           lastAt: 1,
-          subscription: "active" as const
+          subscription: "active" as const,
+          stale: false
         }]])
       }))
       const html = StatusPage.render(yield* StatusPage.report(sources))
@@ -64,16 +65,19 @@ describe("the page", () => {
       assert.isNotEmpty(status.exchanges())
     }))
 
-  it.effect("the policy allows its own style, no script, nothing else", () =>
+  it.effect("the policy allows its own style and script, nothing else", () =>
     Effect.gen(function*() {
       const { sources } = yield* make()
       const html = StatusPage.render(yield* StatusPage.report(sources))
       const style = /<style>([^]*?)<\/style>/.exec(html)?.[1] ?? assert.fail("no style")
       const hash = createHash("sha256").update(style).digest("base64")
       assert.include(StatusPage.contentSecurityPolicy, `style-src 'sha256-${hash}'`)
+      const script = /<script>([^]*?)<\/script>/.exec(html)?.[1] ?? assert.fail("no script")
+      const scriptHash = createHash("sha256").update(script).digest("base64")
+      assert.include(StatusPage.contentSecurityPolicy, `script-src 'sha256-${scriptHash}'`)
       assert.notInclude(StatusPage.contentSecurityPolicy, "unsafe")
-      assert.notInclude(StatusPage.contentSecurityPolicy, "script-src")
-      assert.notMatch(html, /<script|\son\w+=|\sstyle=|https?:/)
+      assert.strictEqual(html.split("<script").length, 2)
+      assert.notMatch(html, /\son\w+=|\sstyle=|https?:/)
     }))
 
   it.effect("shows the checks, the exchanges and their markets, and what became of events", () =>
@@ -92,6 +96,17 @@ describe("the page", () => {
       ) {
         assert.include(html, shown)
       }
+    }))
+
+  it.effect("an event is one line of server-sent data, whatever an exchange calls itself", () =>
+    Effect.gen(function*() {
+      const { sources } = yield* make()
+      const report = yield* StatusPage.report(sources)
+      fc.assert(fc.property(fc.string({ unit: "binary" }), (version) => {
+        const event = StatusPage.event({ ...report, version })
+        assert.match(event, /^data: [^\n\r]*\n\n$/)
+        assert.isString(JSON.parse(event.slice(6)))
+      }))
     }))
 
   it.effect("says that the queue is being recovered", () =>

@@ -29,8 +29,15 @@ export const exchange = (
   ]),
   listed: 2,
   markets: new Map([
-    ["BTC/IRT", { symbol: "BTC/IRT", trades: 7, lastPrice: "11379465211", lastAt: now.wall - 900, subscription: null }],
-    ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null, subscription: null }]
+    ["BTC/IRT", {
+      symbol: "BTC/IRT",
+      trades: 7,
+      lastPrice: "11379465211",
+      lastAt: now.wall - 900,
+      subscription: null,
+      stale: false
+    }],
+    ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null, subscription: null, stale: false }]
   ]),
   lastFrameAt: now.wall - 100,
   lastDataAt: now.wall - 900,

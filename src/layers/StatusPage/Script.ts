@@ -1,0 +1,122 @@
+/**
+ * The script of the status page, as text: it goes into the page whole, and its hash into the policy. It moves what `/events` brings
+ * into place, counts rates, draws two lines, and lets the markets be filtered and sorted. Plain ES2017: there is no build step.
+ */
+export const script = String.raw`
+"use strict";
+(function () {
+  var doc = document, by = function (id) { return doc.getElementById(id) };
+  var link = by("link"), filter = by("filter"), staleOnly = by("stale-only");
+  var last, history = { received: [], queued: [] }, sort = { column: -1, down: false }, states = {}, shownAt = 0;
+
+  function number(id, from) { var one = from.querySelector("#" + id); return one ? Number(one.dataset.value) : NaN }
+  function show(id, text) { var one = by(id); if (one && one.textContent !== text) one.textContent = text }
+  function round(n) { return n >= 100 ? String(Math.round(n)) : n.toFixed(1) }
+  function span(seconds) {
+    if (seconds < 90) return Math.round(seconds) + " s";
+    if (seconds < 5400) return Math.round(seconds / 60) + " min";
+    return seconds < 129600 ? Math.round(seconds / 3600) + " h" : Math.round(seconds / 86400) + " d";
+  }
+
+  function draw(id, values) {
+    var top = Math.max.apply(null, values.concat(1));
+    by(id).setAttribute("points", values.map(function (v, i) {
+      return (i * 120 / 119).toFixed(1) + "," + (29 - v / top * 28).toFixed(1);
+    }).join(" "));
+  }
+  function push(values, value) { values.push(value); if (values.length > 120) values.shift() }
+
+  function rates(page) {
+    var now = { at: Date.now(), received: number("received", page), delivered: number("delivered", page), bytes: number("bytes", page) };
+    if (last && now.at > last.at) {
+      var seconds = (now.at - last.at) / 1000;
+      var received = Math.max(0, (now.received - last.received) / seconds);
+      show("received-rate", round(received) + " /s");
+      show("delivered-rate", round(Math.max(0, (now.delivered - last.delivered) / seconds)) + " /s");
+      push(history.received, received);
+      push(history.queued, number("queued", page));
+      draw("received-line", history.received);
+      draw("queued-line", history.queued);
+      var slope = (now.bytes - last.bytes) / seconds, room = number("capacity", page) - now.bytes;
+      show("trend", slope > 1 ? "full in " + span(room / slope) : slope < -1 ? "empty in " + span(now.bytes / -slope) : "");
+    }
+    last = now;
+  }
+
+  function log(page) {
+    page.querySelectorAll("[data-state]").forEach(function (one) {
+      var key = one.dataset.key, state = one.dataset.state, before = states[key];
+      states[key] = state;
+      if (before === undefined || before === state) return;
+      var item = doc.createElement("li");
+      item.textContent = new Date().toISOString().slice(11, 19) + "  " + key + ": " + before + " → " + state;
+      by("log").prepend(item);
+      while (by("log").children.length > 100) by("log").lastChild.remove();
+    });
+  }
+
+  function arrange() {
+    var body = doc.querySelector("#markets tbody");
+    var wanted = filter.value.trim().toLowerCase();
+    var rows = Array.from(body.rows);
+    if (sort.column >= 0) {
+      var key = function (row) { var text = row.cells[sort.column].textContent; return isNaN(text) ? text : Number(text) };
+      rows.sort(function (a, b) { var x = key(a), y = key(b); return (x < y ? -1 : x > y ? 1 : 0) * (sort.down ? -1 : 1) });
+      body.append.apply(body, rows);
+    }
+    var shown = 0;
+    rows.forEach(function (row) {
+      row.hidden = !row.textContent.toLowerCase().includes(wanted) || staleOnly.checked && !row.dataset.stale;
+      if (!row.hidden) shown += 1;
+    });
+    show("shown", shown + " of " + rows.length);
+  }
+
+  function update(html) {
+    var page = new DOMParser().parseFromString(html, "text/html");
+    log(page);
+    rates(page);
+    page.querySelectorAll("tbody[id], [data-live]").forEach(function (fresh) {
+      var old = by(fresh.id);
+      if (!old || old.innerHTML === fresh.innerHTML) return;
+      old.replaceChildren.apply(old, Array.from(doc.adoptNode(fresh).childNodes));
+    });
+    var summary = page.querySelector("#summary");
+    if (summary) doc.title = summary.dataset.status + " - exchange-feeds";
+    arrange();
+    shownAt = Date.now();
+  }
+
+  doc.querySelectorAll("#markets th button").forEach(function (button, column) {
+    button.addEventListener("click", function () {
+      sort = { column: column, down: sort.column === column && !sort.down };
+      doc.querySelectorAll("#markets th").forEach(function (th, i) {
+        th.setAttribute("aria-sort", i !== column ? "none" : sort.down ? "descending" : "ascending");
+      });
+      arrange();
+    });
+  });
+  filter.addEventListener("input", arrange);
+  staleOnly.addEventListener("change", arrange);
+
+  var source;
+  function open() {
+    if (source || doc.hidden) return;
+    source = new EventSource("events");
+    source.onopen = function () { link.textContent = "live" };
+    source.onerror = function () {
+      link.textContent = "no connection, trying again";
+      // After an answer other than 200 the browser gives up by itself.
+      if (source.readyState === 2) { source = undefined; setTimeout(open, 2000) }
+    };
+    source.onmessage = function (message) { update(JSON.parse(message.data)) };
+  }
+  function close() { if (source) source.close(); source = undefined; last = undefined }
+  doc.addEventListener("visibilitychange", function () { if (doc.hidden) close(); else open() });
+  setInterval(function () {
+    if (shownAt) show("age", "updated " + ((Date.now() - shownAt) / 1000).toFixed(0) + " s ago");
+  }, 1000);
+  arrange();
+  open();
+})();
+`
