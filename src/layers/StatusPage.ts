@@ -51,6 +51,8 @@ export const contentSecurityPolicy: string = [
   `style-src ${hashOf(Page.style)}`,
   `script-src ${hashOf(script)}`,
   "connect-src 'self'",
+  // The empty icon, so that browsers do not ask for one.
+  "img-src data:",
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'"

@@ -11,13 +11,13 @@ const isMissing = (cause: unknown): boolean =>
 
 const installed = new Map<string, Promise<void>>()
 
-/** Returns when `program` can be run; it comes from the package of the same name. */
-export const install = (program: string): Promise<void> => {
+/** Returns when `program` can be run; it comes from the package of the same name. `ask`: how it tells its version. */
+export const install = (program: string, ask = "-V"): Promise<void> => {
   const known = installed.get(program)
   if (known !== undefined) return known
   const installing = (async () => {
     try {
-      await run(program, ["-V"])
+      await run(program, [ask])
       return
     } catch (cause) {
       if (!isMissing(cause)) throw cause

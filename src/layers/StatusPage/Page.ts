@@ -71,7 +71,7 @@ th[aria-sort=descending] button::after { content: " ↓" }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #8884; white-space: nowrap }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-td.wide { white-space: normal; overflow-wrap: anywhere }
+td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 12rem }
 .badge { padding: .1rem .5rem; border-radius: .5rem; color: #fff; background: #59636e; white-space: nowrap }
 .good { background: #1a7f37 }
 .fair { background: #7d4e00 }
@@ -142,7 +142,9 @@ const badgeCell = (state: string, key?: string): Cell => ({
     : `<span data-key="${text(key)}" data-state="${text(state)}">${badge(state)}</span>`
 })
 
-const section = (title: string, html: string): string => `<section><h2>${text(title)}</h2>${html}</section>`
+/** Where it is wider than the screen it scrolls, by keyboard too. */
+const section = (title: string, html: string): string =>
+  `<section aria-label="${text(title)}" tabindex="0"><h2>${text(title)}</h2>${html}</section>`
 
 const tag = (name: "td" | "th", { html, kind }: Cell): string =>
   `<${name}${name === "th" ? " scope=\"col\"" : ""}${kind === undefined ? "" : ` class="${kind}"`}>${html}</${name}>`

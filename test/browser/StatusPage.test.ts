@@ -1,0 +1,187 @@
+/**
+ * The status page in a real Chromium: what changes is seen without a reload, a market's hostile name stays text, the policy holds, axe
+ * finds nothing, and it finds its server again after a restart. SCREENSHOTS=1 writes `docs/images`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Ref, Scope } from "effect"
+import { readFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import * as path from "node:path"
+import { type Browser, chromium, type Page } from "playwright-core"
+import * as HttpRoutes from "../../src/layers/HttpRoutes.ts"
+import type { MarketStatus } from "../../src/services/FeedStatus.ts"
+import { loopback, make } from "../layers/http/sources.ts"
+import { exchange, failed } from "../services/Health/inputs.ts"
+import { install } from "../support/packages.ts"
+
+const images = path.resolve(import.meta.dirname, "../../docs/images")
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
+
+const evil = "<img src=x onerror=\"document.title='owned'\">"
+
+const launch = Effect.acquireRelease(
+  Effect.promise(async (): Promise<Browser> => {
+    await install("chromium", "--version")
+    return chromium.launch({
+      executablePath: "/usr/bin/chromium",
+      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    })
+  }),
+  (browser) => Effect.promise(() => browser.close())
+)
+
+/** With all that it complained about: a script that the policy refused is one of it. */
+const visit = (browser: Browser, url: string) =>
+  Effect.promise(async () => {
+    const page = await browser.newPage()
+    const complaints: Array<string> = []
+    page.on("console", (message) => {
+      if (message.type() === "error") complaints.push(message.text())
+    })
+    page.on("pageerror", (error) => complaints.push(error.message))
+    await page.goto(url)
+    return { page, complaints }
+  })
+
+const seen = (page: Page, selector: string, text: string | RegExp) =>
+  Effect.promise(() =>
+    page.locator(selector).filter({ hasText: text }).first().waitFor({ state: "attached", timeout: 15_000 })
+  )
+
+const textOf = (page: Page, selector: string) => Effect.promise(() => page.locator(selector).innerText())
+
+const market = (symbol: string, over: Partial<MarketStatus> = {}): readonly [string, MarketStatus] => [symbol, {
+  symbol,
+  trades: 3,
+  lastPrice: "12",
+  lastAt: 1_780_000_000_000,
+  subscription: "active",
+  stale: false,
+  ...over
+}]
+
+/** As many as a large exchange has. */
+const many = Array.from({ length: 1_000 }, (_, i) => market(`M${i}/IRT`, { trades: i }))
+
+describe("the status page in Chromium", () => {
+  it.scopedLive("follows what happens", () =>
+    Effect.gen(function*() {
+      const { inputs, ledger, sources, status } = yield* make()
+      const url = yield* HttpRoutes.serve(loopback, sources)
+      const browser = yield* launch
+      const { complaints, page } = yield* visit(browser, url)
+      yield* seen(page, "#link", "live")
+      yield* seen(page, "#summary", "healthy")
+
+      ledger.received({ lane: "trade", exchange: "bitpin" }, 5_000)
+      yield* seen(page, "#received", "5007")
+      yield* seen(page, "#received-rate", /\d \/s/)
+
+      // An outage, and its end.
+      const before = yield* Ref.get(inputs)
+      yield* Ref.set(inputs, { ...before, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") })
+      yield* seen(page, "#checks", "ECONNREFUSED")
+      yield* seen(page, "#summary", "degraded")
+      yield* Ref.set(inputs, before)
+      yield* seen(page, "#summary", "healthy")
+      yield* seen(page, "#log li", /kafka: healthy → unhealthy/)
+      yield* seen(page, "#log li", /kafka: unhealthy → healthy/)
+
+      // A market goes silent; one has a name that is meant to do harm.
+      status.update("bitpin", () =>
+        exchange("bitpin", { markets: new Map([market("BTC/IRT", { stale: true }), market(evil)]) }))
+      yield* seen(page, "#market-rows tr", "stale")
+      assert.include(yield* textOf(page, "#market-rows"), evil)
+      yield* Effect.promise(() =>
+        page.locator("#stale-only").check()
+      )
+      assert.strictEqual(yield* textOf(page, "#shown"), "1 of 2")
+      assert.include(yield* Effect.promise(() => page.title()), "healthy")
+      assert.strictEqual(yield* Effect.promise(() => page.locator("img").count()), 0)
+      assert.deepStrictEqual(complaints, [])
+    }), 90_000)
+
+  it.scopedLive(
+    "a thousand markets are filtered and sorted, by keyboard too, and stay so",
+    () =>
+      Effect.gen(function*() {
+        const { sources, status } = yield* make()
+        status.update("bitpin", () => exchange("bitpin", { markets: new Map(many) }))
+        const url = yield* HttpRoutes.serve(loopback, sources)
+        const { complaints, page } = yield* visit(yield* launch, url)
+        yield* seen(page, "#link", "live")
+        const first = () => Effect.promise(() => page.locator("#market-rows tr:not([hidden])").first().innerText())
+        const sortByTrades = page.locator("#markets th button").nth(2)
+        yield* Effect.promise(async () => {
+          await sortByTrades.focus()
+          await page.keyboard.press("Enter")
+          await page.keyboard.press("Enter")
+        })
+        assert.include(yield* first(), "M999/IRT")
+        yield* Effect.promise(() => page.locator("#filter").fill("m12"))
+        assert.strictEqual(yield* textOf(page, "#shown"), "11 of 1000")
+        // The next update changes neither.
+        status.update(
+          "bitpin",
+          () => exchange("bitpin", { markets: new Map([...many, market("M12NEW/IRT", { trades: 5_000 })]) })
+        )
+        yield* seen(page, "#shown", "12 of 1001")
+        assert.include(yield* first(), "M12NEW/IRT")
+        assert.deepStrictEqual(complaints, [])
+      }),
+    90_000
+  )
+
+  it.scopedLive("finds its server again after a restart", () =>
+    Effect.gen(function*() {
+      const { ledger, sources } = yield* make()
+      const life = yield* Scope.make()
+      const url = yield* HttpRoutes.serve(loopback, sources).pipe(Scope.extend(life))
+      const { page } = yield* visit(yield* launch, url)
+      yield* seen(page, "#link", "live")
+      yield* Scope.close(life, Exit.void)
+      yield* seen(page, "#link", "no connection")
+      ledger.received({ lane: "trade", exchange: "bitpin" }, 30)
+      yield* HttpRoutes.serve({ host: "127.0.0.1", port: Number(new URL(url).port) }, sources)
+      yield* seen(page, "#received", "37")
+      yield* seen(page, "#link", "live")
+    }), 90_000)
+
+  it.scopedLive(
+    "axe finds nothing; light, dark and at 320 px nothing runs out of the page",
+    () =>
+      Effect.gen(function*() {
+        const { inputs, sources, status } = yield* make()
+        status.update("wallex", () => exchange("wallex", { markets: new Map([market("BTC/IRT", { stale: true })]) }))
+        yield* Ref.update(inputs, (all) => ({ ...all, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") }))
+        const url = yield* HttpRoutes.serve(loopback, sources)
+        const browser = yield* launch
+        for (const [colorScheme, width] of [["light", 1_100], ["dark", 1_100], ["light", 320]] as const) {
+          const { page } = yield* visit(browser, url)
+          yield* Effect.promise(async () => {
+            await page.emulateMedia({ colorScheme })
+            await page.setViewportSize({ width, height: 900 })
+          })
+          yield* seen(page, "#received-rate", /\d/)
+          const violations = yield* Effect.promise(() =>
+            // The policy refuses a script tag: it is evaluated by the browser's own protocol.
+            page.evaluate(
+              `${axe}; axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html))`
+            )
+          )
+          assert.deepStrictEqual(violations, [], `${colorScheme}, ${width}`)
+          const overflow = yield* Effect.promise(() =>
+            page.evaluate("document.documentElement.scrollWidth - innerWidth")
+          )
+          assert.isAtMost(Number(overflow), 0, `${colorScheme}, ${width}`)
+          if (process.env["SCREENSHOTS"] === "1") {
+            yield* Effect.promise(() =>
+              page.screenshot({ path: path.join(images, `status-${colorScheme}-${width}.png`) })
+            )
+          }
+          yield* Effect.promise(() => page.close())
+        }
+      }),
+    90_000
+  )
+})
