@@ -14,6 +14,9 @@ const short = process.env["FAULTS_SHORT"] === "1"
 const slow = ["test/e2e/Configuration.test.ts", "test/e2e/HealthStates.test.ts"]
 const slowUnits = ["test/hostile/Conformance.test.ts", "test/streams/Rotation.test.ts"]
 
+/** They count what happens in a stretch of real time, or what it costs: a busy neighbour would spoil it. */
+const alone = ["test/hostile/Servers.test.ts", "test/layers/testing/FakeServer.test.ts"]
+
 const lengths = short
   ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
   : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000" }
@@ -30,7 +33,7 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"],
-          exclude: slowUnits
+          exclude: [...slowUnits, ...alone]
         }
       },
       // `npm run test:faults`, `-- --short` in CI. First the property tests at length and what fakes alone do: two files at a time.
@@ -42,8 +45,7 @@ export default defineConfig({
             "test/services/KafkaSink/Handover.test.ts",
             "test/hostile/Frames.test.ts",
             "test/streams/Truth.test.ts",
-            "test/centrifugo/**/*.test.ts",
-            ...slowUnits
+            "test/centrifugo/**/*.test.ts"
           ],
           env: lengths,
           testTimeout: 3_600_000
@@ -54,7 +56,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "faults",
-          include: ["test/faults/**/*.test.ts", ...slow],
+          include: ["test/faults/**/*.test.ts", ...slow, ...slowUnits],
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: lengths,
           testTimeout: 3_600_000,
@@ -66,7 +68,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "integration",
-          include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
+          include: ["test/{kafka,e2e,browser}/**/*.test.ts", ...alone],
           exclude: slow,
           globalSetup: ["test/kafka/globalSetup.ts"],
           fileParallelism: false

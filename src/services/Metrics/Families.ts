@@ -265,6 +265,13 @@ export const healthFamilies = ({ checks, status }: Answer): ReadonlyArray<Family
     "feeds_health_check_status",
     "1 for the status of a check.",
     Object.entries(checks).flatMap(([check, one]) => stateSet({ check }, "status", checkStatuses, one.status))
+  ),
+  gauge(
+    "feeds_data_dir_free_bytes",
+    "Bytes that are free where DATA_DIR is, when the disk was last checked.",
+    Object.values(checks).flatMap(({ free_bytes }) =>
+      free_bytes === undefined ? [] : [{ labels: {}, value: free_bytes }]
+    )
   )
 ]
 
