@@ -13,12 +13,14 @@ const codeOf = (error: Cli.CliError): number => {
     case "DemoFailed":
       return error.code
     case "CaptureFailed":
+    case "CheckFailed":
     case "QueueFailed":
     case "Unhealthy":
       return 1
     case "UsageError":
       return 64
     case "HttpServerUnavailable":
+    case "MarketsFailed":
       return 69
     case "PipelineEnded":
       return 70

@@ -59,7 +59,8 @@ const serve = (
     channels: settings.channels
   })
 
-const kafkaOf = Effect.fnUntraced(function*(
+/** Connects to nothing yet; fails if a file of TLS cannot be read. */
+export const kafkaOf = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
 ): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
   const { caLocation, certificateLocation, keyLocation, protocol, sasl } = settings.security

@@ -14,6 +14,8 @@ import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as AppConfig from "./AppConfig.ts"
@@ -22,12 +24,15 @@ import type * as AppLayer from "./AppLayer.ts"
 import * as Arguments from "./Cli/Arguments.ts"
 import * as PlainConsole from "./Cli/PlainConsole.ts"
 import * as Capture from "./commands/Capture.ts"
+import * as Check from "./commands/Check.ts"
 import * as Config from "./commands/Config.ts"
 import * as Demo from "./commands/Demo.ts"
 import * as Healthcheck from "./commands/Healthcheck.ts"
+import * as Markets from "./commands/Markets.ts"
 import * as Queue from "./commands/Queue.ts"
 import * as Run from "./commands/Run.ts"
 import * as Tap from "./commands/Tap.ts"
+import * as Top from "./commands/Top.ts"
 import * as Observability from "./Observability.ts"
 import { version } from "./Version.ts"
 
@@ -43,6 +48,8 @@ export type CliError =
   | AppLayer.StartupError
   | Healthcheck.Unhealthy
   | Capture.CaptureFailed
+  | Check.CheckFailed
+  | Markets.MarketsFailed
   | Queue.QueueFailed
   | DemoFailed
 
@@ -60,12 +67,23 @@ export interface Host {
 export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<void, CliError> {
   const colors = (host.env["NO_COLOR"] ?? "") === ""
   const { args, logLevel } = yield* Arguments.takeLogLevel(host.argv.slice(2))
-  yield* Arguments.checkCommand(args, ["run", "demo", "config", "healthcheck", "tap", "capture", "queue"])
+  yield* Arguments.checkCommand(args, [
+    "run",
+    "demo",
+    "check",
+    "config",
+    "markets",
+    "healthcheck",
+    "top",
+    "tap",
+    "capture",
+    "queue"
+  ])
   const env = logLevel === undefined
     ? host.env
     : { ...host.env, LOG_LEVEL: logLevel, LOG_LEVEL_FILE: undefined }
   const terminal = { isTTY: host.stderrIsTTY, colors: host.stderrIsTTY && colors }
-  yield* Command.run(root(env, terminal), { name, version, executable: name, summary, footer })(
+  yield* Command.run(root(env, terminal, host.stdoutIsTTY), { name, version, executable: name, summary, footer })(
     [...host.argv.slice(0, 2), ...args]
   ).pipe(
     PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
@@ -85,7 +103,10 @@ const environment = Layer.mergeAll(
   CliConfig.layer({ showBuiltIns: false })
 )
 
-const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
+/** What they have to say they say on stdout. */
+const quietly = Logger.withMinimumLogLevel(LogLevel.None)
+
+const root = (env: AppConfig.Environment, terminal: Observability.Terminal, stdoutIsTTY: boolean) =>
   Command.make(name).pipe(
     Command.withDescription(
       "Collects market data of crypto exchanges and delivers it to Kafka. Loses nothing, and says so."
@@ -100,6 +121,25 @@ const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
         ({ port, seconds }) => Effect.interruptible(demo(env, terminal, port, seconds))
       ).pipe(
         Command.withDescription("Shows it all with fake exchanges and a fake Kafka that goes down. No network needed.")
+      ),
+      Command.make("check", {}, () => Effect.interruptible(Check.check(env)).pipe(quietly)).pipe(
+        Command.withDescription(
+          "Tells what would go wrong at the first run: settings, directory, disk, Kafka, each exchange. Exit code 1 if anything."
+        )
+      ),
+      Command.make("markets", { json }, (options) => Effect.interruptible(Markets.markets(env, options)).pipe(quietly))
+        .pipe(
+          Command.withDescription("Lists the markets that EXCHANGES and MARKETS choose.")
+        ),
+      Command.make(
+        "top",
+        topOptions,
+        ({ count, url }) =>
+          Effect.interruptible(
+            Top.top(env, { count: Option.getOrUndefined(count), url: Option.getOrUndefined(url), isTTY: stdoutIsTTY })
+          )
+      ).pipe(
+        Command.withDescription("How a running service is, as a live table in the terminal.")
       ),
       Command.make("config", configOptions, (options) => Effect.interruptible(Config.config(env, options))).pipe(
         Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
@@ -140,14 +180,16 @@ const root = (env: AppConfig.Environment, terminal: Observability.Terminal) =>
       Command.make("capture").pipe(
         Command.withDescription("Records an exchange's raw frames, and replays them."),
         Command.withSubcommands([
-          Command.make("record", { ...feedOptions, out }, ({ out, ...options }) =>
-            Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))).pipe(
-              Command.withDescription("Writes raw frames with the time of their receipt into a file.")
-            ),
-          Command.make("replay", { file }, ({ file }) =>
-            Effect.interruptible(Capture.replay(file))).pipe(
-              Command.withDescription("Prints what the decoder makes of a recorded file.")
-            )
+          Command.make(
+            "record",
+            { ...feedOptions, out },
+            ({ out, ...options }) => Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))
+          ).pipe(
+            Command.withDescription("Writes raw frames with the time of their receipt into a file.")
+          ),
+          Command.make("replay", { file }, ({ file }) => Effect.interruptible(Capture.replay(file))).pipe(
+            Command.withDescription("Prints what the decoder makes of a recorded file.")
+          )
         ])
       )
     ])
@@ -201,6 +243,22 @@ const feedOf = ({ exchange, markets, seconds }: {
   markets: Option.getOrUndefined(markets),
   seconds: Option.getOrUndefined(seconds)
 })
+
+const json = Options.boolean("json").pipe(Options.withDescription("One JSON object a line."))
+
+const topOptions = {
+  url: Options.text("url").pipe(
+    Options.withDescription(
+      "Where it listens, such as http://127.0.0.1:8080; else as HEALTH_HOST and HEALTH_PORT say."
+    ),
+    Options.optional
+  ),
+  count: Options.integer("count").pipe(
+    Options.withDescription("Tables to print; else until it is stopped."),
+    Options.withSchema(Schema.Positive.pipe(Schema.int())),
+    Options.optional
+  )
+}
 
 const format = Options.choice("format", ["ndjson"]).pipe(
   Options.withDescription("One JSON object a line."),

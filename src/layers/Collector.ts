@@ -77,7 +77,7 @@ export interface SinkView {
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
 }
 
-const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
+export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
   ...(settings.channels.includes("trades") ? ["trade" as const] : []),
   "status"
 ]

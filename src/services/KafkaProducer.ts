@@ -46,6 +46,8 @@ export class KafkaProducer extends Context.Tag("effect-exchange-feeds/services/K
   readonly lane: (options: LaneProducerOptions) => Effect.Effect<LaneProducer, never, Scope.Scope>
   /** Asks the cluster for itself, within two seconds: the health check. */
   readonly probe: Effect.Effect<void, KafkaUnavailable>
+  /** Of these topics, the ones that the cluster does not have, or does not show us. */
+  readonly missing: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, KafkaUnavailable>
 }>() {}
 
 export interface Sasl {
@@ -97,7 +99,9 @@ export const make = Effect.fnUntraced(function*(
   const settings = settingsOf(options, transport)
   return {
     lane: (lane) => makeLane(settings, options.createTopics?.partitions, lane),
-    probe: Cluster.probe(settings)
+    probe: Cluster.probe(settings),
+    missing: (topics) =>
+      Effect.map(Cluster.topics(settings), (there) => topics.filter((topic) => !there.includes(topic)))
   }
 })
 

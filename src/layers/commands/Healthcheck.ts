@@ -27,30 +27,34 @@ export const healthcheck = Effect.fnUntraced(function*(
   env: AppConfig.Environment,
   options: Options
 ): Effect.fn.Return<void, Unhealthy | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
-  const base = options.url ?? (yield* baseUrl(env))
-  const url = `${base.replace(/\/+$/, "")}/health${options.ready ? "/ready" : ""}`
-  const answer = yield* get(url)
-  yield* Console.log(answer.status)
-  if (answer.code !== 200) return yield* new Unhealthy({ message: `${url} answered ${answer.code} ${answer.status}` })
+  const url = `${yield* baseUrl(env, options.url)}/health${options.ready ? "/ready" : ""}`
+  const { code, text } = yield* get(url)
+  const answer = decode(text)
+  const status = answer._tag === "Some" ? answer.value.status : ""
+  yield* Console.log(status)
+  if (code !== 200) return yield* new Unhealthy({ message: `${url} answered ${code} ${status}` })
 })
 
-// internal
+/** As given, or where the settings say; without a slash at its end. */
+export const baseUrl = (env: AppConfig.Environment, given: string | undefined) =>
+  given !== undefined ?
+    Effect.succeed(given.replace(/\/+$/, "")) :
+    Effect.map(AppConfig.load(env), ({ settings: { http } }) => {
+      // What listens everywhere is asked here.
+      const host = http.host === "0.0.0.0" ? "127.0.0.1" : http.host === "::" ? "::1" : http.host
+      return `http://${host.includes(":") ? `[${host}]` : host}:${http.port}`
+    })
 
-const baseUrl = (env: AppConfig.Environment) =>
-  Effect.map(AppConfig.load(env), ({ settings: { http } }) => {
-    // What listens everywhere is asked here.
-    const host = http.host === "0.0.0.0" ? "127.0.0.1" : http.host === "::" ? "::1" : http.host
-    return `http://${host.includes(":") ? `[${host}]` : host}:${http.port}`
-  })
+// internal
 
 /** The word that matters of a health answer. */
 const Answer = Schema.parseJson(Schema.Struct({ status: Schema.String }))
 const decode = Schema.decodeUnknownOption(Answer)
 
-/** Most that is read: a health answer is a few KiB. */
-const maxBody = 1024 * 1024
+/** Most that is read: a report of a thousand markets is some 200 KiB. */
+const maxBody = 8 * 1024 * 1024
 
-const get = (url: string): Effect.Effect<{ readonly code: number; readonly status: string }, Unhealthy> =>
+export const get = (url: string): Effect.Effect<{ readonly code: number; readonly text: string }, Unhealthy> =>
   Effect.async((resume) => {
     const fail = (message: string) => resume(new Unhealthy({ message: `${url}: ${message}` }))
     if (!URL.canParse(url) || new URL(url).protocol !== "http:") {
@@ -63,11 +67,7 @@ const get = (url: string): Effect.Effect<{ readonly code: number; readonly statu
         if (body.length < maxBody) body += chunk
       })
       response.on("error", (error) => fail(error.message))
-      response.on("end", () => {
-        const answer = decode(body)
-        const status = answer._tag === "Some" ? answer.value.status : ""
-        resume(Effect.succeed({ code: response.statusCode ?? 0, status }))
-      })
+      response.on("end", () => resume(Effect.succeed({ code: response.statusCode ?? 0, text: body })))
     })
     request.on("error", (error) => fail(error.message))
     return Effect.sync(() => request.destroy())

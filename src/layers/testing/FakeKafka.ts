@@ -168,6 +168,8 @@ const make = Effect.gen(function*() {
         send: send(topic, onRequestTimeout),
         partitionOf: (key) => Effect.sync(() => partition(key))
       }),
+    missing: () =>
+      Effect.suspend(() => state === "up" ? Effect.succeed([]) : Effect.fail(state === "down" ? refused : timedOut)),
     probe: Effect.suspend(() => state === "up" ? Effect.void : Effect.fail(state === "down" ? refused : timedOut))
   }
 

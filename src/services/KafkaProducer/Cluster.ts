@@ -49,6 +49,9 @@ const ask = <A>(
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
   Effect.asVoid(ask(settings, 2_000, (admin) => admin.describeCluster()))
 
+export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  ask(settings, 5_000, (admin) => admin.listTopics())
+
 /** A topic that exists is left as it is. True if it was created; its partitions then take records, unless a broker is very slow. */
 export const createTopic = (
   settings: Settings,
