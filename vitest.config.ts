@@ -11,7 +11,7 @@ const shared = {
 const short = process.env["FAULTS_SHORT"] === "1"
 
 /** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
-const slow = ["test/e2e/Configuration.test.ts", "test/e2e/HealthStates.test.ts"]
+const slow = ["Commands", "Configuration", "HealthStates", "Monitoring"].map((name) => `test/e2e/${name}.test.ts`)
 const slowUnits = ["test/hostile/Conformance.test.ts", "test/streams/Rotation.test.ts"]
 
 /** They count what happens in a stretch of real time, or what it costs: a busy neighbour would spoil it. */

@@ -1,0 +1,134 @@
+/** `check`, `markets` and `top` of the built command: each planted fault is named in one line, and a good set-up is none. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
+import { assert, describe, inject, it } from "vitest"
+import * as Script from "../../src/layers/testing/Script.ts"
+import { exchangeFeeds } from "../support/bundle.ts"
+import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
+
+const environment = (s: Stage, over: Readonly<Record<string, string>> = {}) => ({
+  KAFKA_BROKER: inject("kafkaBroker"),
+  KAFKA_TOPIC_PREFIX: s.topic.replace(".trade.v1", ""),
+  DATA_DIR: s.dataDir,
+  BITPIN_API_URL: s.bitpin.server.apiUrl,
+  BITPIN_WS_URL: s.bitpin.server.wsUrl,
+  WALLEX_API_URL: s.wallex.server.apiUrl,
+  WALLEX_WS_URL: s.wallex.server.wsUrl,
+  RETRY_BASE_DELAY: "50ms",
+  ...over
+})
+
+const failed = (stdout: string) => stdout.split("\n").filter((line) => line.startsWith("FAILED"))
+
+describe("check", () => {
+  it("finds nothing wrong with a good set-up, and leaves it as it was", async () => {
+    const s = await stage(inject("kafkaBroker"), 5)
+    const { code, stderr, stdout } = await exchangeFeeds(["check"], environment(s))
+    assert.strictEqual(code, 0, stdout + stderr)
+    assert.deepStrictEqual(failed(stdout), [])
+    assert.lengthOf(stdout.trim().split("\n"), 8)
+    assert.include(stdout, "5 markets, WebSocket connected")
+    // It can be run again, and the service after it.
+    assert.strictEqual((await exchangeFeeds(["check"], environment(s))).code, 0)
+    const service = s.start()
+    await ready(s)
+    assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
+  }, 60_000)
+
+  it("names each of twelve planted faults in one line", async () => {
+    const s = await stage(inject("kafkaBroker"), 5)
+    const held = await stage(inject("kafkaBroker"), 5)
+    held.start()
+    await ready(held)
+    const scratch = mkdtempSync(path.join(tmpdir(), "feeds-check-"))
+    cleanups.push(() => rmSync(scratch, { recursive: true, force: true }))
+    const file = path.join(scratch, "file")
+    writeFileSync(file, "")
+    const faults: ReadonlyArray<readonly [what: string, env: Readonly<Record<string, string>>, line: RegExp]> = [
+      ["a setting", { QUEUE_MODE: "sometimes" }, /^FAILED {2}QUEUE_MODE: expected one of/],
+      ["a directory that is a file", { DATA_DIR: file }, /^FAILED {2}data directory: /],
+      ["a directory in use", { DATA_DIR: held.dataDir }, /^FAILED {2}data directory: .*(in use|held|locked)/i],
+      ["a disk too small", { QUEUE_MAX_BYTES: "900TiB" }, /^FAILED {2}disk: \d+ MiB free, and QUEUE_MAX_BYTES is/],
+      [
+        "a host without an address",
+        { KAFKA_BROKER: "nowhere.invalid:9092" },
+        /^FAILED {2}kafka at nowhere\.invalid:9092: .*(ENOTFOUND|EAI_AGAIN)/
+      ],
+      ["a port that is closed", { KAFKA_BROKER: "127.0.0.1:1" }, /^FAILED {2}kafka at 127\.0\.0\.1:1: .*ECONNREFUSED/],
+      ["no TLS there", { KAFKA_SECURITY_PROTOCOL: "SSL" }, /^FAILED {2}kafka login: /],
+      [
+        "a login that nobody asked for",
+        {
+          KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT",
+          KAFKA_SASL_MECHANISM: "PLAIN",
+          KAFKA_SASL_USERNAME: "somebody",
+          KAFKA_SASL_PASSWORD: "hidden-password"
+        },
+        /^FAILED {2}kafka login: /
+      ],
+      [
+        "an authority that is not there",
+        { KAFKA_SECURITY_PROTOCOL: "SSL", KAFKA_SSL_CA_LOCATION: "/nowhere/ca.pem" },
+        /^FAILED {2}.*KAFKA_SSL.*cannot be read/
+      ],
+      [
+        "topics that nobody makes",
+        { KAFKA_CREATE_TOPICS: "false", KAFKA_TOPIC_PREFIX: "nobody-made-these" },
+        /^FAILED {2}kafka topics: nobody-made-these\.trade\.v1, .*missing/
+      ]
+    ]
+    for (const [what, env, line] of faults) {
+      const { code, stderr, stdout } = await exchangeFeeds(["check"], environment(s, env))
+      assert.strictEqual(code, 1, `${what}\n${stdout}${stderr}`)
+      const lines = failed(stdout)
+      assert.lengthOf(lines, 1, `${what}\n${stdout}`)
+      assert.match(lines[0] ?? "", line, what)
+      assert.notInclude(stdout + stderr, "hidden-password", what)
+    }
+    s.bitpin.server.script.rest = Script.html
+    s.wallex.server.script.upgrade = Script.unavailable
+    const { code, stdout } = await exchangeFeeds(["check"], environment(s))
+    assert.strictEqual(code, 1)
+    assert.lengthOf(failed(stdout), 2, stdout)
+    assert.match(stdout, /^FAILED {2}bitpin: API: .*502/m)
+    assert.match(stdout, /^FAILED {2}wallex: WebSocket: .*503/m)
+  }, 180_000)
+})
+
+describe("markets", () => {
+  it("lists what is chosen, as columns or as JSON", async () => {
+    const s = await stage(inject("kafkaBroker"), 5)
+    const plain = await exchangeFeeds(["markets"], environment(s))
+    assert.strictEqual(plain.code, 0, plain.stderr)
+    assert.lengthOf(plain.stdout.trim().split("\n"), 10)
+    const chosen = await exchangeFeeds(["markets", "--json"], environment(s, { MARKETS: "BTC/*", EXCHANGES: "wallex" }))
+    assert.deepStrictEqual(JSON.parse(chosen.stdout), {
+      exchange: "wallex",
+      symbol: "BTC/IRT",
+      exchangeSymbol: "BTCTMN"
+    })
+    s.bitpin.server.script.rest = Script.unavailable
+    const away = await exchangeFeeds(["markets"], environment(s))
+    assert.strictEqual(away.code, 69)
+    assert.match(away.stderr, /bitpin: status: HTTP 503/)
+    assert.strictEqual(away.stderr.trim().split("\n").length, 1)
+  }, 60_000)
+})
+
+describe("top", () => {
+  it("piped it prints tables, and nothing that moves a cursor", async () => {
+    const s = await stage(inject("kafkaBroker"), 5)
+    const service = s.start()
+    await ready(s)
+    await emit(s, 200)
+    const { code, stderr, stdout } = await exchangeFeeds(["top", "--url", await service.baseUrl(), "--count", "2"])
+    assert.strictEqual(code, 0, stderr)
+    assert.notInclude(stdout, "\u001b")
+    assert.lengthOf(stdout.match(/^bitpin /gm) ?? [], 2)
+    assert.match(stdout, /^EXCHANGE +CONNECTED +MARKETS/m)
+    const away = await exchangeFeeds(["top", "--url", "http://127.0.0.1:1", "--count", "1"])
+    assert.strictEqual(away.code, 1)
+    assert.match(away.stderr, /ECONNREFUSED/)
+  }, 60_000)
+})
