@@ -1,5 +1,5 @@
 /** `check`, `markets` and `top` of the built command: each planted fault is named in one line, and a good set-up is none. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { assert, describe, inject, it } from "vitest"
@@ -94,6 +94,14 @@ describe("check", () => {
     assert.match(stdout, /^FAILED {2}bitpin: API: .*502/m)
     assert.match(stdout, /^FAILED {2}wallex: WebSocket: .*503/m)
   }, 180_000)
+})
+
+describe("config", () => {
+  it("docs/configuration.md is what it prints", async () => {
+    const { stdout } = await exchangeFeeds(["config", "--markdown"])
+    const document = readFileSync(path.resolve(import.meta.dirname, "../../docs/configuration.md"), "utf8")
+    assert.isTrue(document.endsWith(stdout), "npx exchange-feeds config --markdown")
+  })
 })
 
 describe("markets", () => {
