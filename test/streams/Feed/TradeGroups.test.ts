@@ -181,4 +181,17 @@ describe("TradeGroups", () => {
       { numRuns: 10_000 }
     )
   })
+
+  it("a history does not bring again what was told before a hole so long that the group is forgotten", () => {
+    const groups = TradeGroups.make()
+    const view = TradeGroups.makeViews().open()
+    groups.add(view, trade(), second)
+    groups.add(view, trade(), second)
+    const known = groups.toldAt(trade().timestamp)
+    // Beyond the window: nothing of the old second is remembered.
+    const later = { ...trade(), timestamp: trade().timestamp + 600_000 }
+    groups.add(view, later, second + 600_000)
+    assert.strictEqual(groups.size(), 1)
+    assert.deepStrictEqual(groups.settle([trade(), trade(), trade()], known), [undefined, undefined, id(3)])
+  })
 })
