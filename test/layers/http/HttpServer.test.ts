@@ -174,6 +174,50 @@ describe("slow clients", () => {
     }))
 })
 
+describe("the events of the page", () => {
+  const follow = (base: string) => connect(base, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+
+  it.scopedLive(
+    "thirty-two pages follow, one more is sent away, and a place becomes free again",
+    () =>
+      Effect.gen(function*() {
+        const base = yield* serve
+        const scope = yield* Scope.make()
+        const first = yield* Scope.extend(follow(base), scope)
+        const others = yield* Effect.all(Array.from({ length: 31 }, () => follow(base)))
+        yield* until("all hear", () => [first, ...others].every(({ heard }) => heard().includes("data: ")))
+        assert.include(first.heard(), "content-type: text/event-stream")
+        // Each second anew.
+        yield* until("a second event", () => first.heard().split("data: ").length > 2)
+        assert.strictEqual((yield* Effect.promise(() => ask(`${base}/events`))).status, 503)
+        yield* Scope.close(scope, Exit.void)
+        const late = yield* follow(base)
+        yield* until("heard at last", () => late.heard().includes("data: ") || late.heard().includes("503"))
+        assert.include(late.heard(), "data: ")
+      }),
+    30_000
+  )
+
+  it.scopedLive(
+    "with three hundred slow clients and thirty-two pages probes are answered, and the server still ends",
+    () =>
+      Effect.gen(function*() {
+        const scope = yield* Scope.make()
+        const base = yield* Scope.extend(serve, scope)
+        const pages = yield* Effect.all(Array.from({ length: 32 }, () => follow(base)))
+        yield* until("all hear", () => pages.every(({ heard }) => heard().includes("data: ")))
+        yield* Effect.all(Array.from({ length: 300 }, () => connect(base, "GET /health HTTP/1.1\r\nX")), {
+          concurrency: 50
+        })
+        for (let i = 0; i < 20; i++) assert.strictEqual(yield* get(base), 200)
+        const { took } = yield* seconds(Scope.close(scope, Exit.void))
+        assert.isBelow(took, 10)
+        yield* until("the pages are cut off", () => pages.every(({ closed }) => closed()))
+      }),
+    60_000
+  )
+})
+
 describe("an app's own router", () => {
   it.scopedLive("takes the routes beside its own", () =>
     Effect.gen(function*() {
