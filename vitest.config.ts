@@ -63,6 +63,8 @@ export default defineConfig({
           fileParallelism: false
         }
       },
+      // T22, by hand: SOAK_MINUTES.
+      { test: { ...shared, name: "soak", include: ["test/soak/**/*.test.ts"], globalSetup: ["test/kafka/globalSetup.ts"] } },
       // What needs the real broker (one for the suite) or the built bundle; one file at a time on two cores.
       {
         test: {
