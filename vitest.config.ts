@@ -45,6 +45,7 @@ export default defineConfig({
             "test/services/KafkaSink/Handover.test.ts",
             "test/hostile/Frames.test.ts",
             "test/streams/Truth.test.ts",
+            "test/streams/Rotation.test.ts",
             "test/centrifugo/**/*.test.ts"
           ],
           env: lengths,
@@ -56,7 +57,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "faults",
-          include: ["test/faults/**/*.test.ts", ...slow, ...slowUnits],
+          include: ["test/faults/**/*.test.ts", ...slow, "test/hostile/Conformance.test.ts"],
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: lengths,
           testTimeout: 3_600_000,
