@@ -388,7 +388,8 @@ export const make = Effect.fnUntraced(function*(
       const [commands, next] = Handover.step(state, input, now())
       state = next
       for (const command of commands) yield* execute(command)
-      if (input._tag === "Sent") yield* tellDropped
+      // Beside: the status lane may be full, and may be this one, which would wait for itself.
+      if (input._tag === "Sent") yield* beside(tellDropped)
     }
     yield* guardRoom
     yield* arm
