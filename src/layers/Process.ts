@@ -9,6 +9,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { constants } from "node:os"
+import * as FairScheduler from "./Process/FairScheduler.ts"
 import * as Watchdog from "./Process/Watchdog.ts"
 
 export interface Options<E> {
@@ -107,7 +108,7 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
   // A fiber that waits for nothing but other fibers does not keep Node alive.
   const keepAlive = setInterval(() => {}, 2 ** 30)
   // Last: it runs at once, and a signal that comes then must find its handler.
-  const fiber = Effect.runFork(effect)
+  const fiber = Effect.runFork(effect, { scheduler: FairScheduler.make() })
   fiber.addObserver((exit) => {
     clearInterval(keepAlive)
     end(conclude(exit, asked, options))
