@@ -146,6 +146,7 @@ const settingsOf = (reader: Reader): Settings => {
     exchanges: reader.get(feeds.exchanges),
     channels: reader.get(feeds.channels),
     markets: reader.get(feeds.markets),
+    shard: reader.get(feeds.shard),
     endpoints: { bitpin: endpointsOf(reader, bitpin), wallex: endpointsOf(reader, wallex) },
     proxy: { https: reader.get(proxy.https), no: reader.get(proxy.no) },
     ws: {

@@ -27,6 +27,7 @@ import { KafkaProducer } from "../services/KafkaProducer.ts"
 import * as KafkaSink from "../services/KafkaSink.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
+import * as Shard from "../services/Shard.ts"
 import { exchanges } from "../streams/exchanges/index.ts"
 import * as Feed from "../streams/Feed.ts"
 import * as Pipeline from "../streams/Pipeline.ts"
@@ -245,6 +246,7 @@ const feedOf = Effect.fnUntraced(function*(
     endpoints: settings.endpoints[id],
     channels: settings.channels,
     markets: settings.markets,
+    share: Shard.share(settings.shard, id),
     subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
     stagger: settings.ws.stagger,
     idleTimeout: settings.ws.idleTimeout,

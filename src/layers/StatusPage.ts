@@ -87,7 +87,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     subscriptions,
     lastFrameAt: iso(lastFrameAt)
   })),
-  listed: status.listed,
+  listed: status.listed ?? 0,
   lastFrameAt: iso(status.lastFrameAt),
   lastDataAt: iso(status.lastDataAt),
   dials: status.dials,

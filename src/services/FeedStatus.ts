@@ -47,8 +47,8 @@ export interface ExchangeStatus {
     readonly message: string | null
   }
   readonly connections: ReadonlyMap<number, ConnectionStatus>
-  /** Tradable markets chosen by `MARKETS`. */
-  readonly listed: number
+  /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
+  readonly listed: number | null
   readonly markets: ReadonlyMap<string, MarketStatus>
   readonly lastFrameAt: number | null
   /** Last decoded event; epoch ms. */
@@ -73,7 +73,7 @@ export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
   api: { checkedAt: null, ok: null, durationMs: null, message: null },
   connections: new Map(),
-  listed: 0,
+  listed: null,
   markets: new Map(),
   lastFrameAt: null,
   lastDataAt: null,

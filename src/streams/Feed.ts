@@ -45,6 +45,8 @@ export interface FeedOptions {
   readonly channels: ReadonlyArray<Channel>
   /** Globs over canonical symbols, such as `BTC/IRT` or `BTC/*`; empty: all tradable markets. */
   readonly markets: ReadonlyArray<string>
+  /** Which of the chosen symbols are this collector's; all of them by default. */
+  readonly share?: ((symbol: string) => boolean) | undefined
   /** Topics of one socket; the exchange's own number by default. */
   readonly subscriptionsPerConnection?: number | undefined
   /** The least time between two dials. */
@@ -243,6 +245,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     rest,
     board,
     globs: options.markets,
+    share: options.share,
     refresh: options.marketsRefresh,
     retry: options.retry,
     cache: options.marketsCache,

@@ -26,6 +26,8 @@ export interface Options {
   readonly board: Board
   /** Globs over canonical symbols; empty: all. */
   readonly globs: ReadonlyArray<string>
+  /** What is this collector's of them; all by default. */
+  readonly share?: ((symbol: string) => boolean) | undefined
   readonly refresh: Duration.DurationInput
   readonly retry: RetryPolicy.Options
   readonly cache: Cache | undefined
@@ -59,6 +61,14 @@ export const matcher = (globs: ReadonlyArray<string>): (symbol: string) => boole
     return new RegExp(`^${escaped.replaceAll(/\*+/g, ".*").replaceAll("?", ".")}$`)
   })
   return (symbol) => patterns.some((pattern) => pattern.test(symbol))
+}
+
+/** By globs, and ours. */
+export const chosenBy = (
+  { globs, share }: Pick<Options, "globs" | "share">
+): (symbol: string) => boolean => {
+  const matches = matcher(globs)
+  return share === undefined ? matches : (symbol) => matches(symbol) && share(symbol)
 }
 
 export interface Choice {
@@ -108,7 +118,7 @@ const checkInterval = Duration.seconds(12)
 /** Keeps the list up to date for ever, and asks whether the API is there in between. */
 export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<never> {
   const { board, cache, exchange, rest } = options
-  const isChosen = matcher(options.globs)
+  const isChosen = chosenBy(options)
   const annotate = Effect.annotateLogs({ exchange: exchange.id })
   const first = yield* Effect.makeLatch(false)
   let last: ReadonlyArray<Market> = []

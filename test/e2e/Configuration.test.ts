@@ -2,7 +2,7 @@
  * Every setting of CONTRACT.md section 3, changed, and its effect seen in the running service (issue 4). One scene a service; all at
  * once, since most of them wait. The guard at the end knows the table of settings: a new one without a scene is red.
  */
-import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs"
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
@@ -16,7 +16,7 @@ import * as Jvm from "../kafka/Jvm.ts"
 import { install } from "../support/packages.ts"
 import * as Proxy from "../support/proxy.ts"
 import { type Service, sum, until } from "./Service.ts"
-import { cleanups, emit, ready, sentCount, type Stage, stage } from "./Stage.ts"
+import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "./Stage.ts"
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
@@ -138,6 +138,26 @@ scene(
     assert.isTrue(service.lines.some((line) => /^timestamp=\S+ level=INFO/.test(line)), service.tail())
   }
 )
+
+scene("two shares, each market in one of them", ["SHARD"], async (broker) => {
+  const s = await stage(broker.address, 12)
+  const one = s.start({ SHARD: "1/2" })
+  const other = s.start({ SHARD: "2/2", DATA_DIR: `${s.dataDir}-other` })
+  cleanups.push(() => rmSync(`${s.dataDir}-other`, { recursive: true, force: true }))
+  await ready(s)
+  for (const { server, tradable } of s.exchanges) {
+    const subscribed = [...server.connections].flatMap(({ subscriptions }) => [...subscriptions.keys()])
+    assert.lengthOf(subscribed, tradable.length)
+    assert.strictEqual(new Set(subscribed).size, tradable.length)
+  }
+  await emit(s, 600)
+  await soon("delivered", one, async () => {
+    const rows = [...await one.ledger(), ...await other.ledger()]
+    return sum(rows, "delivered") >= sentCount(s)
+  })
+  for (const service of [one, other]) assert.isAbove(sum(await service.ledger(), "delivered"), 0)
+  await verify(s, broker.address)
+})
 
 scene("gzip unless told otherwise, nothing below the level", ["LOG_LEVEL"], async (broker) => {
   const s = await stage(broker.address, 3)

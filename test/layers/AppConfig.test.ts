@@ -56,6 +56,7 @@ describe("defaults", () => {
         exchanges: ["bitpin", "wallex"],
         channels: ["trades"],
         markets: [],
+        shard: { index: 1, count: 1 },
         endpoints: {
           bitpin: { apiUrl: "https://api.bitpin.ir", wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket" },
           wallex: { apiUrl: "https://api.wallex.ir", wsUrl: "wss://api.wallex.ir/ws" }

@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
+import { maxShards, type Shard } from "../../services/Shard.ts"
 import { nearest } from "./Suggest.ts"
 
 export interface Parser<A> {
@@ -175,6 +176,18 @@ export const globs: Parser<ReadonlyArray<string>> = list("globs over symbols suc
     ? Either.right(glob)
     : expected("globs over symbols such as BTC/IRT or */USDT", text)
 })
+
+/** `2/3`: the second of three. */
+export const shard: Parser<Shard> = {
+  parse: (text) => {
+    const [, index = "", count = ""] = /^(\d{1,4}) ?\/ ?(\d{1,4})$/.exec(text) ?? []
+    const value = { index: Number(index), count: Number(count) }
+    return value.index >= 1 && value.index <= value.count && value.count <= maxShards
+      ? Either.right(value)
+      : expected(`a share such as 1/2, of at most ${maxShards}`, text)
+  },
+  print: ({ count, index }) => `${index}/${count}`
+}
 
 /** `host:port`, as kafkajs splits it at the colon: so no address of IPv6. Kafka's own port where there is none. */
 export const brokers: Parser<ReadonlyArray<string>> = list("brokers as host:port,host:port", (text) => {

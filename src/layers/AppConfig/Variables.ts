@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
+import * as Shard from "../../services/Shard.ts"
 import * as Parsers from "./Parsers.ts"
 
 /** What is known of a setting whatever its type. */
@@ -171,6 +172,12 @@ export const feeds = {
     Parsers.globs,
     [],
     "Globs over symbols, such as `BTC/IRT,*/USDT`; all tradable markets if not set"
+  ),
+  shard: variable(
+    "SHARD",
+    Parsers.shard,
+    Shard.whole,
+    "`1/2` and `2/2`: two collectors that have each market once, by murmur2 of the record key"
   )
 }
 

@@ -1,10 +1,11 @@
-/** `exchange-feeds markets`: what an exchange lists, and what of it `MARKETS` chooses. */
+/** `exchange-feeds markets`: what an exchange lists, and what of it `MARKETS` and `SHARD` choose. */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as CircuitBreaker from "../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../services/FeedStatus.ts"
+import * as Shard from "../../services/Shard.ts"
 import { exchanges } from "../../streams/exchanges/index.ts"
 import * as Board from "../../streams/Feed/Board.ts"
 import * as MarketList from "../../streams/Markets.ts"
@@ -39,7 +40,7 @@ export const markets = Effect.fnUntraced(function*(
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),
-        MarketList.matcher(settings.markets)
+        MarketList.chosenBy({ globs: settings.markets, share: Shard.share(settings.shard, id) })
       )
     }).pipe(
       Effect.scoped,

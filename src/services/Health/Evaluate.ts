@@ -45,7 +45,7 @@ type Checks = ReadonlyArray<readonly [name: string, check: Check]>
 const statusOf = (inputs: Inputs, checks: Checks, now: Now): Status => {
   if (inputs.draining) return "draining"
   if (unwritable(inputs) || refused(inputs, now)) return "unhealthy"
-  if (inputs.sink === undefined || (inputs.uptime < inputs.startupGrace && inputs.exchanges.every(isSilent))) {
+  if (inputs.sink === undefined || (inputs.uptime < inputs.startupGrace && isWaiting(inputs.exchanges))) {
     return "starting"
   }
   // An exchange that still starts up while another gives data is no trouble yet.
@@ -125,7 +125,14 @@ const kafka = (inputs: Inputs, now: Now): Check => {
 
 // Exchanges
 
-const isSilent = (exchange: ExchangeStatus): boolean => exchange.lastDataAt === null
+/** None of its markets is chosen, as may happen to a small share of them: nothing is waited for. */
+const isIdle = (exchange: ExchangeStatus): boolean => exchange.listed === 0
+
+const isSilent = (exchange: ExchangeStatus): boolean => exchange.lastDataAt === null && !isIdle(exchange)
+
+/** For the first data of any of them. */
+const isWaiting = (exchanges: ReadonlyArray<ExchangeStatus>): boolean =>
+  exchanges.length === 0 || (exchanges.some(isSilent) && exchanges.every((one) => isSilent(one) || isIdle(one)))
 
 const isStarting = (inputs: Inputs, exchange: ExchangeStatus): boolean =>
   isSilent(exchange) && inputs.uptime < inputs.startupGrace
@@ -153,6 +160,7 @@ const api = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
 const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
   const connections = Array.from(exchange.connections.values())
   const open = connections.filter(({ state }) => state === "open").length
+  if (isIdle(exchange)) return checkOf("healthy", now.wall, { message: "none of its markets is chosen" })
   const why = exchange.lastError === null ? "" : `: ${exchange.lastError}`
   if (isSilent(exchange)) {
     return checkOf(isStarting(inputs, exchange) ? "starting" : "unhealthy", now.wall, { message: `no data yet${why}` })

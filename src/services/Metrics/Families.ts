@@ -182,7 +182,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
       "feeds_markets",
       "Markets: listed = tradable and chosen, live = at least one event has come.",
       feeds.flatMap(({ exchange, listed, markets }) => [
-        { labels: { exchange, state: "listed" }, value: listed },
+        { labels: { exchange, state: "listed" }, value: listed ?? 0 },
         {
           labels: { exchange, state: "live" },
           value: Array.from(markets.values()).filter(({ lastAt }) => lastAt !== null).length

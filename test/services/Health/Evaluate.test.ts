@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { codeOf, evaluate, messageOf } from "../../../src/services/Health/Evaluate.ts"
 import type { Check, Inputs, Status } from "../../../src/services/Health/Model.ts"
-import { breaker, diskOk, exchange, failed, fine, lane, now, ok, silent, sink } from "./inputs.ts"
+import { breaker, diskOk, exchange, failed, fine, idle, lane, now, ok, silent, sink } from "./inputs.ts"
 
 const check = (inputs: Inputs, name: string): Check => {
   const found = evaluate(inputs, now).checks[name]
@@ -17,6 +17,9 @@ describe("the whole, by the table", () => {
     ["all fine", {}, "healthy"],
     ["the queue is being recovered", { sink: undefined }, "starting"],
     ["no data yet, grace runs", { uptime: 59_999, exchanges: [silent("bitpin"), silent("wallex")] }, "starting"],
+    ["no data yet, grace runs, one has nothing for us", { uptime: 1, exchanges: [silent("bitpin"), idle("wallex")] }, "starting"],
+    ["one has nothing for us", { exchanges: [exchange("bitpin"), idle("wallex")] }, "healthy"],
+    ["none has anything for us", { uptime: 1, exchanges: [idle("bitpin"), idle("wallex")] }, "healthy"],
     ["no data yet, grace is over", { uptime: 60_000, exchanges: [silent("bitpin"), silent("wallex")] }, "degraded"],
     [
       "one of two gives data, grace runs",

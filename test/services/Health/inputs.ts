@@ -50,6 +50,11 @@ export const exchange = (
 /** Has not been heard of since the start. */
 export const silent = (name: string): FeedStatus.ExchangeStatus => FeedStatus.empty(name)
 
+/** Answers, and none of its markets is chosen: so it is with a share of few. */
+export const idle = (name: string): FeedStatus.ExchangeStatus => ({ ...exchange(name), ...silentParts, listed: 0 })
+
+const silentParts = { connections: new Map(), markets: new Map(), lastFrameAt: null, lastDataAt: null }
+
 export const breaker = (name: string, group: Snapshot["group"], over: Partial<Snapshot> = {}): Snapshot => ({
   name,
   group,
