@@ -130,6 +130,7 @@ const endpointsOf = (reader: Reader, variables: typeof Variables.bitpin) => ({
 const settingsOf = (reader: Reader): Settings => {
   const { bitpin, feeds, kafka, proxy, queue, retry, service, wallex, ws } = Variables
   return {
+    sink: reader.get(service.sink),
     kafka: {
       brokers: reader.get(kafka.brokers),
       topicPrefix: reader.get(kafka.topicPrefix),

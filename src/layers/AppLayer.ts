@@ -18,6 +18,7 @@ import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
 import * as HttpRoutes from "./HttpRoutes.ts"
 import type { HttpServerUnavailable } from "./HttpServer.ts"
 import * as NodeKafka from "./NodeKafka.ts"
+import * as NodeOutput from "./NodeOutput.ts"
 import { version } from "./Version.ts"
 
 export { DataDirectoryUnavailable, PipelineEnded }
@@ -59,8 +60,24 @@ const serve = (
     channels: settings.channels
   })
 
-/** Connects to nothing yet; fails if a file of TLS cannot be read. */
-export const kafkaOf = Effect.fnUntraced(function*(
+/** Files are in `<DATA_DIR>/out`. */
+export const outDirectory = ({ dataDir }: Settings): string => `${dataDir}/out`
+
+/** What `SINK` names, behind the tag of Kafka. Connects to nothing yet; fails if a file of TLS cannot be read. */
+export const outputOf = (
+  settings: Settings
+): Effect.Effect<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> => {
+  switch (settings.sink) {
+    case "kafka":
+      return kafkaOf(settings.kafka)
+    case "file":
+      return Effect.succeed(NodeOutput.files(outDirectory(settings)))
+    case "stdout":
+      return Effect.succeed(NodeOutput.stdout)
+  }
+}
+
+const kafkaOf = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
 ): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
   const { caLocation, certificateLocation, keyLocation, protocol, sasl } = settings.security
@@ -88,7 +105,7 @@ export const kafkaOf = Effect.fnUntraced(function*(
 export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
-  const kafka = yield* kafkaOf(settings.kafka)
+  const kafka = yield* outputOf(settings)
   yield* Effect.forEach(
     [...notYet(settings), ...atRisk(settings)],
     (line) => Effect.logWarning(line),
@@ -121,7 +138,7 @@ export const run = Effect.fnUntraced(function*(
 export const deliverOnly = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<Collector.Collector, StartupError, FileSystem.FileSystem | Scope.Scope> {
-  const kafka = yield* kafkaOf(settings.kafka)
+  const kafka = yield* outputOf(settings)
   return yield* Collector.make({ ...settings, exchanges: [] }, { kafka, listen: () => Effect.void })
 })
 

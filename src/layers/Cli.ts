@@ -13,6 +13,7 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
+import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
@@ -67,23 +68,18 @@ export interface Host {
 export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<void, CliError> {
   const colors = (host.env["NO_COLOR"] ?? "") === ""
   const { args, logLevel } = yield* Arguments.takeLogLevel(host.argv.slice(2))
-  yield* Arguments.checkCommand(args, [
-    "run",
-    "demo",
-    "check",
-    "config",
-    "markets",
-    "healthcheck",
-    "top",
-    "tap",
-    "capture",
-    "queue"
-  ])
   const env = logLevel === undefined
     ? host.env
     : { ...host.env, LOG_LEVEL: logLevel, LOG_LEVEL_FILE: undefined }
   const terminal = { isTTY: host.stderrIsTTY, colors: host.stderrIsTTY && colors }
-  yield* Command.run(root(env, terminal, host.stdoutIsTTY), { name, version, executable: name, summary, footer })(
+  const root = Command.make(name).pipe(
+    Command.withDescription(
+      "Collects market data of crypto exchanges and delivers it to Kafka. Loses nothing, and says so."
+    ),
+    Command.withSubcommands(commandsOf(env, terminal, host.stdoutIsTTY))
+  )
+  yield* Arguments.checkCommand(args, Array.from(HashMap.keys(Command.getSubcommands(root))).sort())
+  yield* Command.run(root, { name, version, executable: name, summary, footer })(
     [...host.argv.slice(0, 2), ...args]
   ).pipe(
     PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
@@ -106,93 +102,87 @@ const environment = Layer.mergeAll(
 /** What they have to say they say on stdout. */
 const quietly = Logger.withMinimumLogLevel(LogLevel.None)
 
-const root = (env: AppConfig.Environment, terminal: Observability.Terminal, stdoutIsTTY: boolean) =>
-  Command.make(name).pipe(
-    Command.withDescription(
-      "Collects market data of crypto exchanges and delivers it to Kafka. Loses nothing, and says so."
+const commandsOf = (env: AppConfig.Environment, terminal: Observability.Terminal, stdoutIsTTY: boolean) =>
+  Arr.make(
+    Command.make("run", {}, () => Run.run(env, terminal)).pipe(
+      Command.withDescription("The service: exchanges to Kafka. Settings come from the environment.")
     ),
-    Command.withSubcommands([
-      Command.make("run", {}, () => Run.run(env, terminal)).pipe(
-        Command.withDescription("The service: exchanges to Kafka. Settings come from the environment.")
-      ),
-      Command.make(
-        "demo",
-        demoOptions,
-        ({ port, seconds }) => Effect.interruptible(demo(env, terminal, port, seconds))
-      ).pipe(
-        Command.withDescription("Shows it all with fake exchanges and a fake Kafka that goes down. No network needed.")
-      ),
-      Command.make("check", {}, () => Effect.interruptible(Check.check(env)).pipe(quietly)).pipe(
-        Command.withDescription(
-          "Tells what would go wrong at the first run: settings, directory, disk, Kafka, each exchange. Exit code 1 if anything."
-        )
-      ),
-      Command.make("markets", { json }, (options) => Effect.interruptible(Markets.markets(env, options)).pipe(quietly))
-        .pipe(
-          Command.withDescription("Lists the markets that EXCHANGES and MARKETS choose.")
-        ),
-      Command.make(
-        "top",
-        topOptions,
-        ({ count, url }) =>
-          Effect.interruptible(
-            Top.top(env, { count: Option.getOrUndefined(count), url: Option.getOrUndefined(url), isTTY: stdoutIsTTY })
-          )
-      ).pipe(
-        Command.withDescription("How a running service is, as a live table in the terminal.")
-      ),
-      Command.make("config", configOptions, (options) => Effect.interruptible(Config.config(env, options))).pipe(
-        Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
-      ),
-      Command.make(
-        "healthcheck",
-        healthcheckOptions,
-        ({ ready, url }) =>
-          Effect.interruptible(Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) }))
-      ).pipe(
-        Command.withDescription("Asks a running service how it is: exit code 0 or 1.")
-      ),
-      Command.make("tap", feedOptions, (options) => Effect.interruptible(Tap.tap(env, terminal, feedOf(options)))).pipe(
-        Command.withDescription("Prints normalised events straight from an exchange. No Kafka needed.")
-      ),
-      Command.make("queue").pipe(
-        Command.withDescription("Looks at the queue in DATA_DIR, delivers it, or throws it away."),
-        Command.withSubcommands([
-          Command.make("inspect", {}, () => Effect.interruptible(Queue.inspect(env))).pipe(
-            Command.withDescription("What is in it. Also beside a running service.")
-          ),
-          Command.make("verify", {}, () => Effect.interruptible(Queue.verify(env))).pipe(
-            Command.withDescription(
-              "Reads all of it; exit code 1 if something is damaged. Also beside a running service."
-            )
-          ),
-          Command.make("export", { format }, () => Effect.interruptible(Queue.export_(env))).pipe(
-            Command.withDescription("Prints its records, one JSON object a line. Also beside a running service.")
-          ),
-          Command.make("replay", {}, () => Effect.interruptible(Queue.replay(env, terminal))).pipe(
-            Command.withDescription("Delivers it to Kafka, and ends. The service must not run.")
-          ),
-          Command.make("purge", { yes }, () => Effect.interruptible(Queue.purge(env))).pipe(
-            Command.withDescription("Throws every record away, for good. The service must not run.")
-          )
-        ])
-      ),
-      Command.make("capture").pipe(
-        Command.withDescription("Records an exchange's raw frames, and replays them."),
-        Command.withSubcommands([
-          Command.make(
-            "record",
-            { ...feedOptions, out },
-            ({ out, ...options }) => Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))
-          ).pipe(
-            Command.withDescription("Writes raw frames with the time of their receipt into a file.")
-          ),
-          Command.make("replay", { file }, ({ file }) => Effect.interruptible(Capture.replay(file))).pipe(
-            Command.withDescription("Prints what the decoder makes of a recorded file.")
-          )
-        ])
+    Command.make(
+      "demo",
+      demoOptions,
+      ({ port, seconds }) => Effect.interruptible(demo(env, terminal, port, seconds))
+    ).pipe(
+      Command.withDescription("Shows it all with fake exchanges and a fake Kafka that goes down. No network needed.")
+    ),
+    Command.make("check", {}, () => Effect.interruptible(Check.check(env)).pipe(quietly)).pipe(
+      Command.withDescription(
+        "Tells what would go wrong at the first run: settings, directory, disk, Kafka, each exchange. Exit code 1 if anything."
       )
-    ])
+    ),
+    Command.make("markets", { json }, (options) => Effect.interruptible(Markets.markets(env, options)).pipe(quietly))
+      .pipe(
+        Command.withDescription("Lists the markets that EXCHANGES, MARKETS and SHARD choose.")
+      ),
+    Command.make(
+      "top",
+      topOptions,
+      ({ count, url }) =>
+        Effect.interruptible(
+          Top.top(env, { count: Option.getOrUndefined(count), url: Option.getOrUndefined(url), isTTY: stdoutIsTTY })
+        )
+    ).pipe(
+      Command.withDescription("How a running service is, as a live table in the terminal.")
+    ),
+    Command.make("config", configOptions, (options) => Effect.interruptible(Config.config(env, options))).pipe(
+      Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
+    ),
+    Command.make(
+      "healthcheck",
+      healthcheckOptions,
+      ({ ready, url }) => Effect.interruptible(Healthcheck.healthcheck(env, { ready, url: Option.getOrUndefined(url) }))
+    ).pipe(
+      Command.withDescription("Asks a running service how it is: exit code 0 or 1.")
+    ),
+    Command.make("tap", feedOptions, (options) => Effect.interruptible(Tap.tap(env, terminal, feedOf(options)))).pipe(
+      Command.withDescription("Prints normalised events straight from an exchange. No Kafka needed.")
+    ),
+    Command.make("queue").pipe(
+      Command.withDescription("Looks at the queue in DATA_DIR, delivers it, or throws it away."),
+      Command.withSubcommands([
+        Command.make("inspect", {}, () => Effect.interruptible(Queue.inspect(env))).pipe(
+          Command.withDescription("What is in it. Also beside a running service.")
+        ),
+        Command.make("verify", {}, () => Effect.interruptible(Queue.verify(env))).pipe(
+          Command.withDescription(
+            "Reads all of it; exit code 1 if something is damaged. Also beside a running service."
+          )
+        ),
+        Command.make("export", { format }, () => Effect.interruptible(Queue.export_(env))).pipe(
+          Command.withDescription("Prints its records, one JSON object a line. Also beside a running service.")
+        ),
+        Command.make("replay", {}, () => Effect.interruptible(Queue.replay(env, terminal))).pipe(
+          Command.withDescription("Delivers it to Kafka, and ends. The service must not run.")
+        ),
+        Command.make("purge", { yes }, () => Effect.interruptible(Queue.purge(env))).pipe(
+          Command.withDescription("Throws every record away, for good. The service must not run.")
+        )
+      ])
+    ),
+    Command.make("capture").pipe(
+      Command.withDescription("Records an exchange's raw frames, and replays them."),
+      Command.withSubcommands([
+        Command.make(
+          "record",
+          { ...feedOptions, out },
+          ({ out, ...options }) => Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))
+        ).pipe(
+          Command.withDescription("Writes raw frames with the time of their receipt into a file.")
+        ),
+        Command.make("replay", { file }, ({ file }) => Effect.interruptible(Capture.replay(file))).pipe(
+          Command.withDescription("Prints what the decoder makes of a recorded file.")
+        )
+      ])
+    )
   )
 
 const demo = Effect.fnUntraced(function*(
@@ -275,7 +265,15 @@ const out = Options.text("out").pipe(
   Options.withDescription("The file to write; compressed if its name ends in .gz.")
 )
 
-const file = Args.text({ name: "file" }).pipe(Args.withDescription("A file that was recorded."))
+// Else a mistyped option would be taken for a file.
+const file = Args.text({ name: "file" }).pipe(
+  Args.withDescription("A file that was recorded."),
+  Args.withSchema(
+    Schema.String.pipe(
+      Schema.pattern(/^[^-]/, { message: () => "expected a file; one whose name begins with a dash as ./-name" })
+    )
+  )
+)
 
 const configOptions = {
   envExample: Options.boolean("env-example").pipe(
@@ -310,12 +308,16 @@ const footer = HelpDoc.blocks([
   HelpDoc.h1("EVERYWHERE"),
   table([
     ["--log-level LEVEL", "trace, debug, info, warn, error, fatal or off; goes before LOG_LEVEL"],
-    ["--help, --version", "of a command, or of all"]
+    ["--help, --version", "of a command, or of all"],
+    ["--completions SHELL", "prints what bash, zsh or fish needs to complete commands and options"]
   ]),
   HelpDoc.h1("EXAMPLES"),
   table([
     ["exchange-feeds demo --seconds 30", "see it work, without Kafka and without a network"],
+    ["exchange-feeds check", "what would go wrong at the first run?"],
     ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets of all exchanges to a broker"],
+    ["SINK=stdout exchange-feeds run | jq .price", "the same into a pipe; SINK=file writes compressed files"],
+    ["exchange-feeds top", "how is the service on this machine?"],
     ["MARKETS='BTC/IRT,*/USDT' exchange-feeds config", "check the settings, and see which are in effect"],
     ["exchange-feeds tap --exchange wallex --markets BTC/IRT", "watch an exchange's trades, without Kafka"],
     ["exchange-feeds capture record --exchange bitpin --out raw.ndjson.gz", "keep raw frames"],

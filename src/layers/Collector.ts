@@ -30,6 +30,7 @@ import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
 import * as Shard from "../services/Shard.ts"
 import { exchanges } from "../streams/exchanges/index.ts"
 import * as Feed from "../streams/Feed.ts"
+import * as Defaults from "../streams/Feed/Defaults.ts"
 import * as Pipeline from "../streams/Pipeline.ts"
 import type { Settings } from "./AppConfig.ts"
 import * as DataDirectory from "./DataDirectory.ts"
@@ -256,7 +257,7 @@ const feedOf = Effect.fnUntraced(function*(
     },
     retry: settings.retry,
     memory,
-    marketsRefresh: "10 minutes",
+    marketsRefresh: Defaults.marketsRefresh,
     marketsCache: DataDirectory.marketsCache(files, settings.dataDir, id),
     onUndecodable: (frame) =>
       letters.frame(frame).pipe(

@@ -17,7 +17,7 @@ import * as Random from "effect/Random"
 import * as RateLimiter from "effect/RateLimiter"
 import * as Stream from "effect/Stream"
 import type { MarketMemory } from "../services/Checkpoint.ts"
-import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import { FeedStatus } from "../services/FeedStatus.ts"
 import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
@@ -28,6 +28,7 @@ import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Backfill from "./Feed/Backfill.ts"
 import * as Board from "./Feed/Board.ts"
 import * as Connection from "./Feed/Connection.ts"
+import * as Defaults from "./Feed/Defaults.ts"
 import * as DialGate from "./Feed/DialGate.ts"
 import * as Identity from "./Feed/Identity.ts"
 import * as Rhythm from "./Feed/Rhythm.ts"
@@ -54,8 +55,8 @@ export interface FeedOptions {
   /** Any frame counts. */
   readonly idleTimeout: Duration.Duration
   readonly breakers: {
-    readonly api: CircuitBreaker
-    readonly ws: CircuitBreaker
+    readonly api: CircuitBreaker.CircuitBreaker
+    readonly ws: CircuitBreaker.CircuitBreaker
   }
   /** Of dials and of the list of markets: both are tried for ever. */
   readonly retry: RetryPolicy.Options
@@ -93,6 +94,31 @@ export const events = (
   exchange: Exchange,
   options: FeedOptions
 ): Stream.Stream<MarketEvent, never, Requirements> => Stream.unwrapScoped(start(exchange, options))
+
+/**
+ * As `events`, with the service's defaults for whatever is not given: all tradable markets, the exchange's public addresses, breakers
+ * of its own, no memory of earlier lives.
+ */
+export const live = (
+  exchange: Exchange,
+  options: Partial<FeedOptions> = {}
+): Stream.Stream<MarketEvent, never, Requirements> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const breaker = (group: "api" | "ws") =>
+      CircuitBreaker.make({ name: `${exchange.id}_${group}`, group, ...Defaults.breakers[group] })
+    return events(exchange, {
+      endpoints: exchange.endpoints,
+      channels: Defaults.channels,
+      markets: [],
+      stagger: Defaults.stagger,
+      idleTimeout: Defaults.idleTimeout,
+      retry: Defaults.retry,
+      memory: new Map(),
+      marketsRefresh: Defaults.marketsRefresh,
+      ...options,
+      breakers: options.breakers ?? { api: yield* breaker("api"), ws: yield* breaker("ws") }
+    })
+  }))
 
 const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptions) {
   const board = Board.make(yield* FeedStatus, exchange.id)

@@ -5,10 +5,13 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { gunzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Variables from "../../src/layers/AppConfig/Variables.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import { judge } from "../../src/layers/testing/Oracle.ts"
 import { unavailable } from "../../src/layers/testing/Script.ts"
+import type { Trade } from "../../src/services/MarketEvent.ts"
 import * as Broker from "../kafka/Broker.ts"
 import * as Consumer from "../kafka/Consumer.ts"
 import * as FaultProxy from "../kafka/FaultProxy.ts"
@@ -138,6 +141,51 @@ scene(
     assert.isTrue(service.lines.some((line) => /^timestamp=\S+ level=INFO/.test(line)), service.tail())
   }
 )
+
+const tradesOf = (lines: ReadonlyArray<string>): ReadonlyArray<Trade> =>
+  lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line)).filter(({ type }) => type === "trade")
+
+const complete = (s: Stage, trades: ReadonlyArray<Trade>) => {
+  const { disordered, duplicates, foreign, missing } = judge(s.exchanges.flatMap(({ issued }) => issued), trades)
+  assert.deepStrictEqual({ disordered, duplicates, foreign, missing }, {
+    disordered: [],
+    duplicates: [],
+    foreign: [],
+    missing: []
+  })
+}
+
+scene("files and a pipe instead of Kafka", ["SINK"], async () => {
+  const s = await stage(nowhere, 6)
+  const directory = path.join(s.dataDir, "out", s.topic)
+  const files = () => readdirSync(directory)
+  const service = s.start({ SINK: "file" })
+  await ready(s)
+  await emit(s, 600)
+  await service.settled(sentCount(s))
+  assert.strictEqual((await healthOf(service)).status, "healthy")
+  assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
+  assert.isTrue(files().every((name) => name.endsWith(".ndjson")), files().join())
+  const next = s.start({ SINK: "file" })
+  await ready(s)
+  await emit(s, 200)
+  await next.settled(200)
+  await soon("compressed", next, () => files().filter((name) => name.endsWith(".ndjson")).length === 1)
+  complete(
+    s,
+    files().sort().flatMap((name) => {
+      const bytes = readFileSync(path.join(directory, name))
+      return tradesOf((name.endsWith(".gz") ? gunzipSync(bytes) : bytes).toString().split("\n"))
+    })
+  )
+  const piped = await stage(nowhere, 6)
+  const talker = piped.start({ SINK: "stdout" })
+  await ready(piped)
+  await emit(piped, 400)
+  await talker.settled(sentCount(piped))
+  assert.deepStrictEqual(await talker.stop(), { code: 0, signal: null })
+  complete(piped, tradesOf(talker.lines))
+})
 
 scene("two shares, each market in one of them", ["SHARD"], async (broker) => {
   const s = await stage(broker.address, 12)

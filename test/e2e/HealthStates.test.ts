@@ -1,10 +1,8 @@
 /**
  * Every row of the table of CONTRACT.md section 6, and every check, by a fault in the running service.
  */
-import { execFile } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"
-import { promisify } from "node:util"
 import { assert, describe, inject, it } from "vitest"
 import { unavailable } from "../../src/layers/testing/Script.ts"
 import * as Broker from "../kafka/Broker.ts"
@@ -12,8 +10,6 @@ import * as FaultProxy from "../kafka/FaultProxy.ts"
 import * as Immutable from "../support/immutable.ts"
 import { type Service, until } from "./Service.ts"
 import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
-
-const execute = promisify(execFile)
 
 const nowhere = "127.0.0.1:1"
 
@@ -211,31 +207,6 @@ describe("health", () => {
     const stopped = service.stop()
     await becomes(service, "draining", ({ codes, status }) => status === "draining" && codes.join() === "200,503,503")
     assert.deepStrictEqual(await stopped, { code: 0, signal: null })
-  }, 60_000)
-
-  it("probes: p99 under 50 ms over 200 calls, Kafka away, under flood", async () => {
-    /** Trades a second, of each of the two exchanges. */
-    const rate = 1_000
-    const { s, service } = await running(nowhere)
-    const stops = s.exchanges.map((exchange) => exchange.flood(rate))
-    cleanups.push(() => {
-      for (const stop of stops) stop()
-    })
-    await becomes(service, "Kafka is away", degradedBy("kafka"))
-    // It is the outage that is measured, and not V8 that compiles a process just started: its first calls took up to 100 ms.
-    await until("it has worked for a while", async () => {
-      const received = (await service.samples()).filter(({ name }) => name === "feeds_events_received_total")
-      return received.reduce((total, { value }) => total + value, 0) > 6 * rate
-    }, 30_000)
-    const { stdout } = await execute(process.execPath, [
-      path.resolve(import.meta.dirname, "../support/prober.mjs"),
-      await service.baseUrl(),
-      "200"
-    ])
-    const times: Array<number> = JSON.parse(stdout)
-    assert.lengthOf(times, 200)
-    times.sort((a, b) => a - b)
-    assert.isBelow(times[197] ?? 0, 50, `ms; median ${times[100]}`)
   }, 60_000)
 })
 

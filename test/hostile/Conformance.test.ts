@@ -19,14 +19,14 @@ const scale = 20
 const scaled = defaults(scale)
 
 const markets = 20
-const perSecond = 100
+const perSecond = 40
 
-/** How patient the feed is, ms: a market trades five times a second here. */
+/** How patient the feed is, ms: a market trades twice a second here. */
 const timing: Topics.Timing = {
   answer: 1_000,
-  market: { floor: 2_000, unknown: 4_000, cap: 6_000 },
+  market: { floor: 3_000, unknown: 4_000, cap: 6_000 },
   // Feeds and servers share one event loop: while it is busy for a second, the server is silent too.
-  connection: { floor: 2_000, unknown: 2_500, cap: 6_000 }
+  connection: { floor: 3_000, unknown: 3_500, cap: 6_000 }
 }
 
 type Fake = FakeBitpin.FakeBitpinExchange | FakeWallex.FakeWallexExchange
@@ -96,13 +96,13 @@ const behaviours: ReadonlyArray<Behaviour> = [
     name: "mute from the start, pings and answers go on",
     fromStart: true,
     begin: ({ server }) => void (server.script.mute = "all"),
-    lasts: 6_000,
+    lasts: 8_000,
     dials: [2, 5]
   },
   {
     name: "mute after data, pings and answers go on",
     begin: ({ server }) => void (server.script.mute = "all"),
-    lasts: 4_000,
+    lasts: 5_000,
     dials: [2, 4]
   },
   {
@@ -235,7 +235,7 @@ const play = (fake: Fake, { begin, fromStart = false, heal, lasts = 2_500, name 
     })
     const stopFlood = fake.flood(perSecond)
     if (!fromStart) {
-      yield* until(`${name}: data before`, () => running.trades().length > 200, 10_000)
+      yield* until(`${name}: data before`, () => running.trades().length > 80, 10_000)
       begin(fake)
     }
     yield* Effect.sleep(lasts)

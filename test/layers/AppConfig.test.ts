@@ -50,6 +50,7 @@ describe("defaults", () => {
           },
           breaker: { maxFailures: 3, timeout: Duration.seconds(10), successThreshold: 1 }
         },
+        sink: "kafka",
         dataDir: "./data",
         http: { host: "127.0.0.1", port: 8080 },
         log: { level: LogLevel.Info, format: "auto" },
@@ -102,6 +103,9 @@ describe("defaults", () => {
       EXCHANGES: "bitpin,wallex",
       CHANNELS: "trades",
       MARKETS: "",
+      // Ours: issue 8.
+      SHARD: "1/1",
+      SINK: "kafka",
       BITPIN_API_URL: "https://api.bitpin.ir",
       BITPIN_WS_URL: "wss://centrifugo.bitpin.ir/connection/websocket",
       WALLEX_API_URL: "https://api.wallex.ir",
@@ -171,6 +175,8 @@ const changes: ReadonlyArray<
   ["EXCHANGES", "wallex", (s) => s.exchanges, ["wallex"]],
   ["CHANNELS", "books,trades", (s) => s.channels, ["books", "trades"]],
   ["MARKETS", "btc/irt,*/USDT", (s) => s.markets, ["BTC/IRT", "*/USDT"]],
+  ["SHARD", "2 / 3", (s) => s.shard, { index: 2, count: 3 }],
+  ["SINK", "FILE", (s) => s.sink, "file"],
   ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints.bitpin.apiUrl, "http://127.0.0.1:1"],
   ["BITPIN_WS_URL", "ws://127.0.0.1:2/", (s) => s.endpoints.bitpin.wsUrl, "ws://127.0.0.1:2/"],
   ["WALLEX_API_URL", "http://127.0.0.1:3", (s) => s.endpoints.wallex.apiUrl, "http://127.0.0.1:3"],

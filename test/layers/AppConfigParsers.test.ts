@@ -158,6 +158,13 @@ describe("lists", () => {
   })
 })
 
+describe("shares", () => {
+  it("of a whole", () => {
+    assert.deepStrictEqual(good(Parsers.shard, "2/3"), { index: 2, count: 3 })
+    for (const text of ["0/2", "3/2", "1/0", "2", "1/1001", "1.5/2", "-1/2", "1/2/3", ""]) bad(Parsers.shard, text)
+  })
+})
+
 describe("addresses", () => {
   it("of the right scheme only", () => {
     assert.strictEqual(good(Parsers.httpUrl, "http://127.0.0.1:81/base//"), "http://127.0.0.1:81/base")
@@ -189,6 +196,7 @@ describe("whatever text comes", () => {
     choices: Parsers.choices("a", "b"),
     brokers: Parsers.brokers,
     globs: Parsers.globs,
+    shard: Parsers.shard,
     hosts: Parsers.hosts,
     host: Parsers.host,
     topicPrefix: Parsers.topicPrefix,

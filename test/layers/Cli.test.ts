@@ -64,7 +64,7 @@ describe("usage", () => {
     })
     const { code, stderr } = await exchangeFeeds(["frobnicate", "--help"])
     assert.strictEqual(code, 64)
-    assert.include(stderr, "the commands are run, demo, check, config, markets")
+    assert.include(stderr, "the commands are capture, check, config, demo")
   })
 
   it.each([["run", "--frob"], ["demo", "--seconds", "soon"], ["demo", "--seconds", "-1"], ["demo", "--port", "70000"], [

@@ -8,13 +8,16 @@ const indexes = (count: number) => Array.from({ length: count }, (_, i) => i + 1
 
 describe("Shard", () => {
   it("each market is in exactly one of them", () => {
-    FastCheck.assert(FastCheck.property(
-      FastCheck.integer({ min: 1, max: maxShards }),
-      FastCheck.constantFrom("bitpin", "wallex"),
-      FastCheck.stringMatching(/^[A-Z0-9_]{1,30}\/[A-Z0-9]{2,10}$/),
-      (count, exchange, symbol) =>
-        indexes(count).filter((index) => share({ index, count }, exchange)(symbol)).length === 1
-    ), { numRuns: 50 })
+    FastCheck.assert(
+      FastCheck.property(
+        FastCheck.integer({ min: 1, max: maxShards }),
+        FastCheck.constantFrom("bitpin", "wallex"),
+        FastCheck.stringMatching(/^[A-Z0-9_]{1,30}\/[A-Z0-9]{2,10}$/),
+        (count, exchange, symbol) =>
+          indexes(count).filter((index) => share({ index, count }, exchange)(symbol)).length === 1
+      ),
+      { numRuns: 50 }
+    )
   })
 
   it("the whole is everything", () => {

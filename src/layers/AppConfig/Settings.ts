@@ -40,6 +40,7 @@ export interface LogSettings {
 }
 
 export interface Settings {
+  readonly sink: "kafka" | "file" | "stdout"
   readonly kafka: {
     /** `host:port`. */
     readonly brokers: ReadonlyArray<string>

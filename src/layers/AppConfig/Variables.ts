@@ -6,7 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Shard from "../../services/Shard.ts"
+import type { Endpoints } from "../../streams/Exchange.ts"
+import { exchanges } from "../../streams/exchanges/index.ts"
+import * as Defaults from "../../streams/Feed/Defaults.ts"
 import * as Parsers from "./Parsers.ts"
+import type { BreakerSettings } from "./Settings.ts"
 
 /** What is known of a setting whatever its type. */
 export interface Row {
@@ -55,23 +59,23 @@ const optional = <A>(
   options: { readonly secret?: boolean } = {}
 ): Variable<A | undefined> => variable<A | undefined>(name, Parsers.optional(parser), undefined, help, options)
 
-const breaker = (prefix: string, what: string, maxFailures: number, seconds: number, successThreshold: number) => ({
+const breaker = (prefix: string, what: string, fallback: BreakerSettings) => ({
   maxFailures: variable(
     `${prefix}_BREAKER_MAX_FAILURES`,
     Parsers.count,
-    maxFailures,
+    fallback.maxFailures,
     `Failures in a row that open the breaker of ${what}`
   ),
   timeout: variable(
     `${prefix}_BREAKER_TIMEOUT`,
     Parsers.duration(),
-    Duration.seconds(seconds),
+    fallback.timeout,
     "How long it stays open"
   ),
   successThreshold: variable(
     `${prefix}_BREAKER_SUCCESS_THRESHOLD`,
     Parsers.count,
-    successThreshold,
+    fallback.successThreshold,
     "Successes in a row that close it again"
   )
 })
@@ -114,10 +118,16 @@ export const kafka = {
   caLocation: optional("KAFKA_SSL_CA_LOCATION", Parsers.path, "PEM file of the certificates to trust"),
   certificateLocation: optional("KAFKA_SSL_CERTIFICATE_LOCATION", Parsers.path, "PEM file of our own certificate"),
   keyLocation: optional("KAFKA_SSL_KEY_LOCATION", Parsers.path, "PEM file of its key"),
-  ...breaker("KAFKA", "a topic", 3, 10, 1)
+  ...breaker("KAFKA", "a topic", { maxFailures: 3, timeout: Duration.seconds(10), successThreshold: 1 })
 }
 
 export const service = {
+  sink: variable(
+    "SINK",
+    Parsers.choice("kafka", "file", "stdout"),
+    "kafka",
+    "Where events go: `kafka`; `file`: NDJSON in `DATA_DIR/out`, rotated and compressed; `stdout`: NDJSON for a pipe"
+  ),
   dataDir: variable(
     "DATA_DIR",
     Parsers.path,
@@ -181,13 +191,13 @@ export const feeds = {
   )
 }
 
-const endpoints = (exchange: string, apiUrl: string, wsUrl: string) => ({
-  apiUrl: variable(`${exchange}_API_URL`, Parsers.httpUrl, apiUrl, "Base address of its REST API"),
-  wsUrl: variable(`${exchange}_WS_URL`, Parsers.wsUrl, wsUrl, "Address of its WebSocket")
+const endpoints = (name: string, { apiUrl, wsUrl }: Endpoints) => ({
+  apiUrl: variable(`${name}_API_URL`, Parsers.httpUrl, apiUrl, "Base address of its REST API"),
+  wsUrl: variable(`${name}_WS_URL`, Parsers.wsUrl, wsUrl, "Address of its WebSocket")
 })
 
-export const bitpin = endpoints("BITPIN", "https://api.bitpin.ir", "wss://centrifugo.bitpin.ir/connection/websocket")
-export const wallex = endpoints("WALLEX", "https://api.wallex.ir", "wss://api.wallex.ir/ws")
+export const bitpin = endpoints("BITPIN", exchanges.bitpin.endpoints)
+export const wallex = endpoints("WALLEX", exchanges.wallex.endpoints)
 
 export const proxy = {
   https: optional(
@@ -208,31 +218,36 @@ export const ws = {
   stagger: variable(
     "WS_STAGGER",
     Parsers.duration({ min: 0 }),
-    Duration.seconds(1),
+    Defaults.stagger,
     "The least time between two dials of one exchange"
   ),
   idleTimeout: variable(
     "WS_IDLE_TIMEOUT",
     Parsers.duration(),
-    Duration.seconds(60),
+    Defaults.idleTimeout,
     "A connection without any frame for so long is given up"
   ),
   maxPayload: variable("WS_MAX_PAYLOAD", Parsers.size, 1024 ** 2, "The largest frame taken"),
-  ...breaker("WS", "an exchange's WebSocket", 3, 30, 2)
+  ...breaker("WS", "an exchange's WebSocket", Defaults.breakers.ws)
 }
 
-export const api = breaker("API", "an exchange's REST API", 5, 60, 3)
+export const api = breaker("API", "an exchange's REST API", Defaults.breakers.api)
 
 export const retry = {
-  maxAttempts: variable("RETRY_MAX_ATTEMPTS", Parsers.count, 5, "Attempts at one REST call"),
+  maxAttempts: variable("RETRY_MAX_ATTEMPTS", Parsers.count, Defaults.retry.maxAttempts, "Attempts at one REST call"),
   baseDelay: variable(
     "RETRY_BASE_DELAY",
     Parsers.duration(),
-    Duration.seconds(1),
+    Defaults.retry.baseDelay,
     "Delay before the first retry; it doubles with each"
   ),
-  maxDelay: variable("RETRY_MAX_DELAY", Parsers.duration(), Duration.seconds(30), "No delay is longer"),
-  jitter: variable("RETRY_JITTER", Parsers.fraction, 0.1, "0.1 = each delay is up to a tenth longer or shorter")
+  maxDelay: variable("RETRY_MAX_DELAY", Parsers.duration(), Defaults.retry.maxDelay, "No delay is longer"),
+  jitter: variable(
+    "RETRY_JITTER",
+    Parsers.fraction,
+    Defaults.retry.jitter,
+    "0.1 = each delay is up to a tenth longer or shorter"
+  )
 }
 
 export const queue = {

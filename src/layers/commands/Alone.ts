@@ -20,9 +20,8 @@ export interface Options {
 /** Never fails, and ends only with its consumer. */
 export const events = (settings: Settings, { exchange, markets, recorder }: Options): Stream.Stream<MarketEvent> =>
   Stream.unwrap(Effect.gen(function*() {
-    return Feed.events(exchanges[exchange], {
+    return Feed.live(exchanges[exchange], {
       endpoints: settings.endpoints[exchange],
-      channels: ["trades"],
       markets,
       subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
       stagger: settings.ws.stagger,
@@ -32,8 +31,6 @@ export const events = (settings: Settings, { exchange, markets, recorder }: Opti
         ws: yield* CircuitBreaker.make({ name: `${exchange}_ws`, group: "ws", ...settings.ws.breaker })
       },
       retry: settings.retry,
-      memory: new Map(),
-      marketsRefresh: "10 minutes",
       recorder
     })
   })).pipe(

@@ -67,15 +67,17 @@ export const check = Effect.fnUntraced(function*(
     return yield* new CheckFailed({ message: `${problems.length} settings are not valid` })
   }
   const { settings, warnings } = loaded.right
-  yield* Console.log(`ok      configuration: ${settings.exchanges.join(", ")} to ${settings.kafka.brokers.join(", ")}`)
+  yield* Console.log(`ok      configuration: ${settings.exchanges.join(", ")} to ${destination(settings)}`)
   for (const warning of warnings) yield* Console.log(`note    ${warning}`)
 
   yield* tell("data directory", dataDirectory(settings))
   yield* tell("disk", disk(settings))
-  const reached: Array<boolean> = []
-  for (const broker of settings.kafka.brokers) reached.push(yield* tell(`kafka at ${broker}`, reachable(broker)))
-  // What cannot be reached has no more to say.
-  if (reached.includes(true)) yield* kafka(settings, tell)
+  if (settings.sink === "kafka") {
+    const reached: Array<boolean> = []
+    for (const broker of settings.kafka.brokers) reached.push(yield* tell(`kafka at ${broker}`, reachable(broker)))
+    // What cannot be reached has no more to say.
+    if (reached.includes(true)) yield* kafka(settings, tell)
+  }
   yield* Effect.forEach(settings.exchanges, (exchange) => tell(exchange, handshake(settings, exchange)), {
     concurrency: "unbounded"
   })
@@ -83,6 +85,17 @@ export const check = Effect.fnUntraced(function*(
 })
 
 // internal
+
+const destination = (settings: AppConfig.Settings): string => {
+  switch (settings.sink) {
+    case "kafka":
+      return settings.kafka.brokers.join(", ")
+    case "file":
+      return AppLayer.outDirectory(settings)
+    case "stdout":
+      return "stdout"
+  }
+}
 
 const dataDirectory = ({ dataDir }: AppConfig.Settings): Finding =>
   Effect.scoped(Effect.gen(function*() {
@@ -141,7 +154,7 @@ const kafka = (
 ) =>
   Effect.gen(function*() {
     const topics = lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
-    const layer = yield* Effect.either(AppLayer.kafkaOf(settings.kafka))
+    const layer = yield* Effect.either(AppLayer.outputOf(settings))
     if (layer._tag === "Left") return yield* tell("kafka", Effect.fail(problem(layer.left)))
     const using = <A>(use: (producer: KafkaProducer["Type"]) => Effect.Effect<A, { readonly message: string }>) =>
       Effect.flatMap(KafkaProducer, use).pipe(Effect.mapError(problem), Effect.provide(layer.right))

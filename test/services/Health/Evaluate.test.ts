@@ -17,7 +17,11 @@ describe("the whole, by the table", () => {
     ["all fine", {}, "healthy"],
     ["the queue is being recovered", { sink: undefined }, "starting"],
     ["no data yet, grace runs", { uptime: 59_999, exchanges: [silent("bitpin"), silent("wallex")] }, "starting"],
-    ["no data yet, grace runs, one has nothing for us", { uptime: 1, exchanges: [silent("bitpin"), idle("wallex")] }, "starting"],
+    [
+      "no data yet, grace runs, one has nothing for us",
+      { uptime: 1, exchanges: [silent("bitpin"), idle("wallex")] },
+      "starting"
+    ],
     ["one has nothing for us", { exchanges: [exchange("bitpin"), idle("wallex")] }, "healthy"],
     ["none has anything for us", { uptime: 1, exchanges: [idle("bitpin"), idle("wallex")] }, "healthy"],
     ["no data yet, grace is over", { uptime: 60_000, exchanges: [silent("bitpin"), silent("wallex")] }, "degraded"],

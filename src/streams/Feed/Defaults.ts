@@ -1,0 +1,21 @@
+/**
+ * What the service uses where nothing else is said (CONTRACT.md section 3).
+ */
+import * as Duration from "effect/Duration"
+import type { Channel } from "../../services/MarketEvent.ts"
+import * as RetryPolicy from "../../services/RetryPolicy.ts"
+
+export const channels: ReadonlyArray<Channel> = ["trades"]
+
+export const stagger = Duration.seconds(1)
+
+export const idleTimeout = Duration.seconds(60)
+
+export const retry: RetryPolicy.Options = RetryPolicy.defaults
+
+export const marketsRefresh = Duration.minutes(10)
+
+export const breakers = {
+  api: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 },
+  ws: { maxFailures: 3, timeout: Duration.seconds(30), successThreshold: 2 }
+} as const
