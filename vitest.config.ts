@@ -11,7 +11,7 @@ const shared = {
 const short = process.env["FAULTS_SHORT"] === "1"
 
 /** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
-const slow = ["CommandLine", "Commands", "Configuration", "HealthStates", "Monitoring"].map((name) => `test/e2e/${name}.test.ts`)
+const slow = ["CommandLine", "Commands", "Configuration", "HealthStates", "Monitoring", "Package"].map((name) => `test/e2e/${name}.test.ts`)
 const measured = ["test/hostile/Conformance.test.ts", "test/e2e/Probes.test.ts"]
 const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
 

@@ -128,7 +128,7 @@ const endpointsOf = (reader: Reader, variables: typeof Variables.bitpin) => ({
 })
 
 const settingsOf = (reader: Reader): Settings => {
-  const { bitpin, feeds, kafka, proxy, queue, retry, service, wallex, ws } = Variables
+  const { bitpin, feeds, kafka, proxy, queue, retry, service, traces, wallex, ws } = Variables
   return {
     sink: reader.get(service.sink),
     kafka: {
@@ -144,6 +144,12 @@ const settingsOf = (reader: Reader): Settings => {
     dataDir: reader.get(service.dataDir),
     http: { host: reader.get(service.host), port: reader.get(service.port) },
     log: logOf(reader),
+    traces: {
+      endpoint: reader.get(traces.endpoint),
+      headers: reader.get(traces.headers),
+      serviceName: reader.get(traces.serviceName),
+      attributes: reader.get(traces.attributes)
+    },
     exchanges: reader.get(feeds.exchanges),
     channels: reader.get(feeds.channels),
     markets: reader.get(feeds.markets),

@@ -2,6 +2,7 @@
  * The routes of CONTRACT.md section 6. All are read-only; probes are answered from memory and not logged.
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import type * as PlatformServer from "@effect/platform/HttpServer"
 import * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
@@ -68,7 +69,11 @@ export const serve = Effect.fnUntraced(function*(
   const server: Layer.Layer<PlatformServer.HttpServer, HttpServer.HttpServerUnavailable> = HttpLayerRouter.serve(
     routes,
     { disableLogger: true, disableListenLog: true }
-  ).pipe(Layer.provideMerge(HttpServer.layer(address)))
+  ).pipe(
+    // A listener of `/events` would be a span of hours, and probes are noise.
+    HttpMiddleware.withTracerDisabledWhen(() => true),
+    Layer.provideMerge(HttpServer.layer(address))
+  )
   const context: Context.Context<PlatformServer.HttpServer> = yield* Layer.build(server)
   return yield* Effect.provide(HttpServer.url, context)
 })

@@ -3,6 +3,7 @@
  * once, since most of them wait. The guard at the end knows the table of settings: a new one without a scene is red.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"
+import * as http from "node:http"
 import * as net from "node:net"
 import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -186,6 +187,50 @@ scene("files and a pipe instead of Kafka", ["SINK"], async () => {
   assert.deepStrictEqual(await talker.stop(), { code: 0, signal: null })
   complete(piped, tradesOf(talker.lines))
 })
+
+scene(
+  "traces",
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES"],
+  async (broker) => {
+    const got: Array<{ readonly url: string; readonly token: string; readonly text: string }> = []
+    const collector = http.createServer((request, response) => {
+      let text = ""
+      request.setEncoding("utf8").on("data", (chunk: string) => text += chunk).on("end", () => {
+        got.push({ url: request.url ?? "", token: String(request.headers["authorization"]), text })
+        response.end("{}")
+      })
+    })
+    const port = await Jvm.freePort()
+    await new Promise<void>((resolve) => collector.listen(port, "127.0.0.1", resolve))
+    cleanups.push(() => void collector.close())
+    const s = await stage(broker.address, 3)
+    const service = s.start({
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${port}`,
+      OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20abc",
+      OTEL_SERVICE_NAME: "feeds-of-mine",
+      OTEL_RESOURCE_ATTRIBUTES: "deployment=test"
+    })
+    await ready(s)
+    await emit(s, 300)
+    await service.settled(sentCount(s))
+    // Sessions end with the stop; the exporter then tells of them.
+    assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
+    assert.deepStrictEqual([...new Set(got.map(({ token, url }) => `${url} ${token}`))], ["/v1/traces Bearer abc"])
+    const text = got.map((one) => one.text).join("")
+    for (const word of [`${s.topic} send`, "bitpin connection", "wallex connection", "feeds-of-mine", "deployment"]) {
+      assert.include(text, word)
+    }
+    assert.notInclude(text, "/health")
+    const away = await stage(broker.address, 3)
+    const other = away.start({ OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:1" })
+    await ready(away)
+    await emit(away, 300)
+    await other.settled(sentCount(away))
+    const began = performance.now()
+    assert.deepStrictEqual(await other.stop(), { code: 0, signal: null })
+    assert.isBelow(performance.now() - began, 15_000)
+  }
+)
 
 scene("two shares, each market in one of them", ["SHARD"], async (broker) => {
   const s = await stage(broker.address, 12)

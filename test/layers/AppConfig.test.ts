@@ -54,6 +54,7 @@ describe("defaults", () => {
         dataDir: "./data",
         http: { host: "127.0.0.1", port: 8080 },
         log: { level: LogLevel.Info, format: "auto" },
+        traces: { endpoint: undefined, headers: undefined, serviceName: "effect-exchange-feeds", attributes: {} },
         exchanges: ["bitpin", "wallex"],
         channels: ["trades"],
         markets: [],
@@ -103,6 +104,10 @@ describe("defaults", () => {
       EXCHANGES: "bitpin,wallex",
       CHANNELS: "trades",
       MARKETS: "",
+      OTEL_EXPORTER_OTLP_ENDPOINT: "",
+      OTEL_EXPORTER_OTLP_HEADERS: "",
+      OTEL_SERVICE_NAME: "effect-exchange-feeds",
+      OTEL_RESOURCE_ATTRIBUTES: "",
       // Ours: issue 8.
       SHARD: "1/1",
       SINK: "kafka",
@@ -175,6 +180,15 @@ const changes: ReadonlyArray<
   ["EXCHANGES", "wallex", (s) => s.exchanges, ["wallex"]],
   ["CHANNELS", "books,trades", (s) => s.channels, ["books", "trades"]],
   ["MARKETS", "btc/irt,*/USDT", (s) => s.markets, ["BTC/IRT", "*/USDT"]],
+  ["OTEL_EXPORTER_OTLP_ENDPOINT", "http://a:4318/", (s) => s.traces.endpoint, "http://a:4318"],
+  [
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "authorization=Bearer%20abc, x = y",
+    (s) => s.traces.headers === undefined ? undefined : Redacted.value(s.traces.headers),
+    { authorization: "Bearer abc", x: "y" }
+  ],
+  ["OTEL_SERVICE_NAME", "feeds", (s) => s.traces.serviceName, "feeds"],
+  ["OTEL_RESOURCE_ATTRIBUTES", "a=1,b=2", (s) => s.traces.attributes, { a: "1", b: "2" }],
   ["SHARD", "2 / 3", (s) => s.shard, { index: 2, count: 3 }],
   ["SINK", "FILE", (s) => s.sink, "file"],
   ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints.bitpin.apiUrl, "http://127.0.0.1:1"],
@@ -314,9 +328,11 @@ describe("problems", () => {
     Effect.promise(() =>
       fc.assert(
         fc.asyncProperty(
-          fc.subarray(changes.map(([name]) => name).filter((name) => name !== "DATA_DIR")),
+          fc.subarray(
+            changes.map(([name]) => name).filter((name) => name !== "DATA_DIR" && name !== "OTEL_SERVICE_NAME")
+          ),
           async (names) => {
-            // No setting takes a space within, or a tilde.
+            // No other setting takes a space within, or a tilde.
             const env = Object.fromEntries(names.map((name) => [name, "~ ~"]))
             const told = await Effect.runPromise(Effect.match(parse(env), {
               onFailure: ({ problems }) => problems.map(({ name }) => name),

@@ -197,6 +197,7 @@ describe("whatever text comes", () => {
     brokers: Parsers.brokers,
     globs: Parsers.globs,
     shard: Parsers.shard,
+    pairs: Parsers.pairs,
     hosts: Parsers.hosts,
     host: Parsers.host,
     topicPrefix: Parsers.topicPrefix,

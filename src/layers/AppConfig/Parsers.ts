@@ -265,6 +265,35 @@ export const secret: Parser<Redacted.Redacted> = {
   verbatim: true
 }
 
+/** `key=value` by comma, as OpenTelemetry writes its headers and attributes: percent-encoded. */
+export const pairs: Parser<Readonly<Record<string, string>>> = {
+  parse: (text) => {
+    const all = new Map<string, string>()
+    for (const item of itemsOf(text)) {
+      const [, key = "", value = ""] = /^([^=\s]+)\s*=\s*([^\s].*)?$/.exec(item) ?? []
+      const decoded = decodedOf(value)
+      // What it may hold is not repeated.
+      if (key === "" || decoded === undefined) return Either.left("expected key=value,key=value, percent-encoded")
+      all.set(key, decoded)
+    }
+    return Either.right(Object.fromEntries(all))
+  },
+  print: (values) => Object.entries(values).map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join(",")
+}
+
+const decodedOf = (text: string): string | undefined => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
+}
+
+export const secretPairs: Parser<Redacted.Redacted<Readonly<Record<string, string>>>> = {
+  parse: (text) => Either.map(pairs.parse(text), (values) => Redacted.make(values)),
+  print: (values) => pairs.print(Redacted.value(values))
+}
+
 const levels: ReadonlyArray<readonly [word: string, level: LogLevel.LogLevel]> = [
   ["all", LogLevel.All],
   ["trace", LogLevel.Trace],

@@ -39,6 +39,16 @@ export interface LogSettings {
   readonly format: "auto" | "pretty" | "json" | "logfmt"
 }
 
+export interface TraceSettings {
+  /** Base address of OTLP over HTTP, without a slash at its end; undefined = off. */
+  readonly endpoint: string | undefined
+  /** May hold a token. */
+  readonly headers: Redacted.Redacted<Readonly<Record<string, string>>> | undefined
+  readonly serviceName: string
+  /** Of the resource. */
+  readonly attributes: Readonly<Record<string, string>>
+}
+
 export interface Settings {
   readonly sink: "kafka" | "file" | "stdout"
   readonly kafka: {
@@ -59,6 +69,7 @@ export interface Settings {
     readonly port: number
   }
   readonly log: LogSettings
+  readonly traces: TraceSettings
   readonly exchanges: ReadonlyArray<ExchangeId>
   readonly channels: ReadonlyArray<"trades" | "books">
   /** Globs over canonical symbols, upper case; empty = all tradable. */

@@ -279,6 +279,19 @@ export const queue = {
   )
 }
 
+export const traces = {
+  endpoint: optional(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    Parsers.httpUrl,
+    "Base address of OTLP over HTTP, such as `http://localhost:4318`; no traces if not set"
+  ),
+  headers: optional("OTEL_EXPORTER_OTLP_HEADERS", Parsers.secretPairs, "Its headers, `key=value` by comma", {
+    secret: true
+  }),
+  serviceName: variable("OTEL_SERVICE_NAME", Parsers.words, "effect-exchange-feeds", "Name of the service in traces"),
+  attributes: variable("OTEL_RESOURCE_ATTRIBUTES", Parsers.pairs, {}, "Attributes of all traces, `key=value` by comma")
+}
+
 export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [
   { title: "Service", rows: Object.values(service) },
   { title: "Exchanges", rows: [...Object.values(feeds), ...Object.values(bitpin), ...Object.values(wallex)] },
@@ -287,7 +300,8 @@ export const groups: ReadonlyArray<{ readonly title: string; readonly rows: Read
     rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)]
   },
   { title: "Kafka", rows: Object.values(kafka) },
-  { title: "Queue", rows: Object.values(queue) }
+  { title: "Queue", rows: Object.values(queue) },
+  { title: "Traces", rows: Object.values(traces) }
 ]
 
 export const rows: ReadonlyArray<Row> = groups.flatMap((group) => group.rows)

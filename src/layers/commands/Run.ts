@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as AppConfig from "../AppConfig.ts"
 import * as AppLayer from "../AppLayer.ts"
 import * as Observability from "../Observability.ts"
+import * as Tracing from "../Tracing.ts"
 
 export const run = Effect.fnUntraced(function*(
   env: AppConfig.Environment,
@@ -13,7 +14,7 @@ export const run = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, AppConfig.ConfigInvalid | AppLayer.StartupError, FileSystem.FileSystem> {
   const { settings, warnings } = yield* AppConfig.load(env)
   yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true }).pipe(
-    Effect.andThen(AppLayer.run(settings)),
+    Effect.andThen(Effect.provide(AppLayer.run(settings), Tracing.layer(settings.traces))),
     Effect.provide(Observability.layer(settings.log, terminal))
   )
 })

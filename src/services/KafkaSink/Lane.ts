@@ -187,6 +187,19 @@ export const make = Effect.fnUntraced(function*(
       )
     )
 
+  /** Of a batch, never of an event; names are OpenTelemetry's. */
+  const spanOf = (records: ReadonlyArray<EventRecord>, kind: "producer" | "internal") => ({
+    kind,
+    root: true,
+    captureStackTrace: false,
+    attributes: {
+      "messaging.system": "kafka",
+      "messaging.operation.name": "send",
+      "messaging.destination.name": options.topic,
+      "messaging.batch.message_count": records.length
+    }
+  })
+
   const send = (records: ReadonlyArray<EventRecord>) =>
     breaker.admit.pipe(
       Effect.matchEffect({
@@ -194,6 +207,7 @@ export const make = Effect.fnUntraced(function*(
         onSuccess: (permit) => {
           const startedAt = wall()
           return producer.send(records).pipe(
+            Effect.withSpan(`${options.topic} send`, spanOf(records, "producer")),
             Effect.onInterrupt(() => permit.release),
             Effect.matchEffect({
               onFailure: (error) =>
@@ -239,10 +253,13 @@ export const make = Effect.fnUntraced(function*(
     })
 
   const append = (records: ReadonlyArray<EventRecord>) =>
-    queue.append(records).pipe(Effect.matchEffect({
-      onFailure: (error) => onDiskFailure({ _tag: "AppendFailed", refused: error.reason === "refused" })(error),
-      onSuccess: (range) => onDiskSuccess({ _tag: "Appended", ...range })
-    }))
+    queue.append(records).pipe(
+      Effect.withSpan(`${options.topic} spill`, spanOf(records, "internal")),
+      Effect.matchEffect({
+        onFailure: (error) => onDiskFailure({ _tag: "AppendFailed", refused: error.reason === "refused" })(error),
+        onSuccess: (range) => onDiskSuccess({ _tag: "Appended", ...range })
+      })
+    )
 
   const read = (command: { readonly from: number; readonly maxRecords: number; readonly maxBytes: number }) =>
     queue.read(command).pipe(Effect.matchEffect({

@@ -151,6 +151,13 @@ export const make = Effect.fnUntraced(function*(
     const permit = yield* admission
     if (permit === undefined) return Stream.empty
     board.dialed()
+    // From the dial to the end of the session, with its exit.
+    yield* Effect.makeSpanScoped(`${exchange.id} connection`, {
+      kind: "client",
+      root: true,
+      captureStackTrace: false,
+      attributes: { "url.full": options.endpoints.wsUrl, "feeds.connection": id, "feeds.topics": topics.size }
+    })
     const socket = yield* WebSocketFeed.connect({ url: options.endpoints.wsUrl, idleTimeout: options.idleTimeout })
       .pipe(
         Effect.tapError(() => permit.fail)
