@@ -42,7 +42,7 @@ export const layer = (
       ["/api/status", Effect.map(options.report, (report) => json(report, 200))]
     ])
     for (const [path, page] of pages) yield* add(router, path, page)
-    yield* add(router, "/events", yield* eventsOf(options.report))
+    yield* add(router, "/events", yield* eventsOf(options.report, metrics))
     yield* add(
       router,
       "/metrics",
@@ -86,37 +86,47 @@ const maxListeners = 32
  * The page as it changes, once a second; made once for all who listen, and whoever reads slowly gets the newest, not all of them.
  * Its end is the server's: see `HttpServer`.
  */
-const eventsOf = Effect.fnUntraced(function*(report: Effect.Effect<StatusPage.Report>) {
-  const event = yield* Effect.cachedWithTTL(
-    Effect.map(report, (one) => new TextEncoder().encode(StatusPage.event(one))),
-    "900 millis"
-  )
-  let listeners = 0
-  const stream = Stream.acquireRelease(
-    Effect.sync(() => {
-      listeners += 1
-    }),
-    () =>
+const eventsOf = Effect.fnUntraced(
+  function*(report: Effect.Effect<StatusPage.Report>, metrics: Metrics.Metrics["Type"]) {
+    const event = yield* Effect.cachedWithTTL(
+      Effect.map(report, (one) => new TextEncoder().encode(StatusPage.event(one))),
+      "900 millis"
+    )
+    let listeners = 0
+    yield* metrics.register(Effect.sync(() => [
+      {
+        name: "feeds_sse_clients",
+        help: "Who listens to `/events`.",
+        type: "gauge",
+        samples: [{ labels: {}, value: listeners }]
+      }
+    ]))
+    const stream = Stream.acquireRelease(
       Effect.sync(() => {
-        listeners -= 1
-      })
-  ).pipe(
-    Stream.flatMap(() =>
-      Stream.concat(
-        Stream.make(new TextEncoder().encode("retry: 2000\n\n")),
-        Stream.repeatEffectWithSchedule(event, Schedule.spaced("1 second"))
+        listeners += 1
+      }),
+      () =>
+        Effect.sync(() => {
+          listeners -= 1
+        })
+    ).pipe(
+      Stream.flatMap(() =>
+        Stream.concat(
+          Stream.make(new TextEncoder().encode("retry: 2000\n\n")),
+          Stream.repeatEffectWithSchedule(event, Schedule.spaced("1 second"))
+        )
       )
     )
-  )
-  return Effect.map(HttpServerRequest.HttpServerRequest, ({ method }) => {
-    const headers = { "x-accel-buffering": "no" }
-    const contentType = "text/event-stream"
-    if (method === "HEAD") return HttpServerResponse.empty({ headers: { ...headers, "content-type": contentType } })
-    return listeners >= maxListeners
-      ? HttpServerResponse.text(`${maxListeners} pages are open already\n`, { status: 503 })
-      : HttpServerResponse.stream(stream, { contentType, headers })
-  })
-})
+    return Effect.map(HttpServerRequest.HttpServerRequest, ({ method }) => {
+      const headers = { "x-accel-buffering": "no" }
+      const contentType = "text/event-stream"
+      if (method === "HEAD") return HttpServerResponse.empty({ headers: { ...headers, "content-type": contentType } })
+      return listeners >= maxListeners
+        ? HttpServerResponse.text(`${maxListeners} pages are open already\n`, { status: 503 })
+        : HttpServerResponse.stream(stream, { contentType, headers })
+    })
+  }
+)
 
 type Handler<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
 
@@ -125,20 +135,25 @@ const add = <R extends HttpLayerRouter.Provided = never>(
   router: HttpLayerRouter.HttpRouter,
   path: HttpLayerRouter.PathInput,
   handler: Handler<R>
-) =>
-  router.addAll([
+) => {
+  const answers = Metrics.httpRequests(path)
+  return router.addAll([
     HttpLayerRouter.route(
       "GET",
       path,
       handler.pipe(
         Effect.tapErrorCause((cause) => Effect.logError("a request failed", cause)),
-        Effect.map(HttpServerResponse.setHeaders(security))
+        Effect.map((response) => {
+          answers(String(response.status)).add(1)
+          return HttpServerResponse.setHeaders(response, security)
+        })
       )
     ),
     ...(["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const).map((method) =>
       HttpLayerRouter.route(method, path, notAllowed)
     )
   ])
+}
 
 const notAllowed = Effect.succeed(HttpServerResponse.empty({ status: 405, headers: { allow: "GET, HEAD" } }))
 

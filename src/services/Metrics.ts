@@ -12,7 +12,7 @@ import * as Text from "./Metrics/Text.ts"
 
 export * from "./Metrics/Families.ts"
 export type { Family, HistogramSample, Labels, Sample } from "./Metrics/Family.ts"
-export { type Counter, counter, type Histogram, histogram, kafkaSend, lag } from "./Metrics/Instruments.ts"
+export * from "./Metrics/Instruments.ts"
 export type { Exposition } from "./Metrics/Text.ts"
 
 /** Asked at every scrape: it must not wait. */

@@ -132,6 +132,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.ws
   })
   const rest = yield* Rest.make({
+    exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
     breaker: options.breakers.api,

@@ -17,6 +17,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import * as Metrics from "../services/Metrics.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Board } from "./Feed/Board.ts"
@@ -50,6 +51,8 @@ export interface Rest {
 }
 
 export interface Options {
+  /** Its id. */
+  readonly exchange: string
   readonly apiUrl: string
   readonly restPerMinute: number
   readonly breaker: CircuitBreaker
@@ -156,16 +159,19 @@ export const make = Effect.fnUntraced(function*(
     }))
 
   /** Tells the board how the API is. */
+  const requests = Metrics.restRequest(options.exchange)
+
   const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
     Effect.flatMap(Clock.currentTimeMillis, (started) => {
-      const tell = (message: string | null) =>
+      const tell = (outcome: string, message: string | null) =>
         Effect.map(Clock.currentTimeMillis, (now) => {
+          requests(outcome).observe(now - started)
           options.board.api({ checkedAt: now, ok: message === null, durationMs: now - started, message })
           options.board.show()
         })
       return call.pipe(
-        Effect.tap(() => tell(null)),
-        Effect.tapError((error) => tell(`${error.reason}: ${error.message}`))
+        Effect.tap(() => tell("ok", null)),
+        Effect.tapError((error) => tell(error.reason, `${error.reason}: ${error.message}`))
       )
     })
 

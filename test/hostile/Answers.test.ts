@@ -102,6 +102,7 @@ const ask = (url: string) =>
   Effect.gen(function*() {
     const status = FeedStatus.make(["x"])
     const rest = yield* Rest.make({
+      exchange: "bitpin",
       apiUrl: url,
       restPerMinute: 60,
       breaker: yield* CircuitBreaker.make({

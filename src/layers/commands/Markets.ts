@@ -33,6 +33,7 @@ export const markets = Effect.fnUntraced(function*(
     const exchange = exchanges[id]
     const { markets } = yield* Effect.gen(function*() {
       const rest = yield* Rest.make({
+        exchange: id,
         apiUrl: settings.endpoints[id].apiUrl,
         restPerMinute: exchange.limits.restPerMinute,
         breaker: yield* CircuitBreaker.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),

@@ -46,6 +46,13 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   return active
 })
 
+/** As the file's own, and measured: a metric's clock need not be the program's. */
+export const sync = ({ syncs }: Shared, file: File): Effect.Effect<void, FileOpsError> =>
+  Effect.suspend(() => {
+    const began = performance.now()
+    return Effect.map(file.datasync, () => syncs.observe(performance.now() - began))
+  })
+
 const discard = (shared: Shared, file: File): Effect.Effect<void> =>
   Effect.andThen(closeQuietly(file), told("remove", shared.ops.unlink(file.path)))
 
@@ -55,7 +62,7 @@ export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Retur
   if (active === undefined) return
   shared.active = undefined
   // Its records were acknowledged without a promise about a loss of power.
-  if (active.dirty && settings.fsync === "interval") yield* told("sync", active.file.datasync)
+  if (active.dirty && settings.fsync === "interval") yield* told("sync", sync(shared, active.file))
   yield* closeQuietly(active.file)
 })
 
@@ -78,7 +85,7 @@ export const syncActive = (shared: Shared): Effect.Effect<void> =>
   shared.structure.withPermits(1)(Effect.suspend(() => {
     const { active, state } = shared
     if (active === undefined || !active.dirty) return Effect.void
-    return active.file.datasync.pipe(
+    return sync(shared, active.file).pipe(
       Effect.matchEffect({
         onFailure: (error) =>
           Effect.logWarning("the queue cannot be synced; a loss of power may take what it holds").pipe(

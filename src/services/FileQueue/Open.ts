@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { FileOps } from "../FileOps.ts"
+import * as Metrics from "../Metrics.ts"
 import * as Active from "./Active.ts"
 import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
@@ -49,7 +50,8 @@ export const open = Effect.fnUntraced(function*(
     scope: yield* Effect.scope,
     steady: yield* steadyClock,
     expiredAt: -Infinity,
-    healing: false
+    healing: false,
+    syncs: Metrics.queueSync()
   }
   const reader = Reader.make(shared)
   const append = Writer.make(shared, budget)

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
+import type * as Metrics from "../Metrics.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
 import type { Drops } from "./Drops.ts"
@@ -37,6 +38,8 @@ export interface Shared {
   readonly state: State.State
   readonly ops: FileOps["Type"]
   readonly settings: Settings
+  /** How long syncs take, ms. */
+  readonly syncs: Metrics.Histogram
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
   readonly drops: Drops
   readonly queueId: Uint8Array

@@ -193,7 +193,7 @@ const tryWrite = Effect.fnUntraced(function*(
   const { file, segment } = active
   Segment.stamp(batch, state.nextSeq, segment.seed, ops.crc32)
   yield* writeAll(file, batch, segment.size).pipe(
-    Effect.andThen(settings.fsync === "always" ? file.datasync : Effect.void),
+    Effect.andThen(settings.fsync === "always" ? Active.sync(shared, file) : Effect.void),
     Effect.tapError(() => Active.abandon(shared))
   )
   active.dirty = settings.fsync !== "always"

@@ -144,6 +144,9 @@ export const make = Effect.fnUntraced(function*(
 
   const lags = Lag.make()
   const sends = Metrics.kafkaSend(options.topic)
+  const batches = Metrics.kafkaBatch(options.topic)
+  const sendFailures = Metrics.kafkaFailures(options.topic)
+  const queueErrors = Metrics.queueErrors(options.topic)
   const backoff = yield* Schedule.driver(RetryPolicy.forever(options.retry))
 
   /** After a failure: wait, then for the breaker, then let the machine try again. */
@@ -210,11 +213,13 @@ export const make = Effect.fnUntraced(function*(
             Effect.withSpan(`${options.topic} send`, spanOf(records, "producer")),
             Effect.onInterrupt(() => permit.release),
             Effect.matchEffect({
-              onFailure: (error) =>
-                error._tag === "KafkaRejected"
+              onFailure: (error) => {
+                sendFailures(error.reason).add(1)
+                return error._tag === "KafkaRejected"
                   // An answer about a record, from a broker that works.
                   ? permit.succeed.pipe(Effect.andThen(onRejected(records, error)))
-                  : permit.fail.pipe(Effect.andThen(onUnavailable(error))),
+                  : permit.fail.pipe(Effect.andThen(onUnavailable(error)))
+              },
               onSuccess: () =>
                 permit.succeed.pipe(
                   Effect.andThen(Effect.suspend(() => {
@@ -223,6 +228,7 @@ export const make = Effect.fnUntraced(function*(
                     kafka.message = null
                     lags.acknowledged(records, now)
                     sends.observe(now - startedAt)
+                    batches.observe(records.length)
                     return tell({ _tag: "Sent" })
                   })),
                   Effect.andThen(backoff.reset)
@@ -236,10 +242,11 @@ export const make = Effect.fnUntraced(function*(
   // -------------------------------------------------------------------------------------------------------------------
   // disk
 
-  const onDiskFailure = (input: Handover.Input) => (error: { readonly message: string }) =>
+  const onDiskFailure = (input: Handover.Input) => (error: { readonly message: string; readonly reason?: string }) =>
     Effect.logWarning("the queue cannot be written or read").pipe(
       Effect.annotateLogs({ topic: options.topic, error: error.message }),
       Effect.andThen(Effect.suspend(() => {
+        queueErrors(error.reason ?? "dead letter").add(1)
         disk.failedAt = wall()
         disk.message = error.message
         return tell(input)

@@ -34,21 +34,36 @@ export const counter = (name: string, help: string, labels: Labels): Counter => 
   }
 }
 
-/** Bounds are upper ones, ascending. One NaN would spoil its sum for ever (row 4), so only finite values are taken. */
+const boundaries = new WeakMap<ReadonlyArray<number>, MetricBoundaries.MetricBoundaries>()
+
+/** One for each list: Effect compares boundaries by identity, and would keep a series of its own for each that is made anew. */
+const boundariesOf = (bounds: ReadonlyArray<number>): MetricBoundaries.MetricBoundaries => {
+  const known = boundaries.get(bounds) ?? MetricBoundaries.fromIterable(bounds)
+  boundaries.set(bounds, known)
+  return known
+}
+
+/** Bounds are upper ones, ascending, one list for all series of a name. One NaN would spoil its sum for ever (row 4), so only finite values are taken. */
 export const histogram = (
   name: string,
   help: string,
   bounds: ReadonlyArray<number>,
   labels: Labels
 ): Histogram => {
-  const key = MetricKey.histogram(name, MetricBoundaries.fromIterable(bounds), help)
+  const key = MetricKey.histogram(name, boundariesOf(bounds), help)
   const metric = Metric.fromMetricKey(MetricKey.taggedWithLabels(key, labelsOf(labels)))
+  // There without an observation too.
+  metric.unsafeValue(none)
   return {
     observe: (value) => {
       if (Number.isFinite(value)) metric.unsafeUpdate(value, none)
     }
   }
 }
+
+const batchBounds = [1, 5, 10, 50, 100, 500, 1000]
+
+const syncBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1]
 
 const lagBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 
@@ -83,3 +98,80 @@ export const kafkaSend = (topic: string): Histogram => {
   const seconds = histogram("feeds_kafka_send_duration_seconds", "Duration of sends to Kafka.", callBounds, { topic })
   return { observe: (millis) => seconds.observe(millis / 1000) }
 }
+
+/** One for each value of a label, there from the beginning; `other` takes what is not among them. */
+const each = <Value extends string, Instrument>(
+  values: ReadonlyArray<Value>,
+  make: (value: Value | "other") => Instrument
+): (value: string) => Instrument => {
+  const known = new Map<string, Instrument>(values.map((value) => [value, make(value)]))
+  const other = make("other")
+  return (value) => known.get(value) ?? other
+}
+
+/** Records of one send. */
+export const kafkaBatch = (topic: string): Histogram =>
+  histogram("feeds_kafka_batch_messages", "Records of sends that Kafka acknowledged.", batchBounds, {
+    topic
+  })
+
+/** By the reason of `KafkaUnavailable` or `KafkaRejected`. */
+export const kafkaFailures = (topic: string): (reason: string) => Counter =>
+  each(
+    ["connection", "timeout", "authentication", "authorization", "tls", "topic", "MESSAGE_TOO_LARGE"],
+    (reason) => counter("feeds_kafka_delivery_failures_total", "Sends that failed, by reason.", { topic, reason })
+  )
+
+/** By the reason of `FileQueueError`. */
+export const queueErrors = (topic: string): (reason: string) => Counter =>
+  each(
+    ["full", "failed", "io"],
+    (reason) =>
+      counter("feeds_queue_errors_total", "Writes and reads of the queue that failed, by reason.", { topic, reason })
+  )
+
+/** Milliseconds. */
+export const queueSync = (): Histogram => {
+  const seconds = histogram(
+    "feeds_queue_fsync_duration_seconds",
+    "Duration of the queue's syncs to disk.",
+    syncBounds,
+    {}
+  )
+  return { observe: (millis) => seconds.observe(millis / 1000) }
+}
+
+/** UTF-16 units of text, which are bytes but for the few that are not ASCII. */
+export const receivedBytes = (exchange: string): Counter =>
+  counter("feeds_received_bytes_total", "Length of the frames received, after decompression.", { exchange })
+
+/** By the code of the other side's close, or our own reason. */
+export const closes = (
+  exchange: string
+): (why: { readonly code?: number | undefined; readonly reason: string }) => Counter => {
+  const help = "Sessions that ended, by who ended them and why: a close code, or our reason."
+  const of = (initiator: string) => (reason: string) =>
+    counter("feeds_connection_closes_total", help, { exchange, initiator, reason })
+  const remote = each(["1000", "1001", "1006", "1009", "1011", "1012"], of("remote"))
+  const local = each(["dial", "handshake", "refused", "idle", "broken", "stale"], of("local"))
+  return ({ code, reason }) => code === undefined ? local(reason) : remote(String(code))
+}
+
+/** From the request to the decoded answer, milliseconds; `outcome`: `ok`, or the reason of `RestError`. */
+export const restRequest = (exchange: string): (outcome: string) => Histogram =>
+  each(["ok", "status", "timeout", "transport", "body"], (outcome) => {
+    const seconds = histogram(
+      "feeds_rest_request_duration_seconds",
+      "Duration of calls of an exchange's REST API, by outcome.",
+      callBounds,
+      { exchange, outcome }
+    )
+    return { observe: (millis: number) => seconds.observe(millis / 1000) }
+  })
+
+/** Answers of our own routes. */
+export const httpRequests = (route: string): (status: string) => Counter =>
+  each(
+    ["200", "503"],
+    (status) => counter("feeds_http_requests_total", "Requests answered, by route and status.", { route, status })
+  )

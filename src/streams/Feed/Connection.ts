@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Permit } from "../../services/CircuitBreaker.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
+import * as Metrics from "../../services/Metrics.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import type { Recorder } from "../Capture.ts"
 import type { Endpoints, Market } from "../Exchange.ts"
@@ -100,6 +101,8 @@ export const make = Effect.fnUntraced(function*(
   const { board, exchange, statusEvents } = shared
   const { rhythm, topics } = place
   const status = board.connection(id)
+  const ended = Metrics.closes(exchange.id)
+  const length = Metrics.receivedBytes(exchange.id)
   const leaving = yield* Deferred.make<void>()
   const reconnecting = yield* RetryPolicy.reconnecting(options.retry)
   /** Open while nothing of a session is left to be emitted: then leaving need not wait. */
@@ -251,6 +254,7 @@ export const make = Effect.fnUntraced(function*(
       // The first arrival is that it opened.
       opened.unsafeOpen()
       if (options.recorder !== undefined) record(options.recorder, arrivals)
+      length.add(arrivals.reduce((sum, one) => one._tag === "text" ? sum + one.text.length : sum, 0))
       const outcome = session.handle(arrivals)
       carryOut(outcome)
       if (session.isReady()) {
@@ -282,6 +286,7 @@ export const make = Effect.fnUntraced(function*(
     isFull = false
     // A frame that no decoder sees is counted all the same (OPERATIONS.md section 7).
     if (error.frame !== undefined) board.failure(error.frame)
+    ended(error).add(1)
     board.lost(`${error.reason}: ${error.message}`)
     board.show()
     const terminal = error.code !== undefined && exchange.socket.isTerminal(error.code)

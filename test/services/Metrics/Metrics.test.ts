@@ -250,6 +250,18 @@ describe("metrics kept by Effect", () => {
       assert.deepStrictEqual(series(yield* bodyOf([]), "test_order_total"), ["test_order_total{a=\"1\",b=\"2\"} 2"])
     }))
 
+  it.scoped("asked for again it is the same histogram, there before its first observation", () =>
+    Effect.gen(function*() {
+      assert.notInclude(yield* bodyOf([]), "topic=\"again\"")
+      for (let n = 0; n < 3; n++) Metrics.kafkaSend("again")
+      assert.lengthOf(series(yield* bodyOf([]), "feeds_kafka_send_duration_seconds_count{topic=\"again\""), 1)
+      for (let n = 0; n < 3; n++) Metrics.kafkaSend("again").observe(1)
+      assert.deepStrictEqual(
+        series(yield* bodyOf([]), "feeds_kafka_send_duration_seconds_count{topic=\"again\""),
+        ["feeds_kafka_send_duration_seconds_count{topic=\"again\"} 3"]
+      )
+    }))
+
   it.scoped("an exchange whose clock is ahead of ours is counted, not subtracted", () =>
     Effect.gen(function*() {
       const lag = Metrics.lag({ exchange: "ahead", stage: "exchange_to_receive", path: "live" })
