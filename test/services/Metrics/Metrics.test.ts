@@ -259,6 +259,11 @@ describe("metrics kept by Effect", () => {
       assert.deepStrictEqual(counts(yield* bodyOf([])), ["feeds_kafka_send_duration_seconds_count{topic=\"again\"} 0"])
       for (let n = 0; n < 3; n++) Metrics.kafkaSend("again").observe(1)
       assert.deepStrictEqual(counts(yield* bodyOf([])), ["feeds_kafka_send_duration_seconds_count{topic=\"again\"} 3"])
+      // In Effect's registry too, which would grow and slow down with each.
+      const kept = Metric.unsafeSnapshot().filter(({ metricKey }) =>
+        metricKey.tags.some(({ value }) => value === "again")
+      )
+      assert.lengthOf(kept, 1)
     }))
 
   it.scoped("an exchange whose clock is ahead of ours is counted, not subtracted", () =>
