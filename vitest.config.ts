@@ -12,7 +12,7 @@ const short = process.env["FAULTS_SHORT"] === "1"
 
 /** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
 const slow = ["CommandLine", "Commands", "Configuration", "HealthStates", "Monitoring", "Package"].map((name) => `test/e2e/${name}.test.ts`)
-const measured = ["test/hostile/Conformance.test.ts", "test/e2e/Probes.test.ts"]
+const measured = ["test/hostile/Conformance.test.ts", "test/e2e/Probes.test.ts", "test/faults/Frozen.test.ts"]
 const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
 
 /** They count what happens in a stretch of real time, or what it costs: a busy neighbour would spoil it. */
@@ -59,6 +59,7 @@ export default defineConfig({
           ...shared,
           name: "faults",
           include: ["test/faults/**/*.test.ts", ...slow],
+          exclude: measured,
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: lengths,
           testTimeout: 3_600_000

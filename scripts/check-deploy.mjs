@@ -145,6 +145,16 @@ if (spawnSync("kubectl", ["version", "--client"]).status === 0) {
   }
 } else console.log("note: kubectl is not here, the manifests were not put together")
 
+// ---- what is installed: from the registry, by hash
+for (const [name, { integrity, link, resolved }] of Object.entries(JSON.parse(read("package-lock.json")).packages)) {
+  if (name === "" || link) continue
+  if (!/^sha512-/.test(integrity ?? "")) fail("package-lock.json", `${name} has no hash`)
+  if (resolved !== undefined && !resolved.startsWith("https://registry.npmjs.org/")) {
+    fail("package-lock.json", `${name} comes from ${resolved}`)
+  }
+}
+if (!/npm ci --ignore-scripts/.test(read("Dockerfile"))) fail("Dockerfile", "runs install scripts of dependencies")
+
 for (const problem of problems) console.error(problem)
 if (problems.length === 0) {
   console.log(`deploy: Dockerfile, compose.yaml, ${documents.length} manifests, unit: nothing to say`)

@@ -8,6 +8,9 @@ import * as readline from "node:readline"
 
 const bundle = path.resolve(import.meta.dirname, "../../dist/bin/exchange-feeds.mjs")
 
+/** As the image and the unit start it. */
+const flags = ["--max-semi-space-size=4", "--disable-proto=throw"]
+
 export interface Exit {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
@@ -42,7 +45,7 @@ export class Service {
 
   /** `under`: a command that runs it, such as a tracer with its arguments. */
   constructor(env: Readonly<Record<string, string>>, under: ReadonlyArray<string> = []) {
-    const [command = "", ...args] = [...under, process.execPath, "--max-semi-space-size=4", bundle, "run"]
+    const [command = "", ...args] = [...under, process.execPath, ...flags, bundle, "run"]
     this.process = spawn(command, args, {
       env: { PATH: process.env["PATH"] ?? "", HEALTH_PORT: "0", LOG_FORMAT: "json", ...env },
       stdio: ["ignore", "pipe", "pipe"]

@@ -7,80 +7,16 @@ import * as path from "node:path"
 import { assert, describe, it } from "vitest"
 import { WebSocket } from "ws"
 import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
-import { brokenLaw, type LedgerRow, type Service, sum, until } from "../e2e/Service.ts"
-import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "../e2e/Stage.ts"
+import { brokenLaw, type LedgerRow, sum, until } from "../e2e/Service.ts"
+import { cleanups, emit, ready, sentCount, stage, verify } from "../e2e/Stage.ts"
 import { createTopic } from "../kafka/Admin.ts"
-import * as Broker from "../kafka/Broker.ts"
 import * as FaultProxy from "../kafka/FaultProxy.ts"
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
-const startBroker = async (options: Broker.Options = {}): Promise<Broker.Broker> => {
-  const broker = await Broker.make(options)
-  cleanups.push(async () => {
-    broker.thaw()
-    await broker.stop()
-    broker.remove()
-  })
-  await broker.start()
-  return broker
-}
-
-/** About `perSecond` trades each second for so long. */
-const flow = async (s: Stage, perSecond: number, ms: number): Promise<void> => {
-  const stops = s.exchanges.map((exchange) => exchange.flood(perSecond / s.exchanges.length))
-  await pause(ms)
-  for (const stop of stops) stop()
-}
-
-const queued = async (service: Service): Promise<number> => sum(await service.ledger(), "queued")
-
-const kafkaOf = async (service: Service): Promise<{ readonly status: string; readonly message?: string }> =>
-  JSON.parse((await service.get("/health")).body).checks.kafka
+import { flow, pause, startBroker } from "./Outage.ts"
 
 /** Half as many in CI, which has 25 minutes for all. */
 const total = process.env["FAULTS_SHORT"] === "1" ? 50_000 : 100_000
 
 describe("a broker that fails", () => {
-  it("frozen for 20 s: on disk within 1.5 s, nothing lost, memory bounded, delivery resumes by itself", async () => {
-    const broker = await startBroker()
-    const s = await stage(broker.address)
-    const service = s.start()
-    await ready(s)
-    await emit(s, 2_000)
-    await service.settled(sentCount(s))
-    await broker.freeze()
-    const flowing = flow(s, 2_000, 20_000)
-    const began = performance.now()
-    await until("the queue takes over", async () => (await queued(service)) > 0, 5_000, () => service.tail())
-    // From the first trade that a frozen broker was given: the first burst comes 20 ms after the freeze.
-    assert.isBelow(performance.now() - began, 1_500, "ms until the early spill (DELIVERY.md H3)")
-    await flowing
-    assert.strictEqual((await kafkaOf(service)).status, "unhealthy")
-    assert.strictEqual((await service.get("/health/ready")).status, 200)
-    broker.thaw()
-    await emit(s, 1_000)
-    assert.isUndefined(brokenLaw(await service.settled(sentCount(s))))
-    await verify(s, broker.address, "allowed")
-    assert.isBelow(service.peakRss, 250, "MiB")
-  }, 120_000)
-
-  it("frozen before we ever connected: delivery begins by itself after the thaw", async () => {
-    const broker = await startBroker()
-    await broker.freeze()
-    const s = await stage(broker.address)
-    const service = s.start()
-    await ready(s)
-    await emit(s, 1_000)
-    await until("queued", async () => (await queued(service)) >= sentCount(s), 20_000, () => service.tail())
-    // Long enough for connections that are dialled while it stands still.
-    await pause(12_000)
-    broker.thaw()
-    await emit(s, 1_000)
-    assert.isUndefined(brokenLaw(await service.settled(sentCount(s))))
-    await verify(s, broker.address, "allowed")
-  }, 120_000)
-
   it(
     "exchanges cut whoever is 10 000 frames behind, Kafka is away for 30 s at 2 000 a second: nobody is cut, nothing lost",
     async () => {

@@ -111,8 +111,8 @@ export const makeEncoder = (): Encoder => {
         if (end - start > maxBodyBytes) return undefined
         putFrame(view, offset, typeData, end - start, enqueued)
         offset = align8(end)
-        // Whatever was there before.
-        bytes.fill(0, end, offset)
+        // Whatever was there before; at most seven bytes.
+        for (let at = end; at < offset; at++) bytes[at] = 0
       }
       return bytes.subarray(0, offset)
     }

@@ -110,7 +110,21 @@ export const stamp = (batch: Uint8Array, firstSeq: number, seed: number, crc32: 
 }
 
 const checksum = (bytes: Uint8Array, offset: number, end: number, seed: number, crc32: Crc32): number =>
-  crc32(bytes.subarray(offset + 12, end), crc32(bytes.subarray(offset, offset + 8), seed))
+  crc32(bytes.subarray(offset + 12, end), crcOfHead(bytes, offset, seed))
+
+/** CRC-32 (IEEE) of each byte, reflected. */
+const table = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) === 1 ? (crc >>> 1) ^ 0xedb8_8320 : crc >>> 1
+  return crc
+})
+
+/** Of marker and length: for eight bytes a call into the system costs more than they do. */
+const crcOfHead = (bytes: Uint8Array, offset: number, seed: number): number => {
+  let crc = ~seed
+  for (let at = offset; at < offset + 8; at++) crc = (table[(crc ^ (bytes[at] ?? 0)) & 255] ?? 0) ^ (crc >>> 8)
+  return ~crc >>> 0
+}
 
 export interface Frame {
   readonly type: number
