@@ -12,11 +12,14 @@ const short = process.env["FAULTS_SHORT"] === "1"
 
 /** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
 const slow = ["CommandLine", "Commands", "Configuration", "HealthStates", "Monitoring", "Package"].map((name) => `test/e2e/${name}.test.ts`)
-const measured = ["test/hostile/Conformance.test.ts", "test/e2e/Probes.test.ts", "test/faults/Frozen.test.ts"]
+/** They judge by what happens in a stretch of real time, or how long something takes: a busy neighbour would spoil it. */
+const measured = [
+  "test/hostile/{Conformance,Servers}.test.ts",
+  "test/layers/testing/FakeServer.test.ts",
+  "test/e2e/Probes.test.ts",
+  "test/faults/{Frozen,Kill}.test.ts"
+]
 const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
-
-/** They count what happens in a stretch of real time, or what it costs: a busy neighbour would spoil it. */
-const alone = ["test/hostile/Servers.test.ts", "test/layers/testing/FakeServer.test.ts"]
 
 const lengths = short
   ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
@@ -34,7 +37,7 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"],
-          exclude: [...slowUnits, ...alone]
+          exclude: slowUnits
         }
       },
       // `npm run test:faults`, `-- --short` in CI. First the property tests at length and what fakes alone do: two files at a time.
@@ -66,7 +69,7 @@ export default defineConfig({
         }
       },
       // Last what judges times: one file at a time (`scripts/test-faults.mjs`; vitest 3 does not take that from a project).
-      { test: { ...shared, name: "measured", include: measured, env: lengths } },
+      { test: { ...shared, name: "measured", include: measured, env: lengths, testTimeout: 3_600_000 } },
       // T22, by hand: SOAK_MINUTES.
       { test: { ...shared, name: "soak", include: ["test/soak/**/*.test.ts"], globalSetup: ["test/kafka/globalSetup.ts"] } },
       // What needs the real broker (one for the suite) or the built bundle.
@@ -74,7 +77,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "integration",
-          include: ["test/{kafka,e2e,browser}/**/*.test.ts", ...alone],
+          include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
           exclude: [...slow, ...measured],
           globalSetup: ["test/kafka/globalSetup.ts"]
         }
