@@ -1,7 +1,7 @@
 /**
  * What a feed tells `FeedStatus`: counters it changes in place, shown once a chunk. Readers see living maps in a fresh frame.
  */
-import type * as FeedStatus from "../../services/FeedStatus.ts"
+import * as FeedStatus from "../../services/FeedStatus.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -37,16 +37,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
   const gaps = { open: 0, filled: 0, told: 0, recovered: 0 }
   const stale = new Map<string, number>()
   const state: Mutable<FeedStatus.ExchangeStatus> = {
-    exchange,
-    api: { checkedAt: null, ok: null, durationMs: null, message: null },
+    ...FeedStatus.empty(exchange),
     connections,
-    listed: 0,
     markets,
-    lastFrameAt: null,
-    lastDataAt: null,
-    dials: 0,
-    reconnects: 0,
-    lastError: null,
     decodeFailures,
     gaps,
     stale
