@@ -6,8 +6,7 @@ import { rmSync } from "node:fs"
 import { assert, describe, inject, it } from "vitest"
 import { sum, until } from "../e2e/Service.ts"
 import { cleanups, emit, ready, sentCount, stage, verify } from "../e2e/Stage.ts"
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+import { pause } from "./Outage.ts"
 
 describe("a hot-hot pair", () => {
   it("one is killed half-way: nothing is missing, what came twice has equal ids", async () => {
