@@ -27,7 +27,7 @@ export type OpenMode = "read" | "create" | "replace" | "write"
 export interface File {
   readonly path: string
   /** One call to the kernel. Says how much was written, which may be less than asked (a disk that fills up). */
-  readonly write: (buffers: ReadonlyArray<Uint8Array>, position: number) => Effect.Effect<number, FileOpsError>
+  readonly write: (bytes: Uint8Array, position: number) => Effect.Effect<number, FileOpsError>
   /** One call to the kernel. 0 at the end of the file. */
   readonly read: (into: Uint8Array, position: number) => Effect.Effect<number, FileOpsError>
   /** Data, and what is needed to find it again. After a failure the file must not be synced again (DURABLE-QUEUE.md 1d). */
@@ -64,7 +64,7 @@ export const writeAll = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, FileOpsError> {
   let done = 0
   while (done < bytes.length) {
-    const written = yield* file.write([done === 0 ? bytes : bytes.subarray(done)], position + done)
+    const written = yield* file.write(done === 0 ? bytes : bytes.subarray(done), position + done)
     if (written === 0) {
       return yield* new FileOpsError({ op: "write", path: file.path, code: "EIO", message: "nothing was written" })
     }

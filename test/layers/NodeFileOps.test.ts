@@ -33,7 +33,7 @@ describe("NodeFileOps", () => {
       const file = path.join(directory, "a")
       yield* withFile(ops, file, "create", (file) =>
         Effect.gen(function*() {
-          assert.strictEqual(yield* file.write([bytes("hello "), bytes("world")], 0), 11)
+          assert.strictEqual(yield* file.write(bytes("hello world"), 0), 11)
           yield* writeAll(file, bytes("W"), 6)
           yield* file.datasync
           const into = new Uint8Array(20)

@@ -218,8 +218,8 @@ export class MemoryDisk {
     ) => this.run(op, path, (fault) => closed ? this.error(op, path, "EBADF") : effect(fault), bytes, position)
     return {
       path,
-      write: (buffers, position) => {
-        const asked = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+      write: (bytes, position) => {
+        const asked = bytes.length
         return run(
           "write",
           (fault) => {
@@ -227,13 +227,7 @@ export class MemoryDisk {
             const room = Math.max(0, asked - Math.max(0, grown - (this.capacity - this.used())))
             const count = Math.min(asked, room, fault?.short ?? asked)
             if (count <= 0 && asked > 0) return this.error("write", path, "ENOSPC")
-            const all = new Uint8Array(asked)
-            let at = 0
-            for (const buffer of buffers) {
-              all.set(buffer, at)
-              at += buffer.length
-            }
-            change({ _tag: "Write", position, bytes: all.slice(0, count) })
+            change({ _tag: "Write", position, bytes: bytes.slice(0, count) })
             return count
           },
           asked,

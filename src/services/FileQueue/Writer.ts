@@ -3,8 +3,8 @@
  * once is never written or synced again.
  */
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { type FileOpsError, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Active from "./Active.ts"
@@ -22,7 +22,8 @@ export interface Appended {
 
 interface Waiting {
   readonly records: ReadonlyArray<EventRecord>
-  readonly done: Deferred.Deferred<Appended, FileQueueError>
+  /** Set once its group is written, or refused. */
+  outcome: Exit.Exit<Appended, FileQueueError> | undefined
 }
 
 /** Most records in one group commit, unless a single call brings more. */
@@ -51,41 +52,45 @@ export const make = (
     return group
   }
 
-  const commitOne = ({ done, records }: Waiting) =>
-    commit(shared, budget, records).pipe(
-      Effect.map((firstSeq) => ({ firstSeq, lastSeq: firstSeq + records.length - 1 })),
-      Effect.intoDeferred(done)
+  const commitTogether = (group: ReadonlyArray<Waiting>): Effect.Effect<void> =>
+    Effect.exit(
+      commit(shared, budget, group.length === 1 ? group[0]?.records ?? [] : group.flatMap((one) => one.records))
+    ).pipe(
+      Effect.flatMap((exit) => {
+        // One of them alone may be at fault: each for itself.
+        if (group.length > 1 && isTooLarge(exit)) {
+          return Effect.forEach(group, (one) => commitTogether([one]), { discard: true })
+        }
+        settle(group, exit)
+        return Effect.void
+      })
     )
 
-  const commitGroup = Effect.suspend(() => {
-    const group = takeGroup()
-    if (group.length === 0) return Effect.void
-    const records = group.length === 1 ? group[0]?.records ?? [] : group.flatMap((one) => one.records)
-    return Effect.matchEffect(commit(shared, budget, records), {
-      onFailure: (error) =>
-        // One of them alone may be at fault: each for itself.
-        error.reason === "too_large" && group.length > 1
-          ? Effect.forEach(group, commitOne, { discard: true })
-          : Effect.forEach(group, ({ done }) => Deferred.fail(done, error), { discard: true }),
-      onSuccess: (firstSeq) => {
-        let first = firstSeq
-        return Effect.forEach(group, ({ done, records }) => {
-          const range = { firstSeq: first, lastSeq: first + records.length - 1 }
-          first += records.length
-          return Deferred.succeed(done, range)
-        }, { discard: true })
-      }
-    })
-  })
+  const turn = shared.writing.withPermits(1)(Effect.suspend(() => commitTogether(takeGroup())))
 
   return (records) =>
-    Effect.uninterruptible(Effect.gen(function*() {
-      const done = yield* Deferred.make<Appended, FileQueueError>()
-      waiting.push({ records, done })
+    Effect.uninterruptible(Effect.suspend(() => {
+      const own: Waiting = { records, outcome: undefined }
+      waiting.push(own)
       // Until its own is done: a full group leaves some behind.
-      while (!(yield* Deferred.isDone(done))) yield* shared.writing.withPermits(1)(commitGroup)
-      return yield* Deferred.await(done)
+      const next: Effect.Effect<Appended, FileQueueError> = Effect.suspend(() =>
+        own.outcome ?? Effect.flatMap(turn, () => next)
+      )
+      return next
     }))
+}
+
+const isTooLarge = (exit: Exit.Exit<number, FileQueueError>): boolean =>
+  Exit.isFailure(exit) && exit.cause._tag === "Fail" && exit.cause.error.reason === "too_large"
+
+/** Their sequence numbers follow each other in the order of their calls. */
+const settle = (group: ReadonlyArray<Waiting>, exit: Exit.Exit<number, FileQueueError>): void => {
+  let behind = 0
+  for (const one of group) {
+    const before = behind
+    behind += one.records.length
+    one.outcome = Exit.map(exit, (first) => ({ firstSeq: first + before, lastSeq: first + behind - 1 }))
+  }
 }
 
 const probeEvery = "1 second"
