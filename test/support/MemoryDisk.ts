@@ -68,6 +68,8 @@ export class MemoryDisk {
   capacity = Infinity
   /** A process that has died does nothing more: set by a fault, told to every operation. */
   dead = false
+  /** What happens while the next read is under way: before the bytes are taken, and between that and the answer. Once. */
+  inRead: { readonly before: Effect.Effect<unknown>; readonly after: Effect.Effect<unknown> } | undefined
   open = 0
 
   used(): number {
@@ -234,8 +236,8 @@ export class MemoryDisk {
           position
         )
       },
-      read: (into, position) =>
-        run(
+      read: (into, position) => {
+        const read = run(
           "read",
           () => {
             const found = inode.content.subarray(position, position + into.length)
@@ -244,7 +246,15 @@ export class MemoryDisk {
           },
           into.length,
           position
-        ),
+        )
+        return Effect.suspend(() => {
+          const { inRead } = this
+          this.inRead = undefined
+          return inRead === undefined
+            ? read
+            : Effect.zipLeft(Effect.andThen(inRead.before, read), inRead.after)
+        })
+      },
       datasync: run("datasync", () => this.sync(inode)),
       sync: run("sync", () => this.sync(inode)),
       truncate: (length) => run("truncate", () => change({ _tag: "Truncate", length })),

@@ -15,7 +15,8 @@ import * as Walk from "./Walk.ts"
 
 /** The cursor is made durable, and what it leaves behind removed. Says where it is. */
 export const persist = (shared: Shared): Effect.Effect<number, FileQueueError> =>
-  writeCursor(shared).pipe(
+  Effect.mapError(Drops.settle(shared), (error) => ioError(error)).pipe(
+    Effect.andThen(writeCursor(shared)),
     Effect.tap(() =>
       shared.state.segments.some((segment) => isRemovable(shared, segment))
         ? shared.structure.withPermits(1)(removeSpent(shared))

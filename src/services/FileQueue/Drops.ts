@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FileOps, type FileOpsError, readFile, replaceFile } from "../FileOps.ts"
 import type { Loss } from "./Model.ts"
-import type { Shared } from "./Shared.ts"
+import { type Shared, told } from "./Shared.ts"
 import * as State from "./State.ts"
 
 const Entry = Schema.Struct({
@@ -31,6 +31,8 @@ export interface Drops {
   readonly lock: Effect.Semaphore
   /** In the order in which they happened; `told`: handed out already. */
   entries: ReadonlyArray<{ readonly loss: Loss; readonly told: boolean }>
+  /** The file says more than that: of ranges that are still here. Written before the cursor goes on: it may pass them. */
+  stale: boolean
 }
 
 export const dropsPath = (directory: string): string => `${directory}/drops`
@@ -74,14 +76,19 @@ const write = (
   drops.lock.withPermits(1)(Effect.suspend(() => {
     const before = drops.entries
     change()
-    if (before === drops.entries) return Effect.void
+    if (before === drops.entries && !drops.stale) return Effect.void
     const text = encode({ v: 1, drops: drops.entries.map(({ loss }) => loss) })
     return replaceFile(ops, dropsPath(directory), new TextEncoder().encode(text)).pipe(
-      Effect.tapError(() =>
-        Effect.sync(() => {
-          drops.entries = before
-        })
-      )
+      Effect.tapBoth({
+        onFailure: () =>
+          Effect.sync(() => {
+            drops.entries = before
+          }),
+        onSuccess: () =>
+          Effect.sync(() => {
+            drops.stale = false
+          })
+      })
     )
   })).pipe(Effect.uninterruptible)
 
@@ -107,10 +114,14 @@ export const forget = (shared: Shared): Effect.Effect<void, FileOpsError> =>
     if (entries.some(({ told }) => told)) shared.drops.entries = entries.filter(({ told }) => !told)
   })
 
+/** The file as it should be, where the opening found no room for it. */
+export const settle = (shared: Shared): Effect.Effect<void, FileOpsError> =>
+  write(shared.ops, shared.state.directory, shared.drops, () => {})
+
 /** Of an earlier life. What its cursor did not come to say is still here, and no loss. */
 export const open = (ops: FileOps["Type"], state: State.State): Effect.Effect<Drops, FileOpsError> =>
   Effect.gen(function*() {
-    const drops: Drops = { lock: yield* Effect.makeSemaphore(1), entries: [] }
+    const drops: Drops = { lock: yield* Effect.makeSemaphore(1), entries: [], stale: false }
     const bytes = yield* readFile(ops, dropsPath(state.directory))
     if (bytes === undefined) return drops
     const file = decode(new TextDecoder().decode(bytes))
@@ -122,10 +133,9 @@ export const open = (ops: FileOps["Type"], state: State.State): Effect.Effect<Dr
     }
     const isGone = ({ firstSeq, lastSeq }: Loss) =>
       State.present(state, { first: firstSeq, last: lastSeq }).length === 0
-    drops.entries = file.value.drops.map((loss) => ({ loss, told: false }))
-    // At once: by the next opening it may have been delivered.
-    yield* write(ops, state.directory, drops, () => {
-      if (!file.value.drops.every(isGone)) drops.entries = drops.entries.filter(({ loss }) => isGone(loss))
-    })
+    drops.entries = file.value.drops.filter(isGone).map((loss) => ({ loss, told: false }))
+    drops.stale = drops.entries.length < file.value.drops.length
+    // A full disk keeps nobody from starting: then `settle` does it, before the cursor passes them.
+    yield* told("forget a loss that did not happen", write(ops, state.directory, drops, () => {}))
     return drops
   })

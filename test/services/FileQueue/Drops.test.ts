@@ -59,21 +59,51 @@ describe("losses that are to be told", () => {
       }))
     }))
 
+  /** They are noted, but the cursor is not written. Says how many records there are. */
+  const noted = Effect.fnUntraced(function*(disk: MemoryDisk) {
+    const losses: Array<FileQueue.Loss> = []
+    let appended = 0
+    yield* Effect.scoped(Effect.gen(function*() {
+      const queue = yield* open(disk, losses, small)
+      while (!disk.paths().includes(`${directory}/drops`)) {
+        yield* queue.append(recordsOf(appended, appended + 5, 100)).pipe(Effect.ignore)
+        if (!disk.paths().includes(`${directory}/drops`)) appended += 5
+        disk.fault = ({ op, path }) => op === "rename" && path === cursorFile ? "EIO" : undefined
+      }
+    }))
+    assert.isEmpty(losses)
+    disk.fault = () => undefined
+    return appended
+  })
+
+  it.effect("a full disk keeps no queue from opening, and makes no loss of what it cannot strike off", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const appended = yield* noted(disk)
+      yield* Effect.scoped(Effect.gen(function*() {
+        disk.fault = ({ op, path }) => op === "write" && path.includes("drops") ? "ENOSPC" : undefined
+        const queue = yield* open(disk, [], { maxBytes: 1024 * 1024 })
+        assert.lengthOf(yield* drain(queue), appended)
+        yield* queue.ack((yield* queue.snapshot).nextSeq)
+        // Else the next life would find it noted as lost, and gone.
+        assert.strictEqual((yield* Effect.flip(queue.persist)).reason, "full")
+      }))
+      disk.fault = () => undefined
+      for (const life of [1, 2]) {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const queue = yield* open(disk, [], { maxBytes: 1024 * 1024 })
+          assert.isEmpty(yield* queue.untold(Infinity), `life ${life}`)
+          assert.lengthOf(yield* drain(queue), life === 1 ? appended : 0)
+          yield* queue.ack((yield* queue.snapshot).nextSeq)
+          yield* queue.persist
+        }))
+      }
+    }).pipe(quiet))
+
   it.effect("are none, if the life that noted them died before its cursor said so", () =>
     Effect.gen(function*() {
       const disk = new MemoryDisk()
-      const losses: Array<FileQueue.Loss> = []
-      let appended = 0
-      yield* Effect.scoped(Effect.gen(function*() {
-        const queue = yield* open(disk, losses, small)
-        while (!disk.paths().includes(`${directory}/drops`)) {
-          yield* queue.append(recordsOf(appended, appended + 5, 100)).pipe(Effect.ignore)
-          if (!disk.paths().includes(`${directory}/drops`)) appended += 5
-          disk.fault = ({ op, path }) => op === "rename" && path === cursorFile ? "EIO" : undefined
-        }
-      }))
-      assert.isEmpty(losses)
-      disk.fault = () => undefined
+      const appended = yield* noted(disk)
       for (const life of [1, 2]) {
         yield* Effect.scoped(Effect.gen(function*() {
           const queue = yield* open(disk, [], { maxBytes: 1024 * 1024 })

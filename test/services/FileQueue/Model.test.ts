@@ -35,6 +35,16 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     weight: 6,
     arbitrary: fc.record({ _tag: fc.constant("Read" as const), lane, count: fc.integer({ min: 1, max: 12 }) })
   },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      _tag: fc.constant("ReadBeside" as const),
+      lane,
+      count: fc.integer({ min: 1, max: 12 }),
+      append: fc.integer({ min: 1, max: 4 }),
+      late: fc.boolean()
+    })
+  },
   { weight: 5, arbitrary: fc.record({ _tag: fc.constant("Ack" as const), lane }) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Nack" as const), lane }) },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Persist" as const), lane }) },
@@ -67,7 +77,7 @@ const play = (world: World, commands: ReadonlyArray<Command>): Effect.Effect<voi
 
 describe("the queue keeps its promises", () => {
   it("whatever happens, in whatever order, wherever it dies", async () => {
-    const seen = { drops: 0, crashes: 0, failures: 0, reads: 0, restarts: 0 }
+    const seen = { drops: 0, crashes: 0, failures: 0, reads: 0, beside: 0, restarts: 0 }
     await fc.assert(
       fc.asyncProperty(
         fc.array(command, { minLength: 10, maxLength: 80, size: "max" }),
@@ -76,7 +86,9 @@ describe("the queue keeps its promises", () => {
         async (commands, seed, segmentBytes) => {
           const world = new World(chooser(seed), { maxBytes: 3000, segmentBytes })
           await Effect.runPromise(play(world, commands))
-          for (const key of ["drops", "crashes", "failures", "reads", "restarts"] as const) seen[key] += world.seen[key]
+          for (const key of ["drops", "crashes", "failures", "reads", "beside", "restarts"] as const) {
+            seen[key] += world.seen[key]
+          }
         }
       ),
       { numRuns: runs }

@@ -2,7 +2,7 @@
  * Two lanes on one disk, and what an outsider knows of them: what was promised, what was told as lost. Complains at once when a
  * promise is broken. The oracle of DURABLE-QUEUE.md section 3: it never looks at the files.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 import { countOf, defaults, numberOf, record } from "./Harness.ts"
@@ -11,6 +11,14 @@ export type Command =
   | { readonly _tag: "Append"; readonly lane: number; readonly count: number; readonly size: number }
   | { readonly _tag: "AppendTwice"; readonly lane: number; readonly count: number }
   | { readonly _tag: "Read"; readonly lane: number; readonly count: number }
+  /** Appended while the read waits for its bytes, or while they are on their way back. */
+  | {
+    readonly _tag: "ReadBeside"
+    readonly lane: number
+    readonly count: number
+    readonly append: number
+    readonly late: boolean
+  }
   | { readonly _tag: "Ack"; readonly lane: number }
   | { readonly _tag: "Nack"; readonly lane: number }
   | { readonly _tag: "Persist"; readonly lane: number }
@@ -66,7 +74,7 @@ export class World {
   private readonly choose: (n: number) => number
   private readonly options: Partial<FileQueue.Options>
   /** How often what happened, so that a test can say that it tested something. */
-  readonly seen = { drops: 0, crashes: 0, failures: 0, reads: 0, restarts: 0 }
+  readonly seen = { drops: 0, crashes: 0, failures: 0, reads: 0, beside: 0, restarts: 0 }
 
   constructor(choose: (n: number) => number, options: Partial<FileQueue.Options>) {
     this.choose = choose
@@ -255,6 +263,8 @@ export class World {
         ], { concurrency: "unbounded", discard: true })
       case "Read":
         return this.read(this.lane(command.lane), command.count)
+      case "ReadBeside":
+        return this.readBeside(this.lane(command.lane), command)
       case "Ack":
         return this.ack(this.lane(command.lane))
       case "Nack":
@@ -322,6 +332,8 @@ export class World {
       lane.pinned = { first: lane.next, last: lane.next + count - 1 }
       yield* queue.pin(lane.pinned)
     }
+    // What comes beside the read need not be in it.
+    const before = Array.from(lane.promised.keys())
     const exit = yield* Effect.exit(queue.read({ from: lane.next, maxRecords: count, maxBytes: 100_000 }))
     if (Exit.isFailure(exit)) return
     this.seen.reads += 1
@@ -330,7 +342,7 @@ export class World {
     for (const seq of found) if (lane.lost.has(seq)) fail(`${seq} was told as lost, and is read`)
     const first = exit.value[0]
     const last = exit.value.at(-1)
-    for (const seq of lane.promised.keys()) {
+    for (const seq of last === undefined ? before : lane.promised.keys()) {
       if (seq >= lane.next && seq <= (last?.seq ?? Infinity) && !found.has(seq) && !lane.lost.has(seq)) {
         fail(`${seq} was passed over`)
       }
@@ -340,6 +352,24 @@ export class World {
     lane.pinned = lane.send
     lane.next = last.seq + 1
     yield* queue.pin(lane.pinned)
+  })
+
+  private readonly readBeside = Effect.fnUntraced(function*(
+    this: World,
+    lane: Lane,
+    { append, count, late }: Command & { readonly _tag: "ReadBeside" }
+  ) {
+    let beside: Fiber.Fiber<void> | undefined
+    const begin = Effect.gen(this, function*() {
+      this.seen.beside += 1
+      // Whatever it does without waiting for the reader; the rest behind the read.
+      beside = yield* Effect.forkDaemon(this.append(lane, append, 30))
+      for (let turns = 0; turns < 20; turns++) yield* Effect.yieldNow()
+    })
+    this.disk.inRead = late ? { before: Effect.void, after: begin } : { before: begin, after: Effect.void }
+    yield* this.read(lane, count)
+    this.disk.inRead = undefined
+    if (beside !== undefined) yield* Fiber.join(beside)
   })
 
   private readonly ack = Effect.fnUntraced(function*(this: World, lane: Lane) {
