@@ -199,7 +199,8 @@ export const make = (shared: Shared): Reader => {
           damage = undefined
           at.seq = frame.seq + 1
           if (at.detour !== undefined) at.detour.next += 1
-          if (frame.seq < from || Ranges.skip(state.holes, frame.seq) !== frame.seq) break
+          // `ackedTo` may have come here since the read began: a damage at the head takes the holes behind it along.
+          if (frame.seq < Math.max(from, state.ackedTo) || Ranges.skip(state.holes, frame.seq) !== frame.seq) break
           const { bytes: window, view } = walk.window()
           const record = Body.decode(window, view, frame.start, frame.end)
           if (record === undefined) {

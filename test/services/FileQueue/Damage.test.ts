@@ -319,6 +319,28 @@ describe("damage", () => {
       }
     }))
 
+  it.effect("of a segment whose first record is damaged, what was dropped behind it stays dropped", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const dropped: Array<Loss> = []
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, dropped, { maxBytes: 8000 })
+        yield* queue.append(recordsOf(0, 10, 100))
+        // An unresolved send, and what was handed out last: they stay, what is between them goes.
+        yield* queue.pin({ first: 1, last: 1 })
+        yield* queue.read({ from: 10, maxRecords: 1, maxBytes: 1000 })
+        for (let n = 10; dropped.length === 0; n += 5) yield* queue.append(recordsOf(n, n + 5, 100))
+      }))
+      const path = disk.paths().find((one) => one.endsWith(".seg")) ?? ""
+      const bytes = disk.get(path)
+      bytes[100] = (bytes[100] ?? 0) ^ 1
+      const losses: Array<Loss> = []
+      const { seqs } = yield* found(disk, losses)
+      assert.deepStrictEqual(lostOf(losses), [1])
+      assert.isNotEmpty(seqs)
+      assert.isEmpty(seqs.filter((seq) => lostOf(dropped).includes(seq)))
+    }))
+
   it.effect("a damage is told once, also over a restart", () =>
     Effect.gen(function*() {
       const files = yield* written([10, 1], 20, 1)

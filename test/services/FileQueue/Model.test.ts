@@ -50,6 +50,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Persist" as const), lane }) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Check" as const), lane }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Restart" } as const) },
+  { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Corrupt" as const), lane }) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Crash" as const), power: fc.boolean() }) },
   {
     weight: 3,
@@ -67,6 +68,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ _tag: "Free" } as const) }
 )
 
+/** Mostly such that everything happens often; and as in production, where what only small ones need would show. */
+const limits = [
+  { maxBytes: 3000, segmentBytes: 400 },
+  { maxBytes: 3000, segmentBytes: 1000 },
+  { maxBytes: 3000, segmentBytes: 100_000 },
+  { maxBytes: 2 ** 30, segmentBytes: 16 * 2 ** 20 }
+]
+
 const play = (world: World, commands: ReadonlyArray<Command>): Effect.Effect<void> =>
   world.start.pipe(
     Effect.andThen(Effect.forEach(commands, (one) => world.run(one), { discard: true })),
@@ -77,16 +86,16 @@ const play = (world: World, commands: ReadonlyArray<Command>): Effect.Effect<voi
 
 describe("the queue keeps its promises", () => {
   it("whatever happens, in whatever order, wherever it dies", async () => {
-    const seen = { drops: 0, crashes: 0, failures: 0, reads: 0, beside: 0, restarts: 0 }
+    const seen = { drops: 0, crashes: 0, failures: 0, reads: 0, beside: 0, restarts: 0, flips: 0 }
     await fc.assert(
       fc.asyncProperty(
-        fc.array(command, { minLength: 10, maxLength: 80, size: "max" }),
+        fc.array(command, { minLength: 10, maxLength: 100, size: "max" }),
         fc.nat(),
-        fc.constantFrom(400, 1000, 100_000),
-        async (commands, seed, segmentBytes) => {
-          const world = new World(chooser(seed), { maxBytes: 3000, segmentBytes })
+        fc.constantFrom(...limits),
+        async (commands, seed, options) => {
+          const world = new World(chooser(seed), options)
           await Effect.runPromise(play(world, commands))
-          for (const key of ["drops", "crashes", "failures", "reads", "beside", "restarts"] as const) {
+          for (const key of ["drops", "crashes", "failures", "reads", "beside", "restarts", "flips"] as const) {
             seen[key] += world.seen[key]
           }
         }
