@@ -68,8 +68,10 @@ export class MemoryDisk {
   capacity = Infinity
   /** A process that has died does nothing more: set by a fault, told to every operation. */
   dead = false
-  /** What happens while the next read is under way: before the bytes are taken, and between that and the answer. Once. */
-  inRead: { readonly before: Effect.Effect<unknown>; readonly after: Effect.Effect<unknown> } | undefined
+  /** What happens while the next operation of that kind is under way: before it is done, and between that and the answer. Once. */
+  aside:
+    | { readonly op: string; readonly before: Effect.Effect<unknown>; readonly after: Effect.Effect<unknown> }
+    | undefined
   open = 0
 
   used(): number {
@@ -176,7 +178,7 @@ export class MemoryDisk {
     bytes = 0,
     position = 0
   ): Effect.Effect<A, FileOpsError> {
-    return Effect.suspend(() => {
+    const done = Effect.suspend(() => {
       const operation = { n: this.trace.length, op, path, bytes, position }
       if (!this.dead) this.trace.push(operation)
       const fault = this.dead ? "DEAD" : this.fault(operation)
@@ -188,6 +190,12 @@ export class MemoryDisk {
       }
       const result = effect(fault)
       return result instanceof FileOpsError ? Effect.fail(result) : Effect.succeed(result)
+    })
+    return Effect.suspend(() => {
+      const { aside } = this
+      if (aside?.op !== op) return done
+      this.aside = undefined
+      return Effect.zipLeft(Effect.andThen(aside.before, done), aside.after)
     })
   }
 
@@ -236,8 +244,8 @@ export class MemoryDisk {
           position
         )
       },
-      read: (into, position) => {
-        const read = run(
+      read: (into, position) =>
+        run(
           "read",
           () => {
             const found = inode.content.subarray(position, position + into.length)
@@ -246,15 +254,7 @@ export class MemoryDisk {
           },
           into.length,
           position
-        )
-        return Effect.suspend(() => {
-          const { inRead } = this
-          this.inRead = undefined
-          return inRead === undefined
-            ? read
-            : Effect.zipLeft(Effect.andThen(inRead.before, read), inRead.after)
-        })
-      },
+        ),
       datasync: run("datasync", () => this.sync(inode)),
       sync: run("sync", () => this.sync(inode)),
       truncate: (length) => run("truncate", () => change({ _tag: "Truncate", length })),

@@ -65,7 +65,8 @@ describe("losses that are to be told", () => {
     let appended = 0
     yield* Effect.scoped(Effect.gen(function*() {
       const queue = yield* open(disk, losses, small)
-      while (!disk.paths().includes(`${directory}/drops`)) {
+      for (let tries = 0; !disk.paths().includes(`${directory}/drops`); tries++) {
+        assert.isBelow(tries, 100, "nothing is noted")
         yield* queue.append(recordsOf(appended, appended + 5, 100)).pipe(Effect.ignore)
         if (!disk.paths().includes(`${directory}/drops`)) appended += 5
         disk.fault = ({ op, path }) => op === "rename" && path === cursorFile ? "EIO" : undefined

@@ -48,6 +48,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ _tag: fc.constant("Ack" as const), lane }) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Nack" as const), lane }) },
   { weight: 4, arbitrary: fc.record({ _tag: fc.constant("Persist" as const), lane }) },
+  { weight: 2, arbitrary: fc.record({ _tag: fc.constant("PersistBeside" as const), lane }) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Check" as const), lane }) },
   { weight: 1, arbitrary: fc.constant({ _tag: "Restart" } as const) },
   { weight: 1, arbitrary: fc.record({ _tag: fc.constant("Corrupt" as const), lane }) },

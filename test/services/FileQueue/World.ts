@@ -22,6 +22,8 @@ export type Command =
   | { readonly _tag: "Ack"; readonly lane: number }
   | { readonly _tag: "Nack"; readonly lane: number }
   | { readonly _tag: "Persist"; readonly lane: number }
+  /** Acknowledged while the cursor is written. */
+  | { readonly _tag: "PersistBeside"; readonly lane: number }
   | { readonly _tag: "Check"; readonly lane: number }
   | { readonly _tag: "Restart" }
   | { readonly _tag: "Crash"; readonly power: boolean }
@@ -279,12 +281,18 @@ export class World {
           const lane = this.lane(command.lane)
           lane.next = lane.send?.first ?? lane.next
         })
-      case "Persist": {
-        const lane = this.lane(command.lane)
-        return Effect.map(Effect.exit(lane.open().persist), (exit) => {
-          if (Exit.isSuccess(exit)) lane.durable = Math.max(lane.durable, exit.value)
-        })
-      }
+      case "Persist":
+        return this.persist(this.lane(command.lane))
+      case "PersistBeside":
+        return Effect.suspend(() => {
+          const lane = this.lane(command.lane)
+          this.disk.aside = { op: "rename", before: this.ack(lane), after: Effect.void }
+          return this.persist(lane)
+        }).pipe(
+          Effect.andThen(Effect.sync(() => {
+            this.disk.aside = undefined
+          }))
+        )
       case "Check":
         return this.check(this.lane(command.lane))
       case "Restart":
@@ -379,6 +387,11 @@ export class World {
     yield* queue.pin(lane.pinned)
   })
 
+  private readonly persist = (lane: Lane): Effect.Effect<void> =>
+    Effect.map(Effect.exit(lane.open().persist), (exit) => {
+      if (Exit.isSuccess(exit)) lane.durable = Math.max(lane.durable, exit.value)
+    })
+
   private readonly readBeside = Effect.fnUntraced(function*(
     this: World,
     lane: Lane,
@@ -391,9 +404,11 @@ export class World {
       beside = yield* Effect.forkDaemon(this.append(lane, append, 30))
       for (let turns = 0; turns < 20; turns++) yield* Effect.yieldNow()
     })
-    this.disk.inRead = late ? { before: Effect.void, after: begin } : { before: begin, after: Effect.void }
+    this.disk.aside = late
+      ? { op: "read", before: Effect.void, after: begin }
+      : { op: "read", before: begin, after: Effect.void }
     yield* this.read(lane, count)
-    this.disk.inRead = undefined
+    this.disk.aside = undefined
     if (beside !== undefined) yield* Fiber.join(beside)
   })
 
