@@ -13,6 +13,7 @@ import { DeadLetters } from "./DeadLetters.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError, type FullPolicy } from "./FileQueue.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
+import type * as Books from "./KafkaSink/Books.ts"
 import * as Handover from "./KafkaSink/Handover.ts"
 import * as Lane from "./KafkaSink/Lane.ts"
 import { Ledger } from "./Ledger.ts"
@@ -134,7 +135,7 @@ export const make = Effect.fnUntraced(function*(
 
   const lanes = new Map<LaneName, Lane.Lane>()
 
-  const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Lane.Dropped>) =>
+  const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Books.Dropped>) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
       (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
@@ -186,7 +187,7 @@ const droppedEvents = (
   name: LaneName,
   topic: string,
   queueId: string,
-  { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Lane.Dropped,
+  { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Books.Dropped,
   now: number
 ): ReadonlyArray<MarketEvent> => {
   const counts = new Map(byExchange)

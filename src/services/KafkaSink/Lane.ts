@@ -8,19 +8,19 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { Checkpoint } from "../Checkpoint.ts"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
 import type { DeadLetters } from "../DeadLetters.ts"
 import type { FileQueueError, Loss, Queue as DiskQueue, QueueSnapshot } from "../FileQueue.ts"
-import type { KafkaRejected, KafkaUnavailable, LaneProducer } from "../KafkaProducer.ts"
+import type { LaneProducer } from "../KafkaProducer.ts"
 import type * as Ledger from "../Ledger.ts"
-import { type EventRecord, exchangeOf, type LaneName, sizeOf } from "../MarketEvent.ts"
+import { type EventRecord, type LaneName, sizeOf } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
+import * as Books from "./Books.ts"
 import * as Handover from "./Handover.ts"
-import * as Lag from "./Lag.ts"
+import * as Sender from "./Sender.ts"
 
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
 const maxRecordBytes = 1024 * 1024
@@ -46,15 +46,10 @@ export interface Parts {
   readonly deadLetters: DeadLetters["Type"]
   readonly ledger: Ledger.Shape
   /** Records are gone for good, and what was delivered since shows that somebody can be told. */
-  readonly onDropped: (queueId: string, losses: ReadonlyArray<Dropped>) => Effect.Effect<void>
+  readonly onDropped: (queueId: string, losses: ReadonlyArray<Books.Dropped>) => Effect.Effect<void>
   /** Of the trade lane only. */
   readonly checkpoint: Checkpoint["Type"] | undefined
 }
-
-/** Without sequence numbers: dropped from memory, before any queue had them. */
-export type Dropped =
-  & Pick<Loss, "byExchange" | "recovered" | "reason" | "from" | "to">
-  & { readonly firstSeq: number | null; readonly lastSeq: number | null }
 
 export interface LaneStatus {
   readonly name: LaneName
@@ -64,13 +59,7 @@ export interface LaneStatus {
   readonly waitingBytes: number
   readonly sending: number
   readonly queue: QueueSnapshot
-  readonly kafka: {
-    /** Epoch ms of the last acknowledged send. */
-    readonly ackedAt: number | null
-    readonly failedAt: number | null
-    /** One line, of the last failure; null after a success. */
-    readonly message: string | null
-  }
+  readonly kafka: Sender.Status
   readonly disk: { readonly failedAt: number | null; readonly message: string | null }
   /** Epoch ms until when offers were last held for over five seconds, or records dropped. */
   readonly refusedAt: number | null
@@ -103,31 +92,22 @@ export const make = Effect.fnUntraced(function*(
   const wall = () => clock.unsafeCurrentTimeMillis()
   const tell = (input: Handover.Input) => Queue.offer(inbox, input)
 
-  const kafka: { ackedAt: number | null; failedAt: number | null; message: string | null } = {
-    ackedAt: null,
-    failedAt: null,
-    message: null
-  }
   const disk: { failedAt: number | null; message: string | null } = { failedAt: null, message: null }
   let inboxBytes = 0
   let heldSince: number | undefined
   let refusedAt: number | null = null
-  /** From memory, not told yet. */
-  let shed: { readonly byExchange: Map<string, number>; from: number; to: number } | undefined
   let wakeAt = Infinity
-  let reopening = false
   const waiting: Array<{ readonly until: (state: Handover.State) => boolean; readonly done: Deferred.Deferred<void> }> =
     []
 
-  // Losses may be told while the queue opens, before there is a machine to tell.
-  let liveFrom = Infinity
+  const books = Books.make(ledger, options.name, () => {
+    refusedAt = wall()
+  })
+
+  // May be told while the queue opens, before there is a machine to tell.
   const onLoss = (loss: Loss) =>
     Effect.suspend(() => {
-      const lost = (exchange: string | undefined, count: number) =>
-        ledger.move({ lane: options.name, exchange }, "queued", "dropped", count, loss.reason)
-      for (const [exchange, count] of loss.byExchange) lost(exchange, count)
-      lost(undefined, loss.recovered)
-      if (loss.reason === "full") refusedAt = wall()
+      books.lost(loss)
       return tell({ _tag: "Lost", firstSeq: loss.firstSeq, lastSeq: loss.lastSeq })
     }).pipe(Effect.andThen(
       Effect.logWarning("records lost from the queue").pipe(
@@ -136,117 +116,31 @@ export const make = Effect.fnUntraced(function*(
     ))
   const queue = yield* open(onLoss)
   const found = yield* queue.snapshot
-  liveFrom = found.nextSeq
+  books.openedAt(found.nextSeq)
   let state = Handover.initial(options.handover, { next: found.ackedTo, tail: found.nextSeq }, now())
 
   // -------------------------------------------------------------------------------------------------------------------
   // Kafka
 
-  const lags = Lag.make()
-  const sends = Metrics.kafkaSend(options.topic)
-  const batches = Metrics.kafkaBatch(options.topic)
-  const sendFailures = Metrics.kafkaFailures(options.topic)
-  const queueErrors = Metrics.queueErrors(options.topic)
-  const backoff = yield* Schedule.driver(RetryPolicy.forever(options.retry))
-
-  /** After a failure: wait, then for the breaker, then let the machine try again. */
-  const reopen = Effect.suspend(() => {
-    if (reopening) return Effect.void
-    reopening = true
-    return backoff.next(undefined).pipe(
-      Effect.catchTag("None", () => Effect.dieMessage("a schedule without end has ended")),
-      Effect.andThen(breaker.awaitAdmittance),
-      Effect.andThen(Effect.suspend(() => {
-        reopening = false
-        return tell({ _tag: "GateOpened" })
-      })),
-      Effect.forkIn(scope),
-      Effect.asVoid
-    )
+  const kafka = yield* Sender.make({
+    topic: options.topic,
+    retry: options.retry,
+    breaker,
+    producer: parts.producer,
+    clock,
+    tell
   })
-
-  const producer = yield* parts.producer(
-    // H3: at once, without waiting for the send itself to fail.
-    breaker.trip.pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
-  )
-
-  const failed = (message: string) =>
-    Effect.suspend(() => {
-      kafka.failedAt = wall()
-      kafka.message = message
-      return tell({ _tag: "SendFailed" })
-    }).pipe(Effect.andThen(reopen))
-
-  const onUnavailable = (error: KafkaUnavailable) => failed(error.message)
-
-  const onRejected = (records: ReadonlyArray<EventRecord>, error: KafkaRejected) =>
-    Effect.forEach(records, (record) => producer.partitionOf(record.key)).pipe(
-      Effect.andThen((partitions) =>
-        tell({
-          _tag: "SendRejected",
-          reason: error.reason,
-          partitions: partitions.map((partition) => partition ?? 0)
-        })
-      )
-    )
-
-  /** Of a batch, never of an event; names are OpenTelemetry's. */
-  const spanOf = (records: ReadonlyArray<EventRecord>, kind: "producer" | "internal") => ({
-    kind,
-    root: true,
-    captureStackTrace: false,
-    attributes: {
-      "messaging.system": "kafka",
-      "messaging.operation.name": "send",
-      "messaging.destination.name": options.topic,
-      "messaging.batch.message_count": records.length
-    }
-  })
-
-  const send = (records: ReadonlyArray<EventRecord>) =>
-    breaker.admit.pipe(
-      Effect.matchEffect({
-        onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
-        onSuccess: (permit) => {
-          const startedAt = wall()
-          return producer.send(records).pipe(
-            Effect.withSpan(`${options.topic} send`, spanOf(records, "producer")),
-            Effect.onInterrupt(() => permit.release),
-            Effect.matchEffect({
-              onFailure: (error) => {
-                sendFailures(error.reason).add(1)
-                return error._tag === "KafkaRejected"
-                  // An answer about a record, from a broker that works.
-                  ? permit.succeed.pipe(Effect.andThen(onRejected(records, error)))
-                  : permit.fail.pipe(Effect.andThen(onUnavailable(error)))
-              },
-              onSuccess: () =>
-                permit.succeed.pipe(
-                  Effect.andThen(Effect.suspend(() => {
-                    const now = wall()
-                    kafka.ackedAt = now
-                    kafka.message = null
-                    lags.acknowledged(records, now)
-                    sends.observe(now - startedAt)
-                    batches.observe(records.length)
-                    return tell({ _tag: "Sent" })
-                  })),
-                  Effect.andThen(backoff.reset)
-                )
-            })
-          )
-        }
-      })
-    )
 
   // -------------------------------------------------------------------------------------------------------------------
   // disk
+
+  const queueErrors = Metrics.queueErrors(options.topic)
 
   const onDiskFailure = (input: Handover.Input) => (error: { readonly message: string; readonly reason?: string }) =>
     Effect.logWarning("the queue cannot be written or read").pipe(
       Effect.annotateLogs({ topic: options.topic, error: error.message }),
       Effect.andThen(Effect.suspend(() => {
-        queueErrors(error.reason ?? "dead letter").add(1)
+        queueErrors(error.reason ?? "dead_letter").add(1)
         disk.failedAt = wall()
         disk.message = error.message
         return tell(input)
@@ -261,7 +155,7 @@ export const make = Effect.fnUntraced(function*(
 
   const append = (records: ReadonlyArray<EventRecord>) =>
     queue.append(records).pipe(
-      Effect.withSpan(`${options.topic} spill`, spanOf(records, "internal")),
+      Effect.withSpan(`${options.topic} spill`, Sender.spanOf(options.topic, "spill", records)),
       Effect.matchEffect({
         onFailure: (error) => onDiskFailure({ _tag: "AppendFailed", refused: error.reason === "refused" })(error),
         onSuccess: (range) => onDiskSuccess({ _tag: "Appended", ...range })
@@ -294,43 +188,9 @@ export const make = Effect.fnUntraced(function*(
   // -------------------------------------------------------------------------------------------------------------------
   // bookkeeping
 
-  const account = (command: Extract<Handover.Command, { readonly _tag: "Account" }>): void => {
-    const live = new Map<string, number>()
-    let recovered = 0
-    for (const record of command.records) {
-      if ("seq" in record && typeof record.seq === "number" && record.seq < liveFrom) recovered += 1
-      else {
-        const exchange = exchangeOf(record)
-        live.set(exchange, (live.get(exchange) ?? 0) + 1)
-      }
-    }
-    const reason = command.reason === undefined ? undefined : ledgerReason(command.reason)
-    for (const [exchange, count] of live) {
-      ledger.move({ lane: options.name, exchange }, command.from, command.to, count, reason)
-    }
-    ledger.move({ lane: options.name, exchange: undefined }, command.from, command.to, recovered, reason)
-    if (command.to === "dropped") {
-      refusedAt = wall()
-      remember(live, command.records)
-    }
-  }
-
-  const remember = (counts: ReadonlyMap<string, number>, records: ReadonlyArray<EventRecord>): void => {
-    shed ??= { byExchange: new Map(), from: Infinity, to: -Infinity }
-    for (const [exchange, count] of counts) shed.byExchange.set(exchange, (shed.byExchange.get(exchange) ?? 0) + count)
-    for (const { timestamp } of records) {
-      shed.from = Math.min(shed.from, timestamp)
-      shed.to = Math.max(shed.to, timestamp)
-    }
-  }
-
   /** `dropped` events, once Kafka takes records again: they are not to claim room in a queue that has none (H6). */
   const tellDropped = Effect.gen(function*() {
-    const losses: Array<Dropped> = [...(yield* queue.untold(state.acked))]
-    if (shed !== undefined) {
-      losses.push({ reason: "full", firstSeq: null, lastSeq: null, recovered: 0, ...shed })
-      shed = undefined
-    }
+    const losses = yield* books.untold(queue, state.acked)
     if (losses.length === 0) return
     yield* parts.onDropped(queue.id, losses)
     // By then they are durable or delivered (H3).
@@ -347,7 +207,7 @@ export const make = Effect.fnUntraced(function*(
   const execute = (command: Handover.Command): Effect.Effect<unknown> => {
     switch (command._tag) {
       case "Send":
-        return beside(send(command.records))
+        return beside(kafka.send(command.records))
       case "Append":
         return beside(append(command.records))
       case "Read":
@@ -361,9 +221,9 @@ export const make = Effect.fnUntraced(function*(
       case "Pin":
         return queue.pin(command.range)
       case "Trip":
-        return breaker.trip.pipe(Effect.andThen(failed("Kafka rejects everything: an outage, not poison")))
+        return kafka.trip
       case "Account":
-        return Effect.sync(() => account(command))
+        return Effect.sync(() => books.account(command))
       case "Settle":
         return checkpoint === undefined ? Effect.void : checkpoint.settle(command.records, command.seq)
     }
@@ -464,15 +324,7 @@ export const make = Effect.fnUntraced(function*(
       // Unreachable: the schedule has no end.
       Effect.catchTag("DeadLetterError", (error) => Effect.die(error)),
       Effect.andThen(
-        Effect.sync(() =>
-          ledger.move(
-            { lane: options.name, exchange: exchangeOf(record) },
-            "in_flight",
-            "dead_lettered",
-            1,
-            "too_large"
-          )
-        )
+        Effect.sync(() => books.oversize(record))
       )
     )
 
@@ -492,7 +344,7 @@ export const make = Effect.fnUntraced(function*(
       waitingBytes: state.bufferBytes + inboxBytes,
       sending: state.send?.records.length ?? 0,
       queue: snapshot,
-      kafka: { ...kafka },
+      kafka: kafka.status(),
       disk: { ...disk },
       refusedAt: heldSince !== undefined && now() - heldSince >= options.handover.holdFor ? wall() : refusedAt
     })),
@@ -512,16 +364,3 @@ export const make = Effect.fnUntraced(function*(
 
 const bytesOf = (records: ReadonlyArray<EventRecord>): number =>
   records.reduce((sum, record) => sum + sizeOf(record), 0)
-
-const ledgerReason = (reason: string): Ledger.Reason => {
-  switch (reason) {
-    case "MESSAGE_TOO_LARGE":
-    case "RECORD_LIST_TOO_LARGE":
-    case "too_large":
-      return "too_large"
-    case "INVALID_RECORD":
-      return "invalid"
-    default:
-      return "full"
-  }
-}

@@ -122,10 +122,10 @@ export const kafkaFailures = (topic: string): (reason: string) => Counter =>
     (reason) => counter("feeds_kafka_delivery_failures_total", "Sends that failed, by reason.", { topic, reason })
   )
 
-/** By the reason of `FileQueueError`. */
+/** By the reason of `FileQueueError`; `dead_letter`: one could not be written. */
 export const queueErrors = (topic: string): (reason: string) => Counter =>
   each(
-    ["full", "failed", "io"],
+    ["full", "refused", "failed", "io", "dead_letter"],
     (reason) =>
       counter("feeds_queue_errors_total", "Writes and reads of the queue that failed, by reason.", { topic, reason })
   )
