@@ -123,7 +123,6 @@ export const make = Effect.fnUntraced(function*<E>(
       topicPrefix: settings.kafka.topicPrefix,
       lanes: lanesOf(settings),
       mode: settings.queue.mode,
-      fullPolicy: settings.queue.fullPolicy,
       linger: settings.kafka.linger,
       breaker: settings.kafka.breaker,
       retry: {

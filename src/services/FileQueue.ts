@@ -19,6 +19,8 @@ export type { Fsync, FullPolicy } from "./FileQueue/Shared.ts"
 
 export class FileQueue extends Context.Tag("effect-exchange-feeds/services/FileQueue")<FileQueue, {
   readonly open: (options: OpenOptions) => Effect.Effect<Queue, FileQueueError, Scope.Scope>
+  /** What gives way when the budget is spent; `drop_newest` and `block` are for whoever appends to do. */
+  readonly fullPolicy: FullPolicy
   /** Bytes of all lanes together, and what they may be: the shared `QUEUE_MAX_BYTES`. */
   readonly usage: Effect.Effect<{ readonly bytes: number; readonly maxBytes: number }>
 }>() {}
@@ -57,6 +59,7 @@ export const make = Effect.fnUntraced(function*(
   }
   const budget = Budget.make(ops, settings)
   return {
+    fullPolicy: settings.fullPolicy,
     open: (lane) => Open.open(ops, settings, budget, lane),
     usage: Effect.sync(() => {
       let bytes = 0

@@ -11,7 +11,7 @@ import { Checkpoint } from "./Checkpoint.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import { DeadLetters } from "./DeadLetters.ts"
 import { EventSink } from "./EventSink.ts"
-import { FileQueue, type FileQueueError, type FullPolicy } from "./FileQueue.ts"
+import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 import type * as Books from "./KafkaSink/Books.ts"
 import * as Handover from "./KafkaSink/Handover.ts"
@@ -27,8 +27,6 @@ export interface Options {
   readonly topicPrefix: string
   readonly lanes: ReadonlyArray<LaneName>
   readonly mode: "fallback" | "journal"
-  /** Of the queue: see `FullPolicy`. */
-  readonly fullPolicy?: FullPolicy
   readonly linger: Duration.Duration
   readonly breaker: {
     readonly maxFailures: number
@@ -99,7 +97,7 @@ export const make = Effect.fnUntraced(function*(
           ...Handover.defaults,
           journal: options.mode === "journal",
           linger: Duration.toMillis(options.linger),
-          fullPolicy: options.fullPolicy ?? "drop_oldest",
+          fullPolicy: files.fullPolicy,
           ...fitting(maxBytes),
           ...options.handover
         },

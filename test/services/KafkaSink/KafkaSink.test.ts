@@ -53,7 +53,6 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
       topicPrefix: "marketdata",
       lanes: ["trade", "status"],
       mode: setting.mode ?? "fallback",
-      fullPolicy: setting.fullPolicy ?? "drop_oldest",
       linger: Duration.millis(1),
       breaker: { maxFailures: 3, timeout: Duration.millis(100), successThreshold: 1 },
       retry: { ...RetryPolicy.defaults, baseDelay: Duration.millis(10), maxDelay: Duration.millis(50) },
