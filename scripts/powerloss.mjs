@@ -17,17 +17,21 @@ const mount = path.join(work, "mnt")
 mkdirSync(mount)
 
 const must = (command, ...args) => {
-  const { error, status, stderr } = spawnSync(command, args, { encoding: "utf8" })
+  const { error, status, stderr, stdout } = spawnSync(command, args, { encoding: "utf8" })
   if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${error?.message ?? stderr}`)
+  return stdout
 }
 
-/** EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH. */
-const powerLoss = () =>
-  must(
+/** EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH. The monotonic clock before and after, ns. */
+const powerLoss = () => {
+  const out = must(
     "python3",
     "-c",
-    `import fcntl,os,struct; fcntl.ioctl(os.open("${mount}", os.O_RDONLY), 0x8004587d, struct.pack("I", 2))`
+    `import fcntl,os,struct,time; fd=os.open("${mount}", os.O_RDONLY); before=time.monotonic_ns()
+fcntl.ioctl(fd, 0x8004587d, struct.pack("I", 2)); print(before, time.monotonic_ns())`
   )
+  return out.trim().split(" ").map(BigInt)
+}
 
 const child = (mode, ...args) =>
   spawn(process.execPath, ["--import", "tsx", "test/support/queue-child.ts", path.join(mount, "data"), ...args], {
@@ -59,7 +63,7 @@ const once = async (mode) => {
     const said = linesOf(writer)
     while (!said.some((line) => line.startsWith("a "))) await new Promise((resolve) => setTimeout(resolve, 5))
     await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 700))
-    powerLoss()
+    const [before, after] = powerLoss()
     writer.kill("SIGKILL")
     await ended(writer)
     must("umount", mount)
@@ -70,7 +74,21 @@ const once = async (mode) => {
     const here = new Map(read.filter((line) => line.startsWith("r ")).map((line) => line.slice(2).split(" ")))
     const delivered = new Set(said.filter((line) => line.startsWith("d ")).map((line) => line.split(" ")[1]))
     const promised = said.filter((line) => line.startsWith("a ")).map((line) => line.slice(2).split(" "))
-    const lost = promised.filter(([seq, n]) => !delivered.has(seq) && here.get(seq) !== n)
+    const gone = promised.filter(([seq, n]) => !delivered.has(seq) && here.get(seq) !== n)
+    // What the kernel says while the power goes, or afterwards, no disk has ever said.
+    const lost = gone.filter(([, , at]) => BigInt(at) < before)
+    for (const [seq, n, at] of gone) {
+      console.error(
+        JSON.stringify({
+          mode,
+          seq,
+          n,
+          last: promised.at(-1),
+          us: Number(BigInt(at) - before) / 1000,
+          ioctlUs: Number(after - before) / 1000
+        })
+      )
+    }
     // What was delivered may come once more; a number that was promised may never carry another record.
     const wrong = promised.filter(([seq, n]) => here.has(seq) && here.get(seq) !== n)
     return { promised: promised.length, lost: lost.length, wrong: wrong.length }

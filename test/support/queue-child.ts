@@ -1,6 +1,6 @@
 /**
  * A process to be killed: holds the lock of a directory, appends, reads and acknowledges as fast as it can, and says on stdout what it
- * was promised (`a <seq> <n>`) and what it delivered (`d <seq> <n>`), each line before anything else happens.
+ * was promised (`a <seq> <n> <monotonic ns>`) and what it delivered (`d <seq> <n>`), each line before anything else happens.
  *
  * node --import tsx queue-child.ts <directory> <first n> [lock | read]
  *
@@ -39,7 +39,8 @@ const work = Effect.gen(function*() {
     const numbers = Array.from({ length: 1 + (n % 7) }, (_, i) => n + i)
     n += numbers.length
     const { firstSeq } = yield* queue.append(numbers.map((one) => record(one, 100)))
-    yield* say(numbers.map((one, i) => `a ${firstSeq + i} ${one}`).join("\n"))
+    const at = process.hrtime.bigint()
+    yield* say(numbers.map((one, i) => `a ${firstSeq + i} ${one} ${at}`).join("\n"))
     if (n % 3 !== 0) continue
     const { ackedTo } = yield* queue.snapshot
     const some = yield* queue.read({ from: ackedTo, maxRecords: 5, maxBytes: 1e6 })
