@@ -22,16 +22,14 @@ const must = (command, ...args) => {
   return stdout
 }
 
-/** EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH. The monotonic clock before and after, ns. */
-const powerLoss = () => {
-  const out = must(
+/** EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH. Says when, by the monotonic clock, ns. */
+const powerLoss = () =>
+  BigInt(must(
     "python3",
     "-c",
     `import fcntl,os,struct,time; fd=os.open("${mount}", os.O_RDONLY); before=time.monotonic_ns()
-fcntl.ioctl(fd, 0x8004587d, struct.pack("I", 2)); print(before, time.monotonic_ns())`
-  )
-  return out.trim().split(" ").map(BigInt)
-}
+fcntl.ioctl(fd, 0x8004587d, struct.pack("I", 2)); print(before)`
+  ))
 
 const child = (mode, ...args) =>
   spawn(process.execPath, ["--import", "tsx", "test/support/queue-child.ts", path.join(mount, "data"), ...args], {
@@ -63,7 +61,7 @@ const once = async (mode) => {
     const said = linesOf(writer)
     while (!said.some((line) => line.startsWith("a "))) await new Promise((resolve) => setTimeout(resolve, 5))
     await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 700))
-    const [before, after] = powerLoss()
+    const before = powerLoss()
     writer.kill("SIGKILL")
     await ended(writer)
     must("umount", mount)
@@ -75,23 +73,13 @@ const once = async (mode) => {
     const delivered = new Set(said.filter((line) => line.startsWith("d ")).map((line) => line.split(" ")[1]))
     const promised = said.filter((line) => line.startsWith("a ")).map((line) => line.slice(2).split(" "))
     const gone = promised.filter(([seq, n]) => !delivered.has(seq) && here.get(seq) !== n)
-    // What the kernel says while the power goes, or afterwards, no disk has ever said.
+    // A sync that is under way when the journal is aborted may be told that all is well (seen in one run of 300, 5 ms after the ioctl).
+    // No disk without power answers: only what was promised before counts.
     const lost = gone.filter(([, , at]) => BigInt(at) < before)
-    for (const [seq, n, at] of gone) {
-      console.error(
-        JSON.stringify({
-          mode,
-          seq,
-          n,
-          last: promised.at(-1),
-          us: Number(BigInt(at) - before) / 1000,
-          ioctlUs: Number(after - before) / 1000
-        })
-      )
-    }
+    const afterwards = gone.length - lost.length
     // What was delivered may come once more; a number that was promised may never carry another record.
     const wrong = promised.filter(([seq, n]) => here.has(seq) && here.get(seq) !== n)
-    return { promised: promised.length, lost: lost.length, wrong: wrong.length }
+    return { promised: promised.length, lost: lost.length, afterwards, wrong: wrong.length }
   } finally {
     spawnSync("umount", ["-l", mount])
   }
@@ -100,7 +88,7 @@ const once = async (mode) => {
 let failed = false
 try {
   for (const [mode, times] of [["always", runs], ["interval", Math.ceil(runs / 10)], ["never", Math.ceil(runs / 10)]]) {
-    const total = { promised: 0, lost: 0, wrong: 0 }
+    const total = { promised: 0, lost: 0, afterwards: 0, wrong: 0 }
     let withLoss = 0
     for (let run = 0; run < times; run++) {
       const result = await once(mode)
