@@ -13,6 +13,7 @@ import { DeadLetters } from "./DeadLetters.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
+import * as BookGate from "./KafkaSink/BookGate.ts"
 import type * as Books from "./KafkaSink/Books.ts"
 import * as Handover from "./KafkaSink/Handover.ts"
 import * as Lane from "./KafkaSink/Lane.ts"
@@ -153,16 +154,23 @@ export const make = Effect.fnUntraced(function*(
 
   const all = Array.from(lanes.values())
 
+  const books = lanes.has("book")
+    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo(lanes, "book", events) })
+    : undefined
+
+  const offerAs = (name: LaneName, events: ReadonlyArray<MarketEvent>) =>
+    name === "book" && books !== undefined && events.length > 0 ? books.offer(events) : offerTo(lanes, name, events)
+
   return {
     sink: {
       offer: (events) => {
         const first = events[0]
         if (first === undefined) return Effect.void
         // Nearly always a chunk is of one type.
-        if (events.every((event) => event.type === first.type)) return offerTo(lanes, first.type, events)
+        if (events.every((event) => event.type === first.type)) return offerAs(first.type, events)
         return Effect.forEach(
           lanes.keys(),
-          (name) => offerTo(lanes, name, events.filter((event) => event.type === name)),
+          (name) => offerAs(name, events.filter((event) => event.type === name)),
           { discard: true }
         )
       }
@@ -170,7 +178,8 @@ export const make = Effect.fnUntraced(function*(
     kafka: {
       lanes: Effect.forEach(all, (lane) => lane.status),
       stop: (timeout) =>
-        Effect.forEach(all, (lane) => lane.stop(timeout), { concurrency: "unbounded" }).pipe(
+        (books?.release(Duration.times(timeout, 0.1)) ?? Effect.void).pipe(
+          Effect.andThen(Effect.forEach(all, (lane) => lane.stop(timeout), { concurrency: "unbounded" })),
           Effect.andThen((durable) => Effect.map(writeCheckpoint, (written) => written && durable.every((one) => one)))
         ),
       ended: Effect.raceAll(all.map((lane) => lane.ended))

@@ -11,7 +11,16 @@ import type { LaneName } from "./MarketEvent.ts"
 export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_lettered" | "filtered"
 
 /** Why, for the places that ask for it. */
-export type Reason = "full" | "corrupt" | "expired" | "too_large" | "invalid" | "duplicate" | "market" | "unjournaled"
+export type Reason =
+  | "full"
+  | "corrupt"
+  | "expired"
+  | "too_large"
+  | "invalid"
+  | "duplicate"
+  | "market"
+  | "unjournaled"
+  | "conflated"
 
 export interface Account {
   /** An exchange; for records inherited at open: none, `origin` says so. */

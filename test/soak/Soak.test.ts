@@ -35,12 +35,21 @@ describe("soak", () => {
         readonly delivered: number
       }
     > = []
+    /** The fakes keep each trade for a judge: millions of them end the test's own process. */
+    let forgotten = 0
+    const forget = () => {
+      for (const { issued } of s.exchanges) {
+        const old = issued.splice(0, Math.max(0, issued.length - 10_000))
+        forgotten += old.filter(({ sent }) => sent).length
+      }
+    }
     const began = Date.now()
     const stops = s.exchanges.map((exchange) => exchange.flood(rate / 2))
     const watch = async (seconds: number, until: (queued: number) => boolean = () => false) => {
       for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
         await new Promise((resolve) => setTimeout(resolve, 5_000))
         const rows = await service.ledger()
+        forget()
         const sample = {
           at: Math.round((Date.now() - began) / 1000),
           rss: Math.round(rss()),
@@ -61,7 +70,7 @@ describe("soak", () => {
     await watch(minutes * 30, (queued) => queued === 0)
     const drained = (backlog / (Date.now() - drainFrom)) * 1000
     for (const stop of stops) stop()
-    const rows = await service.settled(sentCount(s), 600_000)
+    const rows = await service.settled(forgotten + sentCount(s), 600_000)
     assert.isUndefined(brokenLaw(rows))
     assert.strictEqual(sum(rows, "dropped"), 0)
     const half = samples.slice(Math.ceil(samples.length / 4))

@@ -17,6 +17,10 @@ export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQu
   cause: Schema.optional(Schema.Defect)
 }) {}
 
+/** From here on the queue is nearly full: `degraded`, and books give way (issue 6). */
+export const isNearlyFull = ({ bytes, maxBytes }: { readonly bytes: number; readonly maxBytes: number }): boolean =>
+  bytes >= 0.8 * maxBytes
+
 export interface QueuedRecord extends EventRecord {
   /** Strictly increasing within a lane, over all restarts. */
   readonly seq: number

@@ -4,10 +4,8 @@
  */
 import type { Group } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
+import { isNearlyFull } from "../FileQueue.ts"
 import type { Answer, Check, CheckStatus, DiskResult, Inputs, Now, Result, Status } from "./Model.ts"
-
-/** A queue this full is worth a look. */
-const fullness = 0.8
 
 /** What was refused, dropped or held so long ago still counts. */
 const refusedFor = 60_000
@@ -213,7 +211,7 @@ const persistence = (inputs: Inputs, now: Now): Check => {
   const troubled = sink.lanes.find((lane) => lane.disk.message !== null)
   if (troubled !== undefined) return say("degraded", `${troubled.topic}: ${troubled.disk.message}`)
   if (sink.lanes.some(({ queue }) => queue.state === "full")) return say("degraded", "no room on the disk")
-  return bytes >= fullness * maxBytes
+  return isNearlyFull(sink.usage)
     ? say("degraded", `${Math.floor((100 * bytes) / maxBytes)} % of the queue is in use`)
     : say("healthy")
 }
