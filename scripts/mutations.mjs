@@ -142,7 +142,11 @@ const run = (tests) =>
     process.execPath,
     [
       path.join(root, "node_modules/vitest/vitest.mjs"),
-      ...["run", "--project", "unit", "--bail", "1"],
+      "run",
+      "--project",
+      "unit",
+      "--bail",
+      "1",
       ...tests.map((name) => `test/services/FileQueue/${name}.test.ts`)
     ],
     {
@@ -150,12 +154,12 @@ const run = (tests) =>
       encoding: "utf8",
       timeout: 300_000,
       killSignal: "SIGKILL",
-      env: { ...process.env, FUZZ_RUNS: process.env["FUZZ_RUNS"] ?? "1000" }
+      env: { ...process.env, NO_COLOR: "1", FUZZ_RUNS: process.env["FUZZ_RUNS"] ?? "1000" }
     }
   )
 
 /** What the first test that failed is called. */
-const firstRed = (stdout) => /^ +× (.*?)( \d+ms)?$/m.exec(stdout.replaceAll(/\u001b\[\d+m/g, ""))?.[1]
+const firstRed = (stdout) => /^ +× (.*?)( \d+ms)?$/m.exec(stdout)?.[1]
 
 let unseen = 0
 try {
