@@ -56,26 +56,38 @@ const table = () =>
 
 beforeAll(async () => {
   await ensureBundle()
-  port = await freePort()
-  const demo = spawn(
-    process.execPath,
-    [path.join(root, "dist/bin/exchange-feeds.mjs"), "demo", "--port", String(port)],
-    {
-      stdio: "ignore"
-    }
-  )
+  // It says which port it got: one that was free a moment ago may be another's by now.
+  const demo = spawn(process.execPath, [path.join(root, "dist/bin/exchange-feeds.mjs"), "demo", "--port", "0"], {
+    stdio: ["ignore", "pipe", "pipe"]
+  })
   children.push(demo)
+  let said = ""
+  for (const stream of [demo.stdout, demo.stderr]) stream.setEncoding("utf8").on("data", (text) => said += text)
+  await until(
+    "the demo has a page",
+    () => {
+      port = Number(/http:\/\/127\.0\.0\.1:(\d+)\//.exec(said)?.[1] ?? 0)
+      return port > 0
+    },
+    20_000,
+    () => said
+  )
   const get = async () => (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
   // After the demo's first outage every kind of series is there.
-  await until("the demo delivers", async () => {
-    try {
-      metrics = await get()
-    } catch {
-      return false
-    }
-    return /feeds_kafka_send_duration_seconds_count\S* [1-9]/.test(metrics) &&
-      metrics.includes("feeds_lag_seconds_count")
-  }, 60_000)
+  await until(
+    "the demo delivers",
+    async () => {
+      try {
+        metrics = await get()
+      } catch {
+        return false
+      }
+      return /feeds_kafka_send_duration_seconds_count\S* [1-9]/.test(metrics) &&
+        metrics.includes("feeds_lag_seconds_count")
+    },
+    60_000,
+    () => said
+  )
 })
 
 afterAll(() => {
