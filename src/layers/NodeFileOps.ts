@@ -35,7 +35,7 @@ const call = <A>(op: string, path: string, run: () => Promise<A>): Effect.Effect
     catch: (cause) => failure(op, path, cause)
   }))
 
-/** As `call`, for the two of each append: Node's promises cost it a tenth of an append (bench/queue.ts). */
+/** As `call`, for the two of each append, without Node's promises: they cost CPU that an append has not (bench/queue.ts). */
 const callback = <A>(
   op: string,
   path: string,

@@ -14,7 +14,7 @@ import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { KafkaProducer } from "./KafkaProducer.ts"
 import * as BookGate from "./KafkaSink/BookGate.ts"
-import type * as Books from "./KafkaSink/Books.ts"
+import type * as Bookkeeping from "./KafkaSink/Bookkeeping.ts"
 import * as Handover from "./KafkaSink/Handover.ts"
 import * as Lane from "./KafkaSink/Lane.ts"
 import { Ledger } from "./Ledger.ts"
@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(
 
   const lanes = new Map<LaneName, Lane.Lane>()
 
-  const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Books.Dropped>) =>
+  const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(
       Clock.currentTimeMillis,
       (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
@@ -194,7 +194,7 @@ const droppedEvents = (
   name: LaneName,
   topic: string,
   queueId: string,
-  { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Books.Dropped,
+  { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Bookkeeping.Dropped,
   now: number
 ): ReadonlyArray<MarketEvent> => {
   const counts = new Map(byExchange)

@@ -43,6 +43,11 @@ describe("NodeFileOps", () => {
           yield* file.sync
           assert.strictEqual(yield* file.size, 5)
         }))
+      const closed = yield* ops.open(file, "write")
+      yield* closed.close
+      for (const call of [closed.write(bytes("x"), 0), closed.datasync]) {
+        assert.strictEqual((yield* Effect.flip(call))._tag, "FileOpsError")
+      }
       const codes = yield* Effect.forEach([
         ops.open(file, "create"),
         ops.open(path.join(directory, "none"), "read"),

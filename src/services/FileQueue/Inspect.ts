@@ -6,7 +6,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import { type FileOps, FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
+import { closeQuietly, type FileOps, FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Body from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
@@ -100,8 +100,7 @@ const itemsOf = (
   Stream.unwrapScoped(Effect.gen(function*() {
     const file = yield* Effect.acquireRelease(
       ops.open(segment.path, "read"),
-      // Read only: nothing is lost by a close that fails.
-      (file) => Effect.ignoreLogged(file.close)
+      closeQuietly
     )
     const walk = Walk.make({
       file,

@@ -15,11 +15,12 @@ import type { DeadLetters } from "../DeadLetters.ts"
 import type { FileQueueError, Loss, Queue as DiskQueue, QueueSnapshot } from "../FileQueue.ts"
 import type { LaneProducer } from "../KafkaProducer.ts"
 import type * as Ledger from "../Ledger.ts"
-import { type EventRecord, type LaneName, sizeOf } from "../MarketEvent.ts"
+import { type EventRecord, type LaneName } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
-import * as Books from "./Books.ts"
+import * as Bookkeeping from "./Bookkeeping.ts"
 import * as Handover from "./Handover.ts"
+import { bytesOf } from "./Handover/Memory.ts"
 import * as Sender from "./Sender.ts"
 
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
@@ -46,7 +47,7 @@ export interface Parts {
   readonly deadLetters: DeadLetters["Type"]
   readonly ledger: Ledger.Shape
   /** Records are gone for good, and what was delivered since shows that somebody can be told. */
-  readonly onDropped: (queueId: string, losses: ReadonlyArray<Books.Dropped>) => Effect.Effect<void>
+  readonly onDropped: (queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) => Effect.Effect<void>
   /** Of the trade lane only. */
   readonly checkpoint: Checkpoint["Type"] | undefined
 }
@@ -100,14 +101,14 @@ export const make = Effect.fnUntraced(function*(
   const waiting: Array<{ readonly until: (state: Handover.State) => boolean; readonly done: Deferred.Deferred<void> }> =
     []
 
-  const books = Books.make(ledger, options.name, () => {
+  const bookkeeping = Bookkeeping.make(ledger, options.name, () => {
     refusedAt = wall()
   })
 
   // May be told while the queue opens, before there is a machine to tell.
   const onLoss = (loss: Loss) =>
     Effect.suspend(() => {
-      books.lost(loss)
+      bookkeeping.lost(loss)
       return tell({ _tag: "Lost", firstSeq: loss.firstSeq, lastSeq: loss.lastSeq })
     }).pipe(Effect.andThen(
       Effect.logWarning("records lost from the queue").pipe(
@@ -116,7 +117,7 @@ export const make = Effect.fnUntraced(function*(
     ))
   const queue = yield* open(onLoss)
   const found = yield* queue.snapshot
-  books.openedAt(found.nextSeq)
+  bookkeeping.openedAt(found.nextSeq)
   let state = Handover.initial(options.handover, { next: found.ackedTo, tail: found.nextSeq }, now())
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** `dropped` events, once Kafka takes records again: they are not to claim room in a queue that has none (H6). */
   const tellDropped = Effect.gen(function*() {
-    const losses = yield* books.untold(queue, state.acked)
+    const losses = yield* bookkeeping.untold(queue, state.acked)
     if (losses.length === 0) return
     yield* parts.onDropped(queue.id, losses)
     // By then they are durable or delivered (H3).
@@ -223,7 +224,7 @@ export const make = Effect.fnUntraced(function*(
       case "Trip":
         return kafka.trip
       case "Account":
-        return Effect.sync(() => books.account(command))
+        return Effect.sync(() => bookkeeping.account(command))
       case "Settle":
         return checkpoint === undefined ? Effect.void : checkpoint.settle(command.records, command.seq)
     }
@@ -324,7 +325,7 @@ export const make = Effect.fnUntraced(function*(
       // Unreachable: the schedule has no end.
       Effect.catchTag("DeadLetterError", (error) => Effect.die(error)),
       Effect.andThen(
-        Effect.sync(() => books.oversize(record))
+        Effect.sync(() => bookkeeping.oversize(record))
       )
     )
 
@@ -361,6 +362,3 @@ export const make = Effect.fnUntraced(function*(
     onLoss
   }
 })
-
-const bytesOf = (records: ReadonlyArray<EventRecord>): number =>
-  records.reduce((sum, record) => sum + sizeOf(record), 0)

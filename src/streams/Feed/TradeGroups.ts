@@ -94,7 +94,7 @@ interface Group {
   counts: ReadonlyArray<Count>
 }
 
-/** Joined, not concatenated: V8 keeps what a template puts together as a tree of its parts, three times the size, for two minutes. */
+/** Joined, not concatenated: V8 keeps what a template puts together as a tree of its parts, here for two minutes. */
 const keyOf = ({ amount, price, side, timestamp }: Equal): string => [timestamp, side, price, amount].join(":")
 
 const idPattern = /^(\d{1,15}):(buy|sell):([^:]+):([^:]+):(\d{1,9})$/

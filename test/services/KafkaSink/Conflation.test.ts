@@ -2,21 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import * as Conflation from "../../../src/services/KafkaSink/Conflation.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
-
-const book = (market: number, n: number): MarketEvent => ({
-  type: "book",
-  v: 1,
-  exchange: "bitpin",
-  symbol: `M${market}/IRT`,
-  exchangeSymbol: `M${market}_IRT`,
-  id: `M${market}:${n}`,
-  sequence: null,
-  bids: [],
-  asks: [],
-  timestamp: null,
-  receivedAt: "2026-06-11T12:59:45.301Z",
-  source: "ws"
-})
+import { book } from "./events.ts"
 
 const step = fc.oneof(
   fc.record({ _tag: fc.constant("Offer" as const), markets: fc.array(fc.nat(2), { maxLength: 6 }) }),

@@ -18,6 +18,7 @@ import * as KafkaSink from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
 import * as RetryPolicy from "../../../src/services/RetryPolicy.ts"
+import { book } from "./events.ts"
 
 const topic = "marketdata.trade.v1"
 
@@ -32,21 +33,6 @@ const trade = (n: number): MarketEvent => ({
   amount: String(n + 1),
   side: "buy",
   timestamp: "2026-06-11T12:59:45.263Z",
-  receivedAt: "2026-06-11T12:59:45.301Z",
-  source: "ws"
-})
-
-const book = (market: number, n: number): MarketEvent => ({
-  type: "book",
-  v: 1,
-  exchange: "bitpin",
-  symbol: `M${market}/IRT`,
-  exchangeSymbol: `M${market}_IRT`,
-  id: `b:${market}:${n}`,
-  sequence: null,
-  bids: [["1", "2"]],
-  asks: [["3", "4"]],
-  timestamp: null,
   receivedAt: "2026-06-11T12:59:45.301Z",
   source: "ws"
 })

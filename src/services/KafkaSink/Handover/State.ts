@@ -1,5 +1,6 @@
 /** What a lane's hand-over knows, what it is told, and what it wants done. Plain data. */
 import * as Chunk from "effect/Chunk"
+import type { FullPolicy } from "../../FileQueue.ts"
 import type { EventRecord } from "../../MarketEvent.ts"
 import type * as Isolation from "../Isolation.ts"
 
@@ -25,7 +26,7 @@ export interface Options {
   /** Rejections in a row that mean an outage, not poison (H5). */
   readonly rejectionFuse: number
   /** What gives way when neither Kafka nor the disk takes more: the oldest, the newest, or nothing, so that sockets are held. */
-  readonly fullPolicy: "drop_oldest" | "drop_newest" | "block"
+  readonly fullPolicy: FullPolicy
 }
 
 export const defaults: Options = {

@@ -15,7 +15,7 @@ export type Dropped =
 
 type Account = Extract<Handover.Command, { readonly _tag: "Account" }>
 
-export interface Books {
+export interface Bookkeeping {
   /** The queue is open: below `seq` are records of an earlier life, whose exchange is not known. */
   readonly openedAt: (seq: number) => void
   readonly account: (command: Account) => void
@@ -28,7 +28,7 @@ export interface Books {
 }
 
 /** `onRefused`: something was dropped because there is no room. */
-export const make = (ledger: Ledger.Shape, lane: LaneName, onRefused: () => void): Books => {
+export const make = (ledger: Ledger.Shape, lane: LaneName, onRefused: () => void): Bookkeeping => {
   // Losses may be told while the queue opens.
   let liveFrom = Infinity
   let shed: { readonly byExchange: Map<string, number>; from: number; to: number } | undefined
