@@ -77,6 +77,7 @@ export class World {
   private scope: Scope.CloseableScope | undefined
   private counter = 0
   private power = false
+  private readonly flipped = new Set<string>()
   private readonly choose: (n: number) => number
   private readonly options: Partial<FileQueue.Options>
   /** How often what happened, so that a test can say that it tested something. */
@@ -351,7 +352,12 @@ export class World {
     if (path === undefined) return
     const bytes = this.disk.get(path).slice()
     const at = this.choose(bytes.length)
-    bytes[at] = (bytes[at] ?? 0) ^ (1 << this.choose(8))
+    const bit = this.choose(8)
+    const place = `${path}:${at}:${bit}`
+    // A second flip of one bit is no damage, it mends: what was told as lost would be here again, and rightly so.
+    if (this.flipped.has(place)) return
+    this.flipped.add(place)
+    bytes[at] = (bytes[at] ?? 0) ^ (1 << bit)
     this.disk.put(path, bytes)
     lane.flips += 1
     this.seen.flips += 1
