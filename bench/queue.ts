@@ -10,6 +10,7 @@ import * as path from "node:path"
 import * as NodeFileOps from "../src/layers/NodeFileOps.ts"
 import * as FileQueue from "../src/services/FileQueue.ts"
 import type { EventRecord } from "../src/services/MarketEvent.ts"
+import { alternate } from "./support/alternate.ts"
 
 const seconds = Number(process.env["SECONDS"] ?? 2)
 const valueBytes = 300
@@ -22,32 +23,6 @@ const record: EventRecord = {
 }
 
 const print = (result: Readonly<Record<string, string | number>>) => console.log(JSON.stringify(result))
-
-const slices = 10
-
-/** Of each, not counted: a service that runs for months has its code compiled. */
-const warmUp = 2
-
-/**
- * Both in turn, slice by slice, so that what else the machine does hits both alike. How many rounds a second each: ours in one
- * fiber, as a lane has it, theirs in one async function.
- */
-const compare = async (
-  ours: (until: number) => Promise<number>,
-  theirs: (until: number) => Promise<number>
-): Promise<readonly [ours: number, theirs: number]> => {
-  const rounds = [0, 0]
-  const spent = [0, 0]
-  for (let slice = 0; slice < (warmUp + slices) * 2; slice++) {
-    const which = slice % 2
-    const began = performance.now()
-    const count = await (which === 0 ? ours : theirs)(began + seconds * 1000 / slices)
-    if (slice < warmUp * 2) continue
-    rounds[which] = (rounds[which] ?? 0) + count
-    spent[which] = (spent[which] ?? 0) + performance.now() - began
-  }
-  return [(rounds[0] ?? 0) * 1000 / (spent[0] ?? 1), (rounds[1] ?? 0) * 1000 / (spent[1] ?? 1)]
-}
 
 /** What any durable append costs at least: the same bytes, one write and one fdatasync a batch. */
 const bareFile = async (directory: string, bytes: number) => {
@@ -88,7 +63,8 @@ const main = Effect.gen(function*() {
       const bytes = (yield* queue.snapshot).bytes - 64
       const bare = yield* Effect.promise(() => bareFile(directory, bytes))
       const [ours, theirs] = yield* Effect.promise(() =>
-        compare(
+        alternate(
+          seconds,
           (until) =>
             Runtime.runPromise(runtime)(Effect.gen(function*() {
               let count = 0

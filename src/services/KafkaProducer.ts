@@ -95,7 +95,7 @@ export const make = Effect.fnUntraced(function*(
   transport: Transport
 ): Effect.fn.Return<KafkaProducer["Type"]> {
   Patches.calmTimers()
-  if (options.compression === "gzip") Patches.gzipBy(transport.gzip)
+  Patches.encodeBy(transport.gzip)
   const settings = settingsOf(options, transport)
   return {
     lane: (lane) => makeLane(settings, options.createTopics?.partitions, lane),

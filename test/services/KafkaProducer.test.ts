@@ -4,11 +4,10 @@ import kafkajs from "kafkajs"
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
 import { createRequire } from "node:module"
 import { Socket } from "node:net"
-import { gunzipSync, gzipSync } from "node:zlib"
 import * as KafkaProducer from "../../src/services/KafkaProducer.ts"
 import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
 import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
-import { calmTimers, gzipBy } from "../../src/services/KafkaProducer/patches.ts"
+import { calmTimers } from "../../src/services/KafkaProducer/patches.ts"
 
 const protocol = (type: string, code: number, retriable = false) =>
   new kafkajs.KafkaJSProtocolError(Object.assign(new Error(`the broker says ${type}`), { type, code, retriable }))
@@ -217,16 +216,6 @@ describe("patches of kafkajs", () => {
     busy.scheduleCheckPendingRequests()
     assert.notStrictEqual(busy.throttleCheckTimeoutId, undefined)
     clearTimeout(busy.throttleCheckTimeoutId)
-  })
-
-  it("gzip is ours for writing and kafkajs's for reading", async () => {
-    gzipBy((data) => Promise.resolve(gzipSync(data, { level: 1 })))
-    const codec = kafkajs.CompressionCodecs[kafkajs.CompressionTypes.GZIP]()
-    const text = Buffer.from("x".repeat(1_000))
-    const packed: Buffer = await codec.compress({ buffer: text })
-    assert.strictEqual(packed[8], 4) // XFL of RFC 1952: the fastest algorithm
-    assert.deepStrictEqual(gunzipSync(packed), text)
-    assert.deepStrictEqual(await codec.decompress(packed), text)
   })
 })
 

@@ -3,87 +3,29 @@
  * varint length and UTF-8. No topic (the directory is the lane), never a partition (DELIVERY.md H9). Pure.
  */
 import type { EventRecord } from "../MarketEvent.ts"
-import { getI64, putI64, viewOf } from "./Bytes.ts"
-import { align8 } from "./Bytes.ts"
+import * as Varint from "../Varint.ts"
+import { align8, getI64, putI64, viewOf } from "./Bytes.ts"
 import { frameBytes, maxBodyBytes, putFrame, typeData } from "./Segment.ts"
-
-const utf8 = new TextEncoder()
 
 // ---------------------------------------------------------------------------------------------------------------------
 // encoding
 
-const varintBytes = (value: number): number => {
-  let bytes = 1
-  for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) bytes += 1
-  return bytes
-}
-
-const putVarint = (bytes: Uint8Array, offset: number, value: number): number => {
-  let at = offset
-  let rest = value
-  while (rest >= 128) {
-    bytes[at] = (rest % 128) | 128
-    at += 1
-    rest = Math.floor(rest / 128)
-  }
-  bytes[at] = rest
-  return at + 1
-}
-
-/** Most bytes a text can take: three for each UTF-16 unit. */
-const roomFor = (text: string | Uint8Array): number => (typeof text === "string" ? text.length * 3 : text.length) + 5
-
-/** Below this a loop is faster than the encoder: keys and headers. */
-const shortText = 64
-
-/** Undefined if it is not ASCII. */
-const putShortAscii = (bytes: Uint8Array, offset: number, text: string): number | undefined => {
-  bytes[offset] = text.length
-  let at = offset + 1
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code > 127) return undefined
-    bytes[at] = code
-    at += 1
-  }
-  return at
-}
-
-const putText = (bytes: Uint8Array, offset: number, text: string | Uint8Array): number => {
-  if (typeof text !== "string") {
-    const start = putVarint(bytes, offset, text.length)
-    bytes.set(text, start)
-    return start + text.length
-  }
-  if (text.length <= shortText) {
-    const end = putShortAscii(bytes, offset, text)
-    if (end !== undefined) return end
-  }
-  // The length is known afterwards; nearly always its own length is as guessed.
-  const guess = varintBytes(text.length)
-  const { written } = utf8.encodeInto(text, bytes.subarray(offset + guess))
-  const need = varintBytes(written)
-  if (need !== guess) bytes.copyWithin(offset + need, offset + guess, offset + guess + written)
-  putVarint(bytes, offset, written)
-  return offset + need + written
-}
-
 const roomForRecord = (record: EventRecord): number => {
-  let room = frameBytes + 8 + 8 + 5 + roomFor(record.key) + roomFor(record.value)
-  for (const name in record.headers) room += roomFor(name) + roomFor(record.headers[name] ?? "")
+  let room = frameBytes + 8 + 8 + 5 + Varint.roomForText(record.key) + Varint.roomForText(record.value)
+  for (const name in record.headers) room += Varint.roomForText(name) + Varint.roomForText(record.headers[name] ?? "")
   return room
 }
 
 const putBody = (bytes: Uint8Array, view: DataView, offset: number, record: EventRecord): number => {
   putI64(view, offset, record.timestamp)
-  let at = putText(bytes, offset + 8, record.key)
+  let at = Varint.putText(bytes, offset + 8, record.key, 1)
   const names = Object.keys(record.headers)
-  at = putVarint(bytes, at, names.length)
+  at = Varint.putVarint(bytes, at, names.length)
   for (const name of names) {
-    at = putText(bytes, at, name)
-    at = putText(bytes, at, record.headers[name] ?? "")
+    at = Varint.putText(bytes, at, name, 1)
+    at = Varint.putText(bytes, at, record.headers[name] ?? "", 1)
   }
-  return putText(bytes, at, record.value)
+  return Varint.putText(bytes, at, record.value, 1)
 }
 
 /** Where batches are encoded, one after another: what `encode` gives is good until it is called again. */

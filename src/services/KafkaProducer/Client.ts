@@ -1,9 +1,10 @@
 /**
  * One kafkajs client with its producer: used until it is given up, then never again.
  */
-import kafkajs, { type KafkaConfig, type Message, type ProducerConfig } from "kafkajs"
+import kafkajs, { type KafkaConfig, type ProducerConfig } from "kafkajs"
 import type { EventRecord } from "../MarketEvent.ts"
 import type { Partitions } from "./Partitions.ts"
+import { RecordMessage } from "./ProduceRequest.ts"
 import { makeSockets, type Transport } from "./Transport.ts"
 
 /** Milliseconds. */
@@ -80,16 +81,6 @@ export interface Hooks {
   readonly onDial: (broker: string) => void
 }
 
-const bytes = (value: Uint8Array): Buffer =>
-  Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-
-const messageOf = (record: EventRecord): Message => ({
-  key: record.key,
-  value: typeof record.value === "string" ? record.value : bytes(record.value),
-  headers: record.headers,
-  timestamp: String(record.timestamp)
-})
-
 export const make = (settings: Settings, topic: string, partitions: Partitions, hooks: Hooks): Client => {
   const sockets = makeSockets(settings.transport, hooks.onDial)
   const producer = new kafkajs.Kafka(configOf(settings, sockets.open)).producer({
@@ -113,7 +104,7 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
       partitions.begin()
       const answers = await producer.send({
         topic,
-        messages: records.map(messageOf),
+        messages: records.map((record) => new RecordMessage(record)),
         acks: -1,
         timeout: settings.timeouts.ack,
         compression

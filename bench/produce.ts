@@ -1,0 +1,59 @@
+/**
+ * A batch of a backlog on its way to Kafka: encoded by us beside kafkajs's own encoder, which makes the same bytes of them. Without
+ * compression, which is the same for both. One JSON object a line; `SECONDS` for each figure.
+ */
+import type { Message } from "kafkajs"
+import Produce from "kafkajs/src/protocol/requests/produce/index.js"
+import { encodeBy } from "../src/services/KafkaProducer/patches.ts"
+import { RecordMessage } from "../src/services/KafkaProducer/ProduceRequest.ts"
+import { alternate } from "./support/alternate.ts"
+
+const seconds = Number(process.env["SECONDS"] ?? 2)
+const records = 1_000
+const partitions = 6
+const valueBytes = 300
+
+encodeBy((data) => Promise.resolve(data))
+
+const message = (i: number) =>
+  new RecordMessage({
+    key: `bitpin:C${i % 50}/IRT`,
+    value: new Uint8Array(valueBytes).fill(120),
+    headers: { id: `bitpin:C${i % 50}/IRT:t:${73_802_972 + i}`, schema: "trade/1", source: "ws", spooled: "1" },
+    timestamp: 1_780_000_000_000 + i
+  })
+
+const ours = Array.from({ length: partitions }, (_, partition) => ({
+  partition,
+  firstSequence: 0,
+  messages: Array.from({ length: Math.ceil(records / partitions) }, (_, i) => message(i))
+}))
+
+/** The same, and not known to be ours. */
+const theirs = ours.map(({ messages, ...rest }) => ({
+  ...rest,
+  messages: messages.map(({ headers, key, timestamp, value }): Message => ({ key, value, headers, timestamp }))
+}))
+
+const rounds =
+  (data: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<Message> }>) =>
+  async (until: number) => {
+    const produce = Produce.protocol({ version: 7 })
+    let count = 0
+    for (; performance.now() < until; count++) {
+      const topicData = [{ topic: "market.trades", partitions: data }]
+      await produce({ acks: -1, timeout: 4_000, compression: 0, topicData }).request.encode()
+    }
+    return count
+  }
+
+const [fast, slow] = await alternate(seconds, rounds(ours), rounds(theirs))
+const microseconds = (perSecond: number) => Number((1e6 / perSecond / records).toFixed(2))
+console.log(JSON.stringify({
+  bench: "produce.encode",
+  records,
+  valueBytes,
+  microsecondsPerRecord: microseconds(fast),
+  kafkajsMicrosecondsPerRecord: microseconds(slow),
+  ratio: Number((fast / slow).toFixed(1))
+}))
