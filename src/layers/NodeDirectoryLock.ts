@@ -15,7 +15,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../services/DirectoryLock.ts"
-import { FileOps } from "../services/FileOps.ts"
+import { FileOps, isNoRoom } from "../services/FileOps.ts"
 import * as NodeFileOps from "./NodeFileOps.ts"
 
 const Note = Schema.parseJson(Holder)
@@ -34,6 +34,9 @@ const bootId = (): string => textOf("/proc/sys/kernel/random/boot_id").trim()
 
 const holderOf = (file: string): Holder | null => Option.getOrNull(decodeNote(textOf(file)))
 
+/** What fails on an open file says nothing of its path. */
+const naming = (path: string, message: string): string => message.includes(path) ? message : `${path}: ${message}`
+
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockError> =>
   Effect.try({
     try: run,
@@ -41,15 +44,16 @@ const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockE
       new DirectoryLockError({
         path,
         code: cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN",
-        message: cause instanceof Error ? cause.message : String(cause),
+        message: naming(path, cause instanceof Error ? cause.message : String(cause)),
         cause
       })
   })
 
 const writeNote = (file: number, now: Date): void => {
   const note = encodeNote({ pid: process.pid, host: os.hostname(), bootId: bootId(), startedAt: now.toISOString() })
-  fs.ftruncateSync(file, 0)
-  fs.writeSync(file, `${note}\n`, 0)
+  // What is there keeps its place until it is overwritten: it may be all there is on a full disk.
+  const length = fs.writeSync(file, `${note}\n`, 0)
+  fs.ftruncateSync(file, length)
 }
 
 /** `undefined`: there is no such program. */
@@ -77,9 +81,14 @@ const acquire = Effect.fnUntraced(function*(
   const outcome = flock(handle)
   if (outcome === "refused") return yield* new Locked({ path: file, holder: holderOf(file) })
   if (outcome === undefined) yield* acquireByPid(directory, now)
-  // For humans only; the lock does not depend on it. It stays when the lock goes: removing a file that another has just opened
-  // would give two owners.
-  yield* attempt(file, () => writeNote(handle, now))
+  // For humans only; the lock does not depend on it, and a full disk keeps nobody from starting. It stays when the lock goes:
+  // removing a file that another has just opened would give two owners.
+  yield* attempt(file, () => writeNote(handle, now)).pipe(
+    Effect.catchIf(isNoRoom, (error) =>
+      Effect.logWarning("no room for a note of who holds the data directory").pipe(
+        Effect.annotateLogs({ path: file, code: error.code })
+      ))
+  )
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -142,9 +151,11 @@ const acquireByPid = Effect.fnUntraced(function*(
   })
   yield* Effect.acquireRelease(
     attempt(file, () => fs.writeFileSync(file, `${owner}\n`, { flag: "wx", mode: 0o600 })).pipe(
-      Effect.catchIf(
-        (error) => error.code === "EEXIST",
-        () => new Locked({ path: file, holder: Option.getOrNull(decodeOwner(textOf(file))) })
+      Effect.catchAll((error): Effect.Effect<never, Locked | DirectoryLockError> =>
+        error.code === "EEXIST"
+          ? Effect.fail(new Locked({ path: file, holder: Option.getOrNull(decodeOwner(textOf(file))) }))
+          // Without what makes it ours it would lock out everyone for good.
+          : Effect.andThen(Effect.sync(() => fs.rmSync(file, { force: true })), Effect.fail(error))
       )
     ),
     () => Effect.sync(() => fs.rmSync(file, { force: true }))

@@ -17,6 +17,11 @@ export class FileOpsError extends Schema.TaggedError<FileOpsError>()("FileOpsErr
   cause: Schema.optional(Schema.Defect)
 }) {}
 
+/** Codes that mean: no room, as yet. */
+const noRoom = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
+
+export const isNoRoom = ({ code }: Pick<FileOpsError, "code">): boolean => noRoom.has(code)
+
 /**
  * `read`: must exist. `create`: must not exist. `replace`: emptied if it exists. `write`: made if need be, else left as it is.
  * All but `read` give a file that can be read and written.

@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Checkpoint } from "./Checkpoint.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
+import * as Complaint from "./Complaint.ts"
 import { DeadLetters } from "./DeadLetters.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
@@ -142,13 +143,15 @@ export const make = Effect.fnUntraced(function*(
 
   for (const name of options.lanes) lanes.set(name, yield* openLane(name))
 
+  const complaint = Complaint.make()
   const writeCheckpoint = checkpoint.write.pipe(
+    Effect.andThen(complaint.over("the checkpoint is written again", {})),
     Effect.as(true),
-    Effect.catchTag("CheckpointError", (error) =>
-      Effect.logWarning("the checkpoint cannot be written").pipe(
-        Effect.annotateLogs({ path: error.path, error: error.message }),
-        Effect.as(false)
-      ))
+    Effect.catchTag(
+      "CheckpointError",
+      (error) =>
+        Effect.as(complaint.tell("the checkpoint cannot be written", { path: error.path, error: error.message }), false)
+    )
   )
   yield* Effect.sleep(checkpointEvery).pipe(Effect.andThen(writeCheckpoint), Effect.forever, Effect.forkScoped)
 

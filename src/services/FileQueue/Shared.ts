@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
-import { type File, type FileOps, type FileOpsError, replaceFile } from "../FileOps.ts"
+import { type File, type FileOps, type FileOpsError, isNoRoom, replaceFile } from "../FileOps.ts"
 import type * as Metrics from "../Metrics.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
@@ -59,11 +59,6 @@ export interface Shared {
   /** A fiber watches the full disk. */
   healing: boolean
 }
-
-/** Codes that mean: no room, as yet. */
-const noRoom = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
-
-export const isNoRoom = (error: FileOpsError): boolean => noRoom.has(error.code)
 
 export const ioError = (error: FileOpsError, reason?: FileQueueError["reason"]): FileQueueError =>
   new FileQueueError({

@@ -5,14 +5,14 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { type FileOpsError, writeAll } from "../FileOps.ts"
+import { type FileOpsError, isNoRoom, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Active from "./Active.ts"
 import type * as Budget from "./Budget.ts"
 import * as Drop from "./Drop.ts"
 import { FileQueueError } from "./Model.ts"
 import * as Segment from "./Segment.ts"
-import { ioError, isNoRoom, type Shared } from "./Shared.ts"
+import { ioError, type Shared } from "./Shared.ts"
 import * as State from "./State.ts"
 
 export interface Appended {

@@ -4,6 +4,7 @@
  */
 import type { Group } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
+import { isNoRoom } from "../FileOps.ts"
 import { isNearlyFull } from "../FileQueue.ts"
 import type { Answer, Check, CheckStatus, DiskResult, Inputs, Now, Result, Status } from "./Model.ts"
 
@@ -182,7 +183,7 @@ const breakers = (inputs: Inputs, group: Group, now: Now): Check => {
 // Disk
 
 /** A full disk is no broken one: the queue then goes by its policy, and what that refuses is looked at. */
-const isFull = (result: DiskResult): boolean => result.code === "ENOSPC" || result.code === "EDQUOT"
+const isFull = ({ code }: DiskResult): boolean => code !== null && isNoRoom({ code })
 
 const failedQueue = (inputs: Inputs) => inputs.sink?.lanes.find(({ queue }) => queue.state === "failed")
 

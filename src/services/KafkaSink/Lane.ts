@@ -11,6 +11,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import type { Checkpoint } from "../Checkpoint.ts"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
+import * as Complaint from "../Complaint.ts"
 import type { DeadLetters } from "../DeadLetters.ts"
 import type { FileQueueError, Loss, Queue as DiskQueue, QueueSnapshot } from "../FileQueue.ts"
 import type { LaneProducer } from "../KafkaProducer.ts"
@@ -137,9 +138,10 @@ export const make = Effect.fnUntraced(function*(
 
   const queueErrors = Metrics.queueErrors(options.topic)
 
+  const complaint = Complaint.make()
+
   const onDiskFailure = (input: Handover.Input) => (error: { readonly message: string; readonly reason?: string }) =>
-    Effect.logWarning("the queue cannot be written or read").pipe(
-      Effect.annotateLogs({ topic: options.topic, error: error.message }),
+    complaint.tell("the queue cannot be written or read", { topic: options.topic, error: error.message }).pipe(
       Effect.andThen(Effect.suspend(() => {
         queueErrors(error.reason ?? "dead_letter").add(1)
         disk.failedAt = wall()
@@ -151,7 +153,9 @@ export const make = Effect.fnUntraced(function*(
   const onDiskSuccess = (input: Handover.Input) =>
     Effect.suspend(() => {
       disk.message = null
-      return tell(input)
+      return input._tag === "Appended"
+        ? Effect.andThen(complaint.over("the queue takes records again", { topic: options.topic }), tell(input))
+        : tell(input)
     })
 
   const append = (records: ReadonlyArray<EventRecord>) =>
