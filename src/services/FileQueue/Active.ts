@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"
+import * as Origins from "./Origins.ts"
 import * as Segment from "./Segment.ts"
 import { type Shared, told } from "./Shared.ts"
-import type * as State from "./State.ts"
+import * as State from "./State.ts"
 
 /** The next segment: durable with its name before anything goes into it. */
 export const create = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<
@@ -37,7 +38,7 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
     createdMs: now,
     end: base,
     size: header.length,
-    origins: new Uint16Array(0),
+    origins: Origins.empty,
     times: []
   }
   state.segments.push(segment)
@@ -61,6 +62,7 @@ export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Retur
   const { active, settings } = shared
   if (active === undefined) return
   shared.active = undefined
+  State.closed(active.segment)
   // Its records were acknowledged without a promise about a loss of power.
   if (active.dirty && settings.fsync === "interval") yield* told("sync", sync(shared, active.file))
   yield* closeQuietly(active.file)
@@ -71,6 +73,7 @@ export const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Re
   const { active, state } = shared
   if (active === undefined) return
   shared.active = undefined
+  State.closed(active.segment)
   if (active.segment.end > active.segment.base) {
     // What was not acknowledged is not to come back after a crash, as far as the disk lets us; recovery does the rest.
     yield* told("cut", active.file.truncate(active.segment.size))

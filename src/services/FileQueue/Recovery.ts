@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import { type FileOps, type FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
 import * as Cursor from "./Cursor.ts"
 import { FileQueueError, type Recovery } from "./Model.ts"
+import * as Origins from "./Origins.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Ranges from "./Ranges.ts"
 import * as Segment from "./Segment.ts"
@@ -117,7 +118,7 @@ const inspect = Effect.fnUntraced(function*(
     createdMs: header === "damaged" ? 0 : header.createdMs,
     end: base,
     size,
-    origins: new Uint16Array(0),
+    origins: Origins.empty,
     times: [],
     queueId: header === "damaged" ? undefined : header.queueId
   }

@@ -5,6 +5,7 @@
 import { type EventRecord, exchangeOf } from "../MarketEvent.ts"
 import type { Cursor } from "./Cursor.ts"
 import type { QueueSnapshot } from "./Model.ts"
+import * as Origins from "./Origins.ts"
 import * as Ranges from "./Ranges.ts"
 
 export interface Segment {
@@ -20,7 +21,7 @@ export interface Segment {
   /** Bytes that may be read: of the active one, what is durable (as far as `QUEUE_FSYNC` asks). */
   size: number
   /** Exchange of each record, as an index into `State.exchanges`; empty if inherited. */
-  origins: Uint16Array
+  origins: Origins.Origins
   /** Pairs of sequence number and enqueued time, at most one a second. */
   readonly times: Array<readonly [seq: number, ms: number]>
 }
@@ -137,8 +138,6 @@ export const snapshot = (s: State): QueueSnapshot => ({
 // ---------------------------------------------------------------------------------------------------------------------
 // what happens to it
 
-const firstOrigins = 1024
-
 /** One a second is enough for the age of the oldest record. */
 const timeResolution = 1000
 
@@ -153,21 +152,18 @@ export const appended = (
   size: number,
   now: number
 ): void => {
-  const used = segment.end - segment.base
-  if (segment.origins.length < used + batch.length) {
-    const more = new Uint16Array(Math.max(firstOrigins, segment.origins.length * 2, used + batch.length))
-    more.set(segment.origins)
-    segment.origins = more
-  }
-  batch.forEach((record, i) => {
-    segment.origins[used + i] = indexOf(s, record)
-  })
+  segment.origins = Origins.append(segment.origins, segment.end - segment.base, batch.map((one) => indexOf(s, one)))
   const last = segment.times.at(-1)
   if (last === undefined || Math.abs(now - last[1]) >= timeResolution) segment.times.push([segment.end, now])
   segment.end += batch.length
   segment.size += size
   s.nextSeq = segment.end
   s.newest = now
+}
+
+/** Nothing is appended to it any more. */
+export const closed = (segment: Segment): void => {
+  segment.origins = Origins.pack(segment.origins, segment.end - segment.base)
 }
 
 const indexOf = (s: State, record: EventRecord): number => {
@@ -217,7 +213,7 @@ export const originsOf = (
     if (segment.inherited) continue
     const last = Math.min(range.last, segment.end - 1)
     for (let seq = Math.max(range.first, segment.base); seq <= last; seq++) {
-      const exchange = s.exchanges[segment.origins[seq - segment.base] ?? 0] ?? ""
+      const exchange = s.exchanges[Origins.at(segment.origins, seq - segment.base)] ?? ""
       byExchange.set(exchange, (byExchange.get(exchange) ?? 0) + 1)
     }
   }
