@@ -13,16 +13,15 @@ import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import { unavailable } from "../../src/layers/testing/Script.ts"
 import type { Trade } from "../../src/services/MarketEvent.ts"
+import { pause, startBrokerBehindProxy } from "../faults/Outage.ts"
 import * as Broker from "../kafka/Broker.ts"
 import * as Consumer from "../kafka/Consumer.ts"
 import * as FaultProxy from "../kafka/FaultProxy.ts"
 import * as Jvm from "../kafka/Jvm.ts"
-import { install } from "../support/packages.ts"
 import * as Proxy from "../support/proxy.ts"
+import { strace } from "../support/strace.ts"
 import { type Service, sum, until } from "./Service.ts"
 import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "./Stage.ts"
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 const nowhere = "127.0.0.1:1"
 
@@ -517,23 +516,15 @@ scene("old records", ["QUEUE_MAX_AGE"], async () => {
 })
 
 scene("fsync", ["QUEUE_FSYNC", "QUEUE_FSYNC_INTERVAL"], async () => {
-  await install("strace")
   /** How often a segment was forced to disk while 60 trades came one by one. */
   const syncs = async (env: Readonly<Record<string, string>>, told: RegExp | undefined): Promise<number> => {
     const s = await stage(nowhere, 3)
     mkdirSync(s.dataDir, { recursive: true })
     const trace = path.join(s.dataDir, "trace")
-    const service = s.start({ EXCHANGES: "wallex", QUEUE_MODE: "journal", ...env }, [
-      "strace",
-      "-D",
-      "-f",
-      "-y",
-      "-qqq",
-      "-o",
-      trace,
-      "-e",
-      "trace=fdatasync,fsync"
-    ])
+    const service = s.start(
+      { EXCHANGES: "wallex", QUEUE_MODE: "journal", ...env },
+      await strace(trace, "trace=fdatasync,fsync")
+    )
     await s.wallex.ready()
     const before = readFileSync(trace, "utf8").length
     for (let i = 0; i < 60; i++) {
@@ -561,15 +552,7 @@ scene("fsync", ["QUEUE_FSYNC", "QUEUE_FSYNC_INTERVAL"], async () => {
 scene("the stop", ["SHUTDOWN_TIMEOUT"], async (broker) => {
   /** How long a stop takes while Kafka answers nothing. */
   const stopping = async (timeout: string): Promise<number> => {
-    const proxy = await FaultProxy.make()
-    cleanups.push(proxy.close)
-    const own = await Broker.make({ behindProxy: proxy.port })
-    cleanups.push(async () => {
-      await own.stop()
-      own.remove()
-    })
-    await own.start()
-    proxy.to(own.proxiedPort)
+    const { proxy } = await startBrokerBehindProxy()
     const s = await stage(proxy.address, 3)
     const service = s.start({ SHUTDOWN_TIMEOUT: timeout })
     await ready(s)

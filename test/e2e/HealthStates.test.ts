@@ -5,8 +5,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"
 import { assert, describe, inject, it } from "vitest"
 import { unavailable } from "../../src/layers/testing/Script.ts"
-import * as Broker from "../kafka/Broker.ts"
-import * as FaultProxy from "../kafka/FaultProxy.ts"
+import { startBrokerBehindProxy } from "../faults/Outage.ts"
 import * as Immutable from "../support/immutable.ts"
 import { type Service, until } from "./Service.ts"
 import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
@@ -190,15 +189,7 @@ describe("health", () => {
   }, 120_000)
 
   it("draining after SIGTERM, while Kafka does not answer", async () => {
-    const proxy = await FaultProxy.make()
-    cleanups.push(proxy.close)
-    const broker = await Broker.make({ behindProxy: proxy.port })
-    cleanups.push(async () => {
-      await broker.stop()
-      broker.remove()
-    })
-    await broker.start()
-    proxy.to(broker.proxiedPort)
+    const { proxy } = await startBrokerBehindProxy()
     const { s, service } = await running(proxy.address)
     await healthy(service)
     proxy.blackholeEstablished()

@@ -10,8 +10,7 @@ import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
 import { brokenLaw, type LedgerRow, sum, until } from "../e2e/Service.ts"
 import { cleanups, emit, ready, sentCount, stage, verify } from "../e2e/Stage.ts"
 import { createTopic } from "../kafka/Admin.ts"
-import * as FaultProxy from "../kafka/FaultProxy.ts"
-import { flow, pause, startBroker } from "./Outage.ts"
+import { flow, pause, startBroker, startBrokerBehindProxy } from "./Outage.ts"
 
 /** Half as many in CI, which has 25 minutes for all. */
 const total = process.env["FAULTS_SHORT"] === "1" ? 50_000 : 100_000
@@ -62,10 +61,7 @@ describe("a broker that fails", () => {
       const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
       const random = makeRandom(seed)
       const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
-      const proxy = await FaultProxy.make()
-      cleanups.push(proxy.close)
-      const broker = await startBroker({ behindProxy: proxy.port })
-      proxy.to(broker.proxiedPort)
+      const { broker, proxy } = await startBrokerBehindProxy()
       const faults: Readonly<Record<string, () => Promise<void>>> = {
         freeze: async () => {
           await broker.freeze()

@@ -9,7 +9,7 @@ import { promisify } from "node:util"
 import { assert, describe, it } from "vitest"
 import { brokenLaw, type Service, sum, until } from "../e2e/Service.ts"
 import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "../e2e/Stage.ts"
-import { install } from "../support/packages.ts"
+import { strace } from "../support/strace.ts"
 import { flow, pause, startBroker } from "./Outage.ts"
 
 const run = promisify(execFile)
@@ -52,18 +52,6 @@ const allArrives = async (s: Stage, service: Service, broker: Awaited<ReturnType
   await verify(s, broker.address, "allowed")
 }
 
-/** `args`: what strace does to which calls. `-D`: what we start and signal is the service itself. */
-const traced = (trace: string, ...args: ReadonlyArray<string>) => [
-  "strace",
-  "-D",
-  "-f",
-  "-y",
-  "-qqq",
-  "-o",
-  trace,
-  ...args.flatMap((arg) => ["-e", arg])
-]
-
 const awayFrom = async (markets = 10) => {
   const broker = await startBroker()
   const s = await stage(broker.address, markets)
@@ -92,12 +80,11 @@ describe("a disk that fails while Kafka is away", () => {
   )
 
   it("syncs fail (EIO): the file is never written or synced again, and nothing is lost", async () => {
-    await install("strace")
     const { broker, s } = await awayFrom()
     const trace = path.join(s.dataDir, "trace")
     const service = s.start(
       patient,
-      traced(trace, "trace=openat,fdatasync,write,pwrite64", "inject=fdatasync:error=EIO:when=3+9")
+      await strace(trace, "trace=openat,fdatasync,write,pwrite64", "inject=fdatasync:error=EIO:when=3+9")
     )
     await ready(s)
     await broker.kill()
@@ -121,9 +108,11 @@ describe("a disk that fails while Kafka is away", () => {
   }, 180_000)
 
   it("each sync takes a second: probes are answered, memory is bounded, nothing is lost", async () => {
-    await install("strace")
     const { broker, s } = await awayFrom()
-    const service = s.start(patient, traced("/dev/null", "trace=fdatasync", "inject=fdatasync:delay_exit=1000000"))
+    const service = s.start(
+      patient,
+      await strace("/dev/null", "trace=fdatasync", "inject=fdatasync:delay_exit=1000000")
+    )
     await ready(s)
     await broker.kill()
     let isFlowing = true

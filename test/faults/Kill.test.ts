@@ -9,10 +9,9 @@ import { judge } from "../../src/layers/testing/Oracle.ts"
 import type { Trade } from "../../src/services/MarketEvent.ts"
 import { brokenLaw, type Service } from "../e2e/Service.ts"
 import { cleanups, emit, ready, sentCount, stage } from "../e2e/Stage.ts"
-import * as Broker from "../kafka/Broker.ts"
 import * as Consumer from "../kafka/Consumer.ts"
-import * as FaultProxy from "../kafka/FaultProxy.ts"
-import { install } from "../support/packages.ts"
+import { strace } from "../support/strace.ts"
+import { pause, startBrokerBehindProxy } from "./Outage.ts"
 
 const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 8 : 100))
 
@@ -31,22 +30,9 @@ const waiting: Readonly<Record<string, number>> = { bitpin: 0, wallex: 5_000 }
 /** `cursorEvery` and one batch, of each of two lanes at most. */
 const repeatsOfOneDeath = 2_000
 
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
-
 /** It dies while it enters the n-th call of that name. */
-const tracer = (call: string, n: number): ReadonlyArray<string> => [
-  "strace",
-  // The tracer is the grandchild: what we start and signal is the collector itself.
-  "-D",
-  "-f",
-  "-qqq",
-  "-o",
-  "/dev/null",
-  "-e",
-  `trace=${call}`,
-  "-e",
-  `inject=${call}:signal=SIGKILL:when=${n}`
-]
+const tracer = (call: string, n: number): Promise<ReadonlyArray<string>> =>
+  strace("/dev/null", `trace=${call}`, `inject=${call}:signal=SIGKILL:when=${n}`)
 
 /** One death of a collector: which of the trades of each exchange it may have taken with it. */
 interface Death {
@@ -62,20 +48,10 @@ for (const mode of ["fallback", "journal"] as const) {
     it(
       `${lives} deaths: what was on disk is delivered, what is lost is the young end of each key, order holds`,
       async () => {
-        await install("strace")
         const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
         const random = makeRandom(seed)
         const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
-        const proxy = await FaultProxy.make()
-        cleanups.push(proxy.close)
-        const broker = await Broker.make({ behindProxy: proxy.port })
-        cleanups.push(async () => {
-          broker.thaw()
-          await broker.stop()
-          broker.remove()
-        })
-        await broker.start()
-        proxy.to(broker.proxiedPort)
+        const { broker, proxy } = await startBrokerBehindProxy()
         // Windows of one and no history: nothing may bring back what a crash has taken.
         const s = await stage(proxy.address, 10, 1, 0)
         const env = { QUEUE_MODE: mode, KAFKA_BREAKER_TIMEOUT: "500ms" }
@@ -116,7 +92,7 @@ for (const mode of ["fallback", "journal"] as const) {
           const from = s.exchanges.map(({ issued }) => issued.length)
           let service: Service
           if (traced) {
-            service = s.start(env, tracer(kind, between(1, kind === "unlink" ? 4 : 40)))
+            service = s.start(env, await tracer(kind, between(1, kind === "unlink" ? 4 : 40)))
             // It may never make so many of them: then it dies of an ordinary kill.
             const toggler = pause(1_500).then(() => kafka(!up))
             const late = setTimeout(() => service.process.kill("SIGKILL"), 4_000)

@@ -9,18 +9,15 @@ import { unavailable } from "../../src/layers/testing/Script.ts"
 import type { Status, Trade } from "../../src/services/MarketEvent.ts"
 import { until } from "../e2e/Service.ts"
 import { cleanups, ready, stage } from "../e2e/Stage.ts"
-import * as Broker from "../kafka/Broker.ts"
 import * as Consumer from "../kafka/Consumer.ts"
-import * as FaultProxy from "../kafka/FaultProxy.ts"
 import { exchangeFeeds } from "../support/bundle.ts"
+import { pause, startBrokerBehindProxy } from "./Outage.ts"
 
 const minutes = Number(process.env["FAULT_MINUTES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 3 : 30))
 const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
 
 const perSecond = 60
 const markets = 8
-
-const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 describe("nothing is missing untold", () => {
   it(
@@ -30,16 +27,7 @@ describe("nothing is missing untold", () => {
       const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
       const pick = <A>(all: ReadonlyArray<A>): A | undefined => all[Math.floor(random() * all.length)]
 
-      const proxy = await FaultProxy.make()
-      cleanups.push(proxy.close)
-      const broker = await Broker.make({ behindProxy: proxy.port })
-      cleanups.push(async () => {
-        broker.thaw()
-        await broker.stop()
-        broker.remove()
-      })
-      await broker.start()
-      proxy.to(broker.proxiedPort)
+      const { broker, proxy } = await startBrokerBehindProxy()
       const s = await stage(proxy.address, markets, 3, 300)
       const env = {
         KAFKA_BREAKER_TIMEOUT: "500ms",
