@@ -131,6 +131,20 @@ const mutations = [
     from: "if (at.seq < at.seen.end) yield* missed(Math.max(at.seq, from), at.seen.end - 1, at, damage)",
     to: "if (at.seq < segment.end) yield* missed(Math.max(at.seq, from), segment.end - 1, at, damage)",
     tests: ["Model"]
+  },
+  {
+    name: "what was read ahead is handed out, dropped meanwhile or not",
+    file: `${queue}/Reader.ts`,
+    from: "Ranges.count(State.present(state, { first, last })) === batch.records.length ? batch : undefined",
+    to: "batch",
+    tests: ["Model"]
+  },
+  {
+    name: "what was read ahead is handed out, asked for or not",
+    file: `${queue}/Reader.ts`,
+    from: "if (first !== Ranges.skip(state.holes, Math.max(from, state.ackedTo))) return undefined",
+    to: "",
+    tests: ["Model"]
   }
 ]
 

@@ -85,6 +85,15 @@ export interface Queue {
     readonly maxRecords: number
     readonly maxBytes: number
   }) => Effect.Effect<ReadonlyArray<QueuedRecord>, FileQueueError>
+  /**
+   * Prepares the `read` of the same options, beside whatever else is going on, if that would be as long as it may. Pins nothing: what is
+   * lost until then is not handed out.
+   */
+  readonly readAhead: (options: {
+    readonly from: number
+    readonly maxRecords: number
+    readonly maxBytes: number
+  }) => Effect.Effect<void>
   /** Everything below `nextSeq` is delivered (or dead-lettered). In memory; `persist` makes it durable. */
   readonly ack: (nextSeq: number) => Effect.Effect<void>
   /** The records of the unresolved send, `[first, last]`, or none: `drop_oldest` spares them (DELIVERY.md H6). */

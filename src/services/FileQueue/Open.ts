@@ -76,6 +76,7 @@ export const open = Effect.fnUntraced(function*(
     recovery,
     append,
     read: reader.read,
+    readAhead: reader.readAhead,
     ack: (nextSeq) => Effect.sync(() => State.acknowledge(state, nextSeq)),
     pin: (range) =>
       Effect.sync(() => {

@@ -39,8 +39,20 @@ interface Position {
   detour: { readonly places: ReadonlyArray<number>; readonly resume: number; next: number } | undefined
 }
 
+/** What a read has found, and what the state is to know of it once it is handed out. */
+interface Batch {
+  readonly records: Array<QueuedRecord>
+  /** As `sizeOf` says. */
+  bytes: number
+  /** When the first of them was enqueued. */
+  enqueued: number
+  /** Where the next begins, if that is known. */
+  hint: State.State["hint"]
+}
+
 export interface Reader {
   readonly read: (options: Options) => Effect.Effect<ReadonlyArray<QueuedRecord>, FileQueueError>
+  readonly readAhead: (options: Options) => Effect.Effect<void>
   readonly close: Effect.Effect<void>
 }
 
@@ -53,6 +65,7 @@ const patience = 5
 export const make = (shared: Shared): Reader => {
   const { ops, settings, state } = shared
   let position: Position | undefined
+  let ahead: Batch | undefined
   let unreadable = { path: "", offset: 0, times: 0 }
 
   const close = Effect.suspend(() => {
@@ -149,20 +162,19 @@ export const make = (shared: Shared): Reader => {
     )
   }
 
-  /** From one segment into `out`. Where to go on if there is nothing more to be had from it; undefined if `out` is full. */
+  /** From one segment into `batch`. Where to go on if there is nothing more to be had from it; undefined if that is full. */
   const readSegment = Effect.fnUntraced(function*(
     segment: State.Segment,
     from: number,
     options: Options,
-    out: Array<QueuedRecord>
+    batch: Batch
   ): Effect.fn.Return<number | undefined, FileOpsError | FileQueueError> {
     const at = yield* seek(segment, from)
     const { walk } = at
-    let bytes = 0
-    for (const record of out) bytes += sizeOf(record)
+    const { records } = batch
     let damage: { readonly from: number; readonly to: number } | undefined
     for (;;) {
-      if (out.length >= options.maxRecords) return undefined
+      if (records.length >= options.maxRecords) return undefined
       if (at.detour !== undefined && at.detour.places.length > 0) {
         const place = at.detour.places[at.detour.next]
         walk.jump(place ?? at.detour.resume)
@@ -207,25 +219,25 @@ export const make = (shared: Shared): Reader => {
             yield* missed(frame.seq, frame.seq, at, undefined)
             break
           }
-          bytes += sizeOf(record)
-          if (out.length > 0 && bytes > options.maxBytes) {
+          const size = sizeOf(record)
+          if (records.length > 0 && batch.bytes + size > options.maxBytes) {
             walk.back(frame)
             at.seq = frame.seq
             if (at.detour !== undefined) at.detour.next -= 1
             return undefined
           }
-          if (out.length === 0) state.head = { seq: frame.seq, ms: frame.enqueued }
-          out.push({ ...record, seq: frame.seq })
+          if (records.length === 0) batch.enqueued = frame.enqueued
+          batch.bytes += size
+          records.push({ ...record, seq: frame.seq })
         }
       }
     }
   })
 
-  const read = Effect.fnUntraced(function*(
+  const collect = Effect.fnUntraced(function*(
     options: Options
-  ): Effect.fn.Return<ReadonlyArray<QueuedRecord>, FileQueueError | FileOpsError> {
-    state.readPin = undefined
-    const out: Array<QueuedRecord> = []
+  ): Effect.fn.Return<Batch, FileQueueError | FileOpsError> {
+    const batch: Batch = { records: [], bytes: 0, enqueued: 0, hint: undefined }
     // What is acknowledged is gone, whether its file is or not.
     let from = Math.max(options.from, state.ackedTo)
     for (;;) {
@@ -239,21 +251,55 @@ export const make = (shared: Shared): Reader => {
         from = next
       }
       if (segment === undefined) break
-      const behind = yield* readSegment(segment, from, options, out)
+      const behind = yield* readSegment(segment, from, options, batch)
       if (behind === undefined) break
       from = behind
     }
-    const last = out.at(-1)
-    const first = out[0]
+    const last = batch.records.at(-1)
+    if (
+      last !== undefined && position !== undefined && position.seq === last.seq + 1 && position.detour === undefined
+    ) {
+      batch.hint = { seq: position.seq, base: position.segment.base, offset: position.walk.offset() }
+    }
+    return batch
+  })
+
+  /** What was read ahead, if it is what is asked for, and nothing of it was lost since. */
+  const takeAhead = ({ from, maxBytes, maxRecords }: Options): Batch | undefined => {
+    const batch = ahead
+    ahead = undefined
+    const first = batch?.records[0]?.seq
+    const last = batch?.records.at(-1)?.seq
+    if (batch === undefined || first === undefined || last === undefined) return undefined
+    if (first !== Ranges.skip(state.holes, Math.max(from, state.ackedTo))) return undefined
+    if (batch.records.length > maxRecords || batch.bytes > maxBytes) return undefined
+    // All that was there when it was read is in it.
+    return Ranges.count(State.present(state, { first, last })) === batch.records.length ? batch : undefined
+  }
+
+  const read = Effect.fnUntraced(function*(
+    options: Options
+  ): Effect.fn.Return<ReadonlyArray<QueuedRecord>, FileQueueError | FileOpsError> {
+    state.readPin = undefined
+    const { enqueued, hint, records } = takeAhead(options) ?? (yield* collect(options))
+    const first = records[0]
+    const last = records.at(-1)
     if (first !== undefined && last !== undefined) {
       // Until the caller pins them itself: what is handed out must not be dropped (DELIVERY.md H6).
       state.readPin = { first: first.seq, last: last.seq }
-      if (position !== undefined && position.seq === last.seq + 1 && position.detour === undefined) {
-        state.hint = { seq: position.seq, base: position.segment.base, offset: position.walk.offset() }
-      }
+      state.head = { seq: first.seq, ms: enqueued }
+      if (hint !== undefined) state.hint = hint
     }
-    return out
+    return records
   })
+
+  /** Only if it makes a full batch: of a queue that is nearly empty, a later read has more. */
+  const readAhead = (options: Options): Effect.Effect<void, FileQueueError | FileOpsError> =>
+    Effect.suspend(() =>
+      state.nextSeq - options.from < options.maxRecords ? Effect.void : Effect.map(collect(options), (batch) => {
+        ahead = batch
+      })
+    )
 
   const unknown = (segment: State.Segment): FileQueueError =>
     new FileQueueError({ reason: "unsupported", path: segment.path, message: "a record of a later format" })
@@ -262,6 +308,11 @@ export const make = (shared: Shared): Reader => {
     read: (options) =>
       shared.reading.withPermits(1)(Effect.uninterruptible(read(options))).pipe(
         Effect.catchTag("FileOpsError", (error) => Effect.andThen(close, ioError(error)))
+      ),
+    readAhead: (options) =>
+      shared.reading.withPermits(1)(Effect.uninterruptible(readAhead(options))).pipe(
+        // The read that comes meets it too, and says so.
+        Effect.catchAll(() => close)
       ),
     close
   }

@@ -174,7 +174,10 @@ export const make = Effect.fnUntraced(function*(
         tell({
           _tag: "Read",
           records: records.map((record) => ({ ...record, headers: { ...record.headers, spooled: "1" } }))
-        })
+        }).pipe(
+          // While these are on their way: a drain is to wait for Kafka, not for the disk.
+          Effect.andThen(queue.readAhead({ ...command, from: (records.at(-1)?.seq ?? command.from) + 1 }))
+        )
     }))
 
   const persist = queue.persist.pipe(Effect.matchEffect({

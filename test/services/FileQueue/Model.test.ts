@@ -36,6 +36,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({ _tag: fc.constant("Read" as const), lane, count: fc.integer({ min: 1, max: 12 }) })
   },
   {
+    weight: 4,
+    arbitrary: fc.record({ _tag: fc.constant("ReadAhead" as const), lane, count: fc.integer({ min: 1, max: 12 }) })
+  },
+  {
     weight: 3,
     arbitrary: fc.record({
       _tag: fc.constant("ReadBeside" as const),

@@ -11,6 +11,7 @@ export type Command =
   | { readonly _tag: "Append"; readonly lane: number; readonly count: number; readonly size: number }
   | { readonly _tag: "AppendTwice"; readonly lane: number; readonly count: number }
   | { readonly _tag: "Read"; readonly lane: number; readonly count: number }
+  | { readonly _tag: "ReadAhead"; readonly lane: number; readonly count: number }
   /** Appended while the read waits for its bytes, or while they are on their way back. */
   | {
     readonly _tag: "ReadBeside"
@@ -273,6 +274,11 @@ export class World {
         ], { concurrency: "unbounded", discard: true })
       case "Read":
         return this.read(this.lane(command.lane), command.count)
+      case "ReadAhead":
+        return Effect.suspend(() => {
+          const lane = this.lane(command.lane)
+          return lane.open().readAhead({ from: lane.next, maxRecords: command.count, maxBytes: 100_000 })
+        })
       case "ReadBeside":
         return this.readBeside(this.lane(command.lane), command)
       case "Ack":

@@ -24,6 +24,7 @@ const noDisk: DiskQueue = {
   recovery: { records: 0, lost: 0, quarantinedBytes: 0, tornTail: false, cursorReset: false },
   append: () => Effect.fail(broken),
   read: () => Effect.fail(broken),
+  readAhead: () => Effect.void,
   ack: () => Effect.void,
   pin: () => Effect.void,
   persist: Effect.fail(broken),
