@@ -17,5 +17,5 @@ VOLUME /data
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s --retries=3 CMD ["node", "/app/healthcheck.mjs"]
-ENTRYPOINT ["node", "--max-semi-space-size=4", "--disable-proto=throw", "/app/exchange-feeds.mjs"]
+ENTRYPOINT ["node", "--max-semi-space-size=16", "--disable-proto=throw", "/app/exchange-feeds.mjs"]
 CMD ["run"]

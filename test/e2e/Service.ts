@@ -9,7 +9,7 @@ import * as readline from "node:readline"
 const bundle = path.resolve(import.meta.dirname, "../../dist/bin/exchange-feeds.mjs")
 
 /** As the image and the unit start it. */
-const flags = ["--max-semi-space-size=4", "--disable-proto=throw"]
+const flags = ["--max-semi-space-size=16", "--disable-proto=throw"]
 
 export interface Exit {
   readonly code: number | null

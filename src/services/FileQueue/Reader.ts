@@ -228,7 +228,7 @@ export const make = (shared: Shared): Reader => {
           }
           if (records.length === 0) batch.enqueued = frame.enqueued
           batch.bytes += size
-          records.push({ ...record, seq: frame.seq })
+          records.push(Object.assign(record, { seq: frame.seq }))
         }
       }
     }
