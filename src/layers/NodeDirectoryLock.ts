@@ -37,6 +37,16 @@ const holderOf = (file: string): Holder | null => Option.getOrNull(decodeNote(te
 /** What fails on an open file says nothing of its path. */
 const naming = (path: string, message: string): string => message.includes(path) ? message : `${path}: ${message}`
 
+/** Whoever got it a moment ago may just be writing its note; null if it does not come: on a full disk there is none. */
+const noteOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Holder | null> {
+  for (let look = 0; look < 10; look++) {
+    const holder = holderOf(file)
+    if (holder !== null) return holder
+    yield* Effect.sleep("20 millis")
+  }
+  return null
+})
+
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockError> =>
   Effect.try({
     try: run,
@@ -79,7 +89,7 @@ const acquire = Effect.fnUntraced(function*(
     (handle) => Effect.sync(() => fs.closeSync(handle))
   )
   const outcome = flock(handle)
-  if (outcome === "refused") return yield* new Locked({ path: file, holder: holderOf(file) })
+  if (outcome === "refused") return yield* new Locked({ path: file, holder: yield* noteOf(file) })
   if (outcome === undefined) yield* acquireByPid(directory, now)
   // For humans only; the lock does not depend on it, and a full disk keeps nobody from starting. It stays when the lock goes:
   // removing a file that another has just opened would give two owners.

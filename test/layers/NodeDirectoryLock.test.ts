@@ -1,6 +1,6 @@
 /** T16: one owner, whatever happens to it. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Fiber, Scope } from "effect"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -65,6 +65,23 @@ describe("NodeDirectoryLock", () => {
       yield* Effect.promise(() => child.exited)
       yield* acquire(directory)
     }).pipe(Effect.scoped, Effect.provide(NodeDirectoryLock.layer)), 60_000)
+
+  it.live("refused before the owner has written its note, it waits for that, but not for ever", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      yield* acquire(directory)
+      const file = path.join(directory, "LOCK")
+      const note = fs.readFileSync(file)
+      fs.truncateSync(file, 0)
+      const refused = Effect.flip(Effect.scoped(acquire(directory)))
+      const silent = yield* refused
+      assert.deepStrictEqual(silent._tag === "Locked" && silent.holder, null)
+      const fiber = yield* Effect.fork(refused)
+      yield* Effect.sleep("60 millis")
+      fs.writeFileSync(file, note)
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error._tag === "Locked" && error.holder?.pid, process.pid)
+    }).pipe(Effect.scoped, Effect.provide(NodeDirectoryLock.layer)))
 
   it.live("of processes that start together exactly one gets it", () =>
     Effect.gen(function*() {
