@@ -137,7 +137,7 @@ const mutations = [
     file: `${queue}/Reader.ts`,
     from: "Ranges.count(State.present(state, { first, last })) === batch.records.length ? batch : undefined",
     to: "batch",
-    tests: ["Model"]
+    tests: ["Faults"]
   },
   {
     name: "what was read ahead is handed out, asked for or not",

@@ -397,6 +397,22 @@ describe("T18: the budget", () => {
       for (const { seq } of some) assert.notInclude(lostOf(losses), seq)
     })))
 
+  it.effect("H6: what was read ahead and is dropped before it is asked for is not handed out", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const losses: Array<FileQueue.Loss> = []
+      const queue = yield* open(disk, losses, { maxBytes: 8000 })
+      for (const n of upTo(3)) yield* queue.append(recordsOf(n * 5, n * 5 + 5, 100))
+      yield* queue.pin({ first: 1, last: 2 })
+      const options = { from: 1, maxRecords: 6, maxBytes: 1e6 }
+      yield* queue.readAhead(options)
+      for (const n of upTo(20, 3)) yield* queue.append(recordsOf(n * 5, n * 5 + 5, 100))
+      const some = (yield* queue.read(options)).map(({ seq }) => seq)
+      assert.deepStrictEqual(some.slice(0, 2), [1, 2])
+      assert.isAbove(some[2] ?? 0, 6)
+      for (const seq of some) assert.notInclude(lostOf(losses), seq)
+    })))
+
   it.effect("books go before trades, whoever asks for room", () =>
     Effect.scoped(Effect.gen(function*() {
       const disk = new MemoryDisk()
