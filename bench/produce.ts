@@ -9,8 +9,9 @@ import { RecordMessage } from "../src/services/KafkaProducer/ProduceRequest.ts"
 import { alternate } from "./support/alternate.ts"
 
 const seconds = Number(process.env["SECONDS"] ?? 2)
-const records = 1_000
 const partitions = 6
+const recordsOfEach = 167
+const records = partitions * recordsOfEach
 const valueBytes = 300
 
 encodeBy((data) => Promise.resolve(data))
@@ -26,7 +27,7 @@ const message = (i: number) =>
 const ours = Array.from({ length: partitions }, (_, partition) => ({
   partition,
   firstSequence: 0,
-  messages: Array.from({ length: Math.ceil(records / partitions) }, (_, i) => message(i))
+  messages: Array.from({ length: recordsOfEach }, (_, i) => message(i))
 }))
 
 /** The same, and not known to be ours. */
