@@ -87,25 +87,27 @@ describe("soak", () => {
     // From the moment at which the broker was there again, which has to be found out.
     const drained = last.delivered / (last.at - (back - began) / 1000)
     const settled = samples.slice(Math.ceil(samples.length * settling))
-    const level = mean(settled.map((one) => one.rss))
     const files = settled.map((one) => one.files)
     const figures = (some: ReadonlyArray<Sample>) => {
       const all = some.map((one) => one.rss)
       return { mean: Math.round(mean(all)), least: Math.min(...all), most: Math.max(...all) }
     }
+    const { least, most } = figures(settled)
+    /** How far the outermost are from the middle between them. */
+    const strayed = (most - least) / (most + least)
     console.log(JSON.stringify({
       backlog: Math.max(...samples.map(({ queued }) => queued)),
       deliveredPerSecondOfDrain: Math.round(drained),
       rate,
       rss: figures(settled),
+      strayed: Math.round(strayed * 1000) / 1000,
       away: figures(settled.filter(({ phase }) => phase === "away")),
       draining: figures(settled.filter(({ phase }) => phase === "draining")),
       well: figures(settled.filter(({ phase }) => phase === "well")),
       files: [Math.min(...files), Math.max(...files)]
     }))
     assert.isAtLeast(drained, 5 * rate)
-    // A backlog in memory would be many times that.
-    assert.isBelow(figures(settled).most, level * 1.5)
+    assert.isAtMost(strayed, 0.1)
     assert.isBelow(Math.max(...files) - Math.min(...files), 40)
     assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
   }, 3 * 3_600_000)
