@@ -1,6 +1,7 @@
 /** T16: one owner, whatever happens to it. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope } from "effect"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -31,6 +32,17 @@ const setPath = (value: string | undefined): string | undefined => {
   process.env["PATH"] = value
   return before
 }
+
+const limitFiles = (limit: string): void => {
+  execFileSync("prlimit", ["--pid", `${process.pid}`, `--fsize=${limit}`])
+}
+
+/** No file of this process grows beyond so many bytes: what a full disk is to it. */
+const withRoomFor = (bytes: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => limitFiles(`${bytes}:unlimited`)),
+    () => Effect.sync(() => limitFiles("unlimited:unlimited"))
+  )
 
 describe("NodeDirectoryLock", () => {
   it.scoped("the second is refused and told who holds it; free again when the first lets go", () =>
@@ -133,6 +145,21 @@ describe("NodeDirectoryLock", () => {
         // Another host's process cannot be looked at.
         fs.writeFileSync(path.join(directory, "LOCK.pid"), note.replace(/"host":"[^"]+"/, `"host":"elsewhere"`))
         assert.strictEqual((yield* Effect.flip(Effect.scoped(acquire(directory))))._tag, "Locked")
+      }).pipe(Effect.provide(NodeDirectoryLock.layer)))
+
+    it.scoped("half a note is nobody's: who could not write it says so, and is not in the way", () =>
+      Effect.gen(function*() {
+        const directory = yield* temporary
+        const error = yield* Effect.scoped(Effect.gen(function*() {
+          yield* withRoomFor(10)
+          yield* withoutFlock
+          return yield* Effect.flip(acquire(directory))
+        }))
+        if (error._tag !== "DirectoryLockError") return assert.fail(error.message)
+        assert.strictEqual(error.code, "EFBIG")
+        assert.include(error.message, path.join(directory, "LOCK.pid"))
+        yield* withoutFlock
+        yield* acquire(directory)
       }).pipe(Effect.provide(NodeDirectoryLock.layer)))
   })
 })
