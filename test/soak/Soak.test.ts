@@ -38,7 +38,7 @@ describe("soak", () => {
     })
     const s = await stage(broker.address, 30, 1, 50)
     // As deploy/kubernetes has it: without a limit V8 takes twice as much before it looks for garbage.
-    const service = s.start({ QUEUE_MAX_BYTES: "16GiB", NODE_OPTIONS: "--max-old-space-size=384" })
+    const service = s.start({ QUEUE_MAX_BYTES: "16GiB", NODE_OPTIONS: "--max-old-space-size=320" })
     await ready(s)
     const pid = service.process.pid ?? 0
     const rss = () => Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) / 1024
