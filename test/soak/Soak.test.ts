@@ -92,14 +92,14 @@ describe("soak", () => {
       const all = some.map((one) => one.rss)
       return { mean: Math.round(mean(all)), least: Math.min(...all), most: Math.max(...all) }
     }
-    const { least, most } = figures(settled)
+    const whole = figures(settled)
     /** How far the outermost are from the middle between them. */
-    const strayed = (most - least) / (most + least)
+    const strayed = (whole.most - whole.least) / (whole.most + whole.least)
     console.log(JSON.stringify({
       backlog: Math.max(...samples.map(({ queued }) => queued)),
       deliveredPerSecondOfDrain: Math.round(drained),
       rate,
-      rss: figures(settled),
+      rss: whole,
       strayed: Math.round(strayed * 1000) / 1000,
       away: figures(settled.filter(({ phase }) => phase === "away")),
       draining: figures(settled.filter(({ phase }) => phase === "draining")),

@@ -1,7 +1,8 @@
 /**
  * The body of a produce request, versions 3 to 7, with record batches of format 2: byte for byte what kafkajs 2.2.4 makes of the
  * same records, which a property test compares, nine times as fast (`npm run bench -- produce`). kafkajs makes a zeroed buffer of half
- * a kilobyte for each record and each header, and an array and a buffer for each number in them: at 20 000 records a second a third of a core.
+ * a kilobyte for each record and each header, and an array and a buffer for each number in them: at 20 000 records a second a third
+ * of a core.
  *
  * Layout: kafka.apache.org/documentation/#recordbatch, and its protocol guide for the request around it.
  */
