@@ -5,6 +5,7 @@
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Varint from "../Varint.ts"
 import { align8, getI64, putI64, viewOf } from "./Bytes.ts"
+import type { QueuedRecord } from "./Model.ts"
 import { frameBytes, maxBodyBytes, putFrame, typeData } from "./Segment.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -64,30 +65,77 @@ export const makeEncoder = (): Encoder => {
 // ---------------------------------------------------------------------------------------------------------------------
 // decoding
 
-const text = new TextDecoder()
-
-/** `value` is a view into `bytes`. Undefined if the body is not as this version writes it. */
-export const decode = (bytes: Uint8Array, view: DataView, start: number, end: number): EventRecord | undefined => {
-  const reader = { at: start + 8 }
-  const key = getText(bytes, reader, end)
-  const count = getVarint(bytes, reader, end)
-  if (key === undefined || count === undefined) return undefined
-  const headers: Array<[string, string]> = []
-  for (let i = 0; i < count; i++) {
-    const name = getText(bytes, reader, end)
-    const value = getText(bytes, reader, end)
-    if (name === undefined || value === undefined) return undefined
-    headers.push([name, value])
-  }
-  const value = getBytes(bytes, reader, end)
-  // `fromEntries` defines properties: a header called `__proto__` is a header.
-  return value === undefined || reader.at !== end
-    ? undefined
-    : { key, value, headers: Object.fromEntries(headers), timestamp: getI64(view, start) }
+export interface Decoder {
+  /** `value` is a view into `bytes`; all else is the caller's own. Undefined if the body is not as this version writes it. */
+  readonly decode: (
+    bytes: Uint8Array,
+    view: DataView,
+    frame: { readonly seq: number; readonly start: number; readonly end: number }
+  ) => QueuedRecord | undefined
 }
 
 interface Reader {
   at: number
+}
+
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true })
+
+/** Places whose text is kept, and how long such a text may be: what damage or another program wrote is not to fill the memory. */
+const maxPlaces = 32
+const maxKept = 128
+
+/**
+ * What headers are called, and most of what they say, is the same record after record: a comparison costs a fraction of a decoding,
+ * and no new string.
+ */
+export const makeDecoder = (): Decoder => {
+  /** By place in the record, the text that was there last. */
+  const last: Array<string | undefined> = []
+
+  const getText = (bytes: Uint8Array, reader: Reader, end: number, place: number): string | undefined => {
+    const length = getLength(bytes, reader, end)
+    if (length === undefined) return undefined
+    const from = reader.at - length
+    const before = last[place]
+    if (before !== undefined && isAscii(bytes, from, length, before)) return before
+    const text = utf8.decode(bytes.subarray(from, reader.at))
+    if (place < maxPlaces && length <= maxKept) last[place] = text
+    return text
+  }
+
+  return {
+    decode: (bytes, view, { end, seq, start }) => {
+      const reader = { at: start + 8 }
+      const key = getText(bytes, reader, end, 0)
+      const count = getVarint(bytes, reader, end)
+      if (key === undefined || count === undefined) return undefined
+      const headers: Record<string, string> = {}
+      for (let i = 0; i < count; i++) {
+        const name = getText(bytes, reader, end, 2 * i + 1)
+        const value = getText(bytes, reader, end, 2 * i + 2)
+        if (name === undefined || value === undefined) return undefined
+        // An assignment to it would set the prototype.
+        if (name === "__proto__") Object.defineProperty(headers, name, { value, ...ownProperty })
+        else headers[name] = value
+      }
+      const value = getBytes(bytes, reader, end)
+      return value === undefined || reader.at !== end
+        ? undefined
+        : { key, value, headers, timestamp: getI64(view, start), seq }
+    }
+  }
+}
+
+const ownProperty = { configurable: true, enumerable: true, writable: true }
+
+/** Whether these bytes are that text, and it is ASCII. */
+const isAscii = (bytes: Uint8Array, offset: number, length: number, text: string): boolean => {
+  if (length !== text.length) return false
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 127 || code !== bytes[offset + i]) return false
+  }
+  return true
 }
 
 const getVarint = (bytes: Uint8Array, reader: Reader, end: number): number | undefined => {
@@ -101,15 +149,15 @@ const getVarint = (bytes: Uint8Array, reader: Reader, end: number): number | und
   return undefined
 }
 
-const getBytes = (bytes: Uint8Array, reader: Reader, end: number): Uint8Array | undefined => {
+/** Of a text, in bytes; moves behind it. */
+const getLength = (bytes: Uint8Array, reader: Reader, end: number): number | undefined => {
   const length = getVarint(bytes, reader, end)
   if (length === undefined || reader.at + length > end) return undefined
-  const found = bytes.subarray(reader.at, reader.at + length)
   reader.at += length
-  return found
+  return length
 }
 
-const getText = (bytes: Uint8Array, reader: Reader, end: number): string | undefined => {
-  const found = getBytes(bytes, reader, end)
-  return found === undefined ? undefined : text.decode(found)
+const getBytes = (bytes: Uint8Array, reader: Reader, end: number): Uint8Array | undefined => {
+  const length = getLength(bytes, reader, end)
+  return length === undefined ? undefined : bytes.subarray(reader.at - length, reader.at)
 }

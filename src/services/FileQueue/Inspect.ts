@@ -109,6 +109,7 @@ const itemsOf = (
       seed: Segment.seedOf(segment.base, ops.crc32),
       crc32: ops.crc32
     })
+    const decoder = Body.makeDecoder()
     const pull: Effect.Effect<Chunk.Chunk<Item>, Option.Option<FileOpsError>> = Effect.suspend(() => {
       const items: Array<Item> = []
       for (;;) {
@@ -126,7 +127,7 @@ const itemsOf = (
         const { frame } = step
         if (frame.type !== Segment.typeData || !isPending(frame.seq)) continue
         const { bytes, view } = walk.window()
-        const record = Body.decode(bytes, view, frame.start, frame.end)
+        const record = decoder.decode(bytes, view, frame)
         items.push(
           record === undefined
             ? { _tag: "Undecodable", seq: frame.seq, path: segment.path }

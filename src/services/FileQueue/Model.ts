@@ -77,7 +77,7 @@ export interface Queue {
   ) => Effect.Effect<{ readonly firstSeq: number; readonly lastSeq: number }, FileQueueError>
   /**
    * Durable records from sequence number `from` on (or the first after it that is still here), in order; at least one if there is one.
-   * What is acknowledged is not. Bounded by both limits, sizes as `sizeOf` says; values are bytes.
+   * What is acknowledged is not. Bounded by both limits, sizes as `sizeOf` says; values are bytes. The caller's own, to be changed at will.
    * Empty: nothing durable at or after `from`.
    */
   readonly read: (options: {

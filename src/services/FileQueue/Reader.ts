@@ -64,6 +64,7 @@ const patience = 5
 
 export const make = (shared: Shared): Reader => {
   const { ops, settings, state } = shared
+  const decoder = Body.makeDecoder()
   let position: Position | undefined
   let ahead: Batch | undefined
   let unreadable = { path: "", offset: 0, times: 0 }
@@ -214,7 +215,7 @@ export const make = (shared: Shared): Reader => {
           // `ackedTo` may have come here since the read began: a damage at the head takes the holes behind it along.
           if (frame.seq < Math.max(from, state.ackedTo) || Ranges.skip(state.holes, frame.seq) !== frame.seq) break
           const { bytes: window, view } = walk.window()
-          const record = Body.decode(window, view, frame.start, frame.end)
+          const record = decoder.decode(window, view, frame)
           if (record === undefined) {
             yield* missed(frame.seq, frame.seq, at, undefined)
             break
@@ -228,7 +229,7 @@ export const make = (shared: Shared): Reader => {
           }
           if (records.length === 0) batch.enqueued = frame.enqueued
           batch.bytes += size
-          records.push(Object.assign(record, { seq: frame.seq }))
+          records.push(record)
         }
       }
     }
