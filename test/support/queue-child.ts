@@ -6,7 +6,7 @@
  *
  * `read`: says what is there (`r <seq> <n>`) and ends. QUEUE_FSYNC: `always` if not set.
  */
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Logger } from "effect"
 import { writeSync } from "node:fs"
 import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
 import * as NodeFileOps from "../../src/layers/NodeFileOps.ts"
@@ -59,7 +59,12 @@ const layer = FileQueue.layer({
   fsync: mode === "never" || mode === "interval" ? mode : "always",
   fsyncInterval: "1 second",
   segmentBytes: 4000
-}).pipe(Layer.provideMerge(NodeFileOps.layer), Layer.merge(NodeDirectoryLock.layer))
+}).pipe(
+  Layer.provideMerge(NodeFileOps.layer),
+  Layer.merge(NodeDirectoryLock.layer),
+  // stdout is for what it says: a death in the middle of a write leaves a torn record, of which the next life warns.
+  Layer.merge(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger)))
+)
 
 Effect.runPromise(Effect.scoped(work).pipe(Effect.provide(layer))).catch((error: unknown) => {
   writeSync(1, `error ${String(error)}\n`)
