@@ -4,7 +4,7 @@
  */
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Varint from "../Varint.ts"
-import { align8, getI64, putI64, viewOf } from "./Bytes.ts"
+import { align8, getI64, isAscii, putI64, viewOf } from "./Bytes.ts"
 import type { QueuedRecord } from "./Model.ts"
 import { frameBytes, maxBodyBytes, putFrame, typeData } from "./Segment.ts"
 
@@ -97,9 +97,10 @@ export const makeDecoder = (): Decoder => {
     if (length === undefined) return undefined
     const from = reader.at - length
     const before = last[place]
-    if (before !== undefined && isAscii(bytes, from, length, before)) return before
+    if (before?.length === length && isAscii(bytes, from, before)) return before
     const text = utf8.decode(bytes.subarray(from, reader.at))
-    if (place < maxPlaces && length <= maxKept) last[place] = text
+    // A byte a unit: ASCII, or the mark of a broken byte, which is like no byte. Only such a text is compared byte by byte.
+    if (place < maxPlaces && length <= maxKept && text.length === length) last[place] = text
     return text
   }
 
@@ -127,16 +128,6 @@ export const makeDecoder = (): Decoder => {
 }
 
 const ownProperty = { configurable: true, enumerable: true, writable: true }
-
-/** Whether these bytes are that text, and it is ASCII. */
-const isAscii = (bytes: Uint8Array, offset: number, length: number, text: string): boolean => {
-  if (length !== text.length) return false
-  for (let i = 0; i < length; i++) {
-    const code = text.charCodeAt(i)
-    if (code > 127 || code !== bytes[offset + i]) return false
-  }
-  return true
-}
 
 const getVarint = (bytes: Uint8Array, reader: Reader, end: number): number | undefined => {
   let value = 0

@@ -171,7 +171,7 @@ export const make = Effect.fnUntraced(function*(
     queue.read(command).pipe(Effect.matchEffect({
       onFailure: onDiskFailure({ _tag: "ReadFailed" }),
       onSuccess: (records) => {
-        // In place, as they are the reader's own: copies of each cost a twentieth of a drain's time.
+        // In place, as they are ours (`Queue.read`): copying each took 3 % of a drain's time.
         for (const { headers } of records) Object.assign(headers, { spooled: "1" })
         return tell({ _tag: "Read", records }).pipe(
           // While these are on their way: a drain is to wait for Kafka, not for the disk.
