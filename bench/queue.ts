@@ -55,10 +55,10 @@ const main = Effect.gen(function*() {
     })
   ))
   const runtime = yield* Effect.runtime()
-  for (const batch of [1, 16, 128, 1024]) {
+  for (const [batch, inFlight] of [[1, 1], [16, 1], [128, 1], [128, 4], [1024, 1]] as const) {
     const records = Array.from({ length: batch }, () => record)
     yield* Effect.scoped(Effect.gen(function*() {
-      const queue = yield* files.open({ topic: `batch-${batch}`, dropOrder: 0, onLoss: () => Effect.void })
+      const queue = yield* files.open({ topic: `batch-${batch}-${inFlight}`, dropOrder: 0, onLoss: () => Effect.void })
       yield* queue.append(records)
       const bytes = (yield* queue.snapshot).bytes - 64
       const bare = yield* Effect.promise(() => bareFile(directory, bytes))
@@ -68,7 +68,10 @@ const main = Effect.gen(function*() {
           (until) =>
             Runtime.runPromise(runtime)(Effect.gen(function*() {
               let count = 0
-              for (; performance.now() < until; count++) yield* queue.append(records)
+              const caller = Effect.gen(function*() {
+                for (; performance.now() < until; count++) yield* queue.append(records)
+              })
+              yield* Effect.replicateEffect(caller, inFlight, { concurrency: "unbounded", discard: true })
               return count
             })),
           async (until) => {
@@ -82,6 +85,7 @@ const main = Effect.gen(function*() {
       print({
         bench: "queue.append",
         batch,
+        inFlight,
         valueBytes,
         recordsPerSecond: Math.round(ours * batch),
         bareRecordsPerSecond: Math.round(theirs * batch),

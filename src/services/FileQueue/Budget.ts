@@ -63,7 +63,7 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
 
   const takeDisk = (bytes: number): boolean => {
     if (disk.free - bytes < reserveBytes) return false
-    disk = { ...disk, free: disk.free - bytes }
+    disk.free -= bytes
     return true
   }
 

@@ -1,7 +1,6 @@
 /**
  * One open queue: recovered, then its parts put together.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
@@ -42,7 +41,6 @@ export const open = Effect.fnUntraced(function*(
     drops: yield* Effect.mapError(Drops.open(ops, state), (error) => ioError(error)),
     queueId,
     encoder: Body.makeEncoder(),
-    writing: yield* Effect.makeSemaphore(1),
     structure: yield* Effect.makeSemaphore(1),
     reading: yield* Effect.makeSemaphore(1),
     cursor: yield* Effect.makeSemaphore(1),
@@ -60,7 +58,9 @@ export const open = Effect.fnUntraced(function*(
     Effect.sync(() => budget.lanes.add(shared)),
     () =>
       Effect.sync(() => budget.lanes.delete(shared)).pipe(
-        Effect.andThen(shared.writing.withPermits(1)(shared.structure.withPermits(1)(Active.seal(shared)))),
+        // An append of nothing: whoever called before is done then.
+        Effect.andThen(Effect.ignore(append([]))),
+        Effect.andThen(shared.structure.withPermits(1)(Active.seal(shared))),
         Effect.andThen(shared.reading.withPermits(1)(reader.close))
       )
   )
@@ -91,12 +91,12 @@ export const open = Effect.fnUntraced(function*(
   }
 })
 
-const monotonic = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-
-const steadyClock = Effect.map(
-  Effect.all([Clock.currentTimeMillis, monotonic]),
-  ([wall, start]) => Effect.map(monotonic, (now) => wall + now - start)
-)
+const steadyClock = Effect.map(Effect.clock, (clock) => {
+  const monotonic = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
+  const wall = clock.unsafeCurrentTimeMillis()
+  const start = monotonic()
+  return () => wall + monotonic() - start
+})
 
 const randomId = Effect.map(
   Effect.replicateEffect(Random.nextIntBetween(0, 256), 16),

@@ -1,8 +1,8 @@
 /**
  * What the parts of one open queue share: its state, its files, its locks.
  *
- * Locks, always taken in this order: `writing` (one batch at a time), the budget of all lanes, `structure` (segments come, grow
- * and go), then `reading` or `cursor`.
+ * Locks, always taken in this order: the writer's turn (one batch at a time), the budget of all lanes, `structure` (segments come,
+ * grow and go), then `reading` or `cursor`.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -43,8 +43,7 @@ export interface Shared {
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
   readonly drops: Drops
   readonly queueId: Uint8Array
-  readonly writing: Effect.Semaphore
-  /** Guarded by `writing`. */
+  /** The writer's alone. */
   readonly encoder: Encoder
   readonly structure: Effect.Semaphore
   readonly reading: Effect.Semaphore
@@ -53,7 +52,7 @@ export interface Shared {
   active: { readonly segment: State.Segment; readonly file: File; dirty: boolean } | undefined
   readonly scope: Scope.Scope
   /** Epoch ms that no jump of the wall clock moves: the age of records is told by it. */
-  readonly steady: Effect.Effect<number>
+  readonly steady: () => number
   /** When `QUEUE_MAX_AGE` was last looked at. */
   expiredAt: number
   /** A fiber watches the full disk. */

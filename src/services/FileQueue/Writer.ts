@@ -24,20 +24,25 @@ interface Waiting {
   readonly records: ReadonlyArray<EventRecord>
   /** Set once its group is written, or refused. */
   outcome: Exit.Exit<Appended, FileQueueError> | undefined
+  /** Called then; or before, if it is this call's turn to write. */
+  wake: (() => void) | undefined
 }
 
 /** Most records in one group commit, unless a single call brings more. */
 const maxGroup = 4096
 
 /**
- * Concurrent calls share one group commit: whoever gets the lock first writes for all who wait. Cannot be interrupted: a batch
- * that was handed over may be on disk.
+ * Concurrent calls share one group commit: one of them writes for all who wait, then leaves that to the one who waits longest.
+ * Who was written for is told at once, however busy the others are. Cannot be interrupted: a batch that was handed over may be on
+ * disk.
  */
 export const make = (
   shared: Shared,
   budget: Budget.Budget
 ): (records: ReadonlyArray<EventRecord>) => Effect.Effect<Appended, FileQueueError> => {
   let waiting: Array<Waiting> = []
+  /** One of the calls writes. */
+  let busy = false
 
   const takeGroup = (): ReadonlyArray<Waiting> => {
     let count = 0
@@ -66,17 +71,30 @@ export const make = (
       })
     )
 
-  const turn = shared.writing.withPermits(1)(Effect.suspend(() => commitTogether(takeGroup())))
+  const handOver = Effect.sync(() => {
+    const [next] = waiting
+    if (next === undefined) busy = false
+    else next.wake?.()
+  })
+
+  /** Never without a call that waits: the one whose turn it is. */
+  const writeNext = Effect.zipRight(Effect.suspend(() => commitTogether(takeGroup())), handOver)
 
   return (records) =>
     Effect.uninterruptible(Effect.suspend(() => {
-      const own: Waiting = { records, outcome: undefined }
+      const own: Waiting = { records, outcome: undefined, wake: undefined }
       waiting.push(own)
-      // Until its own is done: a full group leaves some behind.
-      const next: Effect.Effect<Appended, FileQueueError> = Effect.suspend(() =>
-        own.outcome ?? Effect.flatMap(turn, () => next)
+      const result: Effect.Effect<Appended, FileQueueError> = Effect.suspend(() =>
+        own.outcome ?? Effect.flatMap(writeNext, () => result)
       )
-      return next
+      if (!busy) {
+        busy = true
+        return result
+      }
+      const awake = Effect.async<void>((resume) => {
+        own.wake = () => resume(Effect.void)
+      })
+      return Effect.flatMap(awake, () => result)
     }))
 }
 
@@ -90,6 +108,7 @@ const settle = (group: ReadonlyArray<Waiting>, exit: Exit.Exit<number, FileQueue
     const before = behind
     behind += one.records.length
     one.outcome = Exit.map(exit, (first) => ({ firstSeq: first + before, lastSeq: first + behind - 1 }))
+    one.wake?.()
   }
 }
 
@@ -103,7 +122,7 @@ const commit = Effect.fnUntraced(function*(
 ): Effect.fn.Return<number, FileQueueError> {
   const { state } = shared
   if (records.length === 0) return state.nextSeq
-  const now = yield* shared.steady
+  const now = shared.steady()
   const batch = shared.encoder.encode(records, now)
   if (batch === undefined) {
     return yield* new FileQueueError({
@@ -117,13 +136,12 @@ const commit = Effect.fnUntraced(function*(
     yield* becomeFull(shared, budget)
     return yield* new FileQueueError({ reason: "full", path: state.directory, message: "no space left on the disk" })
   }
-  return yield* budget.reserve(shared, batch.length + Segment.headerBytes).pipe(
-    Effect.andThen(shared.structure.withPermits(1)(write(shared, budget, records, batch, now))),
-    Effect.ensuring(Effect.sync(() => {
-      state.reserved = 0
-    })),
-    Effect.tap(() => expireAt(shared, now))
-  )
+  yield* budget.reserve(shared, batch.length + Segment.headerBytes)
+  const written = yield* Effect.exit(shared.structure.withPermits(1)(write(shared, budget, records, batch, now)))
+  state.reserved = 0
+  const firstSeq = yield* written
+  yield* expireAt(shared, now)
+  return firstSeq
 })
 
 const expireEvery = 1000

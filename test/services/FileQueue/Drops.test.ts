@@ -200,7 +200,9 @@ describe("QUEUE_MAX_AGE", () => {
       const losses: Array<FileQueue.Loss> = []
       const clock = yield* Effect.clock
       let jump = 0
+      // Its own nanoseconds are made of its milliseconds; those of a real one are monotonic.
       const jumpy: Clock.Clock = Object.create(clock, {
+        unsafeCurrentTimeNanos: { value: () => clock.unsafeCurrentTimeNanos() },
         unsafeCurrentTimeMillis: { value: () => clock.unsafeCurrentTimeMillis() + jump },
         currentTimeMillis: { value: Effect.sync(() => clock.unsafeCurrentTimeMillis() + jump) }
       })

@@ -5,6 +5,7 @@ import { FileOps } from "../../../src/services/FileOps.ts"
 import * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk, type Operation } from "../../support/MemoryDisk.ts"
 import {
+  breathe,
   countOf,
   cursorFile,
   defaults,
@@ -487,6 +488,19 @@ describe("what append promises", () => {
       yield* Deferred.succeed(gate, undefined)
       assert.deepStrictEqual(yield* Fiber.join(fiber), { firstSeq: 4, lastSeq: 6 })
       assert.deepStrictEqual((yield* drain(queue)).map(numberOf), upTo(6))
+    })))
+
+  it.effect("who was written for is told at once, however busy another keeps the queue", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const queue = yield* open({ layer: slowed(new MemoryDisk(), breathe) }, [])
+      const told: Array<string> = []
+      const append = (who: string, n: number) =>
+        Effect.map(queue.append([record(n)]), ({ firstSeq }) => void told.push(`${who} ${firstSeq}`))
+      const busy = Effect.forEach(upTo(5), (n) => append("busy", n))
+      yield* Effect.all([busy, append("other", 5)], { concurrency: "unbounded" })
+      // It waits for the sync that is under way, then for its own.
+      assert.include(told.slice(0, 3), "other 2")
+      assert.lengthOf(yield* drain(queue), 6)
     })))
 
   it.effect("a record over the limit is refused alone, others of the same commit are taken", () =>
