@@ -1,6 +1,7 @@
 /**
- * The file queue: appending at several batch sizes beside a bare write + fdatasync of the same bytes, alternating in one run, and
- * draining what was appended. Ratios, not absolutes: the disk is shared. One JSON object a line. `SECONDS` for each figure.
+ * The file queue: appending at several batch sizes beside a bare write + fdatasync of the same bytes, alternating in one run; one at a
+ * time, or by several callers (`inFlight`), whose batches share a sync, while the bare loop has one for each. And draining what was
+ * appended. Ratios, not absolutes: the disk is shared. One JSON object a line. `SECONDS` for each figure.
  */
 import { Effect, Runtime } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"

@@ -1,7 +1,7 @@
 const slices = 10
 
-/** Of each, not counted: a service that runs for months has its code compiled. */
-const warmUp = 2
+/** Of each, not counted: a service that runs for months has its code compiled, which takes V8 a second or two of appends. */
+const warmUp = 10
 
 /**
  * Ours and theirs in turn, slice by slice, so that what else the machine does hits both alike: how many rounds a second of each.
