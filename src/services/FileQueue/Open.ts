@@ -58,8 +58,8 @@ export const open = Effect.fnUntraced(function*(
     Effect.sync(() => budget.lanes.add(shared)),
     () =>
       Effect.sync(() => budget.lanes.delete(shared)).pipe(
-        // An append of nothing: whoever called before is done then.
-        Effect.andThen(Effect.ignore(append([]))),
+        // An append of nothing: whoever called before is done then, and was told how it ended.
+        Effect.andThen(Effect.exit(append([]))),
         Effect.andThen(shared.structure.withPermits(1)(Active.seal(shared))),
         Effect.andThen(shared.reading.withPermits(1)(reader.close))
       )

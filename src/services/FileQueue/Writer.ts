@@ -3,8 +3,10 @@
  * once is never written or synced again.
  */
 import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import { type FileOpsError, isNoRoom, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Active from "./Active.ts"
@@ -91,10 +93,10 @@ export const make = (
         busy = true
         return result
       }
-      const awake = Effect.async<void>((resume) => {
-        own.wake = () => resume(Effect.void)
-      })
-      return Effect.flatMap(awake, () => result)
+      // At once, not when this fiber comes to wait: until then it may give way, and a call to wake it would find nobody.
+      const awake = Deferred.unsafeMake<void>(FiberId.none)
+      own.wake = () => Deferred.unsafeDone(awake, Effect.void)
+      return Effect.flatMap(Deferred.await(awake), () => result)
     }))
 }
 

@@ -1,6 +1,6 @@
 /** T12, T13, T15, T17, T18: the disk fails, fills up, lies about time; the budget runs out. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber, Layer, TestClock } from "effect"
+import { Deferred, Duration, Effect, Fiber, Layer, Option, Scheduler, Scope, TestClock } from "effect"
 import { FileOps } from "../../../src/services/FileOps.ts"
 import * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk, type Operation } from "../../support/MemoryDisk.ts"
@@ -502,6 +502,33 @@ describe("what append promises", () => {
       assert.include(told.slice(0, 3), "other 2")
       assert.lengthOf(yield* drain(queue), 6)
     })))
+
+  it.effect("a call that comes while another ends is told, wherever its fiber gives way", () =>
+    Effect.gen(function*() {
+      // Not closed, and forked as daemons: a call that is never told would hold up the end of the test.
+      const scope = yield* Scope.make()
+      for (const at of upTo(20, 1)) {
+        const gate = yield* Deferred.make<void>()
+        const queue = yield* Scope.extend(open({ layer: slowed(new MemoryDisk(), Deferred.await(gate)) }, []), scope)
+        const first = yield* Effect.forkDaemon(queue.append([record(0)]))
+        yield* breathe
+        // Gives way once, before its operation of that number, and goes on only when the other call is over.
+        const held: Array<() => void> = []
+        let operation = 0
+        const scheduler = Scheduler.make(
+          (task) => operation === at ? void held.push(task) : queueMicrotask(task),
+          () => ++operation === at ? 0 : false
+        )
+        const second = yield* Effect.forkDaemon(Effect.withScheduler(queue.append([record(1)]), scheduler))
+        yield* breathe
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(first)
+        operation = Infinity
+        for (const task of held) task()
+        for (let turn = 0; turn < 5; turn++) yield* breathe
+        assert.isTrue(Option.isSome(yield* Fiber.poll(second)), `gave way before operation ${at}`)
+      }
+    }))
 
   it.effect("a record over the limit is refused alone, others of the same commit are taken", () =>
     Effect.scoped(Effect.gen(function*() {
