@@ -5,7 +5,7 @@
  */
 import { readdirSync, readFileSync } from "node:fs"
 import { assert, describe, it } from "vitest"
-import { brokenLaw, sum } from "../e2e/Service.ts"
+import { brokenLaw, ledgerOf, sum } from "../e2e/Service.ts"
 import { cleanups, ready, sentCount, stage } from "../e2e/Stage.ts"
 import * as Broker from "../kafka/Broker.ts"
 
@@ -16,8 +16,11 @@ interface Sample {
   readonly phase: "away" | "draining" | "well"
   /** Seconds since the beginning. */
   readonly at: number
-  /** MiB. */
+  /** MiB, and what of it V8 took, had in use, and knew of outside its heap. */
   readonly rss: number
+  readonly heap: number
+  readonly used: number
+  readonly external: number
   readonly files: number
   readonly queued: number
   readonly delivered: number
@@ -56,12 +59,17 @@ describe("soak", () => {
     const watch = async (phase: Sample["phase"], seconds: number) => {
       for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
         await new Promise((resolve) => setTimeout(resolve, 5_000))
-        const rows = await service.ledger()
+        const metrics = await service.samples()
+        const rows = ledgerOf(metrics)
+        const memory = (name: string) => Math.round((metrics.find((one) => one.name === name)?.value ?? 0) / 2 ** 20)
         forget()
         const sample = {
           phase,
           at: Math.round((Date.now() - began) / 1000),
           rss: Math.round(rss()),
+          heap: memory("nodejs_heap_size_total_bytes"),
+          used: memory("nodejs_heap_size_used_bytes"),
+          external: memory("nodejs_external_memory_bytes"),
           files: readdirSync(`/proc/${pid}/fd`).length,
           queued: sum(rows, "queued"),
           delivered: sum(rows, "delivered")
