@@ -8,7 +8,8 @@ RUN npm run build
 
 FROM node:24-bookworm-slim
 LABEL org.opencontainers.image.title="exchange-feeds" org.opencontainers.image.licenses="MIT"
-ENV NODE_ENV=production DATA_DIR=/data HEALTH_HOST=0.0.0.0 LOG_FORMAT=json
+# One malloc arena: with one for each thread a drain leaves 20 MiB behind that never come back.
+ENV MALLOC_ARENA_MAX=1 NODE_ENV=production DATA_DIR=/data HEALTH_HOST=0.0.0.0 LOG_FORMAT=json
 WORKDIR /app
 COPY --from=build /app/dist/bin/exchange-feeds.mjs /app/deploy/docker/healthcheck.mjs ./
 RUN install -d -o node -g node -m 0700 /data

@@ -93,7 +93,7 @@ try {
 const settings = new Set(
   read("src/layers/AppConfig/Variables.ts").match(/\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b|\bEXCHANGES\b/g)
 )
-const others = new Set(["NODE_ENV", "NODE_OPTIONS"])
+const others = new Set(["MALLOC_ARENA_MAX", "NODE_ENV", "NODE_OPTIONS"])
 const named = (file, names) => {
   for (const name of names) {
     if (!settings.has(name.replace(/_FILE$/, "")) && !others.has(name)) fail(file, `${name} is not a setting`)
