@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
+import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
@@ -61,6 +64,34 @@ for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.m
       }))
   })
 }
+
+describe("capture record on a full disk", () => {
+  const onFullDisk = ["capture", "record", "--exchange", "bitpin", "--out", "/dev/full"]
+  const env = { BITPIN_API_URL: "http://127.0.0.1:1", BITPIN_WS_URL: "ws://127.0.0.1:1" }
+
+  // In the first, all that there is comes with the last flush: its time is shorter than the writer waits.
+  it.each([["at its end", ["--seconds", "0.001"]], ["on the way", []]])("fails %s", async (_, args) => {
+    const { code, stderr } = await exchangeFeeds([...onFullDisk, ...args], env)
+    assert.strictEqual(code, 1, stderr)
+    assert.include(stderr, "ENOSPC")
+  })
+
+  it("fails when it is stopped", async () => {
+    const stop = new AbortController()
+    // Asked for the markets, it has opened its file.
+    const api = createServer(() => stop.abort()).listen(0, "127.0.0.1")
+    await once(api, "listening")
+    const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`
+    try {
+      const { code, stderr } = await exchangeFeeds(onFullDisk, { ...env, BITPIN_API_URL: url }, stop.signal)
+      assert.strictEqual(code, 1, stderr)
+      assert.include(stderr, "ENOSPC")
+    } finally {
+      api.closeAllConnections()
+      api.close()
+    }
+  })
+})
 
 describe("tap", () => {
   it.scopedLive("prints events straight from an exchange", () =>

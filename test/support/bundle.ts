@@ -28,16 +28,18 @@ export interface Outcome {
   readonly stderr: string
 }
 
-/** Runs it to its end, with nothing of this environment but PATH. */
+/** Runs it to its end, with nothing of this environment but PATH. `stop`: as Ctrl-C does. */
 export const exchangeFeeds = (
   args: ReadonlyArray<string>,
-  env: Readonly<Record<string, string>> = {}
+  env: Readonly<Record<string, string>> = {},
+  stop?: AbortSignal
 ): Promise<Outcome> =>
   new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [bundle, ...args], {
       env: { PATH: process.env["PATH"] ?? "", ...env },
       stdio: ["ignore", "pipe", "pipe"]
     })
+    stop?.addEventListener("abort", () => child.kill("SIGINT"))
     let stdout = ""
     let stderr = ""
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => stdout += chunk)

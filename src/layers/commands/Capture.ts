@@ -59,6 +59,10 @@ const writer = (file: string) =>
     ({ close }) => Effect.sync(close)
   )
 
+/** However it ends, the last frames are written; if they cannot be, it has failed, also where somebody stopped it. */
+const flushedAtLast = <E>(flush: Effect.Effect<unknown, E>) => <A, E2, R>(self: Effect.Effect<A, E2, R>) =>
+  Effect.uninterruptibleMask((restore) => Effect.exit(restore(self)).pipe(Effect.zipLeft(flush), Effect.flatten))
+
 export interface RecordOptions extends Tap.Options {
   /** `.gz` at its end compresses it. */
   readonly out: string
@@ -89,8 +93,7 @@ export const record = Effect.fnUntraced(
     const all = Effect.raceFirst(run, flushing)
     yield* (seconds === undefined ? all : Effect.timeoutOption(all, `${seconds} seconds`)).pipe(
       Effect.provide(Observability.layer(settings.log, terminal)),
-      Effect.onExit(() => Effect.ignoreLogged(flush)),
-      Effect.asVoid
+      flushedAtLast(flush)
     )
   },
   Effect.scoped
