@@ -4,7 +4,7 @@
 // is blind. Root; needs mkfs.ext4, losetup and python3 (for the ioctl).
 // Of a run in which `always` lost something, the disk as the power left it stays, with what was said.
 //
-//   sudo node scripts/powerloss.mjs [runs, 100] [longest time until the power goes, ms, 750]
+//   sudo node scripts/powerloss.mjs [runs, 100]
 import { spawn, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -12,7 +12,6 @@ import * as path from "node:path"
 
 const root = path.resolve(import.meta.dirname, "..")
 const runs = Number(process.argv[2] ?? 100)
-const longest = Number(process.argv[3] ?? 750)
 const work = mkdtempSync(path.join(tmpdir(), "powerloss-"))
 const image = path.join(work, "disk")
 /** As the power left it: mounting it again changes it. */
@@ -53,7 +52,7 @@ const linesOf = (stream) => {
   return lines
 }
 
-const ended = (process) => new Promise((resolve) => process.once("close", (code) => resolve(code)))
+const ended = (process) => new Promise((resolve) => process.once("close", resolve))
 
 /** What is needed to find out why: the disk before and after it was mounted again, and all that was said. */
 const keep = (story) => {
@@ -74,10 +73,11 @@ const once = async (mode) => {
     const writer = child(mode, "0")
     const said = linesOf(writer.stdout)
     const complained = linesOf(writer.stderr)
-    while (!said.some((line) => line.startsWith("a "))) await new Promise((resolve) => setTimeout(resolve, 5))
-    await new Promise((resolve) =>
-      setTimeout(resolve, Math.min(50, longest) + Math.random() * Math.max(0, longest - 50))
-    )
+    while (!said.some((line) => line.startsWith("a "))) {
+      if (writer.exitCode !== null) throw new Error(`the writer ended at once: ${[...said, ...complained].join("\n")}`)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 700))
     const before = powerLoss()
     writer.kill("SIGKILL")
     await ended(writer)

@@ -65,31 +65,42 @@ for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.m
   })
 }
 
-describe("capture record on a full disk", () => {
-  const onFullDisk = ["capture", "record", "--exchange", "bitpin", "--out", "/dev/full"]
+describe("capture record", () => {
   const env = { BITPIN_API_URL: "http://127.0.0.1:1", BITPIN_WS_URL: "ws://127.0.0.1:1" }
+  const into = (out: string) => ["capture", "record", "--exchange", "bitpin", "--out", out]
 
   // In the first, all that there is comes with the last flush: its time is shorter than the writer waits.
-  it.each([["at its end", ["--seconds", "0.001"]], ["on the way", []]])("fails %s", async (_, args) => {
-    const { code, stderr } = await exchangeFeeds([...onFullDisk, ...args], env)
+  it.each([["at its end", ["--seconds", "0.001"]], ["on the way", []]])("fails %s on a full disk", async (_, args) => {
+    const { code, stderr } = await exchangeFeeds([...into("/dev/full"), ...args], env)
     assert.strictEqual(code, 1, stderr)
     assert.include(stderr, "ENOSPC")
   })
 
-  it("fails when it is stopped", async () => {
+  /** By Ctrl-C, once it has asked for the markets: its file is open, and begun. */
+  const stopped = async (out: string) => {
     const stop = new AbortController()
-    // Asked for the markets, it has opened its file.
     const api = createServer(() => stop.abort()).listen(0, "127.0.0.1")
     await once(api, "listening")
-    const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`
     try {
-      const { code, stderr } = await exchangeFeeds(onFullDisk, { ...env, BITPIN_API_URL: url }, stop.signal)
-      assert.strictEqual(code, 1, stderr)
-      assert.include(stderr, "ENOSPC")
+      const url = `http://127.0.0.1:${(api.address() as AddressInfo).port}`
+      return await exchangeFeeds(into(out), { ...env, BITPIN_API_URL: url }, stop.signal)
     } finally {
       api.closeAllConnections()
       api.close()
     }
+  }
+
+  it("fails when it is stopped on a full disk", async () => {
+    const { code, stderr } = await stopped("/dev/full")
+    assert.strictEqual(code, 1, stderr)
+    assert.include(stderr, "ENOSPC")
+  })
+
+  it("is well when it is stopped elsewhere, and has written what there was", async () => {
+    const out = path.join(directory, "stopped.ndjson")
+    const { code, stderr } = await stopped(out)
+    assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+    assert.strictEqual(readFileSync(out, "utf8"), `${Capture.header("bitpin")}\n`)
   })
 })
 
