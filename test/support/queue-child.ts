@@ -18,7 +18,22 @@ const [directory = "", first = "0", what] = process.argv.slice(2)
 
 const mode = process.env["QUEUE_FSYNC"]
 
-const say = (line: string) => Effect.sync(() => void writeSync(1, `${line}\n`))
+const pause = new Int32Array(new SharedArrayBuffer(4))
+
+const isFull = (cause: unknown): boolean => cause instanceof Error && "code" in cause && cause.code === "EAGAIN"
+
+/** The pipe does not block: some 280 lines that nobody has read yet fill it. Then this waits, and nothing else happens. */
+const say = (line: string) =>
+  Effect.sync(() => {
+    for (let rest = Buffer.from(`${line}\n`); rest.length > 0;) {
+      try {
+        rest = rest.subarray(writeSync(1, rest))
+      } catch (cause) {
+        if (!isFull(cause)) throw cause
+        Atomics.wait(pause, 0, 0, 1)
+      }
+    }
+  })
 
 const work = Effect.gen(function*() {
   yield* Effect.flatMap(DirectoryLock, (lock) => lock.acquire(directory))
