@@ -13,8 +13,13 @@ export type Side = typeof Side.Type
 export const Source = Schema.Literal("ws", "rest")
 export type Source = typeof Source.Type
 
-/** ISO-8601 UTC with milliseconds, as `Date.prototype.toISOString` prints it. */
-export const Timestamp = Schema.String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
+/** A time of the exchange's, with the digits that it gave, filled up to 3, 6 or 9: ISO-8601 UTC (`ExchangeTime`). */
+export const Timestamp = Schema.String.pipe(
+  Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.(?:\d{3}){1,3}Z$/)
+)
+
+/** A time of ours: ISO-8601 UTC with milliseconds, as `Date.prototype.toISOString` prints it. */
+export const ReceivedAt = Schema.String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
 
 /** `BASE/QUOTE`, upper case; the Iranian quote is always `IRT`, in Toman. */
 export const CanonicalSymbol = Schema.String.pipe(Schema.pattern(/^[A-Z0-9_]{1,30}\/[A-Z0-9]{2,10}$/))
@@ -32,7 +37,7 @@ export const Trade = Schema.Struct({
   /** The exchange's time, null where it gives none. */
   timestamp: Schema.NullOr(Timestamp),
   /** When the frame (or the REST answer) reached this process. */
-  receivedAt: Timestamp,
+  receivedAt: ReceivedAt,
   source: Source
 })
 export type Trade = typeof Trade.Type
@@ -52,7 +57,7 @@ export const Book = Schema.Struct({
   /** `[price, amount]`, best first: ascending. */
   asks: Schema.Array(Level),
   timestamp: Schema.NullOr(Timestamp),
-  receivedAt: Timestamp,
+  receivedAt: ReceivedAt,
   source: Source
 })
 export type Book = typeof Book.Type
@@ -70,7 +75,7 @@ export const Status = Schema.Struct({
   id: Schema.NonEmptyString,
   channel: Schema.optional(Schema.String),
   symbol: Schema.optional(CanonicalSymbol),
-  receivedAt: Timestamp
+  receivedAt: ReceivedAt
 }, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
 export type Status = typeof Status.Type
 

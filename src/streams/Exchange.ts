@@ -54,8 +54,10 @@ export interface TradeRow {
   readonly price: string
   readonly amount: string
   readonly side: Side
-  /** Epoch ms; null where the exchange gives none. Never null without an id, of which it is then a part. */
+  /** Epoch ms, digits below cut off; null where the exchange gives none. Never null without an id, of which it is then a part. */
   readonly timestamp: number | null
+  /** The same with all its digits, where there are more (`ExchangeTime`): what the event says. Ids do not depend on it. */
+  readonly time?: string | undefined
 }
 
 /** A place in a topic's history: offsets count up within an epoch. */

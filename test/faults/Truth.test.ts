@@ -6,6 +6,7 @@ import { assert, describe, it } from "vitest"
 import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import { unavailable } from "../../src/layers/testing/Script.ts"
+import { compare, epochMsOf } from "../../src/services/ExchangeTime.ts"
 import type { Status, Trade } from "../../src/services/MarketEvent.ts"
 import { until } from "../e2e/Service.ts"
 import { cleanups, ready, stage } from "../e2e/Stage.ts"
@@ -143,16 +144,20 @@ describe("nothing is missing untold", () => {
       for (const { exchange, symbol, timestamp } of trades) {
         const key = `${exchange}:${symbol}`
         const first = known.get(key)
-        if (timestamp !== null && (first === undefined || timestamp < first)) known.set(key, timestamp)
+        if (timestamp !== null && (first === undefined || compare(timestamp, first) < 0)) known.set(key, timestamp)
       }
       const expected = new Map(issued.map((one) => [one.id, one.expected]))
       const missing = [...verdict.missing, ...verdict.doubtful, ...verdict.unsent]
       const untold = missing.filter((id) => {
         const one = expected.get(id) ?? expected.get(id.replace(/:\d+$/, ""))
-        if (one === undefined || one.timestamp < (known.get(`${one.exchange}:${one.symbol}`) ?? "")) return false
+        if (one === undefined || compare(one.timestamp, known.get(`${one.exchange}:${one.symbol}`) ?? "") < 0) {
+          return false
+        }
         return !gaps.some((gap) =>
           gap["complete"] === false && gap.exchange === one.exchange && gap.symbol === one.symbol &&
-          String(gap["from"] ?? "") <= one.timestamp && one.timestamp <= String(gap["to"])
+          // To the millisecond: an end of a hole has three digits.
+          Date.parse(String(gap["from"] ?? "1970-01-01T00:00:00Z")) <= epochMsOf(one.timestamp) &&
+          epochMsOf(one.timestamp) <= Date.parse(String(gap["to"]))
         )
       })
       const wide = gaps.filter((gap) => gap["complete"] === false)

@@ -10,6 +10,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import * as Script from "../../src/layers/testing/Script.ts"
+import { compare, epochMsOf } from "../../src/services/ExchangeTime.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import type * as Topics from "../../src/streams/Feed/Topics.ts"
@@ -210,6 +211,12 @@ interface Row {
   readonly untold: ReadonlyArray<string>
 }
 
+/** To the millisecond: an end of a hole has three digits. */
+const within = (time: string, from: unknown, to: unknown): boolean => {
+  const at = epochMsOf(time)
+  return (typeof from !== "string" || Date.parse(from) <= at) && at <= Date.parse(String(to))
+}
+
 /** What was issued and neither delivered nor told as missing. */
 const untold = (fake: Fake, events: ReadonlyArray<MarketEvent>, missing: ReadonlyArray<string>) => {
   const gaps = events.flatMap((event) => event.type === "status" && event.event === "gap" ? [event] : [])
@@ -218,7 +225,7 @@ const untold = (fake: Fake, events: ReadonlyArray<MarketEvent>, missing: Readonl
     const expected = issued.get(id) ?? issued.get(id.replace(/:\d+$/, ""))
     return !gaps.some(({ complete, from, symbol, to }) =>
       complete === false && expected !== undefined && symbol === expected.symbol &&
-      String(from ?? "") <= expected.timestamp && expected.timestamp <= String(to)
+      within(expected.timestamp, from, to)
     )
   })
 }
@@ -275,7 +282,7 @@ const play = (fake: Fake, { begin, fromStart = false, heal, lasts = 2_500, name 
       // Before a market's first trade nothing is known of it, so nothing is owed (B2).
       untold: untold(fake, running.events, missing).filter((id) => {
         const one = expected.get(id) ?? expected.get(id.replace(/:\d+$/, ""))
-        return one !== undefined && one.timestamp > (firsts.get(one.symbol) ?? "")
+        return one !== undefined && compare(one.timestamp, firsts.get(one.symbol) ?? "") > 0
       })
     }
   })

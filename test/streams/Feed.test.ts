@@ -37,7 +37,7 @@ describe("Feed: from frames to events", () => {
         price: "100",
         amount: "2.5",
         side: "sell",
-        timestamp: "2026-06-11T12:59:45.263Z",
+        timestamp: "2026-06-11T12:59:45.263627Z",
         receivedAt: "1970-01-01T00:00:00.000Z",
         source: "ws"
       })

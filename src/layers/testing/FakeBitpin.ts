@@ -34,7 +34,7 @@ interface Row {
 
 interface Recent {
   readonly row: Row
-  /** Epoch ms. */
+  /** Epoch seconds. Ten digits and six decimals are told apart by a double, and it prints them as they are. */
   readonly time: number
   readonly issued: Issued
 }
@@ -127,10 +127,10 @@ export class FakeBitpinExchange extends FakeExchange {
     if (symbol === undefined || !this.has(symbol)) return undefined
     const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, this.options.history ?? 50)
     for (const { issued } of rows) issued.served = true
-    return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time: time / 1000 })))
+    return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time })))
   }
 
-  protected publish({ amount, market, price, side, time }: Filled): void {
+  protected publish({ amount, market, micros, price, side, time }: Filled): void {
     const { exchangeSymbol, scale, symbol } = market
     const id = `${this.nextId}_${this.nextId + 4115}`
     this.nextId += 7
@@ -140,6 +140,9 @@ export class FakeBitpinExchange extends FakeExchange {
       ? padded(exact, exact.scale - 1)
       : padded(exact, Math.max(amountScale, exact.scale))
     const quote = parsed(quoteAmount)
+    const [second = "", millis = ""] = new Date(time).toISOString().slice(0, 23).split(".")
+    const decimals = millis + String(micros).padStart(3, "0")
+    const eventTime = `${second}.${decimals}Z`
     const hidden = isTiny(amount) && quote.units > 0n
     const issued = new Issued(
       {
@@ -149,7 +152,8 @@ export class FakeBitpinExchange extends FakeExchange {
         price: printed(price),
         amount: printed(hidden ? divided(quote, price) : amount),
         side,
-        timestamp: new Date(time).toISOString()
+        // As a number it has no zeros at its end.
+        timestamp: micros === 0 && this.options.withoutRowTime !== true ? `${second}.${millis}Z` : eventTime
       },
       `bitpin:${symbol}:t:${id}`,
       false
@@ -164,30 +168,30 @@ export class FakeBitpinExchange extends FakeExchange {
     }
     const recent = this.recent.get(exchangeSymbol) ?? []
     this.recent.set(exchangeSymbol, recent)
-    recent.push({ row, time, issued })
+    recent.push({ row, time: Number(`${Math.floor(time / 1000)}.${decimals}`), issued })
     if (recent.length > 2 * remembered) recent.splice(0, remembered)
     if (this.server.isMuted(exchangeSymbol)) return
     const window = this.options.withoutRowTime === true ? recent.slice(-1) : recent.slice(-(this.options.window ?? 3))
     this.centrifugo.publish(
       `matches:${exchangeSymbol}`,
-      this.push(exchangeSymbol, window, time),
+      this.push(exchangeSymbol, window, eventTime),
       window.map((one) => one.issued)
     )
   }
 
-  private push(symbol: string, window: ReadonlyArray<Recent>, time: number): object {
+  private push(symbol: string, window: ReadonlyArray<Recent>, eventTime: string): object {
     const newestFirst = [...window].reverse()
     return this.options.withoutRowTime === true
       ? {
         matches: newestFirst.map(({ row }) => row),
         symbol,
         event: "matches_update",
-        event_time: new Date(time).toISOString().replace("Z", "434Z")
+        event_time: eventTime
       }
       : {
         event: "matches_update",
         symbol,
-        matches: newestFirst.map(({ row, time }) => ({ ...row, time: time / 1000 }))
+        matches: newestFirst.map(({ row, time }) => ({ ...row, time }))
       }
   }
 }

@@ -18,6 +18,8 @@ export interface Order {
   readonly side?: "buy" | "sell"
   /** Exchange time, epoch ms; now if left out. */
   readonly time?: number
+  /** What the exchange time has below `time`, in microseconds, 0 to 999: as chance has it, or 0 beside a given `time`. */
+  readonly micros?: number
 }
 
 /** A market to list, as the exchange names it. */
@@ -36,6 +38,7 @@ export interface Filled {
   readonly amount: Units
   readonly side: "buy" | "sell"
   readonly time: number
+  readonly micros: number
 }
 
 /** Decimals of an amount. */
@@ -52,6 +55,7 @@ export abstract class FakeExchange {
   protected readonly random: () => number
   private readonly bySymbol = new Map<string, Market>()
   private turn = 0
+  private latest = { time: 0, micros: 0 }
 
   constructor(seed: number) {
     this.random = makeRandom(seed)
@@ -105,14 +109,15 @@ export abstract class FakeExchange {
   trade(exchangeSymbol: string, order: Order = {}): void {
     const market = this.bySymbol.get(exchangeSymbol)
     if (market === undefined) throw new Error(`no market ${exchangeSymbol}`)
-    const { amount, price, side, time } = order
+    const { amount, micros, price, side, time } = order
     const chance = this.randomTrade(market)
     this.publish({
       market,
       price: price === undefined ? chance.price : parsed(price),
       amount: amount === undefined ? chance.amount : parsed(amount),
       side: side ?? chance.side,
-      time: time ?? chance.time
+      time: time ?? chance.time,
+      micros: micros ?? (time === undefined ? chance.micros : 0)
     })
   }
 
@@ -168,8 +173,16 @@ export abstract class FakeExchange {
       price: walk(market, this.random),
       amount: { units: 1n + BigInt(Math.floor(this.random() * 5_000_000_000)), scale: amountScale },
       side: this.random() < 0.5 ? "buy" : "sell",
-      time: Date.now()
+      ...this.now()
     }
+  }
+
+  /** Later by a microsecond at least than the call before, as far as the millisecond has room. */
+  private now(): Pick<Filled, "time" | "micros"> {
+    const time = Date.now()
+    const micros = time === this.latest.time ? Math.min(999, this.latest.micros + 1) : time % 400
+    this.latest = { time, micros }
+    return this.latest
   }
 
   /** One timer for all markets: what is due since the last tick goes out at once. */

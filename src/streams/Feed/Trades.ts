@@ -1,8 +1,7 @@
 /** Trades as events, from whichever way they came. */
+import { timeOf } from "../../services/ExchangeTime.ts"
 import type { Trade } from "../../services/MarketEvent.ts"
 import type { Identified, MarketState } from "./Identity.ts"
-
-const iso = (at: number): string => new Date(at).toISOString()
 
 /** `at`: when the frame or the answer reached this process, epoch ms. Tells the market's status of them too. */
 export const toTrades = (
@@ -12,7 +11,7 @@ export const toTrades = (
   at: number,
   source: Trade["source"]
 ): ReadonlyArray<Trade> => {
-  const receivedAt = iso(at)
+  const receivedAt = new Date(at).toISOString()
   return identified.map(({ id, row }) => {
     status.trades += 1
     status.lastPrice = row.price
@@ -27,7 +26,7 @@ export const toTrades = (
       price: row.price,
       amount: row.amount,
       side: row.side,
-      timestamp: row.timestamp === null ? null : iso(row.timestamp),
+      timestamp: timeOf(row),
       receivedAt,
       source
     }

@@ -52,9 +52,11 @@ const amountOf = (
   return positive("base_amount", quote === undefined ? match.base_amount : Decimal.divide(quote, price) ?? "0")
 }
 
+type Time = Pick<TradeRow, "timestamp" | "time">
+
 const rowOf = (
   match: typeof Match.Type,
-  timestamp: number | null
+  time: Time
 ): Either.Either<TradeRow, DecodeFailure.DecodeFailure> => {
   const price = positive("price", match.price)
   if (Either.isLeft(price)) return Either.left(price.left)
@@ -63,7 +65,7 @@ const rowOf = (
     price: price.right,
     amount,
     side: match.side,
-    timestamp
+    ...time
   }))
 }
 
@@ -87,20 +89,21 @@ const publication = (topic: string, data: unknown): ReadonlyArray<Message> => {
     }
     // Rows of the older form have no time of their own. An odd time is counted; the trade has its id and goes on without.
     const time = match.right.time ?? event_time
-    const timestamp = timeOf(time)
-    const row = rowOf(match.right, timestamp)
+    const row = rowOf(match.right, timeOf(time))
     if (Either.isLeft(row)) messages.push(failed(row.left))
     else {
       rows.push(row.right)
-      if (timestamp === null && time !== undefined) messages.push(failed(DecodeFailure.make("time", String(time))))
+      if (row.right.timestamp === null && time !== undefined) {
+        messages.push(failed(DecodeFailure.make("time", String(time))))
+      }
     }
   }
   if (rows.length > 0) messages.push({ _tag: "trades", exchangeSymbol, rows: oldestFirst(rows) })
   return messages
 }
 
-const timeOf = (time: unknown): number | null =>
-  typeof time === "string" ? epochSeconds(time) ?? isoTime(time) ?? null : null
+const timeOf = (time: unknown): Time =>
+  (typeof time === "string" ? epochSeconds(time) ?? isoTime(time) : undefined) ?? { timestamp: null }
 
 /** Newest first is inferred from BitPin's own page, not documented: the rows' own times decide where they can. */
 const oldestFirst = (rows: Array<TradeRow>): ReadonlyArray<TradeRow> => {

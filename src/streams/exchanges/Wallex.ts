@@ -54,11 +54,11 @@ const rowOf = (data: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailu
     const price = yield* positive("price", row.price)
     const amount = yield* positive("quantity", row.quantity)
     // Part of the id: without it the trade cannot be told from others.
-    const timestamp = isoTime(row.timestamp)
-    if (timestamp === undefined) {
+    const time = isoTime(row.timestamp)
+    if (time === undefined) {
       return yield* Either.left(DecodeFailure.make("time", `timestamp: ${row.timestamp}`))
     }
-    return { id: undefined, price, amount, side: row.isBuyOrder ? "buy" : "sell", timestamp } as const
+    return { id: undefined, price, amount, side: row.isBuyOrder ? "buy" : "sell", ...time } as const
   })
 
 const trade = (exchangeSymbol: string, data: unknown): Message =>

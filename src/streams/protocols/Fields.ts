@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { canonical, isPositive } from "../../services/Decimal.ts"
+import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { TradeRow } from "../Exchange.ts"
 
@@ -29,29 +30,26 @@ export const positive = (name: string, text: string): Result<string> => {
     : Either.left(DecodeFailure.make("number", `${name}: ${text}`))
 }
 
-/** The last millisecond of the year 9999: beyond it ISO-8601 changes its form. */
-const maxTime = 253_402_300_799_999
-
-const inRange = (ms: number): number | undefined => ms >= 0 && ms <= maxTime ? ms : undefined
-
 const secondsPattern = /^(\d{1,12})(?:\.(\d+))?$/
 
-/** Epoch seconds with a fraction, digits below the millisecond cut off, in epoch ms. */
-export const epochSeconds = (text: string): number | undefined => {
+/** Epoch seconds with a fraction. */
+export const epochSeconds = (text: string): ExchangeTime.ExchangeTime | undefined => {
   // An exponent is allowed by JSON, if by nobody's clock.
   const match = secondsPattern.exec(text.includes("e") || text.includes("E") ? canonical(text) ?? "" : text)
   if (match === null) return undefined
   const [, whole = "", fraction = ""] = match
-  return inRange(Number(whole) * 1000 + Number(fraction.slice(0, 3).padEnd(3, "0")))
+  return ExchangeTime.make(Number(whole), fraction)
 }
 
-const isoPattern = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/
+const isoPattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,30}))?(Z|[+-]\d\d:\d\d)$/
 
-/** ISO-8601 with a zone, in epoch ms; digits below the millisecond are cut off. */
-export const isoTime = (text: string): number | undefined => {
-  if (!isoPattern.test(text)) return undefined
-  const ms = Date.parse(text)
-  return Number.isNaN(ms) ? undefined : inRange(ms)
+/** ISO-8601 with a zone. */
+export const isoTime = (text: string): ExchangeTime.ExchangeTime | undefined => {
+  const match = isoPattern.exec(text)
+  if (match === null) return undefined
+  const [, whole = "", fraction = "", zone = ""] = match
+  // A day or an hour that does not exist is NaN, and NaN is in no range.
+  return ExchangeTime.make(Date.parse(whole + zone) / 1000, fraction)
 }
 
 /** History comes newest first from all we know; the rows' own times decide where they can. */

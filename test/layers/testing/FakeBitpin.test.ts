@@ -197,7 +197,7 @@ describe("matches", () => {
       const client = yield* subscriber(fake, "BTC_IRT")
       const time = Date.parse("2026-06-11T12:59:45.263Z")
       for (const price of ["101", "102", "103", "104.5"]) {
-        fake.trade("BTC_IRT", { price, amount: "0.0108687", side: "sell", time })
+        fake.trade("BTC_IRT", { price, amount: "0.0108687", side: "sell", time, micros: 627 })
       }
       yield* client.documentCount(6)
       assert.deepStrictEqual(
@@ -216,7 +216,7 @@ describe("matches", () => {
             base_amount: "0.01086870",
             quote_amount: "1.09773870",
             side: "sell",
-            time: 1_781_182_785.263
+            time: 1_781_182_785.263627
           }]
         },
         offset: 1
@@ -228,7 +228,7 @@ describe("matches", () => {
         price: "101",
         amount: "0.0108687",
         side: "sell",
-        timestamp: "2026-06-11T12:59:45.263Z"
+        timestamp: "2026-06-11T12:59:45.263627Z"
       })
       assert.strictEqual(fake.issued[0]?.id, "bitpin:BTC/IRT:t:73802972_73807087")
     }))
@@ -252,8 +252,8 @@ describe("matches", () => {
       const fake = yield* FakeBitpin.make({ dataAsString: true, withoutRowTime: true })
       const client = yield* subscriber(fake, "BTC_IRT")
       const time = Date.parse("2024-10-29T03:50:21.814Z")
-      fake.trade("BTC_IRT", { time })
-      fake.trade("BTC_IRT", { time: time + 5 })
+      fake.trade("BTC_IRT", { time, micros: 434 })
+      fake.trade("BTC_IRT", { time: time + 5, micros: 434 })
       yield* client.documentCount(4)
       const bodies = pushes(client).map(({ pub }) => JSON.parse(pub.data))
       assert.deepStrictEqual(bodies.map(({ event_time }) => event_time), [

@@ -145,12 +145,16 @@ const bitpinTrade = (
   eventTime: string | undefined,
   source: Trade["source"]
 ): Trade => {
-  const millis = row.time === undefined ? Date.parse(`${String(eventTime).slice(0, 23)}Z`) : Math.round(row.time * 1000)
+  const [whole = "", decimals = ""] = String(row.time).split(".")
+  const filled = decimals.padEnd(decimals.length > 3 ? 6 : 3, "0")
+  const timestamp = row.time === undefined
+    ? String(eventTime)
+    : `${new Date(Number(whole) * 1000).toISOString().slice(0, 19)}.${filled}Z`
   const fields = {
     price: plain(row.price),
     amount: plain(row.base_amount),
     side: row.side,
-    timestamp: new Date(millis).toISOString()
+    timestamp
   }
   return trade("bitpin", exchangeSymbol.replace("_", "/"), exchangeSymbol, row.id, fields, source)
 }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
+import { epochMsOf } from "../../../src/services/ExchangeTime.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
@@ -22,7 +23,8 @@ const trade: TradeRow = {
   price: "11379465211",
   amount: "0.0108687",
   side: "sell",
-  timestamp: Date.parse("2026-06-11T12:59:45.263Z")
+  timestamp: Date.parse("2026-06-11T12:59:45.263Z"),
+  time: "2026-06-11T12:59:45.263627Z"
 }
 
 const isDecimal = Schema.is(Schema.String.pipe(Schema.pattern(/^(0|[1-9]\d*)(\.\d*[1-9])?$/)))
@@ -50,7 +52,8 @@ describe("BitPin's WebSocket", () => {
         price: "67526",
         amount: "6.4",
         side: "sell",
-        timestamp: Date.parse("2024-10-29T03:50:21.814Z")
+        timestamp: Date.parse("2024-10-29T03:50:21.814Z"),
+        time: "2024-10-29T03:50:21.814436Z"
       }]
     }, { _tag: "moved", topic: "matches:USDT_IRT", offset: 9 }])
   })
@@ -188,6 +191,7 @@ describe("BitPin's WebSocket", () => {
           assert.isTrue(row.side === "buy" || row.side === "sell")
           assert.match(row.id ?? "", /^[\w.-]{1,64}$/)
           if (row.timestamp !== null) assert.strictEqual(new Date(row.timestamp).toISOString().length, 24)
+          if (row.time !== undefined) assert.strictEqual(epochMsOf(row.time), row.timestamp)
         }
         assert.isUndefined(Reflect.get({}, "polluted"))
       }),

@@ -1,0 +1,50 @@
+/**
+ * Times as the exchanges give them: ISO-8601 in UTC with 3, 6 or 9 decimals, such as `2026-06-11T12:59:45.263627Z`. All digits are
+ * kept as text: a double holds seven decimals of today's epoch seconds at most, and a `Date` three.
+ */
+
+export interface ExchangeTime {
+  /** Epoch ms; digits below are cut off. */
+  readonly timestamp: number
+  /** The whole time as text, where it has more digits than `timestamp`. */
+  readonly time?: string | undefined
+}
+
+/** The last millisecond of the year 9999: beyond it ISO-8601 changes its form. */
+const maxTime = 253_402_300_799_999
+
+/** Decimals that are kept; what an exchange gives beyond is cut off. */
+const maxDecimals = 9
+
+/**
+ * `seconds`: whole epoch seconds. `fraction`: the decimals as given, of any number, none too. They are filled up to 3, 6 or 9.
+ * Undefined beyond the years 1970 to 9999.
+ */
+export const make = (seconds: number, fraction: string): ExchangeTime | undefined => {
+  const timestamp = seconds * 1000 + Number(fraction.slice(0, 3).padEnd(3, "0"))
+  if (!(timestamp >= 0 && timestamp <= maxTime)) return undefined
+  if (fraction.length <= 3) return { timestamp }
+  const decimals = fraction.slice(0, maxDecimals).padEnd(fraction.length <= 6 ? 6 : maxDecimals, "0")
+  return { timestamp, time: `${new Date(timestamp).toISOString().slice(0, 20)}${decimals}Z` }
+}
+
+/** The text of it; null where the exchange gave no time. */
+export const timeOf = (
+  { time, timestamp }: { readonly timestamp: number | null; readonly time?: string | undefined }
+): string | null => time ?? (timestamp === null ? null : new Date(timestamp).toISOString())
+
+/** Epoch ms of such a text, digits below the millisecond cut off. NaN of any other text. */
+export const epochMsOf = (time: string): number => Date.parse(`${time.slice(0, 23)}Z`)
+
+/** `2026-06-11T12:59:45.` and nine decimals. */
+const fullLength = 20 + maxDecimals
+
+/**
+ * Which of two such texts is the earlier: below zero if `a` is, above if `b` is. Zero for one time in different digits: as texts they
+ * would differ, and `...45.263Z` would come after `...45.263627Z`.
+ */
+export const compare = (a: string, b: string): number => {
+  const left = a.slice(0, -1).padEnd(fullLength, "0")
+  const right = b.slice(0, -1).padEnd(fullLength, "0")
+  return left < right ? -1 : left > right ? 1 : 0
+}

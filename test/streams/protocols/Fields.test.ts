@@ -1,0 +1,113 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Either, FastCheck as fc } from "effect"
+import * as FeedStatus from "../../../src/services/FeedStatus.ts"
+import type { Exchange, Market, TradeRow } from "../../../src/streams/Exchange.ts"
+import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
+import { wallex } from "../../../src/streams/exchanges/Wallex.ts"
+import * as Board from "../../../src/streams/Feed/Board.ts"
+import * as Identity from "../../../src/streams/Feed/Identity.ts"
+import { toTrades } from "../../../src/streams/Feed/Trades.ts"
+import { epochSeconds, isoTime } from "../../../src/streams/protocols/Fields.ts"
+import * as Json from "../../../src/streams/protocols/Json.ts"
+import { bitpinPush, wallexTrade } from "../support/frames.ts"
+
+const rowsOf = (exchange: Exchange, frame: string): ReadonlyArray<TradeRow> =>
+  exchange.socket.decode(frame, () => undefined).flatMap((message) => message._tag === "trades" ? message.rows : [])
+
+const historyOf = (exchange: Exchange, body: string): ReadonlyArray<TradeRow> =>
+  Either.getOrThrow(Either.flatMap(Json.parse(body, Json.bodyLimits), exchange.rest.history.decode))
+    .flatMap((row) => Either.isRight(row) ? [row.right] : [])
+
+/** What Kafka gets of a market's rows. */
+const printed = (exchange: Exchange, market: Market, ...views: ReadonlyArray<ReadonlyArray<TradeRow>>) => {
+  const identity = Identity.make(exchange.id, new Map(), Board.make(FeedStatus.make(), exchange.id))
+  const state = identity.market(market)
+  return views.flatMap((rows) => toTrades(exchange.id, state, state.identify(identity.views.open(), rows, 0), 0, "ws"))
+}
+
+const btc: Market = { symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }
+
+/** Whole seconds up to the year 2286, which have ten digits, and up to twelve decimals. */
+const second = fc.integer({ min: 1_000_000_000, max: 9_999_999_999 })
+const decimals = fc.stringMatching(/^\d{1,12}$/)
+
+const expected = (seconds: number, given: string): string => {
+  const filled = given.length <= 3 ? 3 : given.length <= 6 ? 6 : 9
+  return `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${given.slice(0, 9).padEnd(filled, "0")}Z`
+}
+
+describe("Times", () => {
+  it("of BitPin's JSON numbers keep every digit on their way into an event, by socket and history", () => {
+    fc.assert(
+      fc.property(second, decimals, (seconds, given) => {
+        const literal = `"time":${seconds}.${given}`
+        const frame = bitpinPush("BTC_IRT", [{ id: "1", time: 0 }]).replace(`"time":0`, literal)
+        const row = `{"id":"1","price":"1","base_amount":"1","quote_amount":"1","side":"buy",${literal}}`
+        for (const rows of [rowsOf(bitpin, frame), historyOf(bitpin, `[${row}]`)]) {
+          assert.deepStrictEqual(printed(bitpin, btc, rows).map(({ timestamp }) => timestamp), [
+            expected(seconds, given)
+          ])
+        }
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("in ISO-8601 keep theirs, whatever the zone", () => {
+    fc.assert(
+      fc.property(second, decimals, fc.integer({ min: -14 * 60, max: 14 * 60 }), (seconds, given, offset) => {
+        const local = new Date((seconds + offset * 60) * 1000).toISOString().slice(0, 19)
+        const [hours, minutes] = [Math.floor(Math.abs(offset) / 60), Math.abs(offset) % 60]
+          .map((n) => String(n).padStart(2, "0"))
+        const zone = offset === 0 ? "Z" : `${offset < 0 ? "-" : "+"}${hours}:${minutes}`
+        const frame = wallexTrade("BTCTMN", { timestamp: `${local}.${given}${zone}` })
+        assert.deepStrictEqual(
+          printed(wallex, { ...btc, exchangeSymbol: "BTCTMN" }, rowsOf(wallex, frame)).map(({ timestamp }) =>
+            timestamp
+          ),
+          [expected(seconds, given)]
+        )
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("have the milliseconds that ids were made of before their digits were kept", () => {
+    fc.assert(
+      fc.property(second, fc.stringMatching(/^\d{1,9}$/), (seconds, given) => {
+        const iso = `${new Date(seconds * 1000).toISOString().slice(0, 19)}.${given}Z`
+        const ms = Date.parse(iso)
+        assert.strictEqual(isoTime(iso)?.timestamp, ms)
+        assert.strictEqual(epochSeconds(`${seconds}.${given}`)?.timestamp, ms)
+      }),
+      { numRuns: 5_000 }
+    )
+  })
+
+  it("make no other id with other digits, where there is no id but the trade itself", () => {
+    const socket = rowsOf(wallex, wallexTrade("BTCTMN", { timestamp: "2026-06-11T12:59:45.263627Z" }))
+    const history = rowsOf(wallex, wallexTrade("BTCTMN", { timestamp: "2026-06-11T12:59:45.2636271Z" }))
+    assert.deepStrictEqual(printed(wallex, btc, socket).map(({ id }) => id), [
+      "wallex:BTC/IRT:t:1781182785263:buy:100:2.5:1"
+    ])
+    assert.strictEqual(printed(wallex, btc, socket, history).length, 1)
+  })
+
+  it("of a whole second have three digits", () => {
+    assert.deepStrictEqual(epochSeconds("1781182786"), { timestamp: 1_781_182_786_000 })
+    assert.deepStrictEqual(epochSeconds("1781182786.0"), { timestamp: 1_781_182_786_000 })
+    assert.strictEqual(epochSeconds("1.781182785263627e9")?.time, "2026-06-11T12:59:45.263627Z")
+    assert.strictEqual(isoTime("2026-06-11T12:59:46.000000Z")?.time, "2026-06-11T12:59:46.000000Z")
+  })
+
+  it("that do not exist are none", () => {
+    for (
+      const text of ["2026-06-11T12:59:60Z", "2026-13-01T00:00:00Z", "2026-06-11T12:59:45", "1969-12-31T23:59:59Z"]
+    ) {
+      assert.isUndefined(isoTime(text), text)
+    }
+    for (const text of ["-1", "", "1e300", "9999999999999", "0x10", "1.", ".5"]) {
+      assert.isUndefined(epochSeconds(text), text)
+    }
+  })
+})
