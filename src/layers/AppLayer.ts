@@ -3,7 +3,6 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -122,11 +121,10 @@ export const run = Effect.fnUntraced(function*(
           )
       }))
       const exit = yield* Effect.exit(Effect.interruptible(collector.ended))
-      const begun = yield* Clock.currentTimeMillis
-      const durable = yield* collector.stop
+      const [took, durable] = yield* Effect.timed(collector.stop)
       yield* Effect.annotateLogs(Effect.logInfo("stopped"), {
         durable,
-        took: Duration.format(Duration.millis((yield* Clock.currentTimeMillis) - begun))
+        took: Duration.format(Duration.millis(Math.round(Duration.toMillis(took))))
       })
       if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) return yield* exit
       if (!durable) return yield* new ShutdownIncomplete({ message: "not everything could be made durable in time" })

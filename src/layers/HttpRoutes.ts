@@ -14,6 +14,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Health from "../services/Health.ts"
 import * as Metrics from "../services/Metrics.ts"
+import * as Time from "../services/Time.ts"
 import * as HttpServer from "./HttpServer.ts"
 import * as Monitor from "./Monitor.ts"
 import * as ProcessMetrics from "./ProcessMetrics.ts"
@@ -82,16 +83,24 @@ export const serve = Effect.fnUntraced(function*(
 
 const maxListeners = 32
 
+/** Less than the second between two events of one listener, ms. */
+const madeFor = 900
+
 /**
  * The page as it changes, once a second; made once for all who listen, and whoever reads slowly gets the newest, not all of them.
  * Its end is the server's: see `HttpServer`.
  */
 const eventsOf = Effect.fnUntraced(
   function*(report: Effect.Effect<StatusPage.Report>, metrics: Metrics.Metrics["Type"]) {
-    const event = yield* Effect.cachedWithTTL(
-      Effect.map(report, (one) => new TextEncoder().encode(StatusPage.event(one))),
-      "900 millis"
-    )
+    const making = yield* Effect.makeSemaphore(1)
+    let made: { readonly at: Time.Instant; readonly event: Uint8Array } | undefined
+    // Not `Effect.cachedWithTTL`: it lives by the wall clock, and one that is set back would show the same page for as long.
+    const event = making.withPermits(1)(Effect.gen(function*() {
+      const at = yield* Time.now
+      if (made !== undefined && Time.between(made.at, at) < madeFor) return made.event
+      made = { at, event: new TextEncoder().encode(StatusPage.event(yield* report)) }
+      return made.event
+    }))
     let listeners = 0
     yield* metrics.register(Effect.sync(() => [
       {

@@ -1,7 +1,6 @@
 /**
  * What there is to see of one collector, and its metrics.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type { CircuitBreakers } from "../services/CircuitBreaker.ts"
 import type * as FeedStatus from "../services/FeedStatus.ts"
@@ -38,6 +37,6 @@ export const collector = (sources: Sources): Metrics.Collector =>
       ...Metrics.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
       ...Metrics.feedFamilies(sources.status.exchanges()),
       ...Metrics.breakerFamilies(yield* sources.breakers.snapshots),
-      ...(sink === undefined ? [] : Metrics.queueFamilies(sink.lanes, sink.usage, yield* Clock.currentTimeMillis))
+      ...(sink === undefined ? [] : Metrics.queueFamilies(sink.lanes, sink.usage))
     ]
   })

@@ -16,6 +16,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../services/DirectoryLock.ts"
 import { FileOps, isNoRoom } from "../services/FileOps.ts"
+import * as Time from "../services/Time.ts"
 import * as NodeFileOps from "./NodeFileOps.ts"
 
 const Note = Schema.parseJson(Holder)
@@ -79,7 +80,7 @@ const acquire = Effect.fnUntraced(function*(
   directory: string
 ): Effect.fn.Return<void, Locked | DirectoryLockError, FileOps | Scope.Scope> {
   const file = path.join(directory, "LOCK")
-  const now = new Date(yield* Effect.clockWith((clock) => clock.currentTimeMillis))
+  const now = new Date(Time.epochMillis(yield* Time.wall))
   const ops = yield* FileOps
   yield* ops.makeDirectory(directory).pipe(
     Effect.mapError(({ cause, code, message, path }) => new DirectoryLockError({ path, code, message, cause }))

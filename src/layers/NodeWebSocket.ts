@@ -27,9 +27,9 @@ export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor
     })
     socket.on("unexpected-response", (_request, response) => {
       // Without a listener `ws` says as much, but not how long we are to stay away.
-      const retryAfter = response.headers["retry-after"]
+      const { date, "retry-after": retryAfter } = response.headers
       const message = `Unexpected server response: ${response.statusCode}`
-      socket.emit("error", Object.assign(new Error(message), { retryAfter }))
+      socket.emit("error", Object.assign(new Error(message), { retryAfter, date }))
       socket.terminate()
     })
     // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.

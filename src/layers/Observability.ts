@@ -6,7 +6,6 @@ import * as Cause from "effect/Cause"
 import * as HashMap from "effect/HashMap"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
-import * as List from "effect/List"
 import * as Logger from "effect/Logger"
 import type { LogSettings } from "./AppConfig.ts"
 
@@ -53,15 +52,12 @@ const valueOf = (value: unknown): Value =>
 
 const entryOf = (options: Logger.Logger.Options<unknown>): Entry => {
   const parts = Array.isArray(options.message) ? options.message : [options.message]
-  const now = options.date.getTime()
   return {
     timestamp: options.date.toISOString(),
     level: options.logLevel.label,
     message: cut(parts.map(textOf).join(" ")),
-    fields: [
-      ...HashMap.toEntries(options.annotations).map(([key, value]) => [cut(key), valueOf(value)] as const),
-      ...List.toArray(options.spans).map((span) => [cut(span.label), `${now - span.startTime}ms`] as const)
-    ],
+    // Spans of the log are left out: Effect times them by the wall clock.
+    fields: HashMap.toEntries(options.annotations).map(([key, value]) => [cut(key), valueOf(value)] as const),
     cause: Cause.isEmpty(options.cause)
       ? undefined
       : cut(Cause.pretty(options.cause, { renderErrorCause: true }), maxCause)

@@ -2,13 +2,13 @@
  * What the collector does, for people (`/`, kept up to date by `/events`) and for programs (`/api/status`). All that the page shows
  * is made here, of escaped text alone; its one script moves it into place, and its policy allows no other.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
 import type { ExchangeStatus } from "../services/FeedStatus.ts"
 import { messageOf } from "../services/Health.ts"
 import type { LaneStatus } from "../services/KafkaSink.ts"
 import type { Account } from "../services/Ledger.ts"
+import * as Time from "../services/Time.ts"
 import type { Sources } from "./Monitor.ts"
 import * as Page from "./StatusPage/Page.ts"
 import type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
@@ -23,7 +23,7 @@ export const report = (sources: Sources): Effect.Effect<Report> =>
     return {
       name: "effect-exchange-feeds",
       version: sources.version,
-      timestamp: isoOf(yield* Clock.currentTimeMillis),
+      timestamp: Time.iso(yield* Time.wall),
       health: yield* sources.health.answer,
       exchanges: sources.status.exchanges().map((status) => exchangeOf(status, accounts)),
       recovered: accounts.filter(({ origin }) => origin === "recovered").map(eventsOf),
@@ -60,9 +60,10 @@ export const contentSecurityPolicy: string = [
 
 // internal
 
-const isoOf = (millis: number): string => new Date(millis).toISOString()
+const iso = (time: Time.WallTime | null): string | null => time === null ? null : Time.iso(time)
 
-const iso = (millis: number | null): string | null => millis === null ? null : isoOf(millis)
+/** Epoch ms, as the records of a queue and the trades of a market have it. */
+const isoOf = (millis: number | null): string | null => iso(millis === null ? null : Time.wallTime(millis))
 
 /** What others say is cut, and rid of credentials. */
 const line = (text: string | null): string | null => text === null ? null : messageOf(text)
@@ -103,7 +104,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     symbol,
     trades,
     lastPrice,
-    lastAt: iso(lastAt),
+    lastAt: isoOf(lastAt),
     subscription,
     stale
   }))
@@ -117,7 +118,7 @@ const laneOf = (lane: LaneStatus): Lane => ({
   queued: lane.queue.records,
   queuedBytes: lane.queue.bytes,
   queueState: lane.queue.state,
-  oldest: iso(lane.queue.oldest),
-  ackedAt: iso(lane.kafka.ackedAt),
+  oldest: isoOf(lane.queue.oldest),
+  ackedAt: iso(lane.kafka.ackedAt?.wall ?? null),
   message: line(lane.kafka.message)
 })

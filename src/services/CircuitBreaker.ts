@@ -2,7 +2,6 @@
  * Circuit breaker: a pure state machine under one `Ref` (BREAKER-AND-RETRY.md, the ten rules; DELIVERY.md section 6).
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as Machine from "./CircuitBreaker/Machine.ts"
+import * as Time from "./Time.ts"
 
 export type State = "closed" | "open" | "half_open"
 
@@ -55,16 +55,15 @@ export interface Transition {
   readonly group: Group
   readonly from: State
   readonly to: State
-  /** Epoch ms. */
-  readonly at: number
+  readonly at: Time.WallTime
 }
 
 export interface Snapshot {
   readonly name: string
   readonly group: Group
   readonly state: State
-  /** Epoch ms at which an open breaker lets a probe through, null otherwise. */
-  readonly retryAt: number | null
+  /** When an open breaker lets a probe through, for people; null otherwise. The wait itself is monotonic. */
+  readonly retryAt: Time.WallTime | null
   /** Since the start. `rejected` never went out; `stale` ended after the state had changed, and counted for nothing. */
   readonly calls: Readonly<Record<Outcome | "rejected" | "stale", number>>
   /** Since the start, each way there is. */
@@ -153,17 +152,19 @@ export const make = Effect.fnUntraced(function*(
   }))
 
   /** One atomic step, then the news of it. */
-  const modify = <A>(step: (state: Machine.State, now: number) => readonly [A, Machine.State]): Effect.Effect<A> =>
+  const modify = <A>(
+    step: (state: Machine.State, now: Time.Instant) => readonly [A, Machine.State]
+  ): Effect.Effect<A> =>
     Effect.clockWith((clock) =>
       Ref.modify(ref, (before) => {
         // Monotonic (rule 8): no jump of the wall clock opens or closes anything.
-        const [result, after] = step(before, Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
+        const [result, after] = step(before, Time.instantOf(clock))
         const from = before._tag
         const to = after._tag
         if (from !== to) {
           const way = passed.find((one) => one.from === from && one.to === to)
           if (way !== undefined) way.count += 1
-          const at = clock.unsafeCurrentTimeMillis()
+          const at = Time.wallOf(clock)
           untold.push({ name: options.name, group: options.group, from, to, at })
         } else if (before !== after) untold.push(undefined)
         return [result, after]
@@ -217,20 +218,21 @@ export const make = Effect.fnUntraced(function*(
     awaitAdmittance: Effect.scoped(Effect.gen(function*() {
       const news = yield* PubSub.subscribe(openings)
       while (true) {
-        const wait = Machine.waitOf(yield* Ref.get(ref), machine, yield* nowMs)
+        const wait = Machine.waitOf(yield* Ref.get(ref), machine, yield* Time.now)
         if (wait <= 0) return
         yield* news.take.pipe(Effect.timeoutOption(Duration.millis(wait)))
       }
     })),
     snapshot: Effect.gen(function*() {
       const state = yield* Ref.get(ref)
-      const wall = yield* Clock.currentTimeMillis
-      const now = yield* nowMs
+      const now = yield* Time.moment
       return {
         name: options.name,
         group: options.group,
         state: state._tag,
-        retryAt: state._tag === "open" ? Math.round(wall + Math.max(0, state.until - now)) : null,
+        retryAt: state._tag === "open"
+          ? Time.wallAfter(now, Math.max(0, Time.between(now.at, state.until)))
+          : null,
         calls: { ...calls },
         transitions: passed.map((way) => ({ ...way }))
       }
@@ -238,9 +240,6 @@ export const make = Effect.fnUntraced(function*(
     transitions: Stream.fromPubSub(changes)
   }
 })
-
-// Not `Clock.currentTimeNanos`: of a TestClock between two milliseconds it is a defect.
-const nowMs = Effect.clockWith((clock) => Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
 
 /** The registry of one program. */
 export const layer: Layer.Layer<CircuitBreakers> = Layer.effect(

@@ -1,9 +1,9 @@
 /**
  * What fails again and again is tried each second and told of each minute: a disk that is full for a day must not fill the log too.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as LogLevel from "effect/LogLevel"
+import * as Time from "./Time.ts"
 
 /** One and the same error is told of so often, ms. */
 const every = 60_000
@@ -22,13 +22,12 @@ export interface Complaint {
 }
 
 export const make = (): Complaint => {
-  /** When each error was told of, monotonic ms. */
-  const toldAt = new Map<string, number>()
+  /** When each error was told of. */
+  const toldAt = new Map<string, Time.Instant>()
   return {
     tell: (what, details) =>
-      Effect.flatMap(Clock.currentTimeNanos, (nanos) => {
-        const now = Number(nanos / 1_000_000n)
-        const isNew = now - (toldAt.get(details.error) ?? -Infinity) >= every
+      Effect.flatMap(Time.now, (now) => {
+        const isNew = Time.between(toldAt.get(details.error) ?? Time.never, now) >= every
         if (isNew && toldAt.size >= maxErrors) toldAt.clear()
         if (isNew) toldAt.set(details.error, now)
         return Effect.logWithLevel(isNew ? LogLevel.Warning : LogLevel.Debug, what)

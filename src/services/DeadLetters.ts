@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { FileOps, type FileOpsError, writeAll } from "./FileOps.ts"
 import type { EventRecord } from "./MarketEvent.ts"
+import type { WallTime } from "./Time.ts"
 
 export class DeadLetterError extends Schema.TaggedError<DeadLetterError>()("DeadLetterError", {
   path: Schema.String,
@@ -30,8 +31,7 @@ export interface DeadFrame {
   readonly detail: string
   /** The raw frame, cut by the feed. */
   readonly text: string
-  /** Epoch ms. */
-  readonly receivedAt: number
+  readonly receivedAt: WallTime
 }
 
 export class DeadLetters extends Context.Tag("effect-exchange-feeds/services/DeadLetters")<DeadLetters, {

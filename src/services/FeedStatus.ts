@@ -3,14 +3,15 @@
  * Plain synchronous functions: called once a chunk on the hot path.
  */
 import * as Context from "effect/Context"
+import type { Instant, WallTime } from "./Time.ts"
 
 export type ConnectionState = "connecting" | "open" | "backoff"
 
 export interface ConnectionStatus {
   readonly state: ConnectionState
   readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
-  /** Any frame, pings too; epoch ms. */
-  readonly lastFrameAt: number | null
+  /** Any frame, pings too. */
+  readonly lastFrameAt: WallTime | null
 }
 
 export interface MarketStatus {
@@ -41,7 +42,9 @@ export interface ExchangeStatus {
   readonly exchange: string
   /** Last REST exchange with the API: markets list or the background check. */
   readonly api: {
-    readonly checkedAt: number | null
+    /** To know what is newer. */
+    readonly at: Instant | null
+    readonly checkedAt: WallTime | null
     readonly ok: boolean | null
     readonly durationMs: number | null
     readonly message: string | null
@@ -50,9 +53,9 @@ export interface ExchangeStatus {
   /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
   readonly listed: number | null
   readonly markets: ReadonlyMap<string, MarketStatus>
-  readonly lastFrameAt: number | null
-  /** Last decoded event; epoch ms. */
-  readonly lastDataAt: number | null
+  readonly lastFrameAt: WallTime | null
+  /** Last decoded event. */
+  readonly lastDataAt: WallTime | null
   readonly dials: number
   readonly reconnects: number
   /** Why the last session ended, one line. */
@@ -71,7 +74,7 @@ export interface Shape {
 
 export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
-  api: { checkedAt: null, ok: null, durationMs: null, message: null },
+  api: { at: null, checkedAt: null, ok: null, durationMs: null, message: null },
   connections: new Map(),
   listed: null,
   markets: new Map(),

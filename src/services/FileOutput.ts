@@ -4,7 +4,6 @@
  *
  * A batch is acknowledged when it is on the disk. A crash between the two writes it again: at-least-once, with equal ids.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -12,6 +11,7 @@ import type * as Scope from "effect/Scope"
 import { closeQuietly, type File, FileOps, type FileOpsError, withFile, writeAll } from "./FileOps.ts"
 import { KafkaProducer, KafkaUnavailable, type LaneProducer } from "./KafkaProducer.ts"
 import type { EventRecord } from "./MarketEvent.ts"
+import * as Time from "./Time.ts"
 
 export interface Options {
   /** One directory for each topic is made in it. */
@@ -57,7 +57,7 @@ const unavailable = (error: FileOpsError): KafkaUnavailable =>
 
 interface Current {
   readonly file: File
-  readonly openedAt: number
+  readonly openedAt: Time.Instant
   /** End of what was acknowledged. */
   position: number
 }
@@ -65,7 +65,7 @@ interface Current {
 const ending = ".ndjson"
 
 /** `2026-06-11T12-00-00.000Z.ndjson`: sorted by name is sorted by time, on every file system. */
-const nameOf = (millis: number): string => `${new Date(millis).toISOString().replaceAll(":", "-")}${ending}`
+const nameOf = (millis: number): string => `${Time.iso(Time.wallTime(millis)).replaceAll(":", "-")}${ending}`
 
 const millisOf = (name: string): number => {
   const [, date = "", hour = "", minute = "", rest = ""] =
@@ -84,7 +84,7 @@ const makeLane = Effect.fnUntraced(function*(
   const maxBytes = options.maxBytes ?? 64 * 1024 * 1024
   const maxAge = Duration.toMillis(options.maxAge ?? "1 hour")
   let current: Current | undefined
-  /** Of the newest file; undefined until the directory was looked at. */
+  /** What the newest file's name says, epoch ms; undefined until the directory was looked at. */
   let newest: number | undefined
 
   /** In the background: what cannot be compressed now is when the next life finds it. */
@@ -110,9 +110,9 @@ const makeLane = Effect.fnUntraced(function*(
 
   const open = Effect.gen(function*() {
     newest ??= yield* prepare
-    const openedAt = yield* Clock.currentTimeMillis
+    const { at: openedAt, wall } = yield* Time.moment
     // After the newest, whatever the clock does: names are in the order of what is in the files.
-    newest = Math.max(openedAt, newest + 1)
+    newest = Math.max(Time.epochMillis(wall), newest + 1)
     const file = yield* files.open(`${directory}/${nameOf(newest)}`, "create")
     yield* files.syncDirectory(directory).pipe(Effect.onError(() => closeQuietly(file)))
     current = { file, openedAt, position: 0 }
@@ -125,8 +125,10 @@ const makeLane = Effect.fnUntraced(function*(
   }
 
   const send = Effect.fnUntraced(function*(records: ReadonlyArray<EventRecord>) {
-    const now = yield* Clock.currentTimeMillis
-    if (current !== undefined && (current.position >= maxBytes || now - current.openedAt >= maxAge)) {
+    const now = yield* Time.now
+    if (
+      current !== undefined && (current.position >= maxBytes || Time.between(current.openedAt, now) >= maxAge)
+    ) {
       yield* leave(current)
     }
     const target = current ?? (yield* open)

@@ -3,7 +3,6 @@
  * memory. A probe does no I/O and never waits (CONTRACT.md section 6).
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,6 +17,7 @@ import type { ExchangeStatus } from "./FeedStatus.ts"
 import { type FileOps, type FileOpsError, withFile, writeAll } from "./FileOps.ts"
 import { evaluate, messageOf } from "./Health/Evaluate.ts"
 import type { Answer, DiskResult, Result, SinkReport } from "./Health/Model.ts"
+import * as Time from "./Time.ts"
 
 export { codeOf, messageOf } from "./Health/Evaluate.ts"
 export type { Answer, BreakerReport, Check, CheckStatus, SinkReport, Status } from "./Health/Model.ts"
@@ -58,7 +58,7 @@ const timeout = Duration.seconds(3)
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Health["Type"], never, Scope.Scope> {
-  const startedAt = yield* monotonic
+  const startedAt = yield* Time.now
   const draining = yield* Ref.make(false)
   const kafka = yield* watch(options.kafka)
   const disk = yield* watch(options.disk)
@@ -68,7 +68,7 @@ export const make = Effect.fnUntraced(function*(
   return {
     drain: Ref.set(draining, true),
     answer: Effect.gen(function*() {
-      const now = { wall: yield* Clock.currentTimeMillis, monotonic: yield* monotonic }
+      const now = yield* Time.moment
       const seen = new Map<string, Result>()
       for (const [exchange, ref] of apis) {
         const observation = yield* Ref.get(ref)
@@ -78,7 +78,7 @@ export const make = Effect.fnUntraced(function*(
       const written = yield* Ref.get(disk)
       return evaluate({
         draining: yield* Ref.get(draining),
-        uptime: now.monotonic - startedAt,
+        uptime: Time.between(startedAt, now.at),
         startupGrace: Duration.toMillis(options.startupGrace),
         period: Duration.toMillis(period),
         kafka: asked === undefined ? undefined : resultOf(asked),
@@ -111,12 +111,9 @@ export const probeDirectory = Effect.fnUntraced(function*(
 
 // internal
 
-// Not `Clock.currentTimeNanos`: of a TestClock between two milliseconds it is a defect.
-const monotonic = Effect.clockWith((clock) => Effect.sync(() => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)))
-
 interface Observation<A, E> {
-  readonly checkedAt: number
-  readonly at: number
+  readonly checkedAt: Time.WallTime
+  readonly at: Time.Instant
   readonly durationMs: number
   /** Undefined: it did not end in its time. */
   readonly exit: Exit.Exit<A, E> | undefined
@@ -129,14 +126,14 @@ const watch = Effect.fnUntraced(function*<A, E>(
   const ref = yield* Ref.make<Observation<A, E> | undefined>(undefined)
   const scope = yield* Effect.scope
   const once = Effect.gen(function*() {
-    const begun = yield* monotonic
+    const begun = yield* Time.now
     const fiber = yield* Effect.forkIn(check, scope)
     const exit = yield* Fiber.await(fiber).pipe(Effect.timeoutOption(timeout))
-    const at = yield* monotonic
+    const { at, wall } = yield* Time.moment
     yield* Ref.set(ref, {
-      checkedAt: yield* Clock.currentTimeMillis,
+      checkedAt: wall,
       at,
-      durationMs: at - begun,
+      durationMs: Time.between(begun, at),
       exit: exit._tag === "Some" ? exit.value : undefined
     })
     if (exit._tag === "None") {

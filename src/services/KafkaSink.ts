@@ -1,7 +1,6 @@
 /**
  * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (DELIVERY.md section 1).
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,6 +20,7 @@ import * as Lane from "./KafkaSink/Lane.ts"
 import { Ledger } from "./Ledger.ts"
 import { encode, type LaneName, type MarketEvent } from "./MarketEvent.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
+import * as Time from "./Time.ts"
 
 export type LaneStatus = Lane.LaneStatus
 
@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function*(
 
   const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(
-      Clock.currentTimeMillis,
+      Time.wall,
       (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
     )
 
@@ -190,7 +190,8 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-const iso = (time: number | null): string | null => time === null ? null : new Date(time).toISOString()
+/** Epoch ms, as a queue tells it. */
+const iso = (time: number | null): string | null => time === null ? null : Time.iso(Time.wallTime(time))
 
 /** One for each exchange; `collector` for records of an earlier life, whose exchange is not known. Told again, it has the same id. */
 const droppedEvents = (
@@ -198,8 +199,9 @@ const droppedEvents = (
   topic: string,
   queueId: string,
   { byExchange, firstSeq, from, lastSeq, reason, recovered, to }: Bookkeeping.Dropped,
-  now: number
+  now: Time.WallTime
 ): ReadonlyArray<MarketEvent> => {
+  const ms = Time.epochMillis(now)
   const counts = new Map(byExchange)
   if (recovered > 0) counts.set("collector", recovered)
   return Array.from(counts, ([exchange, count]): MarketEvent => ({
@@ -207,7 +209,7 @@ const droppedEvents = (
     v: 1,
     exchange,
     event: "dropped",
-    id: `${exchange}:status:${queueId}:${topic}:${firstSeq ?? `memory-${now}`}-${lastSeq ?? now}`,
+    id: `${exchange}:status:${queueId}:${topic}:${firstSeq ?? `memory-${ms}`}-${lastSeq ?? ms}`,
     channel: name === "trade" ? "trades" : name === "book" ? "books" : "status",
     reason,
     count,
@@ -215,7 +217,7 @@ const droppedEvents = (
     lastSequence: lastSeq,
     from: iso(from),
     to: iso(to),
-    receivedAt: new Date(now).toISOString()
+    receivedAt: Time.iso(now)
   }))
 }
 

@@ -77,21 +77,35 @@ export const reconnecting = (options: Options): Effect.Effect<Reconnecting> =>
 /** Longest wait that another side may ask for: what an exchange sends is not to be trusted (ARCHITECTURE.md law 5). */
 const longestAsked = Duration.minutes(10)
 
+/** Where an answer names a moment but not what time it is itself: how far off the moment is nobody can tell. */
+const unknownWait = Duration.minutes(1)
+
 /** The three forms of RFC 9110 all begin with a day; the one without a zone is not sent any more. */
 const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
 
+/** Epoch ms of the other side's clock. */
+const dateOf = (text: string | undefined): number =>
+  text !== undefined && httpDate.test(text.trim()) ? Date.parse(text.trim()) : Number.NaN
+
+/** From here on a number is no wait, of thirty years, but a moment: epoch seconds, or milliseconds. */
+const epochSeconds = 1e9
+const epochMillis = 1e12
+
 /**
- * What a `Retry-After` header asks for, `now` in epoch ms: seconds or an HTTP date. Undefined if it is neither; never less than
- * nothing, never more than ten minutes.
+ * What a `Retry-After` header asks for: seconds, an HTTP date, or epoch seconds or milliseconds. A moment is taken relative to `date`,
+ * the `Date` header of the same answer: both are of the other side's clock, ours may be hours off. Undefined if it is none of them;
+ * never less than nothing, never more than ten minutes.
  */
-export const retryAfter = (header: string, now: number): Duration.Duration | undefined => {
+export const retryAfter = (header: string, date: string | undefined): Duration.Duration | undefined => {
   const text = header.trim()
-  const millis = /^\d+$/.test(text)
-    ? Number(text) * 1000
-    : httpDate.test(text)
-    ? Date.parse(text) - now
-    : Number.NaN
-  return Number.isNaN(millis) ? undefined : Duration.min(Duration.millis(Math.max(0, millis)), longestAsked)
+  const number = /^\d+$/.test(text) ? Number(text) : Number.NaN
+  if (number < epochSeconds) return Duration.min(Duration.seconds(number), longestAsked)
+  const moment = Number.isNaN(number) ? dateOf(text) : number < epochMillis ? number * 1000 : number
+  if (Number.isNaN(moment)) return undefined
+  const now = dateOf(date)
+  return Number.isNaN(now)
+    ? unknownWait
+    : Duration.min(Duration.millis(Math.max(0, moment - now)), longestAsked)
 }
 
 /** `schedule`, but never sooner than a failure asks for (`Retry-After`, the wait of an open breaker). */

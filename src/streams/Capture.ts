@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import * as FeedStatus from "../services/FeedStatus.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
+import * as Time from "../services/Time.ts"
 import type { Exchange, Market } from "./Exchange.ts"
 import * as Backfill from "./Feed/Backfill.ts"
 import * as Board from "./Feed/Board.ts"
@@ -52,18 +53,18 @@ export class CaptureInvalid extends Schema.TaggedError<CaptureInvalid>()("Captur
   message: Schema.String
 }) {}
 
-/** What a recorder is told of, in order. `at`: epoch ms. */
+/** What a recorder is told of, in order. */
 export interface Recorder {
-  readonly opened: (connection: number, markets: Iterable<Market>, at: number) => void
-  readonly frame: (connection: number, text: string, at: number) => void
+  readonly opened: (connection: number, markets: Iterable<Market>, at: Time.WallTime) => void
+  readonly frame: (connection: number, text: string, at: Time.WallTime) => void
 }
 
 export const header = (exchange: string): string => JSON.stringify({ type: "capture", v: 1, exchange })
 
 /** Gives each line, without its end, to `write`. */
 export const recorder = (write: (line: string) => void): Recorder => {
-  const line = (type: string, connection: number, at: number, rest: object) =>
-    write(JSON.stringify({ type, connection, receivedAt: new Date(at).toISOString(), ...rest }))
+  const line = (type: string, connection: number, at: Time.WallTime, rest: object) =>
+    write(JSON.stringify({ type, connection, receivedAt: Time.iso(at), ...rest }))
   return {
     opened: (connection, markets, at) =>
       line("open", connection, at, {
@@ -106,7 +107,7 @@ export const replay = (exchangeOf: (name: string) => Exchange | undefined): Repl
       const parsed = decodeLine(text)
       if (Either.isLeft(parsed)) return invalid("expected an open or a frame with connection, receivedAt and text")
       const entry = parsed.right
-      const at = entry.receivedAt.getTime()
+      const at = Time.wallTime(entry.receivedAt.getTime())
       const outcome = entry.type === "open"
         ? player.open(entry.connection, entry.markets, at)
         : player.frame(entry.connection, entry.text, at)
@@ -140,6 +141,13 @@ const play = (exchange: Exchange) => {
     lag: { observe: () => {} }
   }
   const sessions = new Map<number, Session.Session>()
+  let last = Time.never
+
+  /** A capture tells one clock only, the wall's. One that was set back while it was recorded stands still here. */
+  const momentOf = (wall: Time.WallTime): Time.Moment => {
+    last = Time.latest(last, Time.instant(Time.epochMillis(wall)))
+    return { at: last, wall }
+  }
 
   const take = (session: Session.Session, arrival: Parameters<Session.Session["handle"]>[0][number]) => {
     const { events } = session.handle([arrival])
@@ -151,20 +159,21 @@ const play = (exchange: Exchange) => {
   return {
     exchange: exchange.id,
     failures: (): ReadonlyMap<string, number> => status.exchanges()[0]?.decodeFailures ?? new Map(),
-    open: (connection: number, markets: ReadonlyArray<readonly [string, string]>, at: number) => {
+    open: (connection: number, markets: ReadonlyArray<readonly [string, string]>, wall: Time.WallTime) => {
       sessions.get(connection)?.end()
       const topics = new Map<string, Market>()
       for (const [symbol, exchangeSymbol] of markets) {
         const market = { symbol, exchangeSymbol }
         for (const topic of exchange.socket.topics("trades", market)) topics.set(topic, market)
       }
-      const session = Session.make({ shared, connection, topics, rhythm: Rhythm.make(), now: at })
+      const moment = momentOf(wall)
+      const session = Session.make({ shared, connection, topics, rhythm: Rhythm.make(), now: moment.at })
       sessions.set(connection, session)
-      return take(session, { _tag: "open", at })
+      return take(session, { _tag: "open", ...moment })
     },
-    frame: (connection: number, text: string, at: number) => {
+    frame: (connection: number, text: string, wall: Time.WallTime) => {
       const session = sessions.get(connection)
-      return session === undefined ? undefined : take(session, { _tag: "text", text, at })
+      return session === undefined ? undefined : take(session, { _tag: "text", text, ...momentOf(wall) })
     }
   }
 }

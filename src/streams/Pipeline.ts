@@ -2,12 +2,12 @@
  * Feeds into a sink, chunk by chunk: the sink's pace is the feeds' pace, down to the sockets.
  */
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import type { Transition } from "../services/CircuitBreaker.ts"
 import { EventSink } from "../services/EventSink.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
+import * as Time from "../services/Time.ts"
 
 /** Runs feeds until all have ended, which a feed does only when it was told to stop. */
 export const run = <R>(
@@ -30,18 +30,18 @@ export const breakerEvents = (
 ): Stream.Stream<MarketEvent> =>
   Stream.zipWithIndex(transitions).pipe(
     Stream.mapEffect(([transition, index]) =>
-      Effect.map(Clock.currentTimeMillis, (now): MarketEvent => {
+      Effect.map(Time.wall, (now): MarketEvent => {
         const exchange = transition.group === "kafka" ? "collector" : transition.name.split("_")[0] ?? "collector"
         return {
           type: "status",
           v: 1,
           exchange,
           event: "breaker",
-          id: `${exchange}:status:${collector}:${transition.at}:breaker-${index}`,
+          id: `${exchange}:status:${collector}:${Time.epochMillis(transition.at)}:breaker-${index}`,
           breaker: transition.name,
           state: transition.to,
           previous: transition.from,
-          receivedAt: new Date(now).toISOString()
+          receivedAt: Time.iso(now)
         }
       })
     )

@@ -7,7 +7,6 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -19,6 +18,7 @@ import * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
 import * as Metrics from "../services/Metrics.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import * as Time from "../services/Time.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Board } from "./Feed/Board.ts"
 import { line } from "./FeedError.ts"
@@ -115,8 +115,8 @@ export const make = Effect.fnUntraced(function*(
   // A body that is not read to its end, as after a bad status, is hung up on; else its sender could hold the connection for ever.
   const client = HttpClient.withScope(yield* HttpClient.HttpClient)
   const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
-  /** Until then the exchange asked to be left alone, whoever asks; epoch ms. */
-  let quietUntil = 0
+  /** Until then the exchange asked to be left alone, whoever asks. */
+  let quietUntil = Time.never
 
   const attempt = Effect.fnUntraced(function*<A>(
     path: string,
@@ -130,10 +130,12 @@ export const make = Effect.fnUntraced(function*(
       Effect.mapError(transport)
     )
     if (response.status < 200 || response.status > 299) {
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* Time.now
       const asked = response.headers["retry-after"] ?? (response.status === 429 ? yield* backOff(response) : undefined)
-      const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, now)
-      if (retryAfter !== undefined) quietUntil = Math.max(quietUntil, now + Duration.toMillis(retryAfter))
+      const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, response.headers["date"])
+      if (retryAfter !== undefined) {
+        quietUntil = Time.latest(quietUntil, Time.plus(now, Duration.toMillis(retryAfter)))
+      }
       return yield* new RestError({
         reason: "status",
         message: `HTTP ${response.status}`,
@@ -162,11 +164,12 @@ export const make = Effect.fnUntraced(function*(
   const requests = Metrics.restRequest(options.exchange)
 
   const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
-    Effect.flatMap(Clock.currentTimeMillis, (started) => {
+    Effect.flatMap(Time.now, (started) => {
       const tell = (outcome: string, message: string | null) =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
-          requests(outcome).observe(now - started)
-          options.board.api({ checkedAt: now, ok: message === null, durationMs: now - started, message })
+        Effect.map(Time.moment, ({ at, wall }) => {
+          const durationMs = Time.between(started, at)
+          requests(outcome).observe(durationMs)
+          options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
           options.board.show()
         })
       return call.pipe(
@@ -182,10 +185,10 @@ export const make = Effect.fnUntraced(function*(
       () => Effect.andThen(options.breaker.awaitAdmittance, admitted(call))
     )
 
-  const quiet: Effect.Effect<void> = Effect.flatMap(
-    Clock.currentTimeMillis,
-    (now) => now >= quietUntil ? Effect.void : Effect.andThen(Effect.sleep(quietUntil - now), quiet)
-  )
+  const quiet: Effect.Effect<void> = Effect.flatMap(Time.now, (now) => {
+    const wait = Time.between(now, quietUntil)
+    return wait <= 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), quiet)
+  })
 
   return { get: (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit) }
 })

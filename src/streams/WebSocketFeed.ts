@@ -7,7 +7,6 @@
  */
 import * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,13 +14,13 @@ import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import * as Time from "../services/Time.ts"
 import { FeedError, line } from "./FeedError.ts"
 
-/** What happened on the socket, in order. `at`: epoch ms of arrival. */
+/** What happened on the socket, in order, and when it arrived: `at` to know ages by, `wall` to be written down. */
 export type Arrival =
-  | { readonly _tag: "open"; readonly at: number }
-  | { readonly _tag: "text"; readonly text: string; readonly at: number }
-  | { readonly _tag: "binary"; readonly at: number }
+  & Time.Moment
+  & ({ readonly _tag: "open" } | { readonly _tag: "text"; readonly text: string } | { readonly _tag: "binary" })
 
 export interface Options {
   readonly url: string
@@ -37,8 +36,8 @@ export interface Connection {
   readonly fail: (error: FeedError) => void
   /** Close handshake, at most 2 s; all that arrives until then can be taken, then `take` ends. */
   readonly close: Effect.Effect<void>
-  /** Epoch ms, null before the first. */
-  readonly lastFrameAt: () => number | null
+  /** Null before the first. */
+  readonly lastFrameAt: () => Time.WallTime | null
   /** Arrivals have not been taken yet. */
   readonly isWaiting: () => boolean
 }
@@ -73,10 +72,14 @@ const messageOf = (event: object): string => {
 }
 
 /** What the answer to a dial asked us to wait, where our `ws` tells of it (`NodeWebSocket`). */
-const retryAfterOf = (event: object, now: number): Duration.Duration | undefined => {
+const retryAfterOf = (event: object): Duration.Duration | undefined => {
   const error: unknown = Reflect.get(event, "error")
-  const asked: unknown = error instanceof Error ? Reflect.get(error, "retryAfter") : undefined
-  return typeof asked === "string" ? RetryPolicy.retryAfter(asked, now) : undefined
+  if (!(error instanceof Error)) return undefined
+  const asked: unknown = Reflect.get(error, "retryAfter")
+  const date: unknown = Reflect.get(error, "date")
+  return typeof asked === "string"
+    ? RetryPolicy.retryAfter(asked, typeof date === "string" ? date : undefined)
+    : undefined
 }
 
 /** By the codes of `ws`: what the frame that broke the socket was; undefined if it was no frame, or by another library. */
@@ -102,9 +105,9 @@ export const connect = Effect.fnUntraced(function*(
   let opened = false
   let closing = false
   let gone = false
-  let lastFrameAt: number | null = null
+  let lastFrameAt: Time.WallTime | null = null
   /** Since when silence is the other side's: the last frame, or the moment from which we listen again. */
-  let quietSince = yield* Clock.currentTimeMillis
+  let quietSince = yield* Time.now
 
   const end = (exit: Exit.Exit<void, FeedError>): void => {
     mailbox.unsafeDone(exit)
@@ -113,10 +116,11 @@ export const connect = Effect.fnUntraced(function*(
   const attach = (socket: globalThis.WebSocket) => {
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
-    const alive = (): number => {
-      quietSince = clock.unsafeCurrentTimeMillis()
-      lastFrameAt = quietSince
-      return quietSince
+    const alive = (): Time.Moment => {
+      const moment = Time.momentOf(clock)
+      quietSince = moment.at
+      lastFrameAt = moment.wall
+      return moment
     }
     const offer = (arrival: Arrival, size: number): void => {
       mailbox.unsafeOffer(arrival)
@@ -130,13 +134,13 @@ export const connect = Effect.fnUntraced(function*(
     }
     socket.addEventListener("open", () => {
       opened = true
-      offer({ _tag: "open", at: alive() }, 0)
+      offer({ _tag: "open", ...alive() }, 0)
     })
     socket.addEventListener("message", (event) => {
-      const at = alive()
+      const { at, wall } = alive()
       const data: unknown = event.data
-      if (typeof data === "string") offer({ _tag: "text", text: data, at }, data.length)
-      else offer({ _tag: "binary", at }, 0)
+      if (typeof data === "string") offer({ _tag: "text", text: data, at, wall }, data.length)
+      else offer({ _tag: "binary", at, wall }, 0)
     })
     socket.addEventListener("error", (event) => {
       end(
@@ -147,7 +151,7 @@ export const connect = Effect.fnUntraced(function*(
               reason: opened ? "broken" : "dial",
               message: line(messageOf(event)),
               frame: frameOf(event),
-              retryAfter: retryAfterOf(event, clock.unsafeCurrentTimeMillis())
+              retryAfter: retryAfterOf(event)
             })
           )
       )
@@ -176,7 +180,7 @@ export const connect = Effect.fnUntraced(function*(
         waitingText = 0
         if (!paused) return
         paused = false
-        quietSince = clock.unsafeCurrentTimeMillis()
+        quietSince = Time.instantOf(clock)
         resumeSocket?.()
       },
       terminate,
@@ -229,8 +233,7 @@ export const connect = Effect.fnUntraced(function*(
   const idle = Duration.toMillis(options.idleTimeout)
   yield* Effect.gen(function*() {
     while (true) {
-      const now = yield* Clock.currentTimeMillis
-      const silent = paused ? 0 : now - quietSince
+      const silent = paused ? 0 : Time.between(quietSince, yield* Time.now)
       if (silent >= idle) {
         fail(new FeedError({ reason: "idle", message: `no frame for ${Duration.format(options.idleTimeout)}` }))
         return handle.terminate()

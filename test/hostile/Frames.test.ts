@@ -13,6 +13,7 @@ import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
 import * as Ledger from "../../src/services/Ledger.ts"
 import { MarketEvent } from "../../src/services/MarketEvent.ts"
+import * as Time from "../../src/services/Time.ts"
 import type { Exchange, Market, Protocol } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import * as Backfill from "../../src/streams/Feed/Backfill.ts"
@@ -24,6 +25,8 @@ import * as StatusEvents from "../../src/streams/Feed/StatusEvents.ts"
 import * as Topics from "../../src/streams/Feed/Topics.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
+
+const moment = (ms: number): Time.Moment => ({ at: Time.instant(ms), wall: Time.wallTime(ms) })
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
 
@@ -112,10 +115,12 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
   const topics = new Map(
     listed.flatMap((market) => exchange.socket.topics("trades", market).map((topic) => [topic, market] as const))
   )
-  const made = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: 0 })
-  made.handle([{ _tag: "open", at: 0 }])
-  if (exchange.socket.hello !== undefined) made.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", at: 0 }])
-  while (made.hasCommands()) made.command(0)
+  const made = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
+  made.handle([{ _tag: "open", ...moment(0) }])
+  if (exchange.socket.hello !== undefined) {
+    made.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", ...moment(0) }])
+  }
+  while (made.hasCommands()) made.command(moment(0).at)
   assert.isTrue(made.isReady())
   const counted = (): ReadonlyMap<string, number> => new Map(status.exchanges()[0]?.decodeFailures)
   return { session: made, seen, ledger, counted }
@@ -124,7 +129,7 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
 describe("spoilt frames: a frame of pings", () => {
   it("is answered within bounds, the rest counted", () => {
     const { counted, session: made } = session(exchanges.bitpin, markets.bitpin)
-    const { send } = made.handle([{ _tag: "text", text: "{}\n".repeat(5_000), at: 1 }])
+    const { send } = made.handle([{ _tag: "text", text: "{}\n".repeat(5_000), ...moment(1) }])
     assert.strictEqual(send.length, 1024)
     assert.deepStrictEqual([...counted()], [["too_large", 1]])
   })
@@ -144,10 +149,10 @@ describe("spoilt frames: a server that takes back all that it grants", () => {
     )
     const text = "{\"push\":{\"channel\":\"matches:BTC_IRT\",\"unsubscribe\":{\"code\":2500}}}"
     for (let i = 0; i < 10_000; i++) {
-      made.handle([{ _tag: "text", text, at: i }])
-      assert.isString(made.command(i))
+      made.handle([{ _tag: "text", text, ...moment(i) }])
+      assert.isString(made.command(moment(i).at))
     }
-    made.handle([{ _tag: "text", text, at: 1 }])
+    made.handle([{ _tag: "text", text, ...moment(1) }])
     // Of all the commands only the last is remembered.
     assert.deepStrictEqual(asked.at(-1), [...ids.slice(0, -2).map(() => undefined), "matches:BTC_IRT", undefined])
   })
@@ -185,7 +190,7 @@ for (const name of ["bitpin", "wallex"] as const) {
         const frame = next()
         const at = 1_781_182_785_000 + i
         const { dead, events, send } = made.handle([
-          frame === undefined ? { _tag: "binary", at } : { _tag: "text", text: frame, at }
+          frame === undefined ? { _tag: "binary", ...moment(at) } : { _tag: "text", text: frame, ...moment(at) }
         ])
         if (frame === undefined) binary += 1
         assert.isAtMost(dead.length, 1)
@@ -241,7 +246,7 @@ for (const name of ["bitpin", "wallex"] as const) {
     for (const [what, frame, reason] of table) {
       it(`${what} is counted as ${reason}`, () => {
         const { counted, session: made } = session(exchanges[name], markets[name])
-        const { dead } = made.handle([{ _tag: "text", text: frame(), at: 1 }])
+        const { dead } = made.handle([{ _tag: "text", text: frame(), ...moment(1) }])
         assert.deepStrictEqual([...counted().keys()], [reason])
         assert.strictEqual(dead[0]?.failure.reason, reason)
         assert.isAtMost(dead[0]?.failure.detail.length ?? 0, 512)
@@ -254,8 +259,12 @@ for (const name of ["bitpin", "wallex"] as const) {
         for (const key of ["__proto__", "constructor", "prototype"]) {
           for (const bad of ["{\"polluted\":1}", "{\"prototype\":{\"polluted\":1}}", "null", "[]"]) {
             const text = `${one.slice(0, at)}"${key}":${bad},${one.slice(at)}`
-            const plain = session(exchanges[name], markets[name]).session.handle([{ _tag: "text", text: one, at: 1 }])
-            const made = session(exchanges[name], markets[name]).session.handle([{ _tag: "text", text, at: 1 }])
+            const plain = session(exchanges[name], markets[name]).session.handle([{
+              _tag: "text",
+              text: one,
+              ...moment(1)
+            }])
+            const made = session(exchanges[name], markets[name]).session.handle([{ _tag: "text", text, ...moment(1) }])
             assert.deepStrictEqual(made.events, plain.events)
             for (const event of made.events) {
               assert.strictEqual(Object.getPrototypeOf(event), Object.prototype)

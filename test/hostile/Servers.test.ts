@@ -14,6 +14,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Script from "../../src/layers/testing/Script.ts"
+import * as Time from "../../src/services/Time.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { defaults, layer, mostWithin, run, type Running, until } from "./Running.ts"
 
@@ -143,7 +144,10 @@ const remaining = (running: Running) =>
     const { baseDelay, jitter, maxDelay } = scaled.retry
     const { reconnects } = running.status()
     const delay = Duration.toMillis(baseDelay) * 2 ** Math.max(0, reconnects - 1) * (1 + jitter)
-    return Math.max(Math.min(Duration.toMillis(maxDelay), delay), retryAt === null ? 0 : retryAt - Date.now())
+    return Math.max(
+      Math.min(Duration.toMillis(maxDelay), delay),
+      retryAt === null ? 0 : Time.epochMillis(retryAt) - Date.now()
+    )
   })
 
 const play = (fake: FakeExchange, { begin, hangs = 0, heal, name, watch = 5_000, well }: Case) =>

@@ -12,6 +12,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
+import * as Time from "../../src/services/Time.ts"
 import * as Capture from "../../src/streams/Capture.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
@@ -168,8 +169,8 @@ describe("a capture file", () => {
       const lines: Array<string> = []
       const recorder = Capture.recorder((line) => lines.push(line))
       const market = { symbol: "BTC/IRT", exchangeSymbol: "BTCTMN" }
-      recorder.opened(7, [market], 1)
-      for (const text of texts) recorder.frame(7, text, 2)
+      recorder.opened(7, [market], Time.wallTime(1))
+      for (const text of texts) recorder.frame(7, text, Time.wallTime(2))
       const replay = Capture.replay(() => exchanges.wallex)
       for (const line of [header, ...lines]) {
         assert.notInclude(line, "\n")

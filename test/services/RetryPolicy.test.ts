@@ -131,9 +131,10 @@ describe("reconnecting", () => {
 })
 
 describe("Retry-After", () => {
-  const now = Date.parse("2026-06-11T12:00:00Z")
-  const millis = (header: string) => {
-    const duration = RetryPolicy.retryAfter(header, now)
+  /** Of the answer, by the other side's clock: ours is years off, and is not asked. */
+  const date = "Thu, 11 Jun 2026 12:00:00 GMT"
+  const millis = (header: string, answered: string | undefined = date) => {
+    const duration = RetryPolicy.retryAfter(header, answered)
     return duration === undefined ? undefined : Duration.toMillis(duration)
   }
 
@@ -148,8 +149,24 @@ describe("Retry-After", () => {
     }
   })
 
+  it("is a moment in epoch seconds or milliseconds too", () => {
+    const epoch = Date.parse("2026-06-11T12:01:30Z")
+    assert.strictEqual(millis(String(epoch / 1000)), 90_000)
+    assert.strictEqual(millis(String(epoch)), 90_000)
+    assert.strictEqual(millis(String(epoch - 600_000)), 0)
+  })
+
+  it("is a minute where the answer names a moment and not what time it is itself", () => {
+    for (const answered of [undefined, "", "yesterday"]) {
+      const duration = RetryPolicy.retryAfter("Thu, 11 Jun 2026 12:01:30 GMT", answered)
+      assert.strictEqual(duration === undefined ? undefined : Duration.toMillis(duration), 60_000)
+      assert.strictEqual(RetryPolicy.retryAfter("120", answered)?.pipe(Duration.toMillis), 120_000)
+    }
+  })
+
   it("does not let anybody ask for years", () => {
     assert.strictEqual(millis("99999999999999999999"), 600_000)
+    assert.strictEqual(millis("999999999"), 600_000)
     assert.strictEqual(millis("Thu, 11 Jun 2099 12:00:00 GMT"), 600_000)
   })
 

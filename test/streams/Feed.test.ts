@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Layer, TestClock } from "effect"
+import * as Time from "../../src/services/Time.ts"
 import { bitpin } from "../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../src/streams/exchanges/Wallex.ts"
 import * as Topics from "../../src/streams/Feed/Topics.ts"
@@ -109,11 +110,17 @@ describe("Feed: from frames to events", () => {
       socket.push(bitpinPush("BTC_IRT", [{ id: "1", price: "7.50" }]))
       yield* feed.nextTrade
       const status = feed.status()
-      assert.deepInclude(status, { listed: 3, dials: 1, reconnects: 0, lastFrameAt: 5000, lastDataAt: 5000 })
+      assert.deepInclude(status, {
+        listed: 3,
+        dials: 1,
+        reconnects: 0,
+        lastFrameAt: Time.wallTime(5000),
+        lastDataAt: Time.wallTime(5000)
+      })
       assert.deepStrictEqual(status.connections.get(0), {
         state: "open",
         subscriptions: { requested: 3, active: 2, rejected: 1 },
-        lastFrameAt: 5000
+        lastFrameAt: Time.wallTime(5000)
       })
       assert.deepStrictEqual(status.markets.get("BTC/IRT"), {
         symbol: "BTC/IRT",
@@ -123,7 +130,7 @@ describe("Feed: from frames to events", () => {
         subscription: "active",
         stale: false
       })
-      assert.deepInclude(status.api, { ok: true, checkedAt: 0 })
+      assert.deepInclude(status.api, { ok: true, checkedAt: Time.wallTime(0) })
     }).pipe(Effect.provide(Layer.mergeAll(
       sockets(centrifugo(new Map([["matches:ETH_IRT", 103]]))),
       api(FakeApi.bitpinList("BTC_IRT", "ETH_IRT", "USDT_IRT"))

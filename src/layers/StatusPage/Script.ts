@@ -27,7 +27,7 @@ export const script = String.raw`
   function push(values, value) { values.push(value); if (values.length > 120) values.shift() }
 
   function rates(page) {
-    var now = { at: Date.now(), received: number("received", page), delivered: number("delivered", page), bytes: number("bytes", page) };
+    var now = { at: performance.now(), received: number("received", page), delivered: number("delivered", page), bytes: number("bytes", page) };
     if (last && now.at > last.at) {
       var seconds = (now.at - last.at) / 1000;
       var received = Math.max(0, (now.received - last.received) / seconds);
@@ -84,7 +84,7 @@ export const script = String.raw`
     var summary = page.querySelector("#summary");
     if (summary) doc.title = summary.dataset.status + " - exchange-feeds";
     arrange();
-    shownAt = Date.now();
+    shownAt = performance.now();
   }
 
   doc.querySelectorAll("#markets th button").forEach(function (button, column) {
@@ -114,7 +114,7 @@ export const script = String.raw`
   function close() { if (source) source.close(); source = undefined; last = undefined }
   doc.addEventListener("visibilitychange", function () { if (doc.hidden) close(); else open() });
   setInterval(function () {
-    if (shownAt) show("age", "updated " + ((Date.now() - shownAt) / 1000).toFixed(0) + " s ago");
+    if (shownAt) show("age", "updated " + ((performance.now() - shownAt) / 1000).toFixed(0) + " s ago");
   }, 1000);
   arrange();
   open();

@@ -42,7 +42,7 @@ const round = { length: 24, down: 6, up: 14, drop: 19 }
 
 const say = (line: string) => Effect.sync(() => process.stdout.write(`${line}\n`))
 
-const clockOf = (started: number) => `${((Date.now() - started) / 1000).toFixed(1).padStart(6)}s`
+const clockOf = (started: number) => `${((performance.now() - started) / 1000).toFixed(1).padStart(6)}s`
 
 /** Succeeds with the exit code: 0, or 1 if anything was lost. */
 export const demo = (options: Options): Effect.Effect<number, AppLayer.StartupError> =>
@@ -55,7 +55,7 @@ export const demo = (options: Options): Effect.Effect<number, AppLayer.StartupEr
     const wallex = yield* FakeWallex.make({ markets: marketsOfEach })
     const kafka = yield* Layer.build(FakeKafka.layer)
     const fake = Context.get(kafka, FakeKafka.FakeKafka)
-    const started = Date.now()
+    const started = performance.now()
     const tell = (line: string) => say(`${clockOf(started)}  ${line}`)
 
     const settings = yield* settingsOf({

@@ -6,6 +6,7 @@ import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as Time from "../../services/Time.ts"
 import type * as AppConfig from "../AppConfig.ts"
 import type { Report } from "../StatusPage.ts"
 import * as Healthcheck from "./Healthcheck.ts"
@@ -23,15 +24,16 @@ export const top = Effect.fnUntraced(function*(
   { count, isTTY, url }: Options
 ): Effect.fn.Return<void, Healthcheck.Unhealthy | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
   const base = yield* Healthcheck.baseUrl(env, url)
-  let last: Report | undefined
+  let last: { readonly report: Report; readonly at: Time.Instant } | undefined
   const once = Effect.gen(function*() {
     const body = yield* Healthcheck.get(`${base}/api/status`)
     const report: Report = yield* Effect.try({
       try: () => JSON.parse(body.text),
       catch: () => new Healthcheck.Unhealthy({ message: `${base}/api/status is no JSON` })
     })
-    const lines = table(report, last)
-    last = report
+    const at = yield* Time.now
+    const lines = table(report, last?.report, last === undefined ? 0 : Time.between(last.at, at) / 1000)
+    last = { report, at }
     // Home, then each line with its old rest deleted, then all below: nothing flickers.
     yield* Output.lines(
       Chunk.fromIterable(isTTY ? [`\u001b[H${lines.map((line) => `${line}\u001b[K`).join("\n")}\u001b[J`] : lines)
@@ -43,9 +45,8 @@ export const top = Effect.fnUntraced(function*(
     : Effect.repeat(once, Schedule.intersect(Schedule.spaced("1 second"), Schedule.recurs(count - 1)))
 })
 
-/** Plain text. Rates are from one table to the next. */
-export const table = (now: Report, before: Report | undefined): ReadonlyArray<string> => {
-  const seconds = before === undefined ? 0 : (Date.parse(now.timestamp) - Date.parse(before.timestamp)) / 1000
+/** Plain text. Rates are from one table to the next, `seconds` later. */
+export const table = (now: Report, before: Report | undefined, seconds: number): ReadonlyArray<string> => {
   const rate = (later: number, earlier: number | undefined): string =>
     seconds <= 0 || earlier === undefined ? "-" : (Math.max(0, later - earlier) / seconds).toFixed(1)
   const bad = Object.entries(now.health.checks).filter(([, { status }]) => status !== "healthy")

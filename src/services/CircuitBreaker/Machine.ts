@@ -2,6 +2,7 @@
  * The breaker as plain functions of (state, input, now). Every result carries the epoch of its permit: an answer to a call that was
  * let through before the last transition changes nothing (BREAKER-AND-RETRY.md rule 2).
  */
+import * as Time from "../Time.ts"
 
 export interface Options {
   readonly maxFailures: number
@@ -14,13 +15,13 @@ export interface Options {
 
 export type State =
   | { readonly _tag: "closed"; readonly epoch: number; readonly failures: number }
-  | { readonly _tag: "open"; readonly epoch: number; readonly until: number }
+  | { readonly _tag: "open"; readonly epoch: number; readonly until: Time.Instant }
   | {
     readonly _tag: "half_open"
     readonly epoch: number
     readonly successes: number
     /** When the one probe that may be out was let through. */
-    readonly probe: { readonly id: number; readonly since: number } | undefined
+    readonly probe: { readonly id: number; readonly since: Time.Instant } | undefined
   }
 
 export interface Permit {
@@ -38,14 +39,19 @@ export type Outcome = "success" | "failure" | "ignored"
 
 export const initial: State = { _tag: "closed", epoch: 0, failures: 0 }
 
-const open = (self: State, options: Options, now: number): State => ({
+const open = (self: State, options: Options, now: Time.Instant): State => ({
   _tag: "open",
   epoch: self.epoch + 1,
-  until: now + options.openFor
+  until: Time.plus(now, options.openFor)
 })
 
 /** Whether a call may go out. `id` names it, should it become the probe. */
-export const admit = (self: State, options: Options, now: number, id: number): readonly [Admission, State] => {
+export const admit = (
+  self: State,
+  options: Options,
+  now: Time.Instant,
+  id: number
+): readonly [Admission, State] => {
   switch (self._tag) {
     case "closed":
       return [{ _tag: "admitted", epoch: self.epoch, probe: undefined }, self]
@@ -69,14 +75,14 @@ export const admit = (self: State, options: Options, now: number, id: number): r
 }
 
 /** How long a caller has to wait before it may be let through, ms. */
-export const waitOf = (self: State, options: Options, now: number): number => {
+export const waitOf = (self: State, options: Options, now: Time.Instant): number => {
   switch (self._tag) {
     case "closed":
       return 0
     case "open":
-      return self.until - now
+      return Time.between(now, self.until)
     case "half_open":
-      return self.probe === undefined ? 0 : self.probe.since + options.probeTimeout - now
+      return self.probe === undefined ? 0 : options.probeTimeout - Time.between(self.probe.since, now)
   }
 }
 
@@ -84,7 +90,7 @@ export const waitOf = (self: State, options: Options, now: number): number => {
 export const settle = (
   self: State,
   options: Options,
-  now: number,
+  now: Time.Instant,
   permit: Permit,
   outcome: Outcome
 ): State => {
@@ -111,4 +117,4 @@ export const settle = (
 }
 
 /** Opens at once; an open one stays open for as long again. */
-export const trip = (self: State, options: Options, now: number): State => open(self, options, now)
+export const trip = (self: State, options: Options, now: Time.Instant): State => open(self, options, now)

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { FileOps } from "../FileOps.ts"
+import * as Time from "../Time.ts"
 import * as Drop from "./Drop.ts"
 import { FileQueueError } from "./Model.ts"
 import type { Settings, Shared } from "./Shared.ts"
@@ -13,7 +14,7 @@ export interface Budget {
   /** Room for a batch of `shared`, kept for it until `state.reserved` says otherwise. */
   readonly reserve: (shared: Shared, bytes: number) => Effect.Effect<void, FileQueueError>
   /** False if the disk would then be fuller than the cursor can bear. Asks the system once a second at most, unless in doubt. */
-  readonly roomOnDisk: (directory: string, bytes: number, now: number) => Effect.Effect<boolean>
+  readonly roomOnDisk: (directory: string, bytes: number, now: Time.Instant) => Effect.Effect<boolean>
   readonly lanes: Set<Shared>
 }
 
@@ -49,9 +50,9 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
     return yield* noRoom(shared, "full")
   })
 
-  let disk = { free: 0, at: -Infinity }
+  let disk = { free: 0, at: Time.never }
 
-  const ask = (directory: string, now: number) =>
+  const ask = (directory: string, now: Time.Instant) =>
     ops.freeBytes(directory).pipe(
       // Then the writes themselves tell.
       Effect.catchTag("FileOpsError", (error) =>
@@ -74,7 +75,7 @@ export const make = (ops: FileOps["Type"], settings: Settings): Budget => {
     lanes,
     roomOnDisk: (directory, bytes, now) =>
       Effect.suspend(() => {
-        const fresh = Math.abs(now - disk.at) < askEvery
+        const fresh = Time.between(disk.at, now) < askEvery
         if (fresh && takeDisk(bytes)) return Effect.succeed(true)
         return Effect.map(ask(directory, now), () => takeDisk(bytes))
       }),

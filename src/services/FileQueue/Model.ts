@@ -57,6 +57,11 @@ export interface QueueSnapshot {
   readonly state: "ok" | "full" | "failed"
   /** `enqueued` time of the oldest record in epoch ms, null when empty. */
   readonly oldest: number | null
+  /**
+   * Its age, ms; 0 when empty. No step of the wall clock since the queue was opened changes it; of a record of an earlier life only the
+   * wall clock tells.
+   */
+  readonly oldestAge: number
 }
 
 /** What opening found. */

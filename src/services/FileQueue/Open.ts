@@ -7,6 +7,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import type { FileOps } from "../FileOps.ts"
 import * as Metrics from "../Metrics.ts"
+import * as Time from "../Time.ts"
 import * as Active from "./Active.ts"
 import * as Body from "./Body.ts"
 import type * as Budget from "./Budget.ts"
@@ -84,7 +85,7 @@ export const open = Effect.fnUntraced(function*(
         state.readPin = undefined
       }),
     persist: Drop.persist(shared),
-    snapshot: Effect.sync(() => State.snapshot(state)),
+    snapshot: Effect.sync(() => State.snapshot(state, shared.steady())),
     id: Buffer.from(queueId).toString("hex"),
     untold: (upTo) => Effect.sync(() => Drops.take(shared.drops, upTo)),
     forgetTold: Effect.mapError(Drops.forget(shared), (error) => ioError(error))
@@ -92,10 +93,8 @@ export const open = Effect.fnUntraced(function*(
 })
 
 const steadyClock = Effect.map(Effect.clock, (clock) => {
-  const monotonic = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
-  const wall = clock.unsafeCurrentTimeMillis()
-  const start = monotonic()
-  return () => wall + monotonic() - start
+  const opened = Time.momentOf(clock)
+  return () => Time.epochMillis(Time.wallAfter(opened, Time.between(opened.at, Time.instantOf(clock))))
 })
 
 const randomId = Effect.map(

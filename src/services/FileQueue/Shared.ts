@@ -51,7 +51,7 @@ export interface Shared {
   /** The segment that is appended to; none until something is. Guarded by `structure`. */
   active: { readonly segment: State.Segment; readonly file: File; dirty: boolean } | undefined
   readonly scope: Scope.Scope
-  /** Epoch ms that no jump of the wall clock moves: the age of records is told by it. */
+  /** Epoch ms: the wall clock's when the queue was opened, monotonic since. Ages of records and segments are told by it. */
   readonly steady: () => number
   /** When `QUEUE_MAX_AGE` was last looked at. */
   expiredAt: number

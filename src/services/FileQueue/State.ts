@@ -123,7 +123,8 @@ const oldest = (s: State): number | null => {
   return ms
 }
 
-export const snapshot = (s: State): QueueSnapshot => ({
+/** `now`: epoch ms by the queue's own clock, that of `enqueued`. */
+export const snapshot = (s: State, now: number): QueueSnapshot => ({
   records: records(s),
   bytes: bytes(s),
   segments: s.segments.length,
@@ -132,7 +133,8 @@ export const snapshot = (s: State): QueueSnapshot => ({
   durableAckedTo: s.durableAckedTo,
   recovered: inherited(s),
   state: s.status,
-  oldest: oldest(s)
+  oldest: oldest(s),
+  oldestAge: Math.max(0, now - (oldest(s) ?? now))
 })
 
 // ---------------------------------------------------------------------------------------------------------------------

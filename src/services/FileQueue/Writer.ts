@@ -2,13 +2,13 @@
  * Appends (DURABLE-QUEUE.md 2.3, 2.4): a batch is written, synced and acknowledged as a whole, or not at all. A file that failed
  * once is never written or synced again.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import { type FileOpsError, isNoRoom, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
+import * as Time from "../Time.ts"
 import * as Active from "./Active.ts"
 import type * as Budget from "./Budget.ts"
 import * as Drop from "./Drop.ts"
@@ -133,7 +133,7 @@ const commit = Effect.fnUntraced(function*(
       message: `a record over ${Segment.maxBodyBytes} bytes`
     })
   }
-  const free = yield* budget.roomOnDisk(state.directory, batch.length, now)
+  const free = yield* budget.roomOnDisk(state.directory, batch.length, yield* Time.now)
   if (!free) {
     yield* becomeFull(shared, budget)
     return yield* new FileQueueError({ reason: "full", path: state.directory, message: "no space left on the disk" })
@@ -194,7 +194,7 @@ const becomeFull = (shared: Shared, budget: Budget.Budget): Effect.Effect<void> 
     state.status = "full"
     if (shared.healing) return Effect.void
     shared.healing = true
-    const look = Effect.flatMap(Clock.currentTimeMillis, (now) => budget.roomOnDisk(state.directory, 0, now))
+    const look = Effect.flatMap(Time.now, (now) => budget.roomOnDisk(state.directory, 0, now))
     return look.pipe(
       Effect.delay(probeEvery),
       Effect.repeat({ until: (room) => room || state.status !== "full" }),

@@ -6,7 +6,8 @@ import type { Group } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
 import { isNoRoom } from "../FileOps.ts"
 import { isNearlyFull } from "../FileQueue.ts"
-import type { Answer, Check, CheckStatus, DiskResult, Inputs, Now, Result, Status } from "./Model.ts"
+import * as Time from "../Time.ts"
+import type { Answer, Check, CheckStatus, DiskResult, Inputs, Result, Status } from "./Model.ts"
 
 /** What was refused, dropped or held so long ago still counts. */
 const refusedFor = 60_000
@@ -25,11 +26,11 @@ export const messageOf = (text: string): string => {
   return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line
 }
 
-export const evaluate = (inputs: Inputs, now: Now): Answer => {
+export const evaluate = (inputs: Inputs, now: Time.Moment): Answer => {
   const checks = checksOf(inputs, now)
   return {
     status: statusOf(inputs, checks, now),
-    timestamp: iso(now.wall),
+    timestamp: Time.iso(now.wall),
     checks: Object.fromEntries(checks)
   }
 }
@@ -41,7 +42,7 @@ export const codeOf = (status: Status): 200 | 503 => status === "healthy" || sta
 
 type Checks = ReadonlyArray<readonly [name: string, check: Check]>
 
-const statusOf = (inputs: Inputs, checks: Checks, now: Now): Status => {
+const statusOf = (inputs: Inputs, checks: Checks, now: Time.Moment): Status => {
   if (inputs.draining) return "draining"
   if (unwritable(inputs) || refused(inputs, now)) return "unhealthy"
   if (inputs.sink === undefined || (inputs.uptime < inputs.startupGrace && isWaiting(inputs.exchanges))) {
@@ -51,7 +52,7 @@ const statusOf = (inputs: Inputs, checks: Checks, now: Now): Status => {
   return checks.every(([, { status }]) => status === "healthy" || status === "starting") ? "healthy" : "degraded"
 }
 
-const checksOf = (inputs: Inputs, now: Now): Checks => [
+const checksOf = (inputs: Inputs, now: Time.Moment): Checks => [
   ["kafka", kafka(inputs, now)],
   ...inputs.exchanges.flatMap((exchange): Checks => [
     [`${exchange.exchange}_api`, api(inputs, exchange, now)],
@@ -64,17 +65,15 @@ const checksOf = (inputs: Inputs, now: Now): Checks => [
   ["disk", disk(inputs, now)]
 ]
 
-const iso = (millis: number): string => new Date(millis).toISOString()
-
 interface Details extends Partial<Omit<Check, "status" | "last_check" | "duration">> {
   readonly durationMs?: number | undefined
 }
 
-const checkOf = (status: CheckStatus, checkedAt: number | null, details: Details = {}): Check => {
+const checkOf = (status: CheckStatus, checkedAt: Time.WallTime | null, details: Details = {}): Check => {
   const { durationMs, message, ...rest } = details
   return {
     status,
-    last_check: checkedAt === null ? null : iso(checkedAt),
+    last_check: checkedAt === null ? null : Time.iso(checkedAt),
     duration: `${Math.max(0, Math.round(durationMs ?? 0))}ms`,
     ...(message === undefined ? {} : { message: messageOf(message) }),
     ...rest
@@ -83,8 +82,8 @@ const checkOf = (status: CheckStatus, checkedAt: number | null, details: Details
 
 const notYet = checkOf("starting", null, { message: "not checked yet" })
 
-const isStale = (inputs: Inputs, result: Result, now: Now): boolean =>
-  now.monotonic - result.at > staleAfter * inputs.period
+const isStale = (inputs: Inputs, result: Result, now: Time.Moment): boolean =>
+  Time.between(result.at, now.at) > staleAfter * inputs.period
 
 const stale = (result: Result): Check =>
   checkOf("unhealthy", result.checkedAt, { durationMs: result.durationMs, message: "stale check" })
@@ -98,21 +97,24 @@ const failingLane = (inputs: Inputs) => inputs.sink?.lanes.find((lane) => lane.k
 const probeFailed = (inputs: Inputs): boolean => {
   const { kafka: result, sink } = inputs
   return result !== undefined && result.outcome !== "ok" &&
-    !(sink?.lanes.some((lane) => lane.kafka.ackedAt !== null && lane.kafka.ackedAt > result.checkedAt) ?? false)
+    !(sink?.lanes.some(({ kafka: { ackedAt } }) => ackedAt !== null && Time.between(result.at, ackedAt.at) > 0) ??
+      false)
 }
 
 const kafkaDown = (inputs: Inputs): boolean =>
   failingLane(inputs) !== undefined || probeFailed(inputs) ||
   inputs.breakers.some(({ group, state }) => group === "kafka" && state !== "closed")
 
-const kafka = (inputs: Inputs, now: Now): Check => {
+const kafka = (inputs: Inputs, now: Time.Moment): Check => {
   const { kafka: result } = inputs
   if (result === undefined) return notYet
   if (isStale(inputs, result, now)) return stale(result)
   const failing = failingLane(inputs)
-  const { checkedAt, durationMs } = result
+  const { at, checkedAt, durationMs } = result
   if (failing !== undefined) {
-    return checkOf("unhealthy", Math.max(checkedAt, failing.kafka.failedAt ?? 0), {
+    const { failedAt } = failing.kafka
+    const last = failedAt !== null && Time.between(at, failedAt.at) > 0 ? failedAt.wall : checkedAt
+    return checkOf("unhealthy", last, {
       durationMs,
       message: `${failing.topic}: ${failing.kafka.message}`
     })
@@ -136,13 +138,13 @@ const isWaiting = (exchanges: ReadonlyArray<ExchangeStatus>): boolean =>
 const isStarting = (inputs: Inputs, exchange: ExchangeStatus): boolean =>
   isSilent(exchange) && inputs.uptime < inputs.startupGrace
 
-const api = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
+const api = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {
   const result = inputs.apis.get(exchange.exchange)
   const bad = isStarting(inputs, exchange) ? "starting" : "unhealthy"
   if (result !== undefined && isStale(inputs, result, now)) return stale(result)
   // The newer of what the check in the background and the feed itself have seen.
-  const { checkedAt, durationMs, message, ok } = exchange.api
-  const seen = result !== undefined && result.checkedAt >= (checkedAt ?? 0)
+  const { at, checkedAt, durationMs, message, ok } = exchange.api
+  const seen = result !== undefined && Time.between(at ?? Time.never, result.at) >= 0
     ? {
       checkedAt: result.checkedAt,
       durationMs: result.durationMs,
@@ -156,7 +158,7 @@ const api = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
     : checkOf(bad, seen.checkedAt, { durationMs: seen.durationMs, message: seen.message ?? "no answer" })
 }
 
-const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check => {
+const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {
   const connections = Array.from(exchange.connections.values())
   const open = connections.filter(({ state }) => state === "open").length
   if (isIdle(exchange)) return checkOf("healthy", now.wall, { message: "none of its markets is chosen" })
@@ -173,10 +175,14 @@ const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Now): Check =>
 // Breakers
 
 /** Never worse than degraded: a breaker that is open does its work. */
-const breakers = (inputs: Inputs, group: Group, now: Now): Check => {
+const breakers = (inputs: Inputs, group: Group, now: Time.Moment): Check => {
   const all = inputs.breakers.filter((breaker) => breaker.group === group)
   return checkOf(all.every(({ state }) => state === "closed") ? "healthy" : "degraded", now.wall, {
-    breakers: all.map(({ name, retryAt, state }) => ({ name, state, retry_at: retryAt === null ? null : iso(retryAt) }))
+    breakers: all.map(({ name, retryAt, state }) => ({
+      name,
+      state,
+      retry_at: retryAt === null ? null : Time.iso(retryAt)
+    }))
   })
 }
 
@@ -192,11 +198,12 @@ const unwritable = (inputs: Inputs): boolean =>
   failedQueue(inputs) !== undefined ||
   (inputs.disk !== undefined && inputs.disk.outcome === "failed" && !isFull(inputs.disk))
 
-const refused = (inputs: Inputs, now: Now): boolean =>
+const refused = (inputs: Inputs, now: Time.Moment): boolean =>
   kafkaDown(inputs) &&
-  (inputs.sink?.lanes.some(({ refusedAt }) => refusedAt !== null && now.wall - refusedAt <= refusedFor) ?? false)
+  (inputs.sink?.lanes.some(({ refusedAt }) => refusedAt !== null && Time.between(refusedAt, now.at) <= refusedFor) ??
+    false)
 
-const persistence = (inputs: Inputs, now: Now): Check => {
+const persistence = (inputs: Inputs, now: Time.Moment): Check => {
   const { sink } = inputs
   if (sink === undefined) return checkOf("starting", null, { message: "the queue is being recovered" })
   const { bytes, maxBytes } = sink.usage
@@ -217,7 +224,7 @@ const persistence = (inputs: Inputs, now: Now): Check => {
     : say("healthy")
 }
 
-const disk = (inputs: Inputs, now: Now): Check => {
+const disk = (inputs: Inputs, now: Time.Moment): Check => {
   const { disk: result } = inputs
   if (result === undefined) return notYet
   if (isStale(inputs, result, now)) return stale(result)

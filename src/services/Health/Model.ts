@@ -4,6 +4,7 @@
 import type { Snapshot } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
 import type { LaneStatus } from "../KafkaSink.ts"
+import type { Instant, WallTime } from "../Time.ts"
 
 export type CheckStatus = "healthy" | "degraded" | "unhealthy" | "starting"
 
@@ -44,10 +45,10 @@ export interface Answer {
 
 /** What came of a check that was made in the background. */
 export interface Result {
-  /** Epoch ms, to be shown. */
-  readonly checkedAt: number
-  /** Monotonic ms, to know its age. */
-  readonly at: number
+  /** To be shown. */
+  readonly checkedAt: WallTime
+  /** To know its age. */
+  readonly at: Instant
   readonly durationMs: number
   /** `unknown`: it did not end in its time. */
   readonly outcome: "ok" | "failed" | "unknown"
@@ -82,10 +83,4 @@ export interface Inputs {
   readonly breakers: ReadonlyArray<Snapshot>
   /** Undefined while the queues are being recovered. */
   readonly sink: SinkReport | undefined
-}
-
-/** Epoch ms, and monotonic ms. */
-export interface Now {
-  readonly wall: number
-  readonly monotonic: number
 }

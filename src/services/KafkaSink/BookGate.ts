@@ -1,11 +1,11 @@
 /** The way of books to their lane: through at once, or conflated while the queue is nearly full. */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isNearlyFull } from "../FileQueue.ts"
 import type * as Ledger from "../Ledger.ts"
 import type { MarketEvent } from "../MarketEvent.ts"
+import * as Time from "../Time.ts"
 import * as Conflation from "./Conflation.ts"
 
 export interface BookGate {
@@ -37,7 +37,7 @@ export const make = Effect.fnUntraced(function*(
   /** The last one of a market must come too, though no other follows. */
   const passDue = inLine.withPermits(1)(Effect.gen(function*() {
     const nearlyFull = isNearlyFull(yield* usage)
-    yield* pass(nearlyFull ? conflation.due(yield* Clock.currentTimeMillis) : conflation.release())
+    yield* pass(nearlyFull ? conflation.due(yield* Time.now) : conflation.release())
   }))
   yield* Effect.sleep(dueEvery).pipe(Effect.andThen(passDue), Effect.forever, Effect.forkScoped)
 
@@ -45,15 +45,15 @@ export const make = Effect.fnUntraced(function*(
     offer: (books) =>
       inLine.withPermits(1)(Effect.gen(function*() {
         if (!isNearlyFull(yield* usage)) return yield* pass([...conflation.release(), ...books])
-        const now = conflation.offer(books, yield* Clock.currentTimeMillis)
+        const now = conflation.offer(books, yield* Time.now)
         for (const book of now.replaced) leave("filtered", "conflated", book)
         yield* pass(now.pass)
       })),
     release: (limit) =>
       Effect.gen(function*() {
-        const end = (yield* Clock.currentTimeMillis) + Duration.toMillis(limit)
+        const end = Time.plus(yield* Time.now, Duration.toMillis(limit))
         for (const book of conflation.release()) {
-          const left = Math.max(0, end - (yield* Clock.currentTimeMillis))
+          const left = Math.max(0, Time.between(yield* Time.now, end))
           const taken = yield* pass([book]).pipe(Effect.interruptible, Effect.timeoutOption(Duration.millis(left)))
           if (taken._tag === "None") leave("dropped", "full", book)
         }

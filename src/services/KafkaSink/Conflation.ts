@@ -3,6 +3,7 @@
  * newer replaces is no loss; a trade would be. Pure but for its memory.
  */
 import type { MarketEvent } from "../MarketEvent.ts"
+import * as Time from "../Time.ts"
 
 /** One of a market goes on in so many ms. */
 const every = 1000
@@ -11,17 +12,17 @@ export interface Conflation {
   /** `pass`: go on now, in this order. `replaced`: never will. All others are held: at most one for each market. */
   readonly offer: (
     books: ReadonlyArray<MarketEvent>,
-    now: number
+    now: Time.Instant
   ) => { readonly pass: ReadonlyArray<MarketEvent>; readonly replaced: ReadonlyArray<MarketEvent> }
   /** Of what is held, that whose second is over. */
-  readonly due: (now: number) => ReadonlyArray<MarketEvent>
+  readonly due: (now: Time.Instant) => ReadonlyArray<MarketEvent>
   /** All that is held: there is room again, or an end. */
   readonly release: () => ReadonlyArray<MarketEvent>
 }
 
 interface Market {
-  /** Epoch ms at which its last book went on. */
-  passedAt: number
+  /** When its last book went on. */
+  passedAt: Time.Instant
   held: MarketEvent | undefined
 }
 
@@ -30,10 +31,9 @@ const keyOf = (event: MarketEvent): string => `${event.exchange}:${event.symbol 
 export const make = (): Conflation => {
   const markets = new Map<string, Market>()
 
-  // Absolute: a wall clock that is set back must not hold a market until it is there again.
-  const isDue = ({ passedAt }: Market, now: number): boolean => Math.abs(now - passedAt) >= every
+  const isDue = ({ passedAt }: Market, now: Time.Instant): boolean => Time.between(passedAt, now) >= every
 
-  const take = (which: (market: Market) => boolean, now?: number): ReadonlyArray<MarketEvent> => {
+  const take = (which: (market: Market) => boolean, now?: Time.Instant): ReadonlyArray<MarketEvent> => {
     const taken: Array<MarketEvent> = []
     for (const market of markets.values()) {
       if (market.held === undefined || !which(market)) continue

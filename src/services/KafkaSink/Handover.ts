@@ -5,6 +5,7 @@
  * The one thing that keeps order: while anything is in the queue, or must go there, nothing newer is sent. And one send at most
  * is unresolved, so a late answer can only ever concern the head.
  */
+import * as Time from "../Time.ts"
 import { decide, lingerOf, wouldSendStraight } from "./Handover/Decisions.ts"
 import { apply } from "./Handover/Inputs.ts"
 import { type Command, hasRoom, type Input, oldestInMemory, type State } from "./Handover/State.ts"
@@ -25,7 +26,7 @@ export {
 type Result = readonly [commands: ReadonlyArray<Command>, state: State]
 
 /** One input, and all that follows from it: what is to be done, in this order. */
-export const step = (state: State, input: Input, now: number): Result => {
+export const step = (state: State, input: Input, now: Time.Instant): Result => {
   const commands: Array<Command> = []
   let s = apply(state, input, now, commands)
   s = trackPressure(s, now)
@@ -37,20 +38,19 @@ export const step = (state: State, input: Input, now: number): Result => {
 }
 
 /** When the machine wants a `Tick` if nothing else happens; undefined: never. What was due by `now` has been decided already. */
-export const deadline = (s: State, now: number): number | undefined => {
-  const times: Array<number> = [s.diskRetryAt]
+export const deadline = (s: State, now: Time.Instant): Time.Instant | undefined => {
+  const times: Array<Time.Instant> = [s.diskRetryAt]
   const oldest = oldestInMemory(s)
   if (oldest !== undefined) {
-    times.push(oldest + s.options.spillAfter, oldest + s.options.holdFor)
-    if (wouldSendStraight(s)) times.push(oldest + lingerOf(s))
+    times.push(Time.plus(oldest, s.options.spillAfter), Time.plus(oldest, s.options.holdFor))
+    if (wouldSendStraight(s)) times.push(Time.plus(oldest, lingerOf(s)))
   }
-  if (s.acked > s.durable && !s.persisting) times.push(s.persistedAt + s.options.cursorInterval)
-  if (s.pressureSince !== undefined) times.push(s.pressureSince + s.options.holdFor)
-  const ahead = times.filter((time) => time > now)
-  return ahead.length === 0 ? undefined : Math.min(...ahead)
+  if (s.acked > s.durable && !s.persisting) times.push(Time.plus(s.persistedAt, s.options.cursorInterval))
+  if (s.pressureSince !== undefined) times.push(Time.plus(s.pressureSince, s.options.holdFor))
+  return Time.earliest(...times.filter((time) => Time.between(now, time) > 0))
 }
 
-const trackPressure = (s: State, now: number): State => {
+const trackPressure = (s: State, now: Time.Instant): State => {
   const pressed = !hasRoom(s)
   if (pressed === (s.pressureSince !== undefined)) return s
   return { ...s, pressureSince: pressed ? now : undefined }

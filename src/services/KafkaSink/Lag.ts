@@ -1,10 +1,10 @@
 /** How long records took from their receipt to Kafka's acknowledgement, by exchange, the replayed ones apart. */
 import { type EventRecord, exchangeOf } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
+import * as Time from "../Time.ts"
 
 export interface Lag {
-  /** `now`: epoch ms. */
-  readonly acknowledged: (records: ReadonlyArray<EventRecord>, now: number) => void
+  readonly acknowledged: (records: ReadonlyArray<EventRecord>, now: Time.Moment) => void
 }
 
 export const make = (): Lag => {
@@ -21,7 +21,7 @@ export const make = (): Lag => {
           lag = Metrics.lag({ exchange, stage: "receive_to_ack", path: isReplay ? "replay" : "live" })
           known.set(exchange, lag)
         }
-        lag.observe(now - record.timestamp)
+        lag.observe(Time.epochMillis(now.wall) - record.timestamp)
       }
     }
   }

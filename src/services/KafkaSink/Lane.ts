@@ -19,6 +19,7 @@ import type * as Ledger from "../Ledger.ts"
 import { type EventRecord, type LaneName } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
+import * as Time from "../Time.ts"
 import * as Bookkeeping from "./Bookkeeping.ts"
 import * as Handover from "./Handover.ts"
 import { bytesOf } from "./Handover/Memory.ts"
@@ -62,9 +63,9 @@ export interface LaneStatus {
   readonly sending: number
   readonly queue: QueueSnapshot
   readonly kafka: Sender.Status
-  readonly disk: { readonly failedAt: number | null; readonly message: string | null }
-  /** Epoch ms until when offers were last held for over five seconds, or records dropped. */
-  readonly refusedAt: number | null
+  readonly disk: { readonly failedAt: Time.Moment | null; readonly message: string | null }
+  /** Until when offers were last held for over five seconds, or records dropped. */
+  readonly refusedAt: Time.Instant | null
 }
 
 export interface Lane {
@@ -89,21 +90,19 @@ export const make = Effect.fnUntraced(function*(
   const inbox = yield* Queue.unbounded<Handover.Input>()
   const room = yield* Effect.makeLatch(true)
   const ended = yield* Deferred.make<never>()
-  /** Monotonic: no jump of the wall clock ages a record. */
-  const now = () => Number(clock.unsafeCurrentTimeNanos() / 1_000_000n)
-  const wall = () => clock.unsafeCurrentTimeMillis()
+  const now = () => Time.instantOf(clock)
   const tell = (input: Handover.Input) => Queue.offer(inbox, input)
 
-  const disk: { failedAt: number | null; message: string | null } = { failedAt: null, message: null }
+  const disk: { failedAt: Time.Moment | null; message: string | null } = { failedAt: null, message: null }
   let inboxBytes = 0
-  let heldSince: number | undefined
-  let refusedAt: number | null = null
-  let wakeAt = Infinity
+  let heldSince: Time.Instant | undefined
+  let refusedAt: Time.Instant | null = null
+  let wakeAt: Time.Instant | undefined
   const waiting: Array<{ readonly until: (state: Handover.State) => boolean; readonly done: Deferred.Deferred<void> }> =
     []
 
   const bookkeeping = Bookkeeping.make(ledger, options.name, () => {
-    refusedAt = wall()
+    refusedAt = now()
   })
 
   // May be told while the queue opens, before there is a machine to tell.
@@ -144,7 +143,7 @@ export const make = Effect.fnUntraced(function*(
     complaint.tell("the queue cannot be written or read", { topic: options.topic, error: error.message }).pipe(
       Effect.andThen(Effect.suspend(() => {
         queueErrors(error.reason ?? "dead_letter").add(1)
-        disk.failedAt = wall()
+        disk.failedAt = Time.momentOf(clock)
         disk.message = error.message
         return tell(input)
       }))
@@ -248,24 +247,28 @@ export const make = Effect.fnUntraced(function*(
 
   const arm = Effect.suspend(() => {
     const current = now()
-    const stuckAt = state.append === undefined ? Infinity : state.append.startedAt + stuckAfter
-    if (current >= stuckAt) return Effect.dieMessage(`the queue of ${options.topic} took no write for ${stuckAfter} ms`)
-    const due = Math.min(Handover.deadline(state, current) ?? Infinity, stuckAt)
-    if (due >= wakeAt || due === Infinity) return Effect.void
+    const stuckAt = state.append === undefined ? [] : [Time.plus(state.append.startedAt, stuckAfter)]
+    if (stuckAt.some((at) => Time.between(at, current) >= 0)) {
+      return Effect.dieMessage(`the queue of ${options.topic} took no write for ${stuckAfter} ms`)
+    }
+    const due = Time.earliest(Handover.deadline(state, current), ...stuckAt)
+    if (due === undefined || (wakeAt !== undefined && Time.between(wakeAt, due) >= 0)) return Effect.void
     wakeAt = due
-    return Effect.sleep(Duration.millis(Math.max(1, due - current))).pipe(
+    return Effect.sleep(Duration.millis(Math.max(1, Time.between(current, due)))).pipe(
       Effect.andThen(Effect.suspend(() => {
-        if (wakeAt === due) wakeAt = Infinity
+        if (wakeAt === due) wakeAt = undefined
         return tell({ _tag: "Tick" })
       })),
       Effect.forkIn(scope)
     )
   })
 
+  const isHeldTooLong = () => heldSince !== undefined && Time.between(heldSince, now()) >= options.handover.holdFor
+
   /** Back-pressure: the latch closes when neither Kafka nor the disk takes what waits (ARCHITECTURE.md law 2). */
   const guardRoom = Effect.suspend(() => {
     if (Handover.hasRoom(state) && inboxBytes < options.handover.spillBytes) {
-      if (heldSince !== undefined && now() - heldSince >= options.handover.holdFor) refusedAt = wall()
+      if (isHeldTooLong()) refusedAt = now()
       heldSince = undefined
       return room.open
     }
@@ -354,7 +357,7 @@ export const make = Effect.fnUntraced(function*(
       queue: snapshot,
       kafka: kafka.status(),
       disk: { ...disk },
-      refusedAt: heldSince !== undefined && now() - heldSince >= options.handover.holdFor ? wall() : refusedAt
+      refusedAt: isHeldTooLong() ? now() : refusedAt
     })),
     stop: Effect.fnUntraced(function*(timeout) {
       yield* tell({ _tag: "Stop" })

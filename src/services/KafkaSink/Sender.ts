@@ -8,13 +8,14 @@ import type { KafkaRejected, LaneProducer } from "../KafkaProducer.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
+import * as Time from "../Time.ts"
 import type * as Handover from "./Handover.ts"
 import * as Lag from "./Lag.ts"
 
 export interface Status {
-  /** Epoch ms of the last acknowledged send. */
-  readonly ackedAt: number | null
-  readonly failedAt: number | null
+  /** Of the last acknowledged send. */
+  readonly ackedAt: Time.Moment | null
+  readonly failedAt: Time.Moment | null
   /** One line, of the last failure; null after a success. */
   readonly message: string | null
 }
@@ -53,7 +54,6 @@ export const make = Effect.fnUntraced(function*(
   { breaker, clock, producer: connect, retry, tell, topic }: Options
 ): Effect.fn.Return<Sender, never, Scope.Scope> {
   const scope = yield* Effect.scope
-  const wall = () => clock.unsafeCurrentTimeMillis()
   const lags = Lag.make()
   const durations = Metrics.kafkaSend(topic)
   const batches = Metrics.kafkaBatch(topic)
@@ -85,7 +85,7 @@ export const make = Effect.fnUntraced(function*(
 
   const failed = (message: string) =>
     Effect.suspend(() => {
-      status = { ...status, failedAt: wall(), message }
+      status = { ...status, failedAt: Time.momentOf(clock), message }
       return tell({ _tag: "SendFailed" })
     }).pipe(Effect.andThen(reopen))
 
@@ -100,12 +100,12 @@ export const make = Effect.fnUntraced(function*(
       )
     )
 
-  const sent = (records: ReadonlyArray<EventRecord>, startedAt: number) =>
+  const sent = (records: ReadonlyArray<EventRecord>, startedAt: Time.Instant) =>
     Effect.suspend(() => {
-      const now = wall()
-      status = { ...status, ackedAt: now, message: null }
-      lags.acknowledged(records, now)
-      durations.observe(now - startedAt)
+      const ackedAt = Time.momentOf(clock)
+      status = { ...status, ackedAt, message: null }
+      lags.acknowledged(records, ackedAt)
+      durations.observe(Time.between(startedAt, ackedAt.at))
       batches.observe(records.length)
       return tell({ _tag: "Sent" })
     })
@@ -116,7 +116,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.matchEffect({
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
-            const startedAt = wall()
+            const startedAt = Time.instantOf(clock)
             return producer.send(records).pipe(
               Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
               Effect.onInterrupt(() => permit.release),

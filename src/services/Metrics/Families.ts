@@ -7,9 +7,11 @@ import type { ExchangeStatus, MarketStatus } from "../FeedStatus.ts"
 import type { Answer } from "../Health/Model.ts"
 import type { LaneStatus } from "../KafkaSink.ts"
 import type { Account } from "../Ledger.ts"
+import { epochMillis, type WallTime, wallTime } from "../Time.ts"
 import { counter, type Family, gauge, type Labels, type Sample, stateSet } from "./Family.ts"
 
-const seconds = (millis: number | null): number => millis === null ? 0 : millis / 1000
+/** Prometheus counts epoch seconds by the wall clock. */
+const seconds = (time: WallTime | null): number => time === null ? 0 : epochMillis(time) / 1000
 
 // The ledger
 
@@ -193,7 +195,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
     gauge(
       "feeds_market_last_event_timestamp_seconds",
       "When the last event of a market was received. 0 = never.",
-      markets(({ lastAt }) => seconds(lastAt))
+      markets(({ lastAt }) => seconds(lastAt === null ? null : wallTime(lastAt)))
     ),
     gauge(
       "feeds_market_stale",
@@ -207,8 +209,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
 
 export const queueFamilies = (
   lanes: ReadonlyArray<LaneStatus>,
-  usage: { readonly bytes: number; readonly maxBytes: number },
-  now: number
+  usage: { readonly bytes: number; readonly maxBytes: number }
 ): ReadonlyArray<Family> => {
   const each = (pick: (lane: LaneStatus) => number) =>
     lanes.map((lane): Sample => ({ labels: { topic: lane.topic }, value: pick(lane) }))
@@ -219,7 +220,7 @@ export const queueFamilies = (
     gauge(
       "feeds_queue_oldest_message_age_seconds",
       "Age of the oldest record in the queue; 0 when it is empty.",
-      each(({ queue }) => queue.oldest === null ? 0 : Math.max(0, now - queue.oldest) / 1000)
+      each(({ queue }) => queue.oldestAge / 1000)
     ),
     gauge(
       "feeds_queue_state",
@@ -245,7 +246,7 @@ export const queueFamilies = (
     gauge(
       "feeds_kafka_last_ack_timestamp_seconds",
       "When Kafka last acknowledged a send. 0 = never.",
-      each(({ kafka }) => seconds(kafka.ackedAt))
+      each(({ kafka }) => seconds(kafka.ackedAt?.wall ?? null))
     )
   ]
 }

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import * as Time from "../../services/Time.ts"
 import type { Exchange, TradeRow } from "../Exchange.ts"
 import type { Rest } from "../Rest.ts"
 import type { Board } from "./Board.ts"
@@ -140,7 +141,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   ): ReadonlyArray<MarketEvent> =>
     // Lost again and nothing came since: it is told when it is over, or found by the next life.
     spans.filter(({ to }) => to !== null || confirmedAt !== undefined).map(({ cause, from, recovered, to }) =>
-      statusEvents.make("gap", at, {
+      statusEvents.make("gap", Time.wallTime(at), {
         channel: "trades",
         symbol: state.market.symbol,
         from: iso(from),

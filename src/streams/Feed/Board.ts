@@ -2,6 +2,7 @@
  * What a feed tells `FeedStatus`: counters it changes in place, shown once a chunk. Readers see living maps in a fresh frame.
  */
 import * as FeedStatus from "../../services/FeedStatus.ts"
+import type { WallTime } from "../../services/Time.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -23,8 +24,8 @@ export interface Board {
   readonly stale: (remedy: string) => void
   /** Living. */
   readonly gaps: Mutable<FeedStatus.Gaps>
-  readonly frame: (at: number) => void
-  readonly data: (at: number) => void
+  readonly frame: (at: WallTime) => void
+  readonly data: (at: WallTime) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
   /** Makes all changes since the last time visible. */
   readonly show: () => void

@@ -3,7 +3,6 @@
  */
 import type * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,6 +15,7 @@ import type { Permit } from "../../services/CircuitBreaker.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Metrics from "../../services/Metrics.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import * as Time from "../../services/Time.ts"
 import type { Recorder } from "../Capture.ts"
 import type { Endpoints, Market } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
@@ -24,14 +24,14 @@ import type { DialGate } from "./DialGate.ts"
 import type * as Rhythm from "./Rhythm.ts"
 import * as Session from "./Session.ts"
 
-/** A frame that was not understood, cut to 4 KiB. `receivedAt`: epoch ms. */
+/** A frame that was not understood, cut to 4 KiB. */
 export interface Undecodable {
   readonly exchange: string
   readonly connection: number
   readonly reason: string
   readonly detail: string
   readonly text: string
-  readonly receivedAt: number
+  readonly receivedAt: Time.WallTime
 }
 
 export interface Options {
@@ -120,8 +120,8 @@ export const make = Effect.fnUntraced(function*(
 
   const record = (recorder: Recorder, arrivals: ReadonlyArray<WebSocketFeed.Arrival>): void => {
     for (const arrival of arrivals) {
-      if (arrival._tag === "open") recorder.opened(id, topics.values(), arrival.at)
-      else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.at)
+      if (arrival._tag === "open") recorder.opened(id, topics.values(), arrival.wall)
+      else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.wall)
     }
   }
 
@@ -166,7 +166,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.tapError(() => permit.fail)
       )
     const session = yield* Effect.acquireRelease(
-      Effect.map(Clock.currentTimeMillis, (now) => {
+      Effect.map(Time.now, (now) => {
         const session = Session.make({ shared, connection: id, topics, rhythm, now })
         live = { session, socket }
         return session
@@ -205,7 +205,7 @@ export const make = Effect.fnUntraced(function*(
     )
     yield* Effect.forkScoped(Effect.andThen(Deferred.await(leaving), socket.close))
 
-    const command = Effect.map(Clock.currentTimeMillis, (now) => {
+    const command = Effect.map(Time.now, (now) => {
       const frame = session.command(now)
       if (frame !== undefined) socket.send(frame)
     })
@@ -229,7 +229,7 @@ export const make = Effect.fnUntraced(function*(
       if (outcome.error !== undefined) socket.fail(outcome.error)
       if (session.isSettled()) Deferred.unsafeDone(settled, Exit.void)
     }
-    const check = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const check = Effect.flatMap(Time.moment, (now) => {
       const outcome = session.check(now, socket.isWaiting())
       carryOut(outcome)
       return outcome.events.length === 0 ? Effect.void : options.emit(outcome.events)
@@ -274,7 +274,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const disconnected = (cause: string, code: number | null): Stream.Stream<MarketEvent> =>
-    Stream.unwrap(Effect.map(Clock.currentTimeMillis, (now) => {
+    Stream.unwrap(Effect.map(Time.wall, (now) => {
       if (!announced) return Stream.empty
       announced = false
       return Stream.succeed<MarketEvent>(statusEvents.make("disconnected", now, { connection: id, cause, code }))
@@ -324,7 +324,7 @@ export const make = Effect.fnUntraced(function*(
     place,
     settled: Deferred.await(settled),
     taken: () => isFull ? Infinity : live?.session.taken() ?? topics.size,
-    sync: Effect.map(Clock.currentTimeMillis, (now) => {
+    sync: Effect.map(Time.now, (now) => {
       if (live?.session.isReady() === true) {
         live.session.sync(now)
         if (live.session.hasCommands()) commands.unsafeOpen()

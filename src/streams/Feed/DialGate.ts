@@ -3,10 +3,10 @@
  * together, and never more in a minute than the exchange's budget (DELIVERY.md B5). The breaker is asked at the gate, right before
  * the dial, so that a queue of waiting sockets cannot run on into an exchange that has just failed.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { CircuitBreaker, Permit } from "../../services/CircuitBreaker.ts"
+import * as Time from "../../services/Time.ts"
 
 export interface DialGate {
   /** Returns when a dial may go out, now, with the permit it has to settle. */
@@ -24,24 +24,24 @@ export const make = Effect.fnUntraced(function*(options: {
 }): Effect.fn.Return<DialGate> {
   const turn = yield* Effect.makeSemaphore(1)
   const stagger = Duration.toMillis(options.stagger)
-  /** Times of the last dials, monotonic ms, oldest first. */
-  const dials: Array<number> = []
+  /** Of the last ones, oldest first. */
+  const dials: Array<Time.Instant> = []
 
-  let heldUntil = -Infinity
+  let heldUntil = Time.never
 
-  const now = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos / 1_000_000n))
-
-  const earliest = (): number => {
-    const last = dials[dials.length - 1] ?? -Infinity
-    const budget = dials.length < options.dialsPerMinute ? -Infinity : dials[0] ?? -Infinity
-    return Math.max(last + stagger, budget + minute, heldUntil)
+  const earliest = (): Time.Instant => {
+    const last = dials[dials.length - 1] ?? Time.never
+    const budget = dials.length < options.dialsPerMinute ? Time.never : dials[0] ?? Time.never
+    return Time.latest(Time.plus(last, stagger), Time.plus(budget, minute), heldUntil)
   }
+
+  const wait = Effect.map(Time.now, (now) => Time.between(now, earliest()))
 
   const attempt = turn.withPermits(1)(Effect.gen(function*() {
     // Asked again after the wait: it may have grown meanwhile.
-    for (let wait = earliest() - (yield* now); wait > 0; wait = earliest() - (yield* now)) yield* Effect.sleep(wait)
+    for (let ms = yield* wait; ms > 0; ms = yield* wait) yield* Effect.sleep(ms)
     const permit = yield* options.breaker.admit
-    dials.push(yield* now)
+    dials.push(yield* Time.now)
     if (dials.length > options.dialsPerMinute) dials.shift()
     return permit
   }))
@@ -54,8 +54,8 @@ export const make = Effect.fnUntraced(function*(options: {
   return {
     pass,
     hold: (time) =>
-      Effect.map(now, (at) => {
-        heldUntil = Math.max(heldUntil, at + Duration.toMillis(time))
+      Effect.map(Time.now, (now) => {
+        heldUntil = Time.latest(heldUntil, Time.plus(now, Duration.toMillis(time)))
       })
   }
 })

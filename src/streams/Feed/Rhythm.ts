@@ -3,6 +3,8 @@
  * that trades each second is missed soon, one that trades twice a day is left alone. Plain arithmetic on what it is told.
  */
 
+import * as Time from "../../services/Time.ts"
+
 export interface Patience {
   /** Silence shorter than that is never strange, ms. */
   readonly floor: number
@@ -13,8 +15,8 @@ export interface Patience {
 }
 
 export interface Rhythm {
-  /** Data came, epoch ms. */
-  readonly heard: (at: number) => void
+  /** Data came. */
+  readonly heard: (at: Time.Instant) => void
   /** The silence until the next `heard` says nothing of the stream: we did not listen. */
   readonly restart: () => void
   /** The silence lasted so long, ms, and nothing was wrong with it, as far as we could find out. */
@@ -37,14 +39,14 @@ const ofMean = 20
 const ofLongest = 3
 
 export const make = (): Rhythm => {
-  let last: number | undefined
+  let last: Time.Instant | undefined
   let gaps = 0
   let mean = 0
   let longest = 0
   return {
     heard: (at) => {
       if (last !== undefined) {
-        const gap = Math.max(0, at - last)
+        const gap = Math.max(0, Time.between(last, at))
         mean = gaps === 0 ? gap : mean + weight * (gap - mean)
         longest = Math.max(gap, longest * fading)
         gaps += 1

@@ -5,6 +5,7 @@
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import type * as Metrics from "../../services/Metrics.ts"
+import * as Time from "../../services/Time.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
@@ -28,14 +29,14 @@ export interface Shared {
   readonly timing: Topics.Timing
   /** By topic: where its history has come to, at exchanges that keep one. */
   readonly positions: Map<string, Position>
-  /** From the exchange's time to ours. */
+  /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
   readonly lag: Metrics.Histogram
 }
 
 export interface DeadFrame {
   readonly failure: DecodeFailure.DecodeFailure
   readonly text: string
-  readonly receivedAt: number
+  readonly receivedAt: Time.WallTime
 }
 
 /** What a run over arrivals, or over the time that has passed, has come to. */
@@ -57,12 +58,12 @@ export interface Outcome {
 export interface Session {
   readonly handle: (arrivals: ReadonlyArray<Arrival>) => Outcome
   /** Looks for what has not come. `deaf`: arrivals wait that were not handled yet. */
-  readonly check: (now: number, deaf: boolean) => Outcome
+  readonly check: (now: Time.Moment, deaf: boolean) => Outcome
   /** Brings the subscriptions in line with the connection's topics; `command` has the frames. */
-  readonly sync: (now: number) => void
+  readonly sync: (now: Time.Instant) => void
   readonly hasCommands: () => boolean
   /** The next command that is to be sent, within the exchange's budget; undefined if there is none for now. */
-  readonly command: (now: number) => string | undefined
+  readonly command: (now: Time.Instant) => string | undefined
   /** The greeting has come. */
   readonly isReady: () => boolean
   /** Every topic was answered, or where nothing is answered, data has come. */
@@ -78,8 +79,7 @@ export interface Options {
   /** The connection's living map: it changes when markets join or leave. */
   readonly topics: ReadonlyMap<string, Market>
   readonly rhythm: Rhythm.Rhythm
-  /** Epoch ms. */
-  readonly now: number
+  readonly now: Time.Instant
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
@@ -136,47 +136,53 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     return { events, send, dead, displaced, decoded: received > 0, replace, error }
   }
 
-  const trades = (into: Gathering, exchangeSymbol: string, rows: ReadonlyArray<TradeRow>, at: number): void => {
+  const trades = (
+    into: Gathering,
+    exchangeSymbol: string,
+    rows: ReadonlyArray<TradeRow>,
+    { at, wall }: Time.Moment
+  ): void => {
     into.received += rows.length
     topics.heard(exchangeSymbol, at)
+    const receivedAt = Time.epochMillis(wall)
     const state = topics.market(exchangeSymbol)
     if (state === undefined) {
       into.foreign += rows.length
       return
     }
-    if (backfill.hold(state, view, rows, at)) {
+    if (backfill.hold(state, view, rows, receivedAt)) {
       into.held += rows.length
       return
     }
-    const identified = state.identify(view, rows, at)
-    for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(at - timestamp)
-    into.events.push(...toTrades(exchange.id, state, identified, at, "ws"))
+    const identified = state.identify(view, rows, receivedAt)
+    for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
+    into.events.push(...toTrades(exchange.id, state, identified, receivedAt, "ws"))
     into.fresh += identified.length
   }
 
-  const becomeReady = (into: Gathering, at: number): void => {
+  const becomeReady = (into: Gathering, { at, wall }: Time.Moment): void => {
     if (ready) return
     ready = true
     status.state = "open"
     topics.sync(at)
-    into.events.push(statusEvents.make("connected", at, { connection, subscriptions: wanted.size }))
+    into.events.push(statusEvents.make("connected", wall, { connection, subscriptions: wanted.size }))
   }
 
-  const apply = (into: Gathering, message: Message, at: number): void => {
+  const apply = (into: Gathering, message: Message, now: Time.Moment): void => {
     switch (message._tag) {
       case "trades":
-        return trades(into, message.exchangeSymbol, message.rows, at)
+        return trades(into, message.exchangeSymbol, message.rows, now)
       case "ping":
         into.send.push(message.reply)
         return
       case "ready":
-        return becomeReady(into, at)
+        return becomeReady(into, now)
       case "subscribed":
-        return topics.subscribed(message.topic, message.position, message.recovered, at)
+        return topics.subscribed(message.topic, message.position, message.recovered, now.at)
       case "moved":
         return topics.moved(message.topic, message.offset)
       case "rejected":
-        if (topics.rejected(message.topic, message.remedy, at)) into.displaced.push(message.topic)
+        if (topics.rejected(message.topic, message.remedy, now.at)) into.displaced.push(message.topic)
         return
       case "unsubscribed":
         return topics.unsubscribed(message.topic, message.resubscribe)
@@ -193,20 +199,20 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     }
   }
 
-  const text = (into: Gathering, frame: string, at: number): void => {
+  const text = (into: Gathering, frame: string, now: Time.Moment): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
     for (const message of socket.decode(frame, topics.topicOf)) {
       if (message._tag === "failure") failure ??= message.failure
-      apply(into, message, at)
+      apply(into, message, now)
     }
     // One entry for each frame, however many of its rows were bad.
-    if (failure !== undefined) into.dead.push({ failure, text: frame, receivedAt: at })
+    if (failure !== undefined) into.dead.push({ failure, text: frame, receivedAt: now.wall })
   }
 
-  const binary = (into: Gathering, at: number): void => {
+  const binary = (into: Gathering, receivedAt: Time.WallTime): void => {
     const failure = DecodeFailure.make("binary", "a binary frame")
     board.failure(failure.reason)
-    into.dead.push({ failure, text: "", receivedAt: at })
+    into.dead.push({ failure, text: "", receivedAt })
   }
 
   return {
@@ -220,15 +226,14 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       identity.views.close(view)
       topics.end()
     },
-    check: (at, deaf) => {
+    check: (now, deaf) => {
       const into = gathering()
       if (!ready) return outcome(into)
-      const { error, replace, stale } = topics.check(at, deaf)
-      for (const { remedy, since, symbol } of stale) {
+      const { error, replace, stale } = topics.check(now.at, deaf)
+      for (const { remedy, silence, symbol } of stale) {
         board.stale(remedy)
-        into.events.push(
-          statusEvents.make("stale", at, { channel: "trades", symbol, since: new Date(since).toISOString(), remedy })
-        )
+        const since = Time.iso(Time.wallAfter(now, -silence))
+        into.events.push(statusEvents.make("stale", now.wall, { channel: "trades", symbol, since, remedy }))
       }
       into.replace = replace
       into.error = error
@@ -237,9 +242,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     handle: (arrivals) => {
       const into = gathering()
       for (const arrival of arrivals) {
-        if (arrival._tag === "text") text(into, arrival.text, arrival.at)
-        else if (arrival._tag === "binary") binary(into, arrival.at)
-        else if (socket.hello === undefined) becomeReady(into, arrival.at)
+        if (arrival._tag === "text") text(into, arrival.text, arrival)
+        else if (arrival._tag === "binary") binary(into, arrival.wall)
+        else if (socket.hello === undefined) becomeReady(into, arrival)
         else into.send.push(socket.hello)
       }
       const { foreign, fresh, held, received } = into
@@ -250,9 +255,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       const last = arrivals[arrivals.length - 1]
       if (last !== undefined) {
-        status.lastFrameAt = last.at
-        board.frame(last.at)
-        if (received > 0) board.data(last.at)
+        status.lastFrameAt = last.wall
+        board.frame(last.wall)
+        if (received > 0) board.data(last.wall)
       }
       return outcome(into)
     }

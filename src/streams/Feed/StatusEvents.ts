@@ -1,11 +1,12 @@
 /** Status events of one feed: ids are unique over collectors and over this feed's life (contract section 4). */
 import type { Status } from "../../services/MarketEvent.ts"
+import * as Time from "../../services/Time.ts"
 
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
     event: "connected" | "disconnected" | "gap" | "stale",
-    at: number,
+    at: Time.WallTime,
     fields: Readonly<Record<string, string | number | boolean | null>>
   ) => Status
 }
@@ -20,8 +21,8 @@ export const make = (exchange: string, collector: string): StatusEvents => {
       v: 1,
       exchange,
       event,
-      id: `${exchange}:status:${collector}:${at}:${++n}`,
-      receivedAt: new Date(at).toISOString()
+      id: `${exchange}:status:${collector}:${Time.epochMillis(at)}:${++n}`,
+      receivedAt: Time.iso(at)
     })
   }
 }

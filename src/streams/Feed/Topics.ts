@@ -3,6 +3,7 @@
  * topic whose data stays away longer than is usual for it is subscribed to anew, and if that does not help its connection is
  * replaced. Synchronous, told of the time: no clock, no socket.
  */
+import * as Time from "../../services/Time.ts"
 import type { Exchange, Market, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import type { Backfill } from "./Backfill.ts"
@@ -28,8 +29,8 @@ export const defaultTiming: Timing = {
 export interface Stale {
   readonly symbol: string
   readonly remedy: "resubscribe" | "reconnect"
-  /** Epoch ms of the last data, or of the subscription. */
-  readonly since: number
+  /** Since the last data, or the subscription, ms. */
+  readonly silence: number
 }
 
 export interface Verdict {
@@ -48,20 +49,20 @@ export interface Counts {
 
 export interface Topics {
   /** Follows the living map: what joined is wanted, what left is left. */
-  readonly sync: (now: number) => void
+  readonly sync: (now: Time.Instant) => void
   /** The next command to be sent; what it asks for counts as pending from `now`. */
-  readonly command: (now: number) => string | undefined
+  readonly command: (now: Time.Instant) => string | undefined
   readonly hasCommands: () => boolean
   readonly topicOf: (commandId: string) => string | undefined
   readonly market: (exchangeSymbol: string) => MarketState | undefined
-  readonly subscribed: (topic: string, position: Position | undefined, recovered: boolean, now: number) => void
+  readonly subscribed: (topic: string, position: Position | undefined, recovered: boolean, now: Time.Instant) => void
   readonly moved: (topic: string, offset: number) => void
   /** True if the topic must find another connection. */
-  readonly rejected: (topic: string, remedy: Remedy, now: number) => boolean
+  readonly rejected: (topic: string, remedy: Remedy, now: Time.Instant) => boolean
   readonly unsubscribed: (topic: string, resubscribe: boolean) => void
-  readonly heard: (exchangeSymbol: string, now: number) => void
+  readonly heard: (exchangeSymbol: string, now: Time.Instant) => void
   /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
-  readonly check: (now: number, deaf: boolean) => Verdict
+  readonly check: (now: Time.Instant, deaf: boolean) => Verdict
   readonly counts: () => Counts
   /** Places taken on the connection. */
   readonly taken: () => number
@@ -80,10 +81,10 @@ interface Entry {
   command: string | undefined
   /** Commands in a row that were not answered well. */
   attempts: number
-  /** Of a rejection that passes, epoch ms. */
-  retryAt: number
-  /** Since when it is silent: last data, or the subscription; epoch ms. */
-  silentSince: number
+  /** Of a rejection that passes; undefined if it does not, or there is none. */
+  retryAt: Time.Instant | undefined
+  /** Since when it is silent: last data, or the subscription. */
+  silentSince: Time.Instant
   /** Subscribed to anew in this silence. */
   remedied: boolean
   /** To be left before it is asked for again. */
@@ -117,8 +118,7 @@ export const make = (options: {
   readonly timing: Timing
   /** By topic, of all sessions of the exchange: where its history has come to. */
   readonly positions: Map<string, Position>
-  /** Epoch ms. */
-  readonly now: number
+  readonly now: Time.Instant
 }): Topics => {
   const { backfill, exchange: { socket }, positions, rhythm, stateOf, timing, topics } = options
   const entries = new Map<string, Entry>()
@@ -131,7 +131,7 @@ export const make = (options: {
   let wanted = new Set<Entry>()
   let nextId = firstId
   /** Of any data on the connection, or of the first subscription. */
-  let silentSince: number | undefined
+  let silentSince: Time.Instant | undefined
   /** Until the next subscribe command; spares a look at all topics with each trade. */
   let allHeard = false
 
@@ -182,7 +182,7 @@ export const make = (options: {
     wanted.delete(entry)
   }
 
-  const sync = (now: number): void => {
+  const sync = (now: Time.Instant): void => {
     for (const entry of Array.from(entries.values())) {
       if (topics.has(entry.topic)) continue
       if (entry.status !== "wanted") {
@@ -201,7 +201,7 @@ export const make = (options: {
           status: "wanted",
           command: undefined,
           attempts: 0,
-          retryAt: 0,
+          retryAt: undefined,
           silentSince: now,
           remedied: false,
           leaveFirst: false,
@@ -218,7 +218,7 @@ export const make = (options: {
     }
   }
 
-  const command = (now: number): string | undefined => {
+  const command = (now: Time.Instant): string | undefined => {
     const left = leaving.pop()
     if (left !== undefined && socket.unsubscribe !== undefined) return socket.unsubscribe(left, nextId++)
     for (const entry of wanted) {
@@ -242,22 +242,21 @@ export const make = (options: {
     return undefined
   }
 
-  const silent = (entry: Entry, now: number, stale: Array<Stale>): boolean => {
-    const silence = now - entry.silentSince
+  const silent = (entry: Entry, now: Time.Instant, stale: Array<Stale>): boolean => {
+    const silence = Time.between(entry.silentSince, now)
     if (silence < entry.market.rhythm.patience(timing.market)) return false
     const { symbol } = entry.market.market
-    const since = entry.silentSince
     const wasHeard = entry.listening
     doubt(entry.market)
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
-      stale.push({ symbol, remedy: "resubscribe", since })
+      stale.push({ symbol, remedy: "resubscribe", silence })
       entry.remedied = true
       entry.leaveFirst = true
       want(entry)
       return false
     }
-    stale.push({ symbol, remedy: "reconnect", since })
+    stale.push({ symbol, remedy: "reconnect", silence })
     // Should a new connection bring nothing either, it is the market that is quiet.
     entry.market.rhythm.learn(silence)
     entry.remedied = false
@@ -270,17 +269,17 @@ export const make = (options: {
    * Nothing is answered, so data is the answer: that of a topic itself, or of one that was asked for after it, or of any long enough
    * after it. Before that a socket may be open and mute, and what is missed on it belongs to the hole.
    */
-  const listenToAll = (order: number, now: number): void => {
+  const listenToAll = (order: number, now: Time.Instant): void => {
     for (const entry of entries.values()) {
       if (entry.listening || entry.status !== "pending") continue
-      if (entry.order <= order || now - entry.silentSince >= throughAfter) {
+      if (entry.order <= order || Time.between(entry.silentSince, now) >= throughAfter) {
         trust(entry.market)
         listen(entry)
       }
     }
   }
 
-  const check = (now: number, deaf: boolean): Verdict => {
+  const check = (now: Time.Instant, deaf: boolean): Verdict => {
     const stale: Array<Stale> = []
     let replace = false
     const unanswered: Array<Entry> = []
@@ -293,22 +292,22 @@ export const make = (options: {
     for (const entry of entries.values()) {
       if (entry.status === "active") answered = true
       if (entry.status === "pending" && socket.acknowledges) {
-        if (now - entry.silentSince < timing.answer) continue
+        if (Time.between(entry.silentSince, now) < timing.answer) continue
         entry.attempts += 1
         if (entry.attempts < maxAttempts) want(entry)
         else unanswered.push(entry)
       } else if (entry.status === "rejected") {
-        if (entry.retryAt > 0 && now >= entry.retryAt) want(entry)
+        if (entry.retryAt !== undefined && Time.between(entry.retryAt, now) >= 0) want(entry)
       } else if (entry.status !== "wanted" && silent(entry, now, stale)) replace = true
     }
     if (answered) {
       // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
       for (const entry of unanswered) {
         become(entry, "rejected")
-        entry.retryAt = now + lastRetry
+        entry.retryAt = Time.plus(now, lastRetry)
       }
     }
-    const mute = silentSince === undefined ? 0 : now - silentSince
+    const mute = silentSince === undefined ? 0 : Time.between(silentSince, now)
     const isMute = mute > 0 && mute >= rhythm.patience(timing.connection)
     if (isMute) {
       rhythm.learn(mute)
@@ -362,7 +361,9 @@ export const make = (options: {
       for (const { status } of entries.values()) if (status === "active") active += 1
       become(entry, "rejected")
       entry.attempts += 1
-      entry.retryAt = remedy === "soon" ? now + Math.min(lastRetry, firstRetry * 2 ** (entry.attempts - 1)) : 0
+      entry.retryAt = remedy === "soon"
+        ? Time.plus(now, Math.min(lastRetry, firstRetry * 2 ** (entry.attempts - 1)))
+        : undefined
       // A server that grants nothing grants no more on the next connection.
       return remedy === "elsewhere" && active > 0
     },

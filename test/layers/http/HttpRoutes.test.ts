@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process"
 import * as http from "node:http"
 import * as HttpRoutes from "../../../src/layers/HttpRoutes.ts"
 import * as Health from "../../../src/services/Health.ts"
-import { diskOk, exchange, failed, sink } from "../../services/Health/inputs.ts"
+import { diskOk, exchange, failed, now, sink } from "../../services/Health/inputs.ts"
 import { loopback, make, type Stage } from "./sources.ts"
 
 interface Answer {
@@ -49,7 +49,7 @@ describe("health", () => {
         ["healthy", 200, {}],
         ["degraded", 200, { kafka: failed("down") }],
         ["starting", 503, { sink: undefined }],
-        ["unhealthy", 503, { kafka: failed("down"), sink: sink({ refusedAt: Number.MAX_SAFE_INTEGER }) }],
+        ["unhealthy", 503, { kafka: failed("down"), sink: sink({ refusedAt: now.at }) }],
         ["unhealthy", 503, { disk: { ...diskOk, outcome: "failed", code: "EROFS" } }],
         ["draining", 503, { draining: true }]
       ] as const

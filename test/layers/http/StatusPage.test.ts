@@ -4,7 +4,7 @@ import * as fc from "fast-check"
 import { createHash } from "node:crypto"
 import * as StatusPage from "../../../src/layers/StatusPage.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
-import { exchange, failed } from "../../services/Health/inputs.ts"
+import { exchange, failed, now } from "../../services/Health/inputs.ts"
 import { laneStatus, make } from "./sources.ts"
 
 const evil = "<img src=x onerror=\"alert('1')\">&amp;"
@@ -16,7 +16,7 @@ describe("the page", () => {
       const { inputs, sources, status } = yield* make({
         version: evil,
         sink: Effect.succeed({
-          lanes: [laneStatus({ topic: evil, kafka: { ackedAt: null, failedAt: 1, message: evil } })],
+          lanes: [laneStatus({ topic: evil, kafka: { ackedAt: null, failedAt: now, message: evil } })],
           usage: { bytes: 0, maxBytes: 1 }
         })
       })
@@ -24,7 +24,7 @@ describe("the page", () => {
       status.update(evil, () => ({
         ...exchange(evil),
         lastError: evil,
-        api: { checkedAt: 1, ok: false, durationMs: 1, message: evil },
+        api: { at: now.at, checkedAt: now.wall, ok: false, durationMs: 1, message: evil },
         markets: new Map([[evil, {
           symbol: evil,
           trades: 1,

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, type Clock, Deferred, Duration, Effect, Exit, Fiber, Ref, Stream, TestClock } from "effect"
 import * as fc from "fast-check"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
+import * as Time from "../../../src/services/Time.ts"
 import { Reference } from "./Reference.ts"
 
 const options = (over: Partial<CircuitBreaker.Options> = {}): CircuitBreaker.Options => ({
@@ -130,7 +131,9 @@ describe("against the reference", () => {
       assert.strictEqual(snapshot.state, reference.current.state)
       assert.strictEqual(
         snapshot.retryAt,
-        reference.current.state === "open" ? Math.max(now, reference.current.since + limits.openFor) : null
+        reference.current.state === "open"
+          ? Time.wallTime(Math.max(now, reference.current.since + limits.openFor))
+          : null
       )
     }
     // Events and counters tell the same story as the states.
@@ -236,7 +239,7 @@ describe("open", () => {
       assert.strictEqual(Duration.toMillis(error.retryAfter), 6000)
       assert.strictEqual(error.message, "test_api is open, next try in 6s")
       const { calls, retryAt } = yield* breaker.snapshot
-      assert.strictEqual(retryAt, 10_000)
+      assert.strictEqual(retryAt, Time.wallTime(10_000))
       assert.strictEqual(calls.rejected, 1)
       assert.strictEqual(calls.failure, 3)
     }))
@@ -329,7 +332,7 @@ describe("half open", () => {
       yield* Effect.exit(breaker.run(failing))
       const { retryAt, state } = yield* breaker.snapshot
       assert.strictEqual(state, "open")
-      assert.strictEqual(retryAt, 20_000)
+      assert.strictEqual(retryAt, Time.wallTime(20_000))
     }))
 
   it.effect("a probe interrupted a hundred times gives its place back each time", () =>
@@ -463,11 +466,11 @@ describe("the registry", () => {
       yield* Effect.exit(ws.run(failing))
       const told = Chunk.toReadonlyArray(yield* Fiber.join(fiber))
       assert.deepStrictEqual(told, [
-        { name: "a_api", group: "api", from: "closed", to: "open", at: 0 },
-        { name: "a_api", group: "api", from: "open", to: "half_open", at: 10_000 },
-        { name: "a_api", group: "api", from: "half_open", to: "closed", at: 10_000 },
-        { name: "a_ws", group: "ws", from: "closed", to: "open", at: 10_000 },
-        { name: "a_ws", group: "ws", from: "open", to: "half_open", at: 20_000 }
+        { name: "a_api", group: "api", from: "closed", to: "open", at: Time.wallTime(0) },
+        { name: "a_api", group: "api", from: "open", to: "half_open", at: Time.wallTime(10_000) },
+        { name: "a_api", group: "api", from: "half_open", to: "closed", at: Time.wallTime(10_000) },
+        { name: "a_ws", group: "ws", from: "closed", to: "open", at: Time.wallTime(10_000) },
+        { name: "a_ws", group: "ws", from: "open", to: "half_open", at: Time.wallTime(20_000) }
       ])
       assert.deepStrictEqual((yield* breakers.snapshots).map(({ name, state }) => [name, state]), [
         ["a_api", "closed"],

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { codeOf, evaluate, messageOf } from "../../../src/services/Health/Evaluate.ts"
 import type { Check, Inputs, Status } from "../../../src/services/Health/Model.ts"
-import { breaker, diskOk, exchange, failed, fine, idle, lane, now, ok, silent, sink } from "./inputs.ts"
+import type * as Time from "../../../src/services/Time.ts"
+import { ago, breaker, diskOk, exchange, failed, fine, idle, lane, now, ok, silent, sink } from "./inputs.ts"
 
 const check = (inputs: Inputs, name: string): Check => {
   const found = evaluate(inputs, now).checks[name]
@@ -10,7 +11,7 @@ const check = (inputs: Inputs, name: string): Check => {
 }
 
 const kafkaDown: Partial<Inputs> = { kafka: failed("connect ECONNREFUSED 127.0.0.1:9092") }
-const refusing = { refusedAt: now.wall - 59_000 }
+const refusing = { refusedAt: ago(59_000).at }
 
 describe("the whole, by the table", () => {
   const table: ReadonlyArray<readonly [name: string, over: Partial<Inputs>, status: Status]> = [
@@ -34,7 +35,7 @@ describe("the whole, by the table", () => {
     ["Kafka down, room in the queue", kafkaDown, "degraded"],
     [
       "one topic refused",
-      { sink: sink({ kafka: { ackedAt: 1, failedAt: 2, message: "not authorised" } }) },
+      { sink: sink({ kafka: { ackedAt: ago(2), failedAt: ago(1), message: "not authorised" } }) },
       "degraded"
     ],
     [
@@ -43,17 +44,21 @@ describe("the whole, by the table", () => {
       "degraded"
     ],
     ["all exchanges down", { exchanges: [exchange("bitpin", { connections: new Map() })] }, "degraded"],
-    ["a breaker open", { breakers: [breaker("kafka_trade", "kafka", { state: "open", retryAt: 1 })] }, "degraded"],
+    [
+      "a breaker open",
+      { breakers: [breaker("kafka_trade", "kafka", { state: "open", retryAt: now.wall })] },
+      "degraded"
+    ],
     ["a breaker half open", { breakers: [breaker("bitpin_ws", "ws", { state: "half_open" })] }, "degraded"],
     ["queue at 79.9 %", { sink: sink({}, 799) }, "healthy"],
     ["queue at 80 %", { sink: sink({}, 800) }, "degraded"],
     ["queue full, Kafka up", { sink: sink({ ...refusing }, 1000) }, "degraded"],
     ["queue full, Kafka down, nothing refused yet", { ...kafkaDown, sink: sink({}, 1000) }, "degraded"],
     ["refused while Kafka is down", { ...kafkaDown, sink: sink(refusing, 1000) }, "unhealthy"],
-    ["refused over a minute ago", { ...kafkaDown, sink: sink({ refusedAt: now.wall - 60_001 }, 1000) }, "degraded"],
+    ["refused over a minute ago", { ...kafkaDown, sink: sink({ refusedAt: ago(60_001).at }, 1000) }, "degraded"],
     [
       "refused while only the breaker knows that Kafka is down",
-      { breakers: [breaker("kafka_trade", "kafka", { state: "open", retryAt: 1 })], sink: sink(refusing) },
+      { breakers: [breaker("kafka_trade", "kafka", { state: "open", retryAt: now.wall })], sink: sink(refusing) },
       "unhealthy"
     ],
     [
@@ -136,7 +141,7 @@ describe("the answer", () => {
 
   it("says when an open breaker lets a call through, and is never worse than degraded for it", () => {
     const { breakers, status } = check(
-      fine({ breakers: [breaker("wallex_api", "api", { state: "open", retryAt: now.wall + 4_000 })] }),
+      fine({ breakers: [breaker("wallex_api", "api", { state: "open", retryAt: ago(-4_000).wall })] }),
       "api_circuit_breaker"
     )
     assert.strictEqual(status, "degraded")
@@ -146,8 +151,8 @@ describe("the answer", () => {
 
 describe("the checks", () => {
   it("a check that has not been made for three periods is itself unhealthy", () => {
-    const old = { ...ok, at: now.monotonic - 30_001 }
-    const recent = { ...ok, at: now.monotonic - 30_000 }
+    const old = { ...ok, at: ago(30_001).at }
+    const recent = { ...ok, at: ago(30_000).at }
     for (const [name, over] of [["kafka", { kafka: old }], ["disk", { disk: { ...diskOk, ...old } }]] as const) {
       assert.include(check(fine(over), name), { status: "unhealthy", message: "stale check" })
       assert.strictEqual(evaluate(fine(over), now).status, "degraded")
@@ -157,10 +162,10 @@ describe("the checks", () => {
   })
 
   it("Kafka: a send that was acknowledged after the check failed says more than the check", () => {
-    const acked = (ackedAt: number) => sink({ kafka: { ackedAt, failedAt: null, message: null } })
-    const lanes = (ackedAt: number) => ({ ...acked(ackedAt), lanes: acked(ackedAt).lanes.slice(1) })
-    assert.strictEqual(check(fine({ ...kafkaDown, sink: lanes(ok.checkedAt + 1) }), "kafka").status, "healthy")
-    assert.include(check(fine({ ...kafkaDown, sink: lanes(ok.checkedAt - 1) }), "kafka"), {
+    const acked = (ackedAt: Time.Moment) => sink({ kafka: { ackedAt, failedAt: null, message: null } })
+    const lanes = (ackedAt: Time.Moment) => ({ ...acked(ackedAt), lanes: acked(ackedAt).lanes.slice(1) })
+    assert.strictEqual(check(fine({ ...kafkaDown, sink: lanes(ago(4_999)) }), "kafka").status, "healthy")
+    assert.include(check(fine({ ...kafkaDown, sink: lanes(ago(5_001)) }), "kafka"), {
       status: "unhealthy",
       message: "connect ECONNREFUSED 127.0.0.1:9092"
     })
@@ -168,7 +173,7 @@ describe("the checks", () => {
 
   it("Kafka: names the topic that it refuses", () => {
     const { message, status } = check(
-      fine({ sink: sink({ kafka: { ackedAt: 1, failedAt: 2, message: "TOPIC_AUTHORIZATION_FAILED" } }) }),
+      fine({ sink: sink({ kafka: { ackedAt: ago(2), failedAt: ago(1), message: "TOPIC_AUTHORIZATION_FAILED" } }) }),
       "kafka"
     )
     assert.strictEqual(status, "unhealthy")
@@ -188,22 +193,22 @@ describe("the checks", () => {
   })
 
   it("an exchange's API: the newer of what the feed and the background have seen", () => {
-    const seen = (feedOk: boolean, feedAt: number, background = ok) =>
+    const seen = (feedOk: boolean, { at, wall }: Time.Moment, background = ok) =>
       check(
         fine({
           exchanges: [
             exchange("bitpin", {
-              api: { checkedAt: feedAt, ok: feedOk, durationMs: 7, message: feedOk ? null : "503" }
+              api: { at, checkedAt: wall, ok: feedOk, durationMs: 7, message: feedOk ? null : "503" }
             })
           ],
           apis: new Map([["bitpin", background]])
         }),
         "bitpin_api"
       )
-    assert.strictEqual(seen(false, ok.checkedAt - 1).status, "healthy")
-    assert.include(seen(false, ok.checkedAt + 1), { status: "unhealthy", message: "503", duration: "7ms" })
-    assert.include(seen(true, ok.checkedAt - 1, failed("timeout")), { status: "unhealthy", message: "timeout" })
-    assert.strictEqual(seen(true, ok.checkedAt + 1, failed("timeout")).status, "healthy")
+    assert.strictEqual(seen(false, ago(5_001)).status, "healthy")
+    assert.include(seen(false, ago(4_999)), { status: "unhealthy", message: "503", duration: "7ms" })
+    assert.include(seen(true, ago(5_001), failed("timeout")), { status: "unhealthy", message: "timeout" })
+    assert.strictEqual(seen(true, ago(4_999), failed("timeout")).status, "healthy")
   })
 
   it("a WebSocket check is degraded while some connections are up and others not", () => {
@@ -220,7 +225,7 @@ describe("the checks", () => {
       check(fine({ sink: sink(over, bytes), ...more }), "persistence")
     assert.include(why({}, 1000), { status: "degraded", message: "100 % of the queue is in use", bytes: 1000 })
     assert.include(why({ queue: { ...lane().queue, state: "full" } }), { status: "degraded" })
-    assert.include(why({ disk: { failedAt: 1, message: "EIO: i/o error" } }), {
+    assert.include(why({ disk: { failedAt: ago(1), message: "EIO: i/o error" } }), {
       status: "degraded",
       message: "marketdata.trade.v1: EIO: i/o error"
     })
@@ -247,8 +252,8 @@ describe("messages", () => {
           disk: { ...diskOk, outcome: "failed", code: "EIO", message: text },
           exchanges: [exchange("bitpin", { connections: new Map(), lastError: text })],
           sink: sink({
-            kafka: { ackedAt: null, failedAt: 1, message: down ? text : null },
-            disk: { failedAt: 1, message: text }
+            kafka: { ackedAt: null, failedAt: ago(1), message: down ? text : null },
+            disk: { failedAt: ago(1), message: text }
           })
         }),
         now

@@ -2,13 +2,19 @@
 import type { Snapshot } from "../../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import type { DiskResult, Inputs, Result, SinkReport } from "../../../src/services/Health/Model.ts"
+import * as Time from "../../../src/services/Time.ts"
 
 /** 2026-06-11T12:00:00Z, an hour after the start. */
-export const now = { wall: Date.parse("2026-06-11T12:00:00Z"), monotonic: 5_000_000 }
+export const now: Time.Moment = {
+  at: Time.instant(5_000_000),
+  wall: Time.wallTime(Date.parse("2026-06-11T12:00:00Z"))
+}
+
+export const ago = (ms: number): Time.Moment => ({ at: Time.plus(now.at, -ms), wall: Time.wallAfter(now, -ms) })
 
 export const ok: Result = {
-  checkedAt: now.wall - 5_000,
-  at: now.monotonic - 5_000,
+  checkedAt: ago(5_000).wall,
+  at: ago(5_000).at,
   durationMs: 15,
   outcome: "ok",
   message: null
@@ -23,9 +29,9 @@ export const exchange = (
   over: Partial<FeedStatus.ExchangeStatus> = {}
 ): FeedStatus.ExchangeStatus => ({
   ...FeedStatus.empty(name),
-  api: { checkedAt: now.wall - 2_000, ok: true, durationMs: 84, message: null },
+  api: { at: ago(2_000).at, checkedAt: ago(2_000).wall, ok: true, durationMs: 84, message: null },
   connections: new Map([
-    [0, { state: "open", subscriptions: { requested: 2, active: 2, rejected: 0 }, lastFrameAt: now.wall - 100 }]
+    [0, { state: "open", subscriptions: { requested: 2, active: 2, rejected: 0 }, lastFrameAt: ago(100).wall }]
   ]),
   listed: 2,
   markets: new Map([
@@ -33,14 +39,14 @@ export const exchange = (
       symbol: "BTC/IRT",
       trades: 7,
       lastPrice: "11379465211",
-      lastAt: now.wall - 900,
+      lastAt: Time.epochMillis(ago(900).wall),
       subscription: null,
       stale: false
     }],
     ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null, subscription: null, stale: false }]
   ]),
-  lastFrameAt: now.wall - 100,
-  lastDataAt: now.wall - 900,
+  lastFrameAt: ago(100).wall,
+  lastDataAt: ago(900).wall,
   dials: 3,
   reconnects: 2,
   decodeFailures: new Map([["json", 1]]),
@@ -72,7 +78,7 @@ export const breaker = (name: string, group: Snapshot["group"], over: Partial<Sn
 
 export const lane = (over: Partial<SinkReport["lanes"][number]> = {}): SinkReport["lanes"][number] => ({
   topic: "marketdata.trade.v1",
-  kafka: { ackedAt: now.wall - 8_000, failedAt: null, message: null },
+  kafka: { ackedAt: ago(8_000), failedAt: null, message: null },
   disk: { failedAt: null, message: null },
   refusedAt: null,
   queue: {
@@ -84,7 +90,8 @@ export const lane = (over: Partial<SinkReport["lanes"][number]> = {}): SinkRepor
     durableAckedTo: 1,
     recovered: 0,
     state: "ok",
-    oldest: null
+    oldest: null,
+    oldestAge: 0
   },
   ...over
 })

@@ -37,7 +37,8 @@ const noDisk: DiskQueue = {
     durableAckedTo: 1,
     recovered: 0,
     state: "failed",
-    oldest: null
+    oldest: null,
+    oldestAge: 0
   }),
   untold: () => Effect.succeed([]),
   forgetTold: Effect.void

@@ -4,6 +4,7 @@
  */
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
 import type { EventRecord } from "../../../src/services/MarketEvent.ts"
+import * as Time from "../../../src/services/Time.ts"
 
 interface Durable {
   readonly seq: number
@@ -51,11 +52,11 @@ export class World {
   constructor(options: Handover.Options) {
     this.options = options
     this.acknowledgedAt = this.cursor
-    this.state = Handover.initial(options, { next: 1, tail: 1 }, this.now)
+    this.state = Handover.initial(options, { next: 1, tail: 1 }, Time.instant(this.now))
   }
 
   input(input: Handover.Input): void {
-    const [commands, state] = Handover.step(this.state, input, this.now)
+    const [commands, state] = Handover.step(this.state, input, Time.instant(this.now))
     this.state = state
     for (const command of commands) this.execute(command)
   }
@@ -263,7 +264,7 @@ export class World {
     if (this.crashBound && repeated > bound) fail(`a crash repeats ${repeated} records, more than ${bound}`)
     this.settled = new Set([...this.settled].filter((id) => !onDisk.has(id)))
     for (const id of onDisk) this.settled.add(id)
-    this.state = Handover.initial(this.options, { next: this.cursor, tail: this.nextSeq }, this.now)
+    this.state = Handover.initial(this.options, { next: this.cursor, tail: this.nextSeq }, Time.instant(this.now))
   }
 
   /** Off where requests were lost after the append on purpose: those repeat whatever the cursor does. */

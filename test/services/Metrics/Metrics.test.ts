@@ -6,7 +6,8 @@ import { evaluate } from "../../../src/services/Health/Evaluate.ts"
 import type { LaneStatus } from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import * as Metrics from "../../../src/services/Metrics.ts"
-import { breaker, exchange, fine, lane, now } from "../Health/inputs.ts"
+import * as Time from "../../../src/services/Time.ts"
+import { ago, breaker, exchange, fine, lane, now } from "../Health/inputs.ts"
 
 const bodyOf = (families: ReadonlyArray<Metrics.Family>, accept?: string) =>
   Effect.gen(function*() {
@@ -36,7 +37,7 @@ const everything = (): ReadonlyArray<Metrics.Family> => {
     ...Metrics.ledgerFamilies(ledger.accounts(), ["bitpin", "wallex"], ["trades"]),
     ...Metrics.breakerFamilies([breaker("bitpin_api", "api"), breaker("kafka_trade", "kafka", { state: "half_open" })]),
     ...Metrics.feedFamilies([exchange("bitpin"), exchange("wallex", { markets: new Map() })]),
-    ...Metrics.queueFamilies([laneStatus()], { bytes: 1, maxBytes: 2 }, now.wall),
+    ...Metrics.queueFamilies([laneStatus()], { bytes: 1, maxBytes: 2 }),
     ...Metrics.healthFamilies(evaluate(fine(), now)),
     Metrics.buildFamily({ version: "0.1.0", node: "v20.20.2" })
   ]
@@ -166,7 +167,7 @@ describe("the other parts", () => {
           "feeds_reconnects_total{exchange=\"bitpin\"} 2",
           "feeds_decode_failures_total{exchange=\"bitpin\",reason=\"json\"} 1",
           "feeds_decode_failures_total{exchange=\"bitpin\",reason=\"schema\"} 0",
-          `feeds_connection_last_frame_timestamp_seconds{exchange="bitpin"} ${(now.wall - 100) / 1000}`,
+          `feeds_connection_last_frame_timestamp_seconds{exchange="bitpin"} ${Time.epochMillis(ago(100).wall) / 1000}`,
           "feeds_markets{exchange=\"bitpin\",state=\"listed\"} 2",
           "feeds_markets{exchange=\"bitpin\",state=\"live\"} 1",
           "feeds_market_trades_total{exchange=\"bitpin\",market=\"BTC/IRT\"} 7"
@@ -180,9 +181,9 @@ describe("the other parts", () => {
     Effect.gen(function*() {
       const one = laneStatus({
         mode: "draining",
-        queue: { ...lane().queue, records: 4, bytes: 400, oldest: now.wall - 2_500, state: "full" }
+        queue: { ...lane().queue, records: 4, bytes: 400, oldest: 0, oldestAge: 2_500, state: "full" }
       })
-      const body = yield* bodyOf(Metrics.queueFamilies([one], { bytes: 400, maxBytes: 1000 }, now.wall))
+      const body = yield* bodyOf(Metrics.queueFamilies([one], { bytes: 400, maxBytes: 1000 }))
       for (
         const line of [
           "feeds_queue_messages{topic=\"marketdata.trade.v1\"} 4",

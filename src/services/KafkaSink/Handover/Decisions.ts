@@ -1,6 +1,7 @@
 /** What is to be done next, one thing at a time, until there is none. */
 import * as Chunk from "effect/Chunk"
 import type { EventRecord } from "../../MarketEvent.ts"
+import * as Time from "../../Time.ts"
 import * as Isolation from "../Isolation.ts"
 import { bytesOf, remainderOf, takeBatch, withinLimits } from "./Memory.ts"
 import {
@@ -14,12 +15,15 @@ import {
   waitingBytes
 } from "./State.ts"
 
-export const decide = (s: State, now: number, out: Array<Command>): State | undefined =>
+export const decide = (s: State, now: Time.Instant, out: Array<Command>): State | undefined =>
   goStraight(s, now) ?? startAppend(s, now, out) ?? startSend(s, now, out) ?? startPersist(s, now, out) ??
     shed(s, now, out)
 
+/** The disk failed just now, and is left alone for a moment. */
+const isResting = (s: State, now: Time.Instant): boolean => s.disk === "failed" && Time.between(now, s.diskRetryAt) > 0
+
 /** H4. A disk that cannot even keep the cursor must not hold up delivery for longer than sockets may be held (H7). */
-const goStraight = (s: State, now: number): State | undefined => {
+const goStraight = (s: State, now: Time.Instant): State | undefined => {
   if (s.straight || s.mustSpool || s.send !== undefined || s.append !== undefined || s.reading !== undefined) {
     return undefined
   }
@@ -27,14 +31,14 @@ const goStraight = (s: State, now: number): State | undefined => {
   if (s.options.journal && s.disk === "ok") return undefined
   if (s.durable >= s.tail && !s.persisting) return { ...s, straight: true }
   const oldest = oldestInMemory(s)
-  const given = s.disk === "failed" && oldest !== undefined && now - oldest >= s.options.holdFor
+  const given = s.disk === "failed" && oldest !== undefined && Time.between(oldest, now) >= s.options.holdFor
   return given ? { ...s, straight: true } : undefined
 }
 
 const canAppend = (s: State): boolean => s.append === undefined && (s.bufferRecords > 0 || isUnspooled(s.send))
 
-const startAppend = (s: State, now: number, out: Array<Command>): State | undefined => {
-  if (!canAppend(s) || (s.disk === "failed" && now < s.diskRetryAt) || !wantsAppend(s, now)) return undefined
+const startAppend = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
+  if (!canAppend(s) || isResting(s, now) || !wantsAppend(s, now)) return undefined
   const ofSend = isUnspooled(s.send) ? [{ ...s.send, attempted: true }] : []
   const parcels = [...ofSend, ...s.buffer]
   out.push({ _tag: "Append", records: parcels.flatMap((parcel) => parcel.records) })
@@ -54,11 +58,12 @@ const startAppend = (s: State, now: number, out: Array<Command>): State | undefi
   }
 }
 
-const wantsAppend = (s: State, now: number): boolean => {
+const wantsAppend = (s: State, now: Time.Instant): boolean => {
   if (s.stopping === "append" || s.mustSpool || s.options.journal) return true
   if (s.gate === "closed") return true
   const oldest = oldestInMemory(s) ?? now
-  const late = now - oldest >= s.options.spillAfter || s.bufferBytes + (s.send?.bytes ?? 0) >= s.options.spillBytes
+  const late = Time.between(oldest, now) >= s.options.spillAfter ||
+    s.bufferBytes + (s.send?.bytes ?? 0) >= s.options.spillBytes
   if (s.straight) return late
   // Draining: the last batch or two are out, so hold what comes meanwhile in memory for the step back to straight (H4);
   // else every event of a busy lane would take the way over the disk for ever.
@@ -66,7 +71,7 @@ const wantsAppend = (s: State, now: number): boolean => {
   return !nearlyThere || late
 }
 
-const startSend = (s: State, now: number, out: Array<Command>): State | undefined => {
+const startSend = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
   if (s.send !== undefined || s.gate === "closed" || s.stopping === "append") return undefined
   if (s.isolation !== undefined) return sendIsolated(s, now, out)
   if (s.straight) return sendStraight(s, now, out)
@@ -76,7 +81,7 @@ const startSend = (s: State, now: number, out: Array<Command>): State | undefine
   const [hot, ...rest] = s.hot
   if (hot !== undefined && hot.first === s.next) return sendHot(s, hot, rest, now, out)
   if (s.stopping === "head") return undefined // a backlog is for the next life
-  if (s.disk === "failed" && now < s.diskRetryAt) return undefined
+  if (isResting(s, now)) return undefined
   const { maxBatchBytes, maxBatchRecords } = s.options
   // Pinned before it is read: what is dropped must not be delivered as well (H6).
   out.push({ _tag: "Pin", range: { first: s.next, last: s.next + maxBatchRecords - 1 } })
@@ -91,17 +96,17 @@ export const wouldSendStraight = (s: State): boolean =>
 /** Small at low rates, up to five times as long once batches fill: fewer, fuller requests. */
 export const lingerOf = (s: State): number => s.lastBatch > 20 ? s.options.linger * 5 : s.options.linger
 
-const sendStraight = (s: State, now: number, out: Array<Command>): State | undefined => {
+const sendStraight = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
   if (!wouldSendStraight(s)) return undefined
   const oldest = oldestInMemory(s) ?? now
   const full = s.bufferRecords >= s.options.maxBatchRecords || s.bufferBytes >= s.options.maxBatchBytes
-  if (!full && now - oldest < lingerOf(s) && s.stopping === "no") return undefined
+  if (!full && Time.between(oldest, now) < lingerOf(s) && s.stopping === "no") return undefined
   const [batch, rest] = takeBatch(s)
   out.push({ _tag: "Send", records: batch.records })
   return { ...rest, send: { ...batch, range: undefined }, lastBatch: batch.records.length }
 }
 
-const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: number, out: Array<Command>): State => {
+const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: Time.Instant, out: Array<Command>): State => {
   const records = withinLimits(hot.records, s.options)
   const range = { first: hot.first, last: hot.first + records.length - 1 }
   const left = records.length === hot.records.length
@@ -112,11 +117,11 @@ const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: number, out:
   return { ...s, hot: left, next: range.last + 1, send, lastBatch: records.length }
 }
 
-const sendIsolated = (s: State, now: number, out: Array<Command>): State | undefined => {
+const sendIsolated = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
   if (s.isolation === undefined || s.writingDeadLetter) return undefined
   const { verdict } = s.isolation
   if (verdict !== undefined) {
-    if (s.disk === "failed" && now < s.diskRetryAt) return undefined
+    if (isResting(s, now)) return undefined
     out.push({ _tag: "DeadLetter", ...verdict })
     return { ...s, writingDeadLetter: true }
   }
@@ -126,9 +131,10 @@ const sendIsolated = (s: State, now: number, out: Array<Command>): State | undef
   return { ...s, send: { records: group.records, bytes: bytesOf(group.records), at: now, range: s.isolation.range } }
 }
 
-const startPersist = (s: State, now: number, out: Array<Command>): State | undefined => {
-  if (s.persisting || s.acked <= s.durable || (s.disk === "failed" && now < s.diskRetryAt)) return undefined
-  const due = s.acked - s.durable >= s.options.cursorEvery || now - s.persistedAt >= s.options.cursorInterval
+const startPersist = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
+  if (s.persisting || s.acked <= s.durable || isResting(s, now)) return undefined
+  const due = s.acked - s.durable >= s.options.cursorEvery ||
+    Time.between(s.persistedAt, now) >= s.options.cursorInterval
   const last = s.next >= s.tail && s.send === undefined && s.append === undefined
   if (!due && !last && s.stopping === "no") return undefined
   out.push({ _tag: "Persist" })
@@ -136,10 +142,10 @@ const startPersist = (s: State, now: number, out: Array<Command>): State | undef
 }
 
 /** H7: held for long enough; by the policy the oldest or the newest go, counted, but never one that Kafka may have. */
-const shed = (s: State, now: number, out: Array<Command>): State | undefined => {
+const shed = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
   const { fullPolicy } = s.options
   if (fullPolicy === "block") return undefined
-  if (s.pressureSince === undefined || now - s.pressureSince < s.options.holdFor) return undefined
+  if (s.pressureSince === undefined || Time.between(s.pressureSince, now) < s.options.holdFor) return undefined
   const kept: Array<Parcel> = []
   const dropped: Array<EventRecord> = []
   let excess = waitingBytes(s) - s.options.spillBytes / 2

@@ -1,10 +1,11 @@
 /** What each input changes. What follows from that is `Decisions`' business. */
 import type { EventRecord } from "../../MarketEvent.ts"
+import * as Time from "../../Time.ts"
 import * as Isolation from "../Isolation.ts"
 import { bytesOf, parcelOf, pushBack, pushFront } from "./Memory.ts"
 import { type Command, drop, type Input, type State } from "./State.ts"
 
-export const apply = (s: State, input: Input, now: number, out: Array<Command>): State => {
+export const apply = (s: State, input: Input, now: Time.Instant, out: Array<Command>): State => {
   switch (input._tag) {
     case "Offer":
       return input.records.length === 0 ? s : pushBack(s, parcelOf(input.records, now))
@@ -25,15 +26,21 @@ export const apply = (s: State, input: Input, now: number, out: Array<Command>):
     case "Read":
       return onRead(s, input.records, now, out)
     case "ReadFailed":
-      return { ...s, reading: undefined, disk: "failed", diskRetryAt: now + s.options.diskRetry }
+      return { ...s, reading: undefined, disk: "failed", diskRetryAt: Time.plus(now, s.options.diskRetry) }
     case "Persisted":
       return { ...s, persisting: false, durable: Math.max(s.durable, input.position), persistedAt: now }
     case "PersistFailed":
-      return { ...s, persisting: false, persistedAt: now, disk: "failed", diskRetryAt: now + s.options.diskRetry }
+      return {
+        ...s,
+        persisting: false,
+        persistedAt: now,
+        disk: "failed",
+        diskRetryAt: Time.plus(now, s.options.diskRetry)
+      }
     case "DeadLettered":
       return onDeadLettered(s, out)
     case "DeadLetterFailed":
-      return { ...s, writingDeadLetter: false, disk: "failed", diskRetryAt: now + s.options.diskRetry }
+      return { ...s, writingDeadLetter: false, disk: "failed", diskRetryAt: Time.plus(now, s.options.diskRetry) }
     case "Lost":
       return onLost(s, input.firstSeq, input.lastSeq, out)
     case "Tick":
@@ -163,7 +170,7 @@ const keepHot = (s: State, records: ReadonlyArray<EventRecord>, first: number, w
   return follows && kept + bytes <= s.options.spillBytes / 4 ? { ...s, hot: [...s.hot, { records, bytes, first }] } : s
 }
 
-const onAppendFailed = (s: State, refused: boolean, now: number, out: Array<Command>): State => {
+const onAppendFailed = (s: State, refused: boolean, now: Time.Instant, out: Array<Command>): State => {
   const { append } = s
   if (append === undefined) return s
   const all = append.ofSend > 0 && append.sendOutcome !== "failed" ? append.parcels.slice(1) : append.parcels
@@ -174,13 +181,13 @@ const onAppendFailed = (s: State, refused: boolean, now: number, out: Array<Comm
   // Back to the front, in order; a batch whose send failed meanwhile included. With the disk gone, sending it again first is all
   // that is left, and keeps the order just as well (H7).
   const restored = mine.reduceRight<State>((state, parcel) => pushFront(state, parcel), { ...s, append: undefined })
-  return { ...restored, mustSpool: false, disk: "failed", diskRetryAt: now + s.options.diskRetry }
+  return { ...restored, mustSpool: false, disk: "failed", diskRetryAt: Time.plus(now, s.options.diskRetry) }
 }
 
 const onRead = (
   s: State,
   records: ReadonlyArray<EventRecord & { readonly seq: number }>,
-  now: number,
+  now: Time.Instant,
   out: Array<Command>
 ): State => {
   const tail = s.reading?.tail ?? s.tail

@@ -1,12 +1,13 @@
 /** Records in memory: how they are measured, put in line and taken from it within the limits of one send. */
 import * as Chunk from "effect/Chunk"
 import { type EventRecord, sizeOf } from "../../MarketEvent.ts"
+import * as Time from "../../Time.ts"
 import type { Hot, Options, Parcel, State } from "./State.ts"
 
 export const bytesOf = (records: ReadonlyArray<EventRecord>): number =>
   records.reduce((sum, record) => sum + sizeOf(record), 0)
 
-export const parcelOf = (records: ReadonlyArray<EventRecord>, at: number): Parcel => ({
+export const parcelOf = (records: ReadonlyArray<EventRecord>, at: Time.Instant): Parcel => ({
   records,
   bytes: bytesOf(records),
   at,
@@ -44,7 +45,7 @@ export const takeBatch = (s: State): readonly [batch: Parcel, rest: State] => {
   const records: Array<EventRecord> = []
   const rest: Array<Parcel> = []
   let bytes = 0
-  let at: number | undefined
+  let at: Time.Instant | undefined
   let full = false
   for (const parcel of s.buffer) {
     if (full) {
@@ -69,7 +70,7 @@ export const takeBatch = (s: State): readonly [batch: Parcel, rest: State] => {
     const left = taken === 0 ? parcel.records : parcel.records.slice(taken)
     if (left.length > 0) rest.push({ ...parcel, records: left, bytes: bytesOf(left) })
   }
-  return [{ records, bytes, at: at ?? 0, attempted: false }, {
+  return [{ records, bytes, at: at ?? Time.never, attempted: false }, {
     ...s,
     buffer: Chunk.fromIterable(rest),
     bufferRecords: s.bufferRecords - records.length,

@@ -2,6 +2,7 @@
 import * as Chunk from "effect/Chunk"
 import type { FullPolicy } from "../../FileQueue.ts"
 import type { EventRecord } from "../../MarketEvent.ts"
+import * as Time from "../../Time.ts"
 import type * as Isolation from "../Isolation.ts"
 
 export interface Options {
@@ -49,8 +50,8 @@ export const defaults: Options = {
 export interface Parcel {
   readonly records: ReadonlyArray<EventRecord>
   readonly bytes: number
-  /** When they were accepted, ms. */
-  readonly at: number
+  /** When they were accepted. */
+  readonly at: Time.Instant
   /** They were in a send that failed: Kafka may have them, so a full memory never drops them (H6). */
   readonly attempted: boolean
 }
@@ -66,7 +67,7 @@ export interface Hot {
 export interface Send {
   readonly records: ReadonlyArray<EventRecord>
   readonly bytes: number
-  readonly at: number
+  readonly at: Time.Instant
   /** Sequence numbers, if the records are in the queue (also when an early spill put them there meanwhile). */
   readonly range: Range | undefined
 }
@@ -79,7 +80,7 @@ export interface Range {
 export interface Append {
   readonly parcels: ReadonlyArray<Parcel>
   readonly bytes: number
-  readonly startedAt: number
+  readonly startedAt: Time.Instant
   /** How many of its records, at its beginning, are those of the unresolved send (early spill). */
   readonly ofSend: number
   /** What became of that send while the append ran. */
@@ -111,14 +112,14 @@ export interface State {
   readonly acked: number
   /** The same on disk. */
   readonly durable: number
-  readonly persistedAt: number
+  readonly persistedAt: Time.Instant
   readonly gate: "open" | "closed"
   /** Rejections since the last acceptance (H5's fuse). */
   readonly rejections: number
   readonly disk: "ok" | "failed"
-  readonly diskRetryAt: number
+  readonly diskRetryAt: Time.Instant
   /** Since when more waits in memory than should, and nothing takes it; undefined if that is not so. */
-  readonly pressureSince: number | undefined
+  readonly pressureSince: Time.Instant | undefined
   /** H8: `head`: only what is in memory is still sent; `append`: nothing is. */
   readonly stopping: "no" | "head" | "append"
   readonly lastBatch: number
@@ -173,7 +174,7 @@ export type Command =
 export const initial = (
   options: Options,
   queue: { readonly next: number; readonly tail: number },
-  now: number
+  now: Time.Instant
 ): State => ({
   options,
   straight: !options.journal && queue.next === queue.tail,
@@ -196,7 +197,7 @@ export const initial = (
   gate: "open",
   rejections: 0,
   disk: "ok",
-  diskRetryAt: 0,
+  diskRetryAt: Time.never,
   pressureSince: undefined,
   stopping: "no",
   lastBatch: 0
@@ -224,7 +225,7 @@ export const waitingBytes = (s: State): number => s.bufferBytes + (s.append?.byt
 export const isUnspooled = (send: Send | undefined): send is Send => send !== undefined && send.range === undefined
 
 /** Acceptance time of the oldest record that is neither acknowledged nor durable. */
-export const oldestInMemory = (s: State): number | undefined => {
+export const oldestInMemory = (s: State): Time.Instant | undefined => {
   if (isUnspooled(s.send)) return s.send.at
   const [first] = s.buffer
   return first?.at

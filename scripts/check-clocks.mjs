@@ -1,0 +1,109 @@
+// `npm run check:clocks`: `src/services/Time.ts` is the only way to a clock. Its types keep the wall clock out of durations, deadlines and
+// ages; whoever reads `Date.now` or Effect's `currentTimeMillis` has a plain number, which no type keeps out of anything.
+import { readdirSync, readFileSync } from "node:fs"
+import * as path from "node:path"
+import ts from "typescript"
+
+const root = path.resolve(import.meta.dirname, "..")
+
+/** Where a clock may be read directly: file or folder, and why. One that allows nothing is a problem too. */
+const allowed = new Map([
+  ["src/services/Time.ts", "it is the way"],
+  ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
+  ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"],
+  ["src/streams/Feed/Backfill.ts", "until holes are the pure machine of DELIVERY.md B6, whose inputs carry instants"]
+])
+
+/** A property by this name, whatever it is of. */
+const properties = new Map([
+  ["currentTimeMillis", "the wall clock as a plain number"],
+  ["unsafeCurrentTimeMillis", "the wall clock as a plain number"],
+  ["currentTimeNanos", "a clock as a plain number"],
+  ["unsafeCurrentTimeNanos", "a clock as a plain number"],
+  ["timeOrigin", "the wall clock as a plain number"],
+  ["cachedWithTTL", "lives by the wall clock"],
+  ["cachedInvalidateWithTTL", "lives by the wall clock"],
+  ["withLogSpan", "is timed by the wall clock"]
+])
+
+/** Of these objects. */
+const members = new Map([
+  ["Date", new Map([["now", "the wall clock as a plain number"]])],
+  ["DateTime", new Map([["now", "the wall clock"], ["unsafeNow", "the wall clock"], ["nowAsDate", "the wall clock"]])],
+  // Their steps are told the wall time by Effect, and reckon with it. `spaced`, `recurs`, `forever` and delays do not.
+  [
+    "Schedule",
+    new Map(
+      [
+        "elapsed",
+        "upTo",
+        "resetAfter",
+        "fixed",
+        "windowed",
+        "cron",
+        "secondOfMinute",
+        "minuteOfHour",
+        "hourOfDay",
+        "dayOfMonth",
+        "dayOfWeek",
+        "during"
+      ].map((name) => [name, "reckons by the wall clock"])
+    )
+  ],
+  ["Stream", new Map([["throttle", "reckons by the wall clock"], ["throttleEffect", "reckons by the wall clock"]])],
+  ["Sink", new Map([["timed", "reckons by the wall clock"]])],
+  [
+    "Cache",
+    new Map([["make", "its entries live by the wall clock"], ["makeWith", "its entries live by the wall clock"]])
+  ]
+])
+
+const filesOf = (directory) =>
+  readdirSync(path.join(root, directory), { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".ts"))
+    .map((entry) => path.relative(root, path.join(entry.parentPath ?? entry.path, entry.name)))
+
+/** What a node reads of a clock; undefined if nothing. */
+const readingOf = (node) => {
+  if (ts.isPropertyAccessExpression(node)) {
+    const name = node.name.text
+    const object = ts.isIdentifier(node.expression) ? node.expression.text : ""
+    const why = members.get(object)?.get(name) ?? properties.get(name)
+    return why === undefined ? undefined : `${object === "" ? "" : `${object}.`}${name}: ${why}`
+  }
+  // Taken out of a clock by its name.
+  if (ts.isBindingElement(node)) {
+    const name = (node.propertyName ?? node.name).getText()
+    const why = properties.get(name)
+    return why === undefined ? undefined : `${name}: ${why}`
+  }
+  const isDate = (ts.isNewExpression(node) || ts.isCallExpression(node)) && ts.isIdentifier(node.expression) &&
+    node.expression.text === "Date"
+  return isDate && (ts.isCallExpression(node) || (node.arguments ?? []).length === 0)
+    ? "Date without an argument: the wall clock"
+    : undefined
+}
+
+const problems = []
+const used = new Set()
+
+for (const file of filesOf("src")) {
+  const source = ts.createSourceFile(file, readFileSync(path.join(root, file), "utf8"), ts.ScriptTarget.Latest, true)
+  const allowance = [...allowed.keys()].find((key) => key === file || (key.endsWith("/") && file.startsWith(key)))
+  const visit = (node) => {
+    const reading = readingOf(node)
+    if (reading !== undefined) {
+      if (allowance === undefined) {
+        const { line } = source.getLineAndCharacterOfPosition(node.getStart(source))
+        problems.push(`${file}:${line + 1}: ${reading}; use src/services/Time.ts`)
+      } else used.add(allowance)
+    }
+    ts.forEachChild(node, visit)
+  }
+  visit(source)
+}
+
+for (const key of allowed.keys()) if (!used.has(key)) problems.push(`${key} reads no clock: its allowance is to go`)
+
+for (const problem of problems) console.error(problem)
+process.exitCode = problems.length === 0 ? 0 : 1

@@ -1,0 +1,83 @@
+/**
+ * The two clocks, as two types that cannot be mixed.
+ *
+ * An `Instant` is monotonic: durations, deadlines, ages and patience are made of instants alone. A `WallTime` says what a calendar
+ * would show; it steps by seconds to hours (NTP, a suspended machine, no clock chip), so nothing can be subtracted from it: it becomes
+ * a text, or the time of a Kafka record. An exchange's own time is neither: it is a plain number of epoch milliseconds.
+ *
+ * Both are numbers at run time, so they print, compare in tests and go through JSON as such. `npm run check` refuses every other way
+ * to a clock in `src` (`scripts/check-clocks.mjs`).
+ */
+import type * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+
+declare const InstantTypeId: unique symbol
+declare const WallTimeTypeId: unique symbol
+
+/** Milliseconds of a clock that only goes forward. Its zero says nothing, and differs from process to process. */
+export interface Instant {
+  readonly [InstantTypeId]: "Instant"
+}
+
+/** Epoch milliseconds by this machine's calendar. */
+export interface WallTime {
+  readonly [WallTimeTypeId]: "WallTime"
+}
+
+/** One reading of both clocks. */
+export interface Moment {
+  readonly at: Instant
+  readonly wall: WallTime
+}
+
+/** From a plain number: for tests, and for what came from a file. */
+export const instant = (ms: number): Instant => ms as unknown as Instant
+
+/** From epoch milliseconds: for tests, and for what came from a file. */
+export const wallTime = (epochMs: number): WallTime => epochMs as unknown as WallTime
+
+/** Before all others. */
+export const never: Instant = instant(-Infinity)
+
+/**
+ * The clock in one call, for code that no fiber runs. By Effect's own clock it is `process.hrtime`, which a step of the wall clock
+ * does not move; by a TestClock the test's.
+ */
+export const instantOf = (clock: Clock.Clock): Instant => instant(Number(clock.unsafeCurrentTimeNanos() / 1_000_000n))
+
+export const wallOf = (clock: Clock.Clock): WallTime => wallTime(clock.unsafeCurrentTimeMillis())
+
+export const momentOf = (clock: Clock.Clock): Moment => ({ at: instantOf(clock), wall: wallOf(clock) })
+
+// Not `Clock.currentTimeNanos`: of a TestClock between two milliseconds it is a defect.
+export const now: Effect.Effect<Instant> = Effect.clockWith((clock) => Effect.sync(() => instantOf(clock)))
+
+export const wall: Effect.Effect<WallTime> = Effect.clockWith((clock) => Effect.sync(() => wallOf(clock)))
+
+export const moment: Effect.Effect<Moment> = Effect.clockWith((clock) => Effect.sync(() => momentOf(clock)))
+
+const millis = (at: Instant): number => at as unknown as number
+
+/** Milliseconds from one instant to a later one; negative if it is earlier. */
+export const between = (from: Instant, to: Instant): number => millis(to) - millis(from)
+
+/** `ms` after an instant. */
+export const plus = (at: Instant, ms: number): Instant => instant(millis(at) + ms)
+
+/** The latest of them; `never` of none. */
+export const latest = (...all: ReadonlyArray<Instant>): Instant => instant(Math.max(...all.map(millis)))
+
+/** The earliest of those that are given; undefined of none. */
+export const earliest = (...all: ReadonlyArray<Instant | undefined>): Instant | undefined => {
+  const given = all.filter((at) => at !== undefined)
+  return given.length === 0 ? undefined : instant(Math.min(...given.map(millis)))
+}
+
+/** Epoch milliseconds, to be written down: into a Kafka record, a metric, a file's name. Not to be subtracted from. */
+export const epochMillis = (time: WallTime): number => time as unknown as number
+
+/** ISO-8601 UTC with milliseconds. */
+export const iso = (time: WallTime): string => new Date(epochMillis(time)).toISOString()
+
+/** What the calendar shows `ms` after a reading: the text of an instant that was not read with it. */
+export const wallAfter = ({ wall }: Moment, ms: number): WallTime => wallTime(Math.round(epochMillis(wall) + ms))

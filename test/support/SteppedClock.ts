@@ -1,0 +1,38 @@
+/**
+ * A TestClock whose wall clock can be stepped, as NTP, a suspend or an administrator do: `TestClock.adjust` moves both clocks on, `step`
+ * moves the wall's alone. Timers are the monotonic clock's.
+ */
+import { Clock, Duration, Effect } from "effect"
+
+export interface Wall {
+  /** Steps add up. */
+  readonly step: (by: Duration.DurationInput, direction: "forward" | "back") => Effect.Effect<void>
+}
+
+/** Runs what it is given under such a clock. TestClock works within as ever. */
+export const run = <A, E, R>(use: (wall: Wall) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Clock.clockWith((test) => {
+    let offset = 0
+    const millis = () => test.unsafeCurrentTimeMillis() + offset
+    // All else, `adjust` and the sleepers among it, is the TestClock's own.
+    const clock: Clock.Clock = Object.create(test, {
+      unsafeCurrentTimeMillis: { value: millis },
+      currentTimeMillis: { value: Effect.sync(millis) }
+    })
+    return use({
+      step: (by, direction) =>
+        Effect.sync(() => {
+          offset += Duration.toMillis(by) * (direction === "forward" ? 1 : -1)
+        })
+    }).pipe(Effect.withClock(clock))
+  })
+
+/** The steps that each situation is tried with. */
+export const steps = [
+  ["an hour forward", "1 hour", "forward"],
+  ["an hour back", "1 hour", "back"],
+  ["ten minutes forward", "10 minutes", "forward"],
+  ["ten minutes back", "10 minutes", "back"],
+  ["a second forward", "1 second", "forward"],
+  ["a second back", "1 second", "back"]
+] as const
