@@ -327,7 +327,7 @@ const footer = HelpDoc.blocks([
   ]),
   HelpDoc.h1("EXIT CODES"),
   table([
-    ["0", "clean stop, also by SIGTERM or SIGINT"],
+    ["0", "clean stop, also by SIGTERM, SIGINT or SIGHUP"],
     ["1", "a health check or a demo that ended badly"],
     ["64", "wrong usage"],
     ["69", "unavailable: the port is in use"],

@@ -2,13 +2,17 @@
  * Runs the program as a process: signals, what nobody caught, and the end. `NodeRuntime.runMain` would not do: it takes a repeat
  * of the signal for a second one, waits for ever, and reports on stdout.
  *
- * SIGTERM and SIGINT stop it gracefully. npm and a terminal both pass Ctrl-C on, so a repeat within a second is the same
- * signal; a later one ends the process at once (CONTRACT.md section 3, SHUTDOWN_TIMEOUT).
+ * SIGTERM, SIGINT and SIGHUP stop it gracefully. npm and a terminal both pass Ctrl-C on, and a terminal that closes hangs up once
+ * for the session and once for its foreground, so a repeat within a second is the same signal; a later one ends the process at once
+ * (CONTRACT.md section 3, SHUTDOWN_TIMEOUT). That SIGHUP was to be ignored (`nohup`) cannot be known: Node resets all signals at its
+ * start.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { closeSync } from "node:fs"
 import { constants } from "node:os"
+import { isatty } from "node:tty"
 import * as FairScheduler from "./Process/FairScheduler.ts"
 import * as Watchdog from "./Process/Watchdog.ts"
 
@@ -49,6 +53,17 @@ const conclude = <E>(exit: Exit.Exit<unknown, E>, asked: boolean, options: Optio
   if (Cause.isInterruptedOnly(exit.cause) && asked) return 0
   sayDefect(Cause.squash(exit.cause))
   return software
+}
+
+/**
+ * At its end Node gives each terminal the settings back that it found, and aborts (134, a core dump) if one of them has hung up
+ * meanwhile. What is closed it passes over; a terminal that has hung up is none any more.
+ */
+const forgetClosedTerminals = (): void => {
+  const terminals = [0, 1, 2].filter((fd) => isatty(fd))
+  process.on("exit", () => {
+    for (const fd of terminals) if (!isatty(fd)) closeSync(fd)
+  })
 }
 
 /** The process ends with the program. */
@@ -92,6 +107,8 @@ export const runMain = <E>(effect: Effect.Effect<unknown, E>, options: Options<E
   }
   process.on("SIGTERM", onSignal)
   process.on("SIGINT", onSignal)
+  process.on("SIGHUP", onSignal)
+  forgetClosedTerminals()
 
   for (const event of ["uncaughtException", "unhandledRejection"]) {
     process.on(event, (defect: unknown) => {

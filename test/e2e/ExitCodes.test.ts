@@ -25,14 +25,17 @@ describe("exit codes", () => {
       ...env
     })
 
-  it.each(["SIGTERM", "SIGINT"] as const)("0 after %s, Kafka never there and the exchanges gone", async (signal) => {
-    const s = await stage(nowhere, 3)
-    const service = s.start()
-    await ready(s)
-    await emit(s, 100)
-    await Promise.all(s.exchanges.map(({ server }) => server.refuse()))
-    assert.deepStrictEqual(await service.stop(signal), { code: 0, signal: null }, service.tail())
-  })
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "0 after %s, Kafka never there and the exchanges gone",
+    async (signal) => {
+      const s = await stage(nowhere, 3)
+      const service = s.start()
+      await ready(s)
+      await emit(s, 100)
+      await Promise.all(s.exchanges.map(({ server }) => server.refuse()))
+      assert.deepStrictEqual(await service.stop(signal), { code: 0, signal: null }, service.tail())
+    }
+  )
 
   it("64: a command that does not exist, with the one that was meant", async () => {
     const { code, stderr, stdout } = await exchangeFeeds(["rnu"])

@@ -57,7 +57,7 @@ const run = (
   })
 
 describe("signals", () => {
-  it.each(["SIGTERM", "SIGINT"] as const)("%s stops gracefully: 0, and nothing on stderr", async (signal) => {
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s stops gracefully: 0, and nothing on stderr", async (signal) => {
     const { code, stderr, stdout } = await run("waits", (child) => child.kill(signal))
     assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: "ready\nreleased\n" })
   })
@@ -66,6 +66,7 @@ describe("signals", () => {
     const { code, took } = await run("slow", (child) => {
       child.kill("SIGINT")
       setTimeout(() => child.kill("SIGINT"), 20)
+      setTimeout(() => child.kill("SIGHUP"), 200)
       setTimeout(() => child.kill("SIGTERM"), 400)
     })
     assert.strictEqual(code, 0)
@@ -73,14 +74,17 @@ describe("signals", () => {
     assert.isAtLeast(took, 2_400)
   })
 
-  it.each([["SIGTERM", 143], ["SIGINT", 130]] as const)("a later %s ends it at once", async (signal, expected) => {
-    const { code, took } = await run("hangs", (child) => {
-      child.kill("SIGTERM")
-      setTimeout(() => child.kill(signal), 1_100)
-    })
-    assert.strictEqual(code, expected)
-    assert.isAtLeast(took, 1_000)
-  })
+  it.each([["SIGTERM", 143], ["SIGINT", 130], ["SIGHUP", 129]] as const)(
+    "a later %s ends it at once",
+    async (signal, expected) => {
+      const { code, took } = await run("hangs", (child) => {
+        child.kill("SIGTERM")
+        setTimeout(() => child.kill(signal), 1_100)
+      })
+      assert.strictEqual(code, expected)
+      assert.isAtLeast(took, 1_000)
+    }
+  )
 
   it("a stop that hangs is cut off: 75, and it says so", async () => {
     const { code, stderr, took } = await run("hangs", (child) => child.kill("SIGTERM"), { LAST_RESORT: "1500" })
