@@ -10,8 +10,7 @@ const root = path.resolve(import.meta.dirname, "..")
 const allowed = new Map([
   ["src/services/Time.ts", "it is the way"],
   ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
-  ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"],
-  ["src/streams/Feed/Backfill.ts", "until holes are the pure machine of DELIVERY.md B6, whose inputs carry instants"]
+  ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
 ])
 
 /** A property by this name, whatever it is of. */

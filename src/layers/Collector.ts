@@ -14,7 +14,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { Checkpoint, type MarketMemory } from "../services/Checkpoint.ts"
+import { Checkpoint, type HoleStore, type MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import * as DeadLetters from "../services/DeadLetters.ts"
 import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
@@ -161,11 +161,13 @@ export const make = Effect.fnUntraced(function*<E>(
   yield* Ref.set(view, Effect.all({ lanes: kafka.lanes, usage: queues.usage }))
 
   const stopping = yield* Deferred.make<void>()
-  const memory = yield* Context.get(storage, Checkpoint).markets
+  const checkpoint = Context.get(storage, Checkpoint)
+  const memory = yield* checkpoint.markets
   const letters = Context.get(storage, DeadLetters.DeadLetters)
   const feeds = yield* Effect.forEach(
     settings.exchanges,
-    (id) => feedOf(id, settings, { breakers, files, letters, memory, stop: Deferred.await(stopping) })
+    (id) =>
+      feedOf(id, settings, { breakers, files, holes: checkpoint, letters, memory, stop: Deferred.await(stopping) })
   )
   const collector = (yield* Random.nextIntBetween(0, 0x7fffffff)).toString(36)
   const breakerEvents = Pipeline.breakerEvents(breakers.transitions, collector).pipe(
@@ -236,12 +238,13 @@ const feedOf = Effect.fnUntraced(function*(
   parts: {
     readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
     readonly files: FileOps["Type"]
+    readonly holes: HoleStore
     readonly letters: DeadLetters.DeadLetters["Type"]
     readonly memory: ReadonlyMap<string, MarketMemory>
     readonly stop: Effect.Effect<void>
   }
 ): Effect.fn.Return<Stream.Stream<MarketEvent, never, Feed.Requirements>> {
-  const { breakers, files, letters, memory, stop } = parts
+  const { breakers, files, holes, letters, memory, stop } = parts
   return Feed.events(exchanges[id], {
     endpoints: settings.endpoints[id],
     channels: settings.channels,
@@ -256,6 +259,7 @@ const feedOf = Effect.fnUntraced(function*(
     },
     retry: settings.retry,
     memory,
+    holes,
     marketsRefresh: Defaults.marketsRefresh,
     marketsCache: DataDirectory.marketsCache(files, settings.dataDir, id),
     onUndecodable: (frame) =>

@@ -128,7 +128,7 @@ export const make = Effect.fnUntraced(function*(
         breaker,
         deadLetters,
         ledger,
-        checkpoint: name === "trade" ? checkpoint : undefined
+        checkpoint: name === "trade" ? checkpoint : { resolve: checkpoint.resolve }
       }
     )
   })

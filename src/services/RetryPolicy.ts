@@ -81,11 +81,16 @@ const longestAsked = Duration.minutes(10)
 const unknownWait = Duration.minutes(1)
 
 /** The three forms of RFC 9110 all begin with a day; the one without a zone is not sent any more. */
-const httpDate = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
+const httpDatePattern = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
+
+/** An HTTP date in epoch ms; undefined if the text is none. */
+export const httpDate = (text: string): number | undefined => {
+  const date = httpDatePattern.test(text) ? Date.parse(text) : Number.NaN
+  return Number.isNaN(date) ? undefined : date
+}
 
 /** Epoch ms of the other side's clock. */
-const dateOf = (text: string | undefined): number =>
-  text !== undefined && httpDate.test(text.trim()) ? Date.parse(text.trim()) : Number.NaN
+const dateOf = (text: string | undefined): number => httpDate(text?.trim() ?? "") ?? Number.NaN
 
 /** From here on a number is no wait, of thirty years, but a moment: epoch seconds, or milliseconds. */
 const epochSeconds = 1e9

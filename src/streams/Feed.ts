@@ -6,7 +6,7 @@ import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberMap from "effect/FiberMap"
@@ -16,7 +16,7 @@ import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as RateLimiter from "effect/RateLimiter"
 import * as Stream from "effect/Stream"
-import type { MarketMemory } from "../services/Checkpoint.ts"
+import type { HoleStore, MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import { FeedStatus } from "../services/FeedStatus.ts"
 import { Ledger } from "../services/Ledger.ts"
@@ -25,7 +25,6 @@ import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import type { Recorder } from "./Capture.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
-import * as Backfill from "./Feed/Backfill.ts"
 import * as Board from "./Feed/Board.ts"
 import * as Connection from "./Feed/Connection.ts"
 import * as Defaults from "./Feed/Defaults.ts"
@@ -38,6 +37,7 @@ import * as Subscriptions from "./Feed/Subscriptions.ts"
 import * as Topics from "./Feed/Topics.ts"
 import * as Markets from "./Markets.ts"
 import * as Rest from "./Rest.ts"
+import * as Backfill from "./trades/Backfill.ts"
 
 export type { Undecodable } from "./Feed/Connection.ts"
 
@@ -62,6 +62,15 @@ export interface FeedOptions {
   readonly retry: RetryPolicy.Options
   /** By `exchange:symbol`: trades of earlier lives are not told again (`Checkpoint`). */
   readonly memory: ReadonlyMap<string, MarketMemory>
+  /**
+   * Where holes are kept for the next life, before trades behind them are handed over (`Checkpoint` is one). Without it holes die with
+   * the feed: they are told, and what is behind them goes on all the same.
+   */
+  readonly holes?: HoleStore | undefined
+  /** How long live trades of a market wait for its history after a lost connection; 5 s by default, 0: not at all. */
+  readonly backfillHold?: Duration.Duration | undefined
+  /** A hole that ended longer ago, by the exchange's clock, is told but not filled; a day by default, 0: whatever its age. */
+  readonly backfillMaxAge?: Duration.Duration | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined
@@ -120,6 +129,9 @@ export const live = (
     })
   }))
 
+/** Nothing is too old where there is no bound. */
+const maxAgeOf = (age: Duration.Duration): Duration.Duration => Duration.toMillis(age) === 0 ? Duration.infinity : age
+
 const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptions) {
   const board = Board.make(yield* FeedStatus, exchange.id)
   const collector = (yield* Random.nextIntBetween(0, 2 ** 47)).toString(36)
@@ -145,6 +157,11 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     rest,
     retry: options.retry,
     identity,
+    memory: options.memory,
+    holes: options.holes,
+    hold: options.backfillHold ?? Defaults.backfillHold,
+    maxAge: maxAgeOf(options.backfillMaxAge ?? Defaults.backfillMaxAge),
+    collector,
     ledger,
     board,
     statusEvents,
@@ -218,7 +235,9 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       }
     }
     current = markets
-    board.listed(new Set(markets.map(({ symbol }) => symbol)))
+    const symbols = new Set(markets.map(({ symbol }) => symbol))
+    backfill.listed(symbols)
+    board.listed(symbols)
     const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
       id,
       topics: place.topics,

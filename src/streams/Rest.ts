@@ -20,6 +20,7 @@ import * as Metrics from "../services/Metrics.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
+import * as ExchangeClock from "./ExchangeClock.ts"
 import type { Board } from "./Feed/Board.ts"
 import { line } from "./FeedError.ts"
 import * as Json from "./protocols/Json.ts"
@@ -42,12 +43,27 @@ export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   retryAfter: Schema.optional(Schema.DurationFromSelf)
 }) {}
 
+export interface Answer<A> {
+  readonly value: A
+  /** When the question left: what happened later it cannot know. */
+  readonly sentAt: Time.Instant
+  /** The answer's `Date`, epoch ms of the exchange's clock; null if it had none. */
+  readonly date: number | null
+}
+
 export interface Rest {
   /** `path` is below the API's base. One attempt; a breaker that refuses is waited for. */
   readonly get: <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<A, RestError>
+  /** The same, with the times that the question and the answer carry. */
+  readonly ask: <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>
+  ) => Effect.Effect<Answer<A>, RestError>
+  /** By the answers so far. */
+  readonly clock: ExchangeClock.ExchangeClock
 }
 
 export interface Options {
@@ -117,11 +133,13 @@ export const make = Effect.fnUntraced(function*(
   const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
   /** Until then the exchange asked to be left alone, whoever asks. */
   let quietUntil = Time.never
+  const clock = ExchangeClock.make()
 
   const attempt = Effect.fnUntraced(function*<A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
-  ): Effect.fn.Return<A, RestError, Scope.Scope> {
+  ): Effect.fn.Return<Answer<A>, RestError, Scope.Scope> {
+    const sentAt = yield* Time.now
     const response = yield* HttpClientRequest.get(options.apiUrl + path).pipe(
       HttpClientRequest.acceptJson,
       client.execute,
@@ -129,6 +147,8 @@ export const make = Effect.fnUntraced(function*(
       Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
       Effect.mapError(transport)
     )
+    const date = RetryPolicy.httpDate(response.headers["date"] ?? "") ?? null
+    if (date !== null) clock.heard({ date, sentAt, at: yield* Time.now })
     if (response.status < 200 || response.status > 299) {
       const now = yield* Time.now
       const asked = response.headers["retry-after"] ?? (response.status === 429 ? yield* backOff(response) : undefined)
@@ -144,7 +164,7 @@ export const make = Effect.fnUntraced(function*(
       })
     }
     const decoded = Either.flatMap(Json.parse(yield* textOf(response), Json.bodyLimits), decode)
-    return Either.isRight(decoded) ? decoded.right : yield* new RestError({
+    return Either.isRight(decoded) ? { value: decoded.right, sentAt, date } : yield* new RestError({
       reason: "body",
       message: line(`${decoded.left.reason}: ${decoded.left.detail}`),
       status: response.status
@@ -154,7 +174,7 @@ export const make = Effect.fnUntraced(function*(
   const timed = <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
-  ): Effect.Effect<A, RestError> =>
+  ): Effect.Effect<Answer<A>, RestError> =>
     attempt(path, decode).pipe(Effect.timeoutFail({
       duration: timeout,
       onTimeout: () => new RestError({ reason: "timeout", message: `no answer within ${Duration.format(timeout)}` })
@@ -190,5 +210,6 @@ export const make = Effect.fnUntraced(function*(
     return wait <= 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), quiet)
   })
 
-  return { get: (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit) }
+  const ask: Rest["ask"] = (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit)
+  return { ask, clock, get: (path, decode) => Effect.map(ask(path, decode), ({ value }) => value) }
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Ref } from "effect"
+import { Effect } from "effect"
 import * as Checkpoint from "../../src/services/Checkpoint.ts"
 import { encode, type EventRecord } from "../../src/services/MarketEvent.ts"
 
@@ -19,21 +19,41 @@ const trade = (n: number, symbol = "BTC/IRT"): EventRecord =>
     source: "ws"
   })
 
-const storeOf = (text: Ref.Ref<string | undefined>, saves?: Ref.Ref<number>): Checkpoint.Store => ({
-  load: Ref.get(text),
-  save: (next) =>
-    Ref.set(text, next).pipe(Effect.andThen(saves === undefined ? Effect.void : Ref.update(saves, (n) => n + 1)))
-})
+/** Segments in memory; `old`: the file of version 1. */
+const storeOf = (old?: string) => {
+  const segments = new Map<number, Array<string>>()
+  const state = { writes: 0, isBroken: false }
+  const store: Checkpoint.Store = {
+    old: Effect.sync(() => old),
+    load: Effect.sync(() => ({
+      entries: Array.from(segments).sort(([a], [b]) => a - b).flatMap(([, entries]) => entries),
+      damaged: 0,
+      newest: Math.max(0, ...segments.keys())
+    })),
+    append: (segment, entry) =>
+      Effect.suspend(() => {
+        if (state.isBroken) return new Checkpoint.CheckpointError({ path: "checkpoint", message: "disk" })
+        state.writes += 1
+        segments.set(segment, [...segments.get(segment) ?? [], entry])
+        return Effect.void
+      }),
+    removeBefore: (segment) =>
+      Effect.sync(() => {
+        for (const one of segments.keys()) if (one < segment) segments.delete(one)
+      })
+  }
+  return { store, segments, state }
+}
 
 describe("Checkpoint", () => {
   it.effect("a second life knows the last trades of the first, bounded, and the queue position covered", () =>
     Effect.gen(function*() {
-      const text = yield* Ref.make<string | undefined>(undefined)
-      const first = yield* Checkpoint.make(storeOf(text))
+      const { store } = storeOf()
+      const first = yield* Checkpoint.make(store)
       yield* first.settle(Array.from({ length: 700 }, (_, i) => trade(i)), 41)
       yield* first.settle([trade(900, "ETH/IRT")], 42)
       yield* first.write
-      const second = yield* Checkpoint.make(storeOf(text))
+      const second = yield* Checkpoint.make(store)
       const markets = yield* second.markets
       const btc = markets.get("bitpin:BTC/IRT")
       assert.lengthOf(btc?.ids ?? [], Checkpoint.memoryOfMarket)
@@ -45,32 +65,29 @@ describe("Checkpoint", () => {
 
   it.effect("writes nothing if nothing changed, and tries again after a failure", () =>
     Effect.gen(function*() {
-      const text = yield* Ref.make<string | undefined>(undefined)
-      const saves = yield* Ref.make(0)
-      const broken = yield* Ref.make(true)
-      const store = storeOf(text, saves)
-      const checkpoint = yield* Checkpoint.make({
-        load: store.load,
-        save: (next) =>
-          Effect.flatMap(Ref.get(broken), (yes) =>
-            yes ? new Checkpoint.CheckpointError({ path: "checkpoint", message: "disk" }) : store.save(next))
-      })
+      const { state, store } = storeOf()
+      const checkpoint = yield* Checkpoint.make(store)
       yield* checkpoint.write
-      assert.strictEqual(yield* Ref.get(saves), 0)
+      assert.strictEqual(state.writes, 0)
       yield* checkpoint.settle([trade(1)])
+      state.isBroken = true
       yield* Effect.flip(checkpoint.write)
-      yield* Ref.set(broken, false)
+      assert.strictEqual(yield* checkpoint.failure, "disk")
+      state.isBroken = false
       yield* checkpoint.write
       yield* checkpoint.write
-      assert.strictEqual(yield* Ref.get(saves), 1)
+      assert.strictEqual(state.writes, 1)
+      assert.isNull(yield* checkpoint.failure)
+      const second = yield* Checkpoint.make(store)
+      assert.deepStrictEqual((yield* second.markets).get("bitpin:BTC/IRT")?.ids, ["bitpin:BTC/IRT:t:1"])
     }))
 
   it.effect("a damaged file means that nothing is known, not that nothing starts", () =>
     Effect.gen(function*() {
       for (
-        const text of ["", "{", "{\"v\":2}", "[1,2]", "{\"v\":1,\"seq\":1,\"markets\":[[\"__proto__\",null,[\"1\"]]]}"]
+        const text of ["", "{", "{\"v\":1}", "[1,2]", "{\"v\":1,\"seq\":1,\"markets\":[[\"__proto__\",null,[\"1\"]]]}"]
       ) {
-        const checkpoint = yield* Checkpoint.make(storeOf(yield* Ref.make<string | undefined>(text)))
+        const checkpoint = yield* Checkpoint.make(storeOf(text).store)
         yield* checkpoint.settle([trade(1)])
         assert.isTrue((yield* checkpoint.markets).has("bitpin:BTC/IRT"))
         assert.isUndefined(({} as { readonly ids?: unknown }).ids)

@@ -50,8 +50,8 @@ export interface Parts {
   readonly ledger: Ledger.Shape
   /** Records are gone for good, and what was delivered since shows that somebody can be told. */
   readonly onDropped: (queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) => Effect.Effect<void>
-  /** Of the trade lane only. */
-  readonly checkpoint: Checkpoint["Type"] | undefined
+  /** `settle` of the trade lane only; `resolve` of all. */
+  readonly checkpoint: Pick<Checkpoint["Type"], "resolve"> & Partial<Pick<Checkpoint["Type"], "settle">>
 }
 
 export interface LaneStatus {
@@ -230,9 +230,11 @@ export const make = Effect.fnUntraced(function*(
       case "Trip":
         return kafka.trip
       case "Account":
-        return Effect.sync(() => bookkeeping.account(command))
+        bookkeeping.account(command)
+        // Lost and counted: nothing waits for it to be delivered.
+        return command.to === "dropped" ? checkpoint.resolve(command.records) : Effect.void
       case "Settle":
-        return checkpoint === undefined ? Effect.void : checkpoint.settle(command.records, command.seq)
+        return checkpoint.settle?.(command.records, command.seq) ?? checkpoint.resolve(command.records)
     }
   }
 

@@ -15,6 +15,10 @@ export const retry: RetryPolicy.Options = RetryPolicy.defaults
 
 export const marketsRefresh = Duration.minutes(10)
 
+export const backfillHold = Duration.seconds(5)
+
+export const backfillMaxAge = Duration.hours(24)
+
 export const breakers = {
   api: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 },
   ws: { maxFailures: 3, timeout: Duration.seconds(30), successThreshold: 2 }

@@ -3,7 +3,9 @@
  * collector remember (DELIVERY.md sections 2 and 3).
  */
 import type { MarketMemory } from "../../services/Checkpoint.ts"
+import { epochMsOf } from "../../services/ExchangeTime.ts"
 import type { Market, TradeRow } from "../Exchange.ts"
+import { type Stamp, stampOf } from "../trades/Holes/Spans.ts"
 import type * as Board from "./Board.ts"
 import * as Rhythm from "./Rhythm.ts"
 import * as SeenIds from "./SeenIds.ts"
@@ -16,16 +18,12 @@ export interface MarketState {
   suspect: boolean
   readonly market: Market
   readonly status: Board.Market
-  /** The rows of one message, oldest first, each with its id; those seen before are left out. `now`: epoch ms of receipt. */
-  readonly identify: (
-    view: TradeGroups.View,
-    rows: ReadonlyArray<TradeRow>,
-    now: number
-  ) => ReadonlyArray<Identified>
-  /** What is known of the last trades, to be kept while more come. */
+  /** The rows of one message, oldest first, each with its id; those seen before are left out. */
+  readonly identify: (view: TradeGroups.View, rows: ReadonlyArray<TradeRow>) => ReadonlyArray<Identified>
+  /** What is known of the newest trades. */
   readonly edge: () => Edge
-  /** The same of a history, for rows that it covers; `edge` as it was before the hole that the history is to fill. */
-  readonly settle: (rows: ReadonlyArray<TradeRow>, edge: Edge) => ReadonlyArray<Identified>
+  /** `identify` for rows that an answer of the history covers. `known`: ids that may be forgotten since, without their prefix. */
+  readonly settle: (rows: ReadonlyArray<TradeRow>, known: ReadonlyArray<string>) => ReadonlyArray<Identified>
 }
 
 export interface Identified {
@@ -34,12 +32,10 @@ export interface Identified {
 }
 
 export interface Edge {
-  /** Exchange time of the last trade, epoch ms; null if there was none, or it had none. */
-  readonly last: number | null
-  /** Exchange ids seen. */
-  readonly ids: ReadonlySet<string>
-  /** How many were told of each group of equal trades at `last`. */
-  readonly told: ReadonlyMap<string, number>
+  /** Exchange time of the newest trade; null if there was none, or none had a time. */
+  readonly last: Stamp | null
+  /** Ids of the trades that share it, without their prefix. */
+  readonly known: ReadonlyArray<string>
 }
 
 export interface Identity {
@@ -62,17 +58,24 @@ export const make = (
   const makeState = (market: Market): MarketState => {
     const key = `${exchange}:${market.symbol}`
     const prefix = `${key}:t:`
-    const remembered = (memory.get(key)?.ids ?? [])
-      .filter((id) => id.startsWith(prefix))
-      .map((id) => id.slice(prefix.length))
+    const { ids = [], times } = memory.get(key) ?? {}
+    const remembered = ids.flatMap((id, i): ReadonlyArray<readonly [string, number | null]> =>
+      id.startsWith(prefix) ? [[id.slice(prefix.length), times?.[i] ?? null]] : []
+    )
     let groups: TradeGroups.TradeGroups | undefined
     let seen: SeenIds.SeenIds | undefined
     const since = memory.get(key)?.lastTimestamp ?? null
-    let last: number | null = since === null ? null : Date.parse(since)
+    /** A row, of which only the time is asked. */
+    let last: Pick<TradeRow, "timestamp" | "time"> | undefined = since === null
+      ? undefined
+      : { timestamp: epochMsOf(since), time: since }
     const seenIds = () => seen ??= SeenIds.make(remembered)
-    const tradeGroups = () => groups ??= TradeGroups.make(remembered)
-    const later = (timestamp: number | null): void => {
-      if (timestamp !== null && (last === null || timestamp > last)) last = timestamp
+    const tradeGroups = () => groups ??= TradeGroups.make(remembered.map(([id]) => id))
+    const later = (row: TradeRow): void => {
+      const { timestamp } = row
+      if (timestamp === null) return
+      const before = last?.timestamp ?? -Infinity
+      if (timestamp > before || (timestamp === before && (row.time ?? "") > (last?.time ?? ""))) last = row
     }
     const equalOf = ({ amount, price, side, timestamp }: TradeRow) => ({
       timestamp: timestamp ?? 0,
@@ -85,38 +88,42 @@ export const make = (
       rhythm: Rhythm.make(),
       suspect: false,
       status: board.market(market.symbol),
-      identify: (view, rows, now) => {
+      identify: (view, rows) => {
         const fresh: Array<Identified> = []
         for (const row of rows) {
           let id: string | undefined
           if (row.id !== undefined) {
             const ids = seenIds()
             ids.window(rows.length)
-            id = ids.add(row.id) ? row.id : undefined
-          } else id = tradeGroups().add(view, equalOf(row), now)
+            id = ids.add(row.id, row.timestamp) ? row.id : undefined
+          } else id = tradeGroups().add(view, equalOf(row))
           if (id === undefined) continue
-          later(row.timestamp)
+          later(row)
           fresh.push({ id: prefix + id, row })
         }
         return fresh
       },
-      edge: () => ({
-        last,
-        ids: seenIds().snapshot(),
-        told: last === null ? new Map() : tradeGroups().toldAt(last)
-      }),
-      settle: (rows, edge) => {
+      edge: () => {
+        const timestamp = last?.timestamp ?? null
+        return {
+          last: last === undefined ? null : stampOf(last),
+          known: [...seenIds().at(timestamp), ...timestamp === null ? [] : tradeGroups().idsAt(timestamp)]
+        }
+      },
+      settle: (rows, known) => {
+        const given = new Set(known)
         const equals = rows.filter(({ id }) => id === undefined)
-        const told = tradeGroups().settle(equals.map(equalOf), edge.told)
+        const groupIds = tradeGroups().settle(equals.map(equalOf), known)
+        seenIds().window(rows.length)
         let next = 0
         return rows.flatMap((row): ReadonlyArray<Identified> => {
           const id = row.id === undefined
-            ? told[next++]
-            : !edge.ids.has(row.id) && seenIds().add(row.id)
+            ? groupIds[next++]
+            : !given.has(row.id) && seenIds().add(row.id, row.timestamp)
             ? row.id
             : undefined
           if (id === undefined) return []
-          later(row.timestamp)
+          later(row)
           return [{ id: prefix + id, row }]
         })
       }

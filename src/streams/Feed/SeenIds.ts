@@ -4,12 +4,12 @@
  */
 
 export interface SeenIds {
-  /** True the first time. */
-  readonly add: (id: string) => boolean
+  /** True the first time. `timestamp`: the trade's, epoch ms; null where it has none. */
+  readonly add: (id: string, timestamp: number | null) => boolean
   /** A push held so many rows: at least twice as many ids are kept, or the next push would look new. */
   readonly window: (rows: number) => void
-  /** A copy of the last of them. */
-  readonly snapshot: () => ReadonlySet<string>
+  /** Those of that timestamp, and those whose timestamp is not known. */
+  readonly at: (timestamp: number | null) => ReadonlyArray<string>
   readonly size: () => number
 }
 
@@ -18,16 +18,16 @@ const initialCapacity = 512
 /** So many are dropped at a time: the oldest of a set that loses one at each step is dear to find. */
 const surplus = 128
 
-/** `remembered`: ids of earlier lives, oldest first. */
-export const make = (remembered: Iterable<string> = []): SeenIds => {
-  const ids = new Set(remembered)
+/** `remembered`: ids of earlier lives with their timestamps, oldest first. */
+export const make = (remembered: Iterable<readonly [id: string, timestamp: number | null]> = []): SeenIds => {
+  const ids = new Map(remembered)
   let capacity = initialCapacity
   return {
-    add: (id) => {
+    add: (id, timestamp) => {
       if (ids.has(id)) return false
-      ids.add(id)
+      ids.set(id, timestamp)
       if (ids.size > capacity + surplus) {
-        for (const oldest of ids) {
+        for (const oldest of ids.keys()) {
           ids.delete(oldest)
           if (ids.size <= capacity) break
         }
@@ -37,7 +37,11 @@ export const make = (remembered: Iterable<string> = []): SeenIds => {
     window: (rows) => {
       capacity = Math.max(capacity, rows * 2)
     },
-    snapshot: () => new Set(Array.from(ids).slice(-initialCapacity)),
+    at: (timestamp) => {
+      const found: Array<string> = []
+      for (const [id, one] of ids) if (one === null || one === timestamp) found.push(id)
+      return found
+    },
     size: () => ids.size
   }
 }

@@ -9,8 +9,8 @@ import * as Time from "../../services/Time.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
+import type { Backfill } from "../trades/Backfill.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
-import type { Backfill } from "./Backfill.ts"
 import type { Board } from "./Board.ts"
 import type { Identity } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
@@ -108,8 +108,6 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     readonly displaced: Array<string>
     received: number
     foreign: number
-    /** Wait for their market's history. */
-    held: number
     fresh: number
     replace: boolean
     error: FeedError | undefined
@@ -122,7 +120,6 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     displaced: [],
     received: 0,
     foreign: 0,
-    held: 0,
     fresh: 0,
     replace: false,
     error: undefined
@@ -150,14 +147,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       into.foreign += rows.length
       return
     }
-    if (backfill.hold(state, view, rows, receivedAt)) {
-      into.held += rows.length
-      return
-    }
-    const identified = state.identify(view, rows, receivedAt)
+    const identified = state.identify(view, rows)
     for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
-    into.events.push(...toTrades(exchange.id, state, identified, receivedAt, "ws"))
     into.fresh += identified.length
+    const events = toTrades(exchange.id, state, identified, receivedAt, "ws")
+    if (!backfill.take(state, identified, events)) into.events.push(...events)
   }
 
   const becomeReady = (into: Gathering, { at, wall }: Time.Moment): void => {
@@ -247,10 +241,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         else if (socket.hello === undefined) becomeReady(into, arrival)
         else into.send.push(socket.hello)
       }
-      const { foreign, fresh, held, received } = into
+      const { foreign, fresh, received } = into
       if (received > 0) {
         ledger.received(entry, received)
-        ledger.move(entry, "in_flight", "filtered", received - foreign - held - fresh, "duplicate")
+        ledger.move(entry, "in_flight", "filtered", received - foreign - fresh, "duplicate")
         ledger.move(entry, "in_flight", "filtered", foreign, "market")
       }
       const last = arrivals[arrivals.length - 1]

@@ -5,24 +5,31 @@ import * as Time from "../../services/Time.ts"
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
-    event: "connected" | "disconnected" | "gap" | "stale",
+    event: "connected" | "disconnected" | "stale",
     at: Time.WallTime,
-    fields: Readonly<Record<string, string | number | boolean | null>>
+    fields: Fields
   ) => Status
+  /** A `gap`: its id is known before it is made. */
+  readonly gap: (id: string, at: Time.WallTime, fields: Fields) => Status
 }
+
+type Fields = Readonly<Record<string, string | number | boolean | null>>
 
 /** `collector`: unique to this feed's life. */
 export const make = (exchange: string, collector: string): StatusEvents => {
   let n = 0
+  const make = (event: Status["event"], id: string, at: Time.WallTime, fields: Fields): Status => ({
+    ...fields,
+    type: "status",
+    v: 1,
+    exchange,
+    event,
+    id,
+    receivedAt: Time.iso(at)
+  })
   return {
-    make: (event, at, fields) => ({
-      ...fields,
-      type: "status",
-      v: 1,
-      exchange,
-      event,
-      id: `${exchange}:status:${collector}:${Time.epochMillis(at)}:${++n}`,
-      receivedAt: Time.iso(at)
-    })
+    make: (event, at, fields) =>
+      make(event, `${exchange}:status:${collector}:${Time.epochMillis(at)}:${++n}`, at, fields),
+    gap: (id, at, fields) => make("gap", id, at, fields)
   }
 }

@@ -6,7 +6,7 @@
 import * as Time from "../../services/Time.ts"
 import type { Exchange, Market, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
-import type { Backfill } from "./Backfill.ts"
+import type { Backfill } from "../trades/Backfill.ts"
 import type { MarketState } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
 

@@ -48,20 +48,16 @@ export interface Equal {
 
 export interface TradeGroups {
   /**
-   * `<epoch ms>:<side>:<price>:<amount>:<n>` of a trade that a view saw; undefined if another view has told of it already.
-   * `now`: epoch ms of its receipt.
+   * `<epoch ms>:<side>:<price>:<amount>:<n>` of a trade that a view saw; undefined if another view has seen it before.
    */
-  readonly add: (view: View, trade: Equal, now: number) => string | undefined
+  readonly add: (view: View, trade: Equal) => string | undefined
   /**
-   * The same of a history that covers the trades' timestamps as a whole (I1: the highest count decides): for each trade, oldest
-   * first, its id, or undefined if it was told of already. `known`: how many were told of groups that may be forgotten since.
+   * The same of a history that covers the trades' timestamps as a whole (the highest count decides): for each trade, oldest first, its
+   * id, or undefined if it is known. `known`: ids of groups that may be forgotten since.
    */
-  readonly settle: (
-    trades: ReadonlyArray<Equal>,
-    known: ReadonlyMap<string, number>
-  ) => ReadonlyArray<string | undefined>
-  /** How many were told of each group of that timestamp, by the id up to its counter. */
-  readonly toldAt: (timestamp: number) => ReadonlyMap<string, number>
+  readonly settle: (trades: ReadonlyArray<Equal>, known: Iterable<string>) => ReadonlyArray<string | undefined>
+  /** The ids given to trades of that timestamp. */
+  readonly idsAt: (timestamp: number) => ReadonlyArray<string>
   /** Groups remembered. */
   readonly size: () => number
 }
@@ -69,8 +65,11 @@ export interface TradeGroups {
 /** How long, by the exchange's time, equal trades are still told apart from new ones. */
 const historyWindow = 120_000
 
-/** The exchange's clock may be ahead of ours by so much; a time beyond does not make all others old. */
-const clockSkew = 60_000
+/**
+ * A trade that is ahead of all others by more moves the window only once the next trade agrees: one that an exchange dates into the
+ * future must not make all others old. No clock of ours has a say in it.
+ */
+const leap = 60_000
 
 /** Groups of one market: more than two minutes of any market known. */
 const maxGroups = 16_384
@@ -118,7 +117,13 @@ const timestampOf = (key: string): number => Number(key.slice(0, key.indexOf(":"
 
 const toldOf = (group: Lone | Group): number => "view" in group ? group.count : group.told
 
-const idPattern = /^\d{1,15}:(?:buy|sell):[^:]+:[^:]+:(\d{1,9})$/
+const idPattern = /^\d{1,15}:(?:buy|sell):[^:]+:[^:]+:([1-9]\d{0,8})$/
+
+/** The n of an id; undefined if it is none. */
+const counterOf = (id: string): number | undefined => {
+  const match = idPattern.exec(id)
+  return match === null ? undefined : Number(match[1])
+}
 
 /**
  * One market's groups. `remembered`: ids of earlier lives of the collector, without their `exchange:symbol:t:`; what does not look
@@ -128,6 +133,8 @@ export const make = (remembered: Iterable<string> = []): TradeGroups => {
   const groups = new Map<string, Lone | Group>()
   let shared: { readonly view: View; readonly lone: Array<Lone> } | undefined
   let newest = 0
+  /** The last timestamp beyond a leap. */
+  let ahead = 0
   /** The timestamp of the first group: it is looked at before all others. */
   let first = -Infinity
 
@@ -180,18 +187,21 @@ export const make = (remembered: Iterable<string> = []): TradeGroups => {
   }
 
   for (const id of remembered) {
-    const match = idPattern.exec(id)
-    if (match === null) continue
-    const n = match[1] ?? ""
-    const group = groupOf(id.slice(0, -n.length - 1))
-    group.told = Math.max(group.told, Number(n))
+    const n = counterOf(id)
+    if (n === undefined) continue
+    const group = groupOf(id.slice(0, -String(n).length - 1))
+    group.told = Math.max(group.told, n)
     group.before = group.told
   }
 
   return {
-    add: (view, trade, now) => {
+    add: (view, trade) => {
       const { timestamp } = trade
-      newest = Math.max(newest, Math.min(timestamp, now + clockSkew))
+      if (timestamp <= newest + leap) newest = Math.max(newest, timestamp)
+      else {
+        newest = Math.max(newest, Math.min(timestamp, ahead))
+        ahead = timestamp
+      }
       const key = keyOf(trade)
       const known = groups.get(key)
       if (known === undefined || "view" in known && known.view === view) {
@@ -211,23 +221,31 @@ export const make = (remembered: Iterable<string> = []): TradeGroups => {
     },
     settle: (trades, known) => {
       const counts = new Map<string, number>()
+      const given = new Map<string, number>()
+      for (const id of known) {
+        const n = counterOf(id)
+        if (n === undefined) continue
+        const key = id.slice(0, -String(n).length - 1)
+        given.set(key, Math.max(n, given.get(key) ?? 0))
+      }
       return trades.map((trade) => {
         const key = keyOf(trade)
         const n = (counts.get(key) ?? 0) + 1
         counts.set(key, n)
         const group = groupOf(key)
-        group.told = Math.max(group.told, known.get(key) ?? 0)
+        group.told = Math.max(group.told, given.get(key) ?? 0)
         if (n <= group.told) return undefined
         group.told = n
         return `${key}:${n}`
       })
     },
-    toldAt: (timestamp) => {
-      const told = new Map<string, number>()
+    idsAt: (timestamp) => {
+      const ids: Array<string> = []
       for (const [key, group] of groups) {
-        if (key.startsWith(`${timestamp}:`) && toldOf(group) > 0) told.set(key, toldOf(group))
+        if (!key.startsWith(`${timestamp}:`)) continue
+        for (let n = 1; n <= toldOf(group); n++) ids.push(`${key}:${n}`)
       }
-      return told
+      return ids
     },
     size: () => groups.size
   }

@@ -84,7 +84,7 @@ describe("Lane", () => {
               }),
             deadLetters: { record: () => Effect.void, frame: () => Effect.void },
             ledger: Ledger.make(),
-            checkpoint: undefined,
+            checkpoint: { resolve: () => Effect.void },
             onDropped: () =>
               Effect.suspend(() => lane === undefined ? Effect.void : lane.offer([record(1_000)])).pipe(
                 Effect.andThen(Deferred.succeed(told, undefined))

@@ -81,5 +81,5 @@ it.scopedLive("goes out byte for byte, three digits of time and all, and is not 
     const rows = bitpin.socket.decode(line("bitpin", "reconstructed-bitpin-ws", 5), () => undefined)
       .flatMap((message) => message._tag === "trades" ? message.rows : [])
     assert.deepStrictEqual(rows.map(({ time }) => time), ["2026-06-11T12:59:45.263627Z"])
-    assert.deepStrictEqual(state.identify(identity.views.open(), rows, 0), [])
+    assert.deepStrictEqual(state.identify(identity.views.open(), rows), [])
   }))

@@ -18,42 +18,42 @@ describe("TradeGroups", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const view = views.open()
-    assert.strictEqual(groups.add(view, trade(), second), id(1))
-    assert.strictEqual(groups.add(view, trade(), second), id(2))
-    assert.strictEqual(groups.add(view, trade(second, "101"), second), `${second}:buy:101:2.5:1`)
-    assert.strictEqual(groups.add(view, trade(second, "100", "2.5", "sell"), second), `${second}:sell:100:2.5:1`)
-    assert.strictEqual(groups.add(view, trade(second + 1000), second), id(1, second + 1000))
+    assert.strictEqual(groups.add(view, trade()), id(1))
+    assert.strictEqual(groups.add(view, trade()), id(2))
+    assert.strictEqual(groups.add(view, trade(second, "101")), `${second}:buy:101:2.5:1`)
+    assert.strictEqual(groups.add(view, trade(second, "100", "2.5", "sell")), `${second}:sell:100:2.5:1`)
+    assert.strictEqual(groups.add(view, trade(second + 1000)), id(1, second + 1000))
   })
 
   it("goes on counting after a reconnect within the same second", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const first = views.open()
-    groups.add(first, trade(), second)
+    groups.add(first, trade())
     views.close(first)
-    assert.strictEqual(groups.add(views.open(), trade(), second), id(2))
+    assert.strictEqual(groups.add(views.open(), trade()), id(2))
   })
 
   it("takes what two sockets saw at the same time for one", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const [one, other] = [views.open(), views.open()]
-    assert.strictEqual(groups.add(one, trade(), second), id(1))
-    assert.isUndefined(groups.add(other, trade(), second))
-    assert.strictEqual(groups.add(other, trade(), second), id(2))
-    assert.isUndefined(groups.add(one, trade(), second))
+    assert.strictEqual(groups.add(one, trade()), id(1))
+    assert.isUndefined(groups.add(other, trade()))
+    assert.strictEqual(groups.add(other, trade()), id(2))
+    assert.isUndefined(groups.add(one, trade()))
   })
 
   it("lets a view that closed while another was open not add to that one", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const old = views.open()
-    groups.add(old, trade(), second)
+    groups.add(old, trade())
     const fresh = views.open()
     views.close(old)
-    assert.isUndefined(groups.add(fresh, trade(), second))
+    assert.isUndefined(groups.add(fresh, trade()))
     views.close(fresh)
-    assert.strictEqual(groups.add(views.open(), trade(), second), id(2))
+    assert.strictEqual(groups.add(views.open(), trade()), id(2))
   })
 
   it("goes on from ids of an earlier life, neither again nor leaving one out", () => {
@@ -61,18 +61,18 @@ describe("TradeGroups", () => {
     const groups = TradeGroups.make([id(1), id(2), "nonsense", `${second}:buy:100`, "x:buy:1:1:1"])
     assert.strictEqual(groups.size(), 1)
     const view = views.open()
-    assert.strictEqual(groups.add(view, trade(), second), id(3))
-    assert.strictEqual(groups.add(view, trade(), second), id(4))
-    assert.strictEqual(groups.add(view, trade(second + 1000), second), id(1, second + 1000))
+    assert.strictEqual(groups.add(view, trade()), id(3))
+    assert.strictEqual(groups.add(view, trade()), id(4))
+    assert.strictEqual(groups.add(view, trade(second + 1000)), id(1, second + 1000))
   })
 
   it("forgets by the exchange's time and by number", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const view = views.open()
-    for (let i = 0; i < 1000; i++) groups.add(view, trade(second + i * 1000), second + i * 1000)
+    for (let i = 0; i < 1000; i++) groups.add(view, trade(second + i * 1000))
     assert.isAtMost(groups.size(), 122)
-    for (let i = 0; i < 20_000; i++) groups.add(view, trade(second + 1_000_000, String(i + 1)), second + 1_000_000)
+    for (let i = 0; i < 20_000; i++) groups.add(view, trade(second + 1_000_000, String(i + 1)))
     assert.isAtMost(groups.size(), 16_384)
   })
 
@@ -80,9 +80,9 @@ describe("TradeGroups", () => {
     const views = TradeGroups.makeViews()
     const groups = TradeGroups.make()
     const view = views.open()
-    groups.add(view, trade(), second)
-    groups.add(view, trade(Date.UTC(9999, 0)), second)
-    assert.strictEqual(groups.add(view, trade(), second), id(2))
+    groups.add(view, trade())
+    groups.add(view, trade(Date.UTC(9999, 0)))
+    assert.strictEqual(groups.add(view, trade()), id(2))
   })
 
   const step = fc.oneof(
@@ -112,7 +112,7 @@ describe("TradeGroups", () => {
             counts[action.group] = (counts[action.group] ?? 0) + 1
             const timestamp = second + action.group * 1000
             expected.push(id(counts[action.group] ?? 0, timestamp))
-            all.push(groups.add(view, trade(timestamp), second) ?? "duplicate")
+            all.push(groups.add(view, trade(timestamp)) ?? "duplicate")
           }
         }
         assert.deepStrictEqual(all, expected)
@@ -136,7 +136,7 @@ describe("TradeGroups", () => {
             if (view === undefined) continue
             const key = `${socket}:${group}`
             seen.set(key, (seen.get(key) ?? 0) + 1)
-            const given = groups.add(view, trade(second + group * 1000), second)
+            const given = groups.add(view, trade(second + group * 1000))
             if (given !== undefined) told.push(given)
           }
           const expected: Array<string> = []
@@ -159,7 +159,7 @@ describe("TradeGroups", () => {
         let total = 0
         const told: Array<string> = []
         const see = (view: TradeGroups.View) => {
-          const given = groups.add(view, trade(), second)
+          const given = groups.add(view, trade())
           if (given !== undefined) told.push(given)
         }
         let current = views.open()
@@ -185,13 +185,13 @@ describe("TradeGroups", () => {
   it("a history does not bring again what was told before a hole so long that the group is forgotten", () => {
     const groups = TradeGroups.make()
     const view = TradeGroups.makeViews().open()
-    groups.add(view, trade(), second)
-    groups.add(view, trade(), second)
-    const known = groups.toldAt(trade().timestamp)
-    // Beyond the window: nothing of the old second is remembered.
-    const later = { ...trade(), timestamp: trade().timestamp + 600_000 }
-    groups.add(view, later, second + 600_000)
-    assert.strictEqual(groups.size(), 1)
+    groups.add(view, trade())
+    groups.add(view, trade())
+    const known = groups.idsAt(trade().timestamp)
+    // Beyond the window, as two trades agree: nothing of the old second is remembered.
+    groups.add(view, trade(second + 600_000))
+    groups.add(view, trade(second + 601_000))
+    assert.strictEqual(groups.size(), 2)
     assert.deepStrictEqual(groups.settle([trade(), trade(), trade()], known), [undefined, undefined, id(3)])
   })
 })

@@ -22,7 +22,7 @@ const historyOf = (exchange: Exchange, body: string): ReadonlyArray<TradeRow> =>
 const printed = (exchange: Exchange, market: Market, ...views: ReadonlyArray<ReadonlyArray<TradeRow>>) => {
   const identity = Identity.make(exchange.id, new Map(), Board.make(FeedStatus.make(), exchange.id))
   const state = identity.market(market)
-  return views.flatMap((rows) => toTrades(exchange.id, state, state.identify(identity.views.open(), rows, 0), 0, "ws"))
+  return views.flatMap((rows) => toTrades(exchange.id, state, state.identify(identity.views.open(), rows), 0, "ws"))
 }
 
 const btc: Market = { symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }

@@ -1,0 +1,517 @@
+/**
+ * Carries out what `Holes` decides for each market of an exchange: asks the history within the exchange's budget, the market that
+ * trades most first; makes holes durable, many in one write; hands over what filled a hole or waited behind it, in order.
+ *
+ * All that leaves a hole goes through one queue and one fiber, so that what a step of the machine has let go first arrives first.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type { Hole, HoleStore, MarketMemory } from "../../services/Checkpoint.ts"
+import type * as Ledger from "../../services/Ledger.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
+import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import * as Time from "../../services/Time.ts"
+import type { DecodeFailure } from "../DecodeFailure.ts"
+import type { Exchange, TradeRow } from "../Exchange.ts"
+import type { Board } from "../Feed/Board.ts"
+import type { Identified, Identity, MarketState } from "../Feed/Identity.ts"
+import type { StatusEvents } from "../Feed/StatusEvents.ts"
+import { toTrades } from "../Feed/Trades.ts"
+import type * as Rest from "../Rest.ts"
+import * as Holes from "./Holes.ts"
+import * as Spans from "./Holes/Spans.ts"
+
+export type { Cause } from "./Holes.ts"
+
+export interface Backfill {
+  /** From here on the market is not heard. */
+  readonly lost: (state: MarketState, cause: Holes.Cause) => void
+  /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
+  readonly subscribed: (state: MarketState, recovered: boolean) => void
+  /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
+  readonly doubted: (state: MarketState) => void
+  /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
+  readonly take: (
+    state: MarketState,
+    identified: ReadonlyArray<Identified>,
+    events: ReadonlyArray<MarketEvent>
+  ) => boolean
+  /** These are the markets that are subscribed to, or about to be. What others have open is asked for once. */
+  readonly listed: (symbols: ReadonlySet<string>) => void
+  /** Nothing comes any more: what waits is handed over, and the holes before it are told. */
+  readonly flush: Effect.Effect<void>
+}
+
+export interface Options {
+  readonly exchange: Exchange
+  readonly rest: Rest.Rest
+  readonly retry: RetryPolicy.Options
+  readonly identity: Identity
+  /** By `exchange:symbol`, of earlier lives. */
+  readonly memory: ReadonlyMap<string, MarketMemory>
+  /** Undefined: holes die with the process. */
+  readonly holes: HoleStore | undefined
+  readonly hold: Duration.Duration
+  readonly maxAge: Duration.Duration
+  /** Unique to this life of the feed. */
+  readonly collector: string
+  readonly ledger: Ledger.Shape
+  readonly board: Board
+  readonly statusEvents: StatusEvents
+  readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
+}
+
+/** For a session that stands alone: no holes, no waiting. */
+export const none: Backfill = {
+  lost: () => {},
+  subscribed: () => {},
+  doubted: () => {},
+  take: () => false,
+  listed: () => {},
+  flush: Effect.void
+}
+
+/** Events of all markets together that may wait for histories. */
+const maxHeld = 10_000
+
+/** What may be remembered of known trades within holes, by market and in all; beyond it the largest hole is given up. */
+const maxKnown = { market: 4_096, all: 100_000 }
+
+/** How long trades wait for their hole to become durable once their time is up, ms. */
+const patience = 1_000
+
+/** Histories asked for at the same moment. */
+const workers = 4
+
+/** Chunks of the queue that are handed over as one. */
+const batch = 256
+
+type State = Holes.State<MarketEvent>
+
+type History = ReadonlyArray<Either.Either<TradeRow, DecodeFailure>>
+
+interface Market {
+  state: MarketState
+  holes: State
+  /** When it was first subscribed to in this life, */
+  heardSince: Time.Instant | undefined
+  /** Since when it has had a hole without a break, */
+  openSince: Time.Instant | undefined
+}
+
+interface Handing {
+  readonly market: Market
+  readonly events: ReadonlyArray<MarketEvent>
+}
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Backfill, never, Scope.Scope> {
+  const { board, emit, exchange, identity, ledger, memory, rest, statusEvents } = options
+  const { history } = exchange.rest
+  const clock = yield* Effect.clock
+  const entry = { exchange: exchange.id, lane: "trade" } as const
+  const hold = Duration.toMillis(options.hold)
+  const maxAge = Duration.toMillis(options.maxAge)
+  const markets = new Map<string, Market>()
+  const pending = new Set<Market>()
+  const tokens = yield* Queue.unbounded<void>()
+  const handings = yield* Queue.unbounded<Handing>()
+  const unwritten = new Set<Market>()
+  const toWrite = yield* Effect.makeLatch(false)
+  const changed = yield* Effect.makeLatch(false)
+  let flushed: Deferred.Deferred<void> | undefined
+  /** Trades in line, of all markets. */
+  let held = 0
+  /** Ids remembered, of all markets. */
+  let known = 0
+
+  const now = () => Time.instantOf(clock)
+  const wall = () => Time.wallOf(clock)
+  const keyOf = (symbol: string): string => `${exchange.id}:${symbol}`
+  const prefixLength = (symbol: string): number => keyOf(symbol).length + ":t:".length
+
+  const marketOf = (state: MarketState): Market => {
+    const { symbol } = state.market
+    const found = markets.get(symbol)
+    if (found !== undefined) {
+      found.state = state
+      return found
+    }
+    const market: Market = {
+      state,
+      holes: Holes.initial({
+        hold,
+        patience,
+        askAfter: history.askAfter,
+        maxAge,
+        idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
+      }),
+      heardSince: undefined,
+      openSince: undefined
+    }
+    markets.set(symbol, market)
+    return market
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the machine's commands
+
+  const toHole = ({ cause, from, gapId, recovered, to }: Holes.Span, over: Hole["over"]): Hole => ({
+    cause,
+    gapId,
+    from: from?.text ?? null,
+    to: to?.text ?? null,
+    recovered,
+    over
+  })
+
+  const keep = ({ holes, state: { market } }: Market): void =>
+    options.holes?.keepHoles(
+      keyOf(market.symbol),
+      market.exchangeSymbol,
+      Holes.spansToKeep(holes).map((span) => toHole(span, null))
+    )
+
+  const gapEvent = ({ market }: MarketState, { cause, complete, from, gapId, id, recovered, to }: Holes.Gap) =>
+    statusEvents.gap(id, wall(), {
+      gapId,
+      channel: "trades",
+      symbol: market.symbol,
+      from: from?.text ?? null,
+      to: to?.text ?? null,
+      cause,
+      recovered,
+      complete
+    })
+
+  const step = (market: Market, input: Holes.Input<MarketEvent>): void => {
+    const { holes: before, state } = market
+    const [commands, after] = Holes.step(before, input, now())
+    market.holes = after
+    const events: Array<MarketEvent> = []
+    for (const command of commands) {
+      switch (command._tag) {
+        case "Persist":
+          persist(market)
+          break
+        case "Keep":
+          keep(market)
+          break
+        case "Publish":
+          events.push(gapEvent(state, command.gap))
+          break
+        case "HandOver":
+          events.push(...command.events)
+          break
+        case "Close": {
+          const { complete, isKept, lastEvent, lastTrade, span } = command
+          board.gaps[complete ? "filled" : "told"] += 1
+          if (!isKept) break
+          const key = keyOf(state.market.symbol)
+          keep(market)
+          options.holes?.closeHole(key, toHole(span, complete ? "filled" : "given up"), {
+            trade: lastTrade === null ? null : `${key}:t:${lastTrade}`,
+            event: lastEvent
+          })
+          break
+        }
+      }
+    }
+    held += Holes.waiting(after) - Holes.waiting(before)
+    known += after.known.length - before.known.length
+    if (Holes.spans(after).length === 0) market.openSince = undefined
+    else market.openSince ??= now()
+    if (after.handing > before.handing) handings.unsafeOffer({ market, events })
+    if (flushed !== undefined && isQuiet()) Deferred.unsafeDone(flushed, Exit.void)
+    changed.unsafeOpen()
+  }
+
+  const isQuiet = (): boolean => {
+    for (const { holes } of markets.values()) if (Holes.waiting(holes) > 0 || holes.handing > 0) return false
+    return true
+  }
+
+  /** What waits, and what is remembered, has its bounds. */
+  const bound = (): void => {
+    if (held > maxHeld) {
+      for (const market of markets.values()) if (Holes.waiting(market.holes) > 0) step(market, { _tag: "Hurry" })
+    }
+    const isOpen = ({ holes }: Market) => holes.open.length > 0
+    for (const market of markets.values()) {
+      if (isOpen(market) && market.holes.known.length > maxKnown.market) step(market, { _tag: "GiveUpLargest" })
+    }
+    if (known <= maxKnown.all) return
+    let most: Market | undefined
+    for (const market of markets.values()) {
+      if (isOpen(market) && market.holes.known.length > (most?.holes.known.length ?? 0)) most = market
+    }
+    if (most !== undefined) step(most, { _tag: "GiveUpLargest" })
+  }
+
+  const handOver = Queue.takeBetween(handings, 1, batch).pipe(
+    Effect.flatMap((chunk) => {
+      const all = Array.from(chunk)
+      const events = all.flatMap(({ events }) => events)
+      return (events.length === 0 ? Effect.void : emit(events)).pipe(
+        Effect.andThen(Effect.sync(() => {
+          for (const { market } of all) {
+            step(market, { _tag: "Handed" })
+            forgetIfGone(market)
+          }
+        }))
+      )
+    })
+  )
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the checkpoint
+
+  const persist = (market: Market): void => {
+    unwritten.add(market)
+    toWrite.unsafeOpen()
+  }
+
+  const writeHoles = toWrite.await.pipe(
+    Effect.andThen(Effect.suspend(() => {
+      toWrite.unsafeClose()
+      const all = Array.from(unwritten)
+      unwritten.clear()
+      for (const market of all) keep(market)
+      const done = (ok: boolean) => Effect.sync(() => all.forEach((market) => step(market, { _tag: "Persisted", ok })))
+      const { holes } = options
+      if (holes === undefined) return done(false)
+      return holes.write.pipe(
+        Effect.matchEffect({
+          onSuccess: () => done(true),
+          onFailure: (error) =>
+            Effect.logWarning("holes cannot be kept for the next life; they are told, and what is behind them goes on")
+              .pipe(
+                Effect.annotateLogs({ exchange: exchange.id, markets: all.length, error: error.message }),
+                Effect.andThen(done(false))
+              )
+        })
+      )
+    }))
+  )
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the history
+
+  const isUnknown = (status: number | undefined): boolean => status === 404 || status === 410
+
+  const ask = Effect.fnUntraced(function*(market: Market) {
+    const { state } = market
+    const exchangeNow = rest.clock.earliest(now())
+    if (exchangeNow !== null && Number.isFinite(maxAge)) step(market, { _tag: "Aged", exchangeNow })
+    if (Holes.askAt(market.holes) === undefined) return
+    step(market, { _tag: "Asked" })
+    const answer = yield* rest.ask(history.path(state.market), history.decode).pipe(
+      Effect.retry({
+        schedule: RetryPolicy.bounded(options.retry),
+        // Of a market that is gone an answer is not to be expected: it is asked for once.
+        while: ({ status }) => !isUnknown(status) && !market.holes.vanished
+      }),
+      Effect.tapError((error) =>
+        Effect.logWarning("a market's history cannot be had", `${error.reason}: ${error.message}`).pipe(
+          Effect.annotateLogs({ exchange: exchange.id, symbol: state.market.symbol })
+        )
+      ),
+      Effect.either
+    )
+    if (Either.isLeft(answer)) {
+      step(market, { _tag: "Unanswered", isUnknown: isUnknown(answer.left.status) })
+      board.show()
+      return
+    }
+    receive(market, answer.right)
+    board.show()
+  })
+
+  const receive = (market: Market, { date, sentAt, value }: Rest.Answer<History>): void => {
+    const { heardSince, state } = market
+    const rows = value.flatMap((row) => {
+      if (Either.isRight(row)) return [row.right]
+      board.failure(row.left.reason)
+      return []
+    })
+    const first = rows[0]
+    const since = heardSince === undefined ? null : rest.clock.earliest(heardSince)
+    const answer: Holes.Answer = {
+      rows,
+      oldest: first === undefined ? null : Spans.stampOf(first),
+      sound: rows.length === value.length,
+      sentAt,
+      date,
+      // What has that second's timestamp may have come after it.
+      since: since === null ? null : since - 1_000
+    }
+    const candidates = Holes.candidates(market.holes, answer)
+    ledger.received(entry, candidates.length)
+    const identified = state.settle(candidates, market.holes.known)
+    ledger.move(entry, "in_flight", "filtered", candidates.length - identified.length, "duplicate")
+    const events = toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
+    board.gaps.recovered += identified.length
+    step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
+  }
+
+  const freshOf = (
+    { market }: MarketState,
+    identified: ReadonlyArray<Identified>,
+    events: ReadonlyArray<MarketEvent>
+  ): ReadonlyArray<Holes.Fresh<MarketEvent>> => {
+    const cut = prefixLength(market.symbol)
+    return identified.flatMap(({ id, row }, i) => {
+      const event = events[i]
+      return event === undefined ? [] : [{ id: id.slice(cut), stamp: Spans.stampOf(row), event }]
+    })
+  }
+
+  /** The market that trades most first. */
+  const next = (): Market | undefined => {
+    let best: Market | undefined
+    for (const one of pending) if (best === undefined || one.state.status.trades > best.state.status.trades) best = one
+    if (best !== undefined) pending.delete(best)
+    return best
+  }
+
+  const worker = Queue.take(tokens).pipe(
+    Effect.andThen(Effect.suspend(() => {
+      const market = next()
+      return market === undefined ? Effect.void : ask(market)
+    })),
+    Effect.forever
+  )
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // time
+
+  /** Steps what is due; then waits for the next of all deadlines, or for a change. */
+  const clockwork = Effect.gen(function*() {
+    changed.unsafeClose()
+    const at = now()
+    bound()
+    let due: Time.Instant | undefined
+    let open = 0
+    for (const market of markets.values()) {
+      const { holes } = market
+      const wake = Holes.wakeAt(holes)
+      if (wake !== undefined && Time.between(wake, at) >= 0) step(market, { _tag: "Tick" })
+      else due = Time.earliest(due, wake)
+      const askAt = Holes.askAt(market.holes)
+      if (askAt !== undefined && !pending.has(market)) {
+        if (Time.between(askAt, at) >= 0) {
+          pending.add(market)
+          tokens.unsafeOffer(undefined)
+        } else due = Time.earliest(due, askAt)
+      }
+      open += Holes.spans(market.holes).length
+    }
+    board.gaps.open = open
+    yield* due === undefined
+      ? changed.await
+      : Effect.raceFirst(changed.await, Effect.sleep(Math.max(1, Time.between(now(), due))))
+  })
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // earlier lives
+
+  /** Once a market: what earlier lives left open. Null: they knew nothing of it. */
+  const inherited = new Set<string>()
+  const inherit = (market: Market): boolean => {
+    const { symbol } = market.state.market
+    if (inherited.has(symbol)) return false
+    inherited.add(symbol)
+    const found = memory.get(keyOf(symbol))
+    if (found === undefined) return false
+    const cut = prefixLength(symbol)
+    const spans = (found.holes ?? []).map(({ cause, from, gapId, over, recovered, to }) => ({
+      cause: causeOf(cause),
+      from: from === null ? null : Spans.parsed(from),
+      to: to === null ? null : Spans.parsed(to),
+      by: null,
+      // It is over: any question may bring it. One without an end goes on until the market is heard.
+      until: to === null ? null : Time.never,
+      gapId,
+      recovered,
+      outcome: over ?? "open" as const
+    }))
+    if (spans.length > 0) {
+      step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
+    }
+    if (!identity.isRemembered(symbol)) return spans.length > 0
+    step(market, { _tag: "Lost", cause: "restart", edge: market.state.edge() })
+    return true
+  }
+
+  const forgetIfGone = ({ holes, state: { market } }: Market): void => {
+    if (!holes.vanished || !Holes.isIdle(holes)) return
+    options.holes?.forget(keyOf(market.symbol))
+    markets.delete(market.symbol)
+  }
+
+  yield* Effect.forkScoped(Effect.all(Array.from({ length: workers }, () => worker), { concurrency: "unbounded" }))
+  yield* Effect.forkScoped(Effect.forever(handOver))
+  yield* Effect.forkScoped(Effect.forever(writeHoles))
+  yield* Effect.forkScoped(Effect.forever(clockwork))
+
+  const by = (): Holes.Stamp | null => {
+    const latest = rest.clock.latest(now())
+    return latest === null ? null : Spans.stampOfMs(latest)
+  }
+
+  return {
+    lost: (state, cause) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge() }),
+    subscribed: (state, recovered) => {
+      const market = marketOf(state)
+      market.heardSince ??= now()
+      inherit(market)
+      step(market, { _tag: "Subscribed", recovered, by: by() })
+    },
+    doubted: (state) => step(marketOf(state), { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by() }),
+    take: (state, identified, events) => {
+      if (events.length === 0) return false
+      const market = markets.get(state.market.symbol)
+      if (market === undefined) return false
+      if (Holes.mustWait(market.holes)) {
+        step(market, { _tag: "Arrived", trades: freshOf(state, identified, events) })
+        return true
+      }
+      if (market.holes.open.length > 0) {
+        step(market, { _tag: "Passed", trades: freshOf(state, identified, events) })
+      }
+      return false
+    },
+    listed: (symbols) => {
+      for (const market of markets.values()) {
+        if (!symbols.has(market.state.market.symbol) && !Holes.isIdle(market.holes)) step(market, { _tag: "Vanished" })
+      }
+      for (const [key, { exchangeSymbol }] of memory) {
+        if (!key.startsWith(`${exchange.id}:`)) continue
+        const symbol = key.slice(exchange.id.length + 1)
+        if (symbols.has(symbol) || markets.has(symbol) || inherited.has(symbol) || exchangeSymbol === undefined) {
+          continue
+        }
+        const market = marketOf(identity.market({ symbol, exchangeSymbol }))
+        if (inherit(market)) step(market, { _tag: "Vanished" })
+      }
+      const exchangeNow = rest.clock.earliest(now())
+      if (exchangeNow === null || !Number.isFinite(maxAge)) return
+      for (const market of markets.values()) if (market.holes.vanished) step(market, { _tag: "Aged", exchangeNow })
+    },
+    flush: Effect.suspend(() => {
+      for (const market of markets.values()) if (Holes.waiting(market.holes) > 0) step(market, { _tag: "Hurry" })
+      if (isQuiet()) return Effect.void
+      flushed = Deferred.unsafeMake(FiberId.none)
+      return Deferred.await(flushed)
+    })
+  }
+})
+
+const causes: ReadonlyArray<Holes.Cause> = ["disconnected", "restart", "stale", "unsubscribed", "sequence"]
+
+const causeOf = (text: string): Holes.Cause => causes.find((one) => one === text) ?? "restart"

@@ -1,0 +1,172 @@
+/**
+ * A span: a stretch of one market's time in which nobody listened. What it contains, what an answer of the history covers of it, what
+ * is told of it. Plain functions of plain data.
+ */
+import { epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
+import * as Time from "../../../services/Time.ts"
+import type { TradeRow } from "../../Exchange.ts"
+
+/** Why trades may be missing. */
+export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "sequence"
+
+/** A time of the exchange's clock: `text` with all its digits, ISO-8601; `ms` the same as epoch ms, cut. */
+export interface Stamp {
+  readonly ms: number
+  readonly text: string
+}
+
+/** Of a row; null where the exchange gives no time. */
+export const stampOf = (row: Pick<TradeRow, "timestamp" | "time">): Stamp | null => {
+  const text = timeOf(row)
+  return row.timestamp === null || text === null ? null : { ms: row.timestamp, text }
+}
+
+export const stampOfMs = (ms: number): Stamp => ({ ms, text: new Date(ms).toISOString() })
+
+/** Of a text that `ExchangeTime` made. */
+export const parsed = (text: string): Stamp => ({ ms: epochMsOf(text), text })
+
+export interface Span {
+  readonly cause: Cause
+  /** Of the last trade known before it; null if none is. Both edges belong to it. */
+  readonly from: Stamp | null
+  /** Of the first trade known behind it; null while none is. */
+  readonly to: Stamp | null
+  /** By then the market was surely heard again: stands for `to` in what is told while no trade is known. Null where the exchange's clock is not known. */
+  readonly by: Stamp | null
+  /** When the market was heard again: a question that was sent before says nothing of its end. Null while nobody hears it. */
+  readonly until: Time.Instant | null
+  /** `id` of the first event that told of it; null: none did. */
+  readonly gapId: string | null
+  /** Trades that histories have brought. */
+  readonly recovered: number
+}
+
+/** A trade that is known. `stamp`: null where the exchange gives no time. */
+export interface Trade {
+  /** Without its `exchange:symbol:t:`. */
+  readonly id: string
+  readonly stamp: Stamp | null
+}
+
+/**
+ * A timestamp is over in a history so long after it began, ms (I2): the coarsest clock of an exchange counts whole seconds, and its
+ * servers may differ by one.
+ */
+export const settledAfter = 2_000
+
+export const make = (cause: Cause, from: Stamp | null): Span => ({
+  cause,
+  from,
+  to: null,
+  by: null,
+  until: null,
+  gapId: null,
+  recovered: 0
+})
+
+export const contains = ({ from, to }: Span, ms: number | null): boolean =>
+  ms === null || ((from === null || from.ms <= ms) && (to === null || ms <= to.ms))
+
+/** The first new trade behind it ends it; never before its beginning. */
+export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
+  if (span.to !== null) return span
+  const { from } = span
+  const first = trades.find(({ stamp }) => stamp !== null && (from === null || stamp.ms >= from.ms))
+  return { ...span, to: first?.stamp ?? from }
+}
+
+/** An answer to a question of that stamp may say something of it. */
+export const isAskable = ({ until }: Span, sentAt: Time.Instant): boolean =>
+  until !== null && Time.between(until, sentAt) >= 0
+
+/**
+ * Of an answer's rows, oldest first, those that may belong to one of the spans, each timestamp as a whole: of rows without an id the
+ * oldest timestamp may be cut in two, and the `growing` one is not over. `since`: where nothing was known before a span, what is older
+ * was never missed (epoch ms of the exchange's clock; null: not known, so that all of it may be).
+ */
+export const within = (
+  spans: ReadonlyArray<Span>,
+  rows: ReadonlyArray<TradeRow>,
+  since: number | null,
+  growing: number | null
+): ReadonlyArray<TradeRow> => {
+  if (spans.length === 0) return []
+  const oldest = rows[0]?.timestamp ?? null
+  return rows.filter(({ id, timestamp }) => {
+    if (id === undefined && (timestamp === oldest || timestamp === growing)) return false
+    return spans.some((span) =>
+      contains(span, timestamp) && (span.from !== null || since === null || timestamp === null || timestamp >= since)
+    )
+  })
+}
+
+/** The answer reaches back to what was known before the span (B3). */
+export const isStartCovered = (
+  { from }: Span,
+  rows: ReadonlyArray<TradeRow>,
+  known: ReadonlySet<string>,
+  since: number | null
+): boolean => {
+  if (from !== null) {
+    return rows.some(({ id, timestamp }) => {
+      const isKnown = id !== undefined && known.has(id)
+      return timestamp === null ? isKnown : timestamp < from.ms || (timestamp === from.ms && isKnown)
+    })
+  }
+  const oldest = rows[0]
+  // An exchange that has no trades at all has lost none.
+  if (oldest === undefined) return true
+  return since !== null && oldest.timestamp !== null && oldest.timestamp < since
+}
+
+/** The answer reaches to where the socket took over. `growing`: the newest timestamp of rows without ids, if it is not over. */
+export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growing: number | null): boolean => {
+  const newest = rows.at(-1)
+  if (newest === undefined) return true
+  if (to === null) return growing === null
+  if (newest.timestamp === null) return true
+  return newest.timestamp > to.ms || (newest.timestamp === to.ms && growing === null)
+}
+
+/** What an answer that begins within the span leaves missing: all before its oldest row. */
+export const narrowed = (span: Span, oldest: Stamp | null): Span =>
+  oldest === null || !contains(span, oldest.ms) ? span : { ...span, to: oldest }
+
+/** It ended before that, epoch ms of the exchange's clock; `noEnd`: or began, if there will be no end. */
+export const isOlderThan = ({ from, to }: Span, bound: number, noEnd: boolean): boolean =>
+  to !== null ? to.ms < bound : noEnd && from !== null && from.ms < bound
+
+const lengthOf = ({ from, to }: Span): number => from === null || to === null ? Infinity : to.ms - from.ms
+
+export const largest = (spans: ReadonlyArray<Span>): Span | undefined =>
+  spans.reduce<Span | undefined>(
+    (best, span) => best === undefined || lengthOf(span) > lengthOf(best) ? span : best,
+    undefined
+  )
+
+/** A `gap` event to be told of a span. */
+export interface Gap {
+  readonly id: string
+  readonly gapId: string
+  readonly cause: Cause
+  readonly from: Stamp | null
+  readonly to: Stamp | null
+  readonly recovered: number
+  readonly complete: boolean
+}
+
+export const gapOf = (span: Span, complete: boolean, id: string): Gap => {
+  const { by, cause, from, gapId, recovered } = span
+  const end = span.to ?? by
+  return {
+    id,
+    gapId: gapId ?? id,
+    cause,
+    from,
+    // Never before its beginning: the two may come from clocks that differ.
+    to: end !== null && from !== null && end.ms < from.ms ? from : end,
+    recovered,
+    complete
+  }
+}
