@@ -31,6 +31,7 @@ import * as Defaults from "./Feed/Defaults.ts"
 import * as DialGate from "./Feed/DialGate.ts"
 import * as Identity from "./Feed/Identity.ts"
 import * as Rhythm from "./Feed/Rhythm.ts"
+import * as SecondOpinion from "./Feed/SecondOpinion.ts"
 import type { Shared } from "./Feed/Session.ts"
 import * as StatusEvents from "./Feed/StatusEvents.ts"
 import * as Subscriptions from "./Feed/Subscriptions.ts"
@@ -167,6 +168,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     emit
   })
+  const secondOpinion = SecondOpinion.make(exchange, rest)
   const timing = options.timing ?? Topics.defaultTiming
   const lag = Metrics.lag({ exchange: exchange.id, stage: "exchange_to_receive", path: "live" })
   const shared: Shared = {
@@ -210,6 +212,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       recorder: options.recorder,
       emit,
       paced,
+      secondOpinion,
       rotateAfter: options.rotateAfter ?? exchange.limits.rotateAfter,
       onReplace: (id) => replacements.unsafeOffer(id),
       onDisplaced: (id, topics) => {

@@ -27,7 +27,8 @@ const timing: Topics.Timing = {
   answer: 1_000,
   market: { floor: 3_000, unknown: 4_000, cap: 6_000 },
   // Feeds and servers share one event loop: while it is busy for a second, the server is silent too.
-  connection: { floor: 3_000, unknown: 3_500, cap: 6_000 }
+  connection: { floor: 3_000, unknown: 3_500, cap: 6_000 },
+  opinion: { after: 30_000, every: 60_000 }
 }
 
 type Fake = FakeBitpin.FakeBitpinExchange | FakeWallex.FakeWallexExchange

@@ -18,10 +18,11 @@ import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
 import type { Recorder } from "../Capture.ts"
 import type { Endpoints, Market } from "../Exchange.ts"
-import { FeedError } from "../FeedError.ts"
+import { FeedError, line } from "../FeedError.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
 import type { DialGate } from "./DialGate.ts"
 import type * as Rhythm from "./Rhythm.ts"
+import type * as SecondOpinion from "./SecondOpinion.ts"
 import * as Session from "./Session.ts"
 
 /** A frame that was not understood, cut to 4 KiB. */
@@ -46,6 +47,8 @@ export interface Options {
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
   /** One command within the exchange's budget. */
   readonly paced: (command: Effect.Effect<void>) => Effect.Effect<void>
+  /** Whether a silent connection keeps something from us. */
+  readonly secondOpinion: SecondOpinion.SecondOpinion
   /** The age at which it asks to be replaced. */
   readonly rotateAfter: Duration.Duration | undefined
   /** It should be replaced by another with the same topics, which is to be there before it leaves. */
@@ -85,6 +88,9 @@ const upInterval = Duration.seconds(10)
 const healthyAfter = Duration.seconds(30)
 
 const maxDeadText = 4096
+
+/** A trade that a history already has may take that long to come by the socket. */
+const onItsWay = Duration.seconds(2)
 
 /** How often a session looks for what has not come. */
 const checkInterval = Duration.seconds(1)
@@ -229,10 +235,23 @@ export const make = Effect.fnUntraced(function*(
       if (outcome.error !== undefined) socket.fail(outcome.error)
       if (session.isSettled()) Deferred.unsafeDone(settled, Exit.void)
     }
+    /** A trade that the history has may still be on its way to us when the answer is here. */
+    const askAround = (question: SecondOpinion.Question) =>
+      options.secondOpinion(question).pipe(
+        Effect.tap((isMute) => isMute ? Effect.sleep(onItsWay) : Effect.void),
+        Effect.map((isMute) => {
+          if (!isMute || !session.isSilentSince(question.silentSince)) return
+          const message = `the history of ${question.market.market.symbol} has trades that the connection did not bring`
+          socket.fail(new FeedError({ reason: "stale", message: line(message) }))
+        })
+      )
+    const scope = yield* Effect.scope
     const check = Effect.flatMap(Time.moment, (now) => {
       const outcome = session.check(now, socket.isWaiting())
       carryOut(outcome)
-      return outcome.events.length === 0 ? Effect.void : options.emit(outcome.events)
+      const told = outcome.events.length === 0 ? Effect.void : options.emit(outcome.events)
+      const { question } = outcome
+      return question === undefined ? told : Effect.andThen(Effect.forkIn(askAround(question), scope), told)
     })
     yield* Effect.forkScoped(Effect.andThen(
       ready.await,

@@ -14,6 +14,7 @@ import type { Arrival } from "../WebSocketFeed.ts"
 import type { Board } from "./Board.ts"
 import type { Identity } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
+import type { Question } from "./SecondOpinion.ts"
 import type { StatusEvents } from "./StatusEvents.ts"
 import * as Topics from "./Topics.ts"
 import { toTrades } from "./Trades.ts"
@@ -53,6 +54,8 @@ export interface Outcome {
   readonly replace: boolean
   /** The session is over. */
   readonly error: FeedError | undefined
+  /** Whether its silence is one, a history is to say. */
+  readonly question: Question | undefined
 }
 
 export interface Session {
@@ -68,6 +71,8 @@ export interface Session {
   readonly isReady: () => boolean
   /** Every topic was answered, or where nothing is answered, data has come. */
   readonly isSettled: () => boolean
+  /** No data since that instant. */
+  readonly isSilentSince: (at: Time.Instant) => boolean
   /** Places taken on the connection: topics that left may hold theirs. */
   readonly taken: () => number
   readonly end: () => void
@@ -111,6 +116,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     fresh: number
     replace: boolean
     error: FeedError | undefined
+    question: Question | undefined
   }
 
   const gathering = (): Gathering => ({
@@ -122,15 +128,16 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     foreign: 0,
     fresh: 0,
     replace: false,
-    error: undefined
+    error: undefined,
+    question: undefined
   })
 
   const outcome = (
-    { dead, displaced, error, events, received, replace, send }: Gathering
+    { dead, displaced, error, events, question, received, replace, send }: Gathering
   ): Outcome => {
     status.subscriptions = topics.counts()
     board.show()
-    return { events, send, dead, displaced, decoded: received > 0, replace, error }
+    return { events, send, dead, displaced, decoded: received > 0, replace, error, question }
   }
 
   const trades = (
@@ -215,6 +222,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     command: topics.command,
     isReady: () => ready,
     isSettled: () => ready && topics.isSettled(),
+    isSilentSince: topics.isSilentSince,
     taken: topics.taken,
     end: () => {
       identity.views.close(view)
@@ -223,7 +231,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     check: (now, deaf) => {
       const into = gathering()
       if (!ready) return outcome(into)
-      const { error, replace, stale } = topics.check(now.at, deaf)
+      const { error, question, replace, stale } = topics.check(now.at, deaf)
       for (const { remedy, silence, symbol } of stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))
@@ -231,6 +239,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       into.replace = replace
       into.error = error
+      into.question = question
       return outcome(into)
     },
     handle: (arrivals) => {

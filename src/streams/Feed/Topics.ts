@@ -9,6 +9,7 @@ import { FeedError } from "../FeedError.ts"
 import type { Backfill } from "../trades/Backfill.ts"
 import type { MarketState } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
+import type { Question } from "./SecondOpinion.ts"
 
 export interface Timing {
   /** A subscription is to be answered within this time, ms. */
@@ -17,12 +18,15 @@ export interface Timing {
   readonly market: Rhythm.Patience
   /** Of any data on a connection. */
   readonly connection: Rhythm.Patience
+  /** Silence of a connection after which a history is asked whether there was anything to say, and the least time between two such questions, ms. */
+  readonly opinion: { readonly after: number; readonly every: number }
 }
 
 export const defaultTiming: Timing = {
   answer: 10_000,
   market: { floor: 60_000, unknown: 3_600_000, cap: 3_600_000 },
-  connection: { floor: 30_000, unknown: 300_000, cap: 3_600_000 }
+  connection: { floor: 30_000, unknown: 300_000, cap: 3_600_000 },
+  opinion: { after: 30_000, every: 60_000 }
 }
 
 /** What a silence led to. */
@@ -39,6 +43,8 @@ export interface Verdict {
   readonly replace: boolean
   /** It is. */
   readonly error: FeedError | undefined
+  /** Nobody knows: a history is to be asked. */
+  readonly question: Question | undefined
 }
 
 export interface Counts {
@@ -61,6 +67,8 @@ export interface Topics {
   readonly rejected: (topic: string, remedy: Remedy, now: Time.Instant) => boolean
   readonly unsubscribed: (topic: string, resubscribe: boolean) => void
   readonly heard: (exchangeSymbol: string, now: Time.Instant) => void
+  /** No data since that instant. */
+  readonly isSilentSince: (at: Time.Instant) => boolean
   /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
   readonly check: (now: Time.Instant, deaf: boolean) => Verdict
   readonly counts: () => Counts
@@ -89,10 +97,12 @@ interface Entry {
   remedied: boolean
   /** To be left before it is asked for again. */
   leaveFirst: boolean
-  /** Counted as heard by the backfill. */
-  listening: boolean
+  /** Since when the backfill counts it as heard; undefined while it does not. */
+  listening: Time.Instant | undefined
   /** Of the last subscribe command. */
   order: number
+  /** It brought data. */
+  wasHeard: boolean
 }
 
 /** Where nothing is answered: a command is through when its connection brings data so long after it, ms. */
@@ -132,6 +142,8 @@ export const make = (options: {
   let nextId = firstId
   /** Of any data on the connection, or of the first subscription. */
   let silentSince: Time.Instant | undefined
+  /** When a history was last to be asked whether the silence is one. */
+  let askedAt = Time.never
   /** Until the next subscribe command; spares a look at all topics with each trade. */
   let allHeard = false
 
@@ -142,7 +154,9 @@ export const make = (options: {
 
   const isAllHeard = (): boolean => {
     if (wanted.size > 0) return false
-    for (const { listening, status } of entries.values()) if (status === "pending" && !listening) return false
+    for (const { listening, status } of entries.values()) {
+      if (status === "pending" && listening === undefined) return false
+    }
     return true
   }
 
@@ -163,16 +177,16 @@ export const make = (options: {
   }
 
   const listen = (entry: Entry, recovered = false): void => {
-    if (entry.listening) return
-    entry.listening = true
+    if (entry.listening !== undefined) return
     entry.market.rhythm.restart()
-    backfill.subscribed(entry.market, recovered)
+    entry.listening = backfill.subscribed(entry.market, recovered)
   }
 
   const deafen = (entry: Entry, cause: Parameters<Backfill["lost"]>[1]): void => {
-    if (!entry.listening) return
-    entry.listening = false
-    backfill.lost(entry.market, cause)
+    if (entry.listening === undefined) return
+    const since = entry.listening
+    entry.listening = undefined
+    backfill.lost(entry.market, cause, since)
   }
 
   const forget = (entry: Entry): void => {
@@ -205,8 +219,9 @@ export const make = (options: {
           silentSince: now,
           remedied: false,
           leaveFirst: false,
-          listening: false,
-          order: 0
+          listening: undefined,
+          order: 0,
+          wasHeard: false
         }
         entries.set(topic, entry)
         byTrades.set(market.exchangeSymbol, entry)
@@ -246,7 +261,7 @@ export const make = (options: {
     const silence = Time.between(entry.silentSince, now)
     if (silence < entry.market.rhythm.patience(timing.market)) return false
     const { symbol } = entry.market.market
-    const wasHeard = entry.listening
+    const wasHeard = entry.listening !== undefined
     doubt(entry.market)
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
@@ -271,12 +286,25 @@ export const make = (options: {
    */
   const listenToAll = (order: number, now: Time.Instant): void => {
     for (const entry of entries.values()) {
-      if (entry.listening || entry.status !== "pending") continue
+      if (entry.listening !== undefined || entry.status !== "pending") continue
       if (entry.order <= order || Time.between(entry.silentSince, now) >= throughAfter) {
         trust(entry.market)
         listen(entry)
       }
     }
+  }
+
+  /** About the market that trades most: it is the likeliest to have traded. */
+  const questionAt = (now: Time.Instant): Question | undefined => {
+    if (silentSince === undefined || Time.between(askedAt, now) < timing.opinion.every) return undefined
+    let busiest: Entry | undefined
+    for (const entry of entries.values()) {
+      if (entry.status === "wanted" || entry.status === "rejected") continue
+      if (busiest === undefined || entry.market.status.trades > busiest.market.status.trades) busiest = entry
+    }
+    if (busiest === undefined) return undefined
+    askedAt = now
+    return { market: busiest.market, silentSince, wasHeard: busiest.wasHeard }
   }
 
   const check = (now: Time.Instant, deaf: boolean): Verdict => {
@@ -287,7 +315,7 @@ export const make = (options: {
     if (deaf) {
       silentSince = silentSince === undefined ? undefined : now
       for (const entry of entries.values()) entry.silentSince = now
-      return { stale, replace, error: undefined }
+      return { stale, replace, error: undefined, question: undefined }
     }
     for (const entry of entries.values()) {
       if (entry.status === "active") answered = true
@@ -321,7 +349,8 @@ export const make = (options: {
     return {
       stale,
       replace,
-      error: message === undefined ? undefined : new FeedError({ reason: "stale", message })
+      error: message === undefined ? undefined : new FeedError({ reason: "stale", message }),
+      question: message === undefined && mute >= timing.opinion.after ? questionAt(now) : undefined
     }
   }
 
@@ -330,6 +359,7 @@ export const make = (options: {
     sync,
     command,
     check,
+    isSilentSince: (at) => silentSince === at,
     hasCommands: () => wanted.size > 0 || leaving.length > 0,
     topicOf: (id) => byCommand.get(id)?.topic,
     market: (exchangeSymbol) => byTrades.get(exchangeSymbol)?.market,
@@ -390,6 +420,7 @@ export const make = (options: {
       }
       entry.market.rhythm.heard(now)
       entry.silentSince = now
+      entry.wasHeard = true
       entry.remedied = false
       if (entry.status === "pending" && !socket.acknowledges) become(entry, "active")
     },

@@ -30,10 +30,10 @@ import * as Spans from "./Holes/Spans.ts"
 export type { Cause } from "./Holes.ts"
 
 export interface Backfill {
-  /** From here on the market is not heard. */
-  readonly lost: (state: MarketState, cause: Holes.Cause) => void
+  /** From here on that listener does not hear the market; `since`: what `subscribed` had returned. */
+  readonly lost: (state: MarketState, cause: Holes.Cause, since: Time.Instant) => void
   /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
-  readonly subscribed: (state: MarketState, recovered: boolean) => void
+  readonly subscribed: (state: MarketState, recovered: boolean) => Time.Instant
   /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
   readonly doubted: (state: MarketState) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
@@ -70,7 +70,7 @@ export interface Options {
 /** For a session that stands alone: no holes, no waiting. */
 export const none: Backfill = {
   lost: () => {},
-  subscribed: () => {},
+  subscribed: () => Time.never,
   doubted: () => {},
   take: () => false,
   listed: () => {},
@@ -444,7 +444,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
     }
     if (!identity.isRemembered(symbol)) return spans.length > 0
-    step(market, { _tag: "Lost", cause: "restart", edge: market.state.edge() })
+    step(market, { _tag: "Lost", cause: "restart", edge: market.state.edge(), since: null })
     return true
   }
 
@@ -465,12 +465,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   return {
-    lost: (state, cause) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge() }),
+    lost: (state, cause, since) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge(), since }),
     subscribed: (state, recovered) => {
       const market = marketOf(state)
       market.heardSince ??= now()
       inherit(market)
       step(market, { _tag: "Subscribed", recovered, by: by() })
+      return now()
     },
     doubted: (state) => step(marketOf(state), { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by() }),
     take: (state, identified, events) => {

@@ -61,8 +61,10 @@ export interface State<E> {
   readonly options: Options
   /** Sessions that hear the market: two while one replaces the other. */
   readonly listeners: number
-  /** Of the last subscription; null while nobody hears the market. */
+  /** Since when somebody hears the market; null while nobody does. */
   readonly heardSince: Instant | null
+  /** When the last listener came. */
+  readonly joinedAt: Instant | null
   readonly line: ReadonlyArray<Item<E>>
   /** Published, with trades behind them handed over; oldest first. */
   readonly open: ReadonlyArray<Span>
@@ -120,8 +122,8 @@ export type Input<E> =
     readonly spans: ReadonlyArray<Span & { readonly outcome: Outcome }>
     readonly known: ReadonlyArray<string>
   }
-  /** A listener less. */
-  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge }
+  /** A listener less; `since`: when it came. */
+  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge; readonly since: Instant | null }
   /** A listener more. `recovered`: the server brings all since the connection was lost. `by`: see `Span.by`. */
   | { readonly _tag: "Subscribed"; readonly recovered: boolean; readonly by: Stamp | null }
   /** It is heard, but for a while perhaps was not. */
@@ -173,6 +175,7 @@ export const initial = <E>(options: Options): State<E> => ({
   options,
   listeners: 0,
   heardSince: null,
+  joinedAt: null,
   line: [],
   open: [],
   known: [],
@@ -262,11 +265,12 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     case "TakenOver":
       return takenOver(s, input.spans, input.known)
     case "Lost":
-      return s.listeners > 1
+      if (s.listeners < 2) return lost({ ...s, listeners: 0 }, input.cause, input.edge)
+      return isHandedOn(s, input.since, now)
         ? { ...s, listeners: s.listeners - 1 }
-        : lost({ ...s, listeners: 0 }, input.cause, input.edge)
+        : subscribed(lost({ ...s, listeners: s.listeners - 1 }, input.cause, input.edge), false, null, now, out)
     case "Subscribed":
-      return subscribed({ ...s, listeners: s.listeners + 1 }, input.recovered, input.by, now, out)
+      return subscribed({ ...s, listeners: s.listeners + 1, joinedAt: now }, input.recovered, input.by, now, out)
     case "Doubted":
       return subscribed(lost(s, input.cause, input.edge), false, input.by, now, out)
     case "Arrived":
@@ -315,6 +319,16 @@ const takenOver = <E>(
   known: [...s.known, ...known],
   line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf(span, "yes", outcome))]
 })
+
+/**
+ * Of two listeners one has left: whether the other heard every trade of each timestamp that the first did not hear to its end. Where
+ * trades have no ids, equal ones of a timestamp of which each heard a part would be counted as one.
+ */
+const isHandedOn = <E>({ joinedAt, options }: State<E>, since: Instant | null, now: Instant): boolean => {
+  if (options.askAfter === 0 || joinedAt === null || since === null) return true
+  const isTheOlder = Time.between(since, joinedAt) > 0
+  return !isTheOlder || Time.between(joinedAt, now) >= Spans.settledAfter
+}
 
 /** A span at the end of the line that has no end yet: nothing came since. */
 const tailOf = <E>(s: State<E>): SpanItem | undefined => {
