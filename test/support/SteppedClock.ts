@@ -12,10 +12,13 @@ export interface Wall {
 /** Runs what it is given under such a clock. TestClock works within as ever. */
 export const run = <A, E, R>(use: (wall: Wall) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Clock.clockWith((test) => {
-    let offset = 0
+    // A wall clock of today; the monotonic one begins at 0, so that nobody can take one for the other.
+    let offset = Date.parse("2026-06-11T12:00:00Z")
     const millis = () => test.unsafeCurrentTimeMillis() + offset
     // All else, `adjust` and the sleepers among it, is the TestClock's own.
     const clock: Clock.Clock = Object.create(test, {
+      // The TestClock's own makes it of the milliseconds.
+      unsafeCurrentTimeNanos: { value: () => test.unsafeCurrentTimeNanos() },
       unsafeCurrentTimeMillis: { value: millis },
       currentTimeMillis: { value: Effect.sync(millis) }
     })
