@@ -9,6 +9,10 @@ const root = path.resolve(import.meta.dirname, "..")
 /** Where a clock may be read directly: file or folder, and why. One that allows nothing is a problem too. */
 const allowed = new Map([
   ["src/services/Time.ts", "it is the way"],
+  [
+    "src/services/KafkaProducer/patches.ts",
+    "it turns kafkajs's own moments, which are the wall clock's, into steady ones"
+  ],
   ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
   ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
 ])

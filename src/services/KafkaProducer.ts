@@ -95,6 +95,7 @@ export const make = Effect.fnUntraced(function*(
   transport: Transport
 ): Effect.fn.Return<KafkaProducer["Type"]> {
   Patches.calmTimers()
+  Patches.steadyClocks()
   Patches.encodeBy(transport.gzip)
   const settings = settingsOf(options, transport)
   return {

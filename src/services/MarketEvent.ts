@@ -97,7 +97,10 @@ export interface EventRecord {
   readonly value: string | Uint8Array
   /** `id`, `schema`, `source`, and `spooled` if it was read back from the queue before Kafka had acknowledged it. */
   readonly headers: Readonly<Record<string, string>>
-  /** Record timestamp in epoch milliseconds = `receivedAt`, also after a replay. */
+  /**
+   * Record timestamp in epoch milliseconds = `receivedAt`, also after a replay; sent with the present time where Kafka would not take it
+   * (`KafkaSink/RecordTime`).
+   */
   readonly timestamp: number
 }
 

@@ -1,13 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck, Fiber, TestClock } from "effect"
 import kafkajs from "kafkajs"
+import BrokerPool from "kafkajs/src/cluster/brokerPool.js"
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
+import SocketRequest from "kafkajs/src/network/requestQueue/socketRequest.js"
+import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { Socket } from "node:net"
 import * as KafkaProducer from "../../src/services/KafkaProducer.ts"
 import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
 import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
-import { calmTimers } from "../../src/services/KafkaProducer/patches.ts"
+import { calmTimers, steadyClocks } from "../../src/services/KafkaProducer/patches.ts"
 
 const protocol = (type: string, code: number, retriable = false) =>
   new kafkajs.KafkaJSProtocolError(Object.assign(new Error(`the broker says ${type}`), { type, code, retriable }))
@@ -49,7 +52,6 @@ describe("classification of what kafkajs rejects with", () => {
     ["not enough replicas", "cluster", exceeded(protocol("NOT_ENOUGH_REPLICAS", 19, true))],
     ["leader moved", "cluster", protocol("NOT_LEADER_FOR_PARTITION", 6, true)],
     ["leader gone", "cluster", named("KafkaJSBrokerNotFound", "Broker 2 not found in the cached metadata")],
-    ["clock ahead", "cluster", protocol("INVALID_TIMESTAMP", 32)],
     ["no such compression", "cluster", protocol("UNSUPPORTED_COMPRESSION_TYPE", 76)],
     ["topic unknown", "topic", exceeded(protocol("UNKNOWN_TOPIC_OR_PARTITION", 3, true))],
     ["topic name", "topic", protocol("INVALID_TOPIC_EXCEPTION", 17)],
@@ -84,7 +86,12 @@ describe("classification of what kafkajs rejects with", () => {
   }
 
   for (
-    const [type, code] of [["MESSAGE_TOO_LARGE", 10], ["RECORD_LIST_TOO_LARGE", 18], ["INVALID_RECORD", 87]] as const
+    const [type, code] of [
+      ["MESSAGE_TOO_LARGE", 10],
+      ["RECORD_LIST_TOO_LARGE", 18],
+      ["INVALID_TIMESTAMP", 32],
+      ["INVALID_RECORD", 87]
+    ] as const
   ) {
     it(`${type}: rejected, however it is wrapped`, () => {
       for (const cause of [protocol(type, code), final(protocol(type, code)), exceeded(final(protocol(type, code)))]) {
@@ -93,7 +100,7 @@ describe("classification of what kafkajs rejects with", () => {
     })
   }
 
-  it("no other error of a broker is a verdict on a record", () => {
+  it("no other error of a broker is about a record", () => {
     const { errorCodes }: {
       readonly errorCodes: ReadonlyArray<{ readonly type: string; readonly code: number; readonly retriable: boolean }>
     } = createRequire(import.meta.url)("kafkajs/src/protocol/error.js")
@@ -101,7 +108,7 @@ describe("classification of what kafkajs rejects with", () => {
     const rejected = errorCodes.filter(({ code, retriable, type }) =>
       classify(protocol(type, code, retriable))._tag === "KafkaRejected"
     )
-    assert.deepStrictEqual(rejected.map(({ code }) => code), [10, 18, 87])
+    assert.deepStrictEqual(rejected.map(({ code }) => code), [10, 18, 32, 87])
   })
 
   it("says it in one line of at most 200 characters", () => {
@@ -216,6 +223,58 @@ describe("patches of kafkajs", () => {
     busy.scheduleCheckPendingRequests()
     assert.notStrictEqual(busy.throttleCheckTimeoutId, undefined)
     clearTimeout(busy.throttleCheckTimeoutId)
+  })
+})
+
+describe("kafkajs under a stepped wall clock", () => {
+  const hour = 3_600_000
+
+  /** Both clocks stand still but for what the test says. */
+  const clocks = <A>(use: (set: (wall: number, monotonic: number) => void) => A): A => {
+    const [date, performed] = [Date.now, performance.now]
+    try {
+      return use((wall, monotonic) => {
+        Date.now = () => wall
+        performance.now = () => monotonic
+      })
+    } finally {
+      Date.now = date
+      performance.now = performed
+    }
+  }
+
+  const start = Date.parse("2026-06-11T12:00:00Z")
+
+  /** A moment two seconds ahead is so half a second later, whatever the wall clock shows then. */
+  const kept = (target: { prototype: object }, name: string) =>
+    clocks((set) => {
+      steadyClocks()
+      for (const by of [hour, -hour, 600_000, -600_000, 1_000, -1_000]) {
+        set(start, 5_000)
+        const one: Record<string, number | null> = Object.create(target.prototype)
+        one[name] = null
+        assert.strictEqual(one[name], null)
+        one[name] = start + 2_000
+        set(start + by + 500, 5_500)
+        assert.strictEqual((one[name] ?? 0) - Date.now(), 1_500, `${name} ${by}`)
+      }
+    })
+
+  it("a request is out, a connection throttled, metadata are old for as long as without the step", () => {
+    kept(SocketRequest, "sentAt")
+    kept(RequestQueue, "throttledUntil")
+    kept(BrokerPool, "metadataExpireAt")
+  })
+
+  it("kafkajs still sets what is looked at here", () => {
+    steadyClocks()
+    const { version }: { readonly version: string } = createRequire(import.meta.url)("kafkajs/package.json")
+    assert.strictEqual(version, "2.2.4")
+    const source = (file: string) => readFileSync(createRequire(import.meta.url).resolve(`kafkajs/src/${file}`), "utf8")
+    assert.match(source("network/requestQueue/socketRequest.js"), /this\.sentAt = Date\.now\(\)/)
+    assert.match(source("network/requestQueue/index.js"), /Date\.now\(\) - request\.sentAt > request\.requestTimeout/)
+    assert.match(source("network/requestQueue/index.js"), /this\.throttledUntil > Date\.now\(\)/)
+    assert.match(source("cluster/brokerPool.js"), /Date\.now\(\) > this\.metadataExpireAt/)
   })
 })
 

@@ -1,6 +1,6 @@
 /**
- * A TestClock whose wall clock can be stepped, as NTP, a suspend or an administrator do: `TestClock.adjust` moves both clocks on, `step`
- * moves the wall's alone. Timers are the monotonic clock's.
+ * A clock whose wall time can be stepped, as NTP, a suspend or an administrator do; timers are the monotonic one's. Of a TestClock
+ * `TestClock.adjust` moves both on, and `step` the wall's alone; without one both are the machine's.
  */
 import { Clock, Duration, Effect } from "effect"
 
@@ -12,10 +12,13 @@ export interface Wall {
 /** Runs what it is given under such a clock. TestClock works within as ever. */
 export const run = <A, E, R>(use: (wall: Wall) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Clock.clockWith((test) => {
-    let offset = 0
+    // A TestClock's both begin at 0: its wall clock is put to today, so that nobody can take one for the other.
+    let offset = test.unsafeCurrentTimeMillis() < 1e11 ? Date.parse("2026-06-11T12:00:00Z") : 0
     const millis = () => test.unsafeCurrentTimeMillis() + offset
     // All else, `adjust` and the sleepers among it, is the TestClock's own.
     const clock: Clock.Clock = Object.create(test, {
+      // The TestClock's own makes it of the milliseconds.
+      unsafeCurrentTimeNanos: { value: () => test.unsafeCurrentTimeNanos() },
       unsafeCurrentTimeMillis: { value: millis },
       currentTimeMillis: { value: Effect.sync(millis) }
     })

@@ -36,6 +36,8 @@ export interface Stored {
   readonly storedAt: number
 }
 
+export type Refusal = (record: EventRecord, topic: string) => boolean | "INVALID_TIMESTAMP"
+
 export class FakeKafka extends Context.Tag("effect-exchange-feeds/layers/testing/FakeKafka")<FakeKafka, {
   /** Answers, and at once; a frozen one first executes what it was sent meanwhile. */
   readonly up: Effect.Effect<void>
@@ -45,8 +47,11 @@ export class FakeKafka extends Context.Tag("effect-exchange-feeds/layers/testing
   readonly freeze: Effect.Effect<void>
   /** Every answer takes so long. */
   readonly slow: (delay: Duration.DurationInput) => Effect.Effect<void>
-  /** Refuses for good what the predicate picks (MESSAGE_TOO_LARGE), from now on; undefined: nothing. */
-  readonly reject: (predicate: ((record: EventRecord, topic: string) => boolean) | undefined) => Effect.Effect<void>
+  /**
+   * Refuses what the predicate picks, from now on, for good (`true`: MESSAGE_TOO_LARGE) or for its time (INVALID_TIMESTAMP); undefined:
+   * nothing.
+   */
+  readonly reject: (predicate: Refusal | undefined) => Effect.Effect<void>
   /** The next so many sends are written, and nobody learns of it. */
   readonly loseAnswers: (count: number) => Effect.Effect<void>
   /** As a consumer of the whole topic would see it: in order within each partition, and here over all by time of writing. */
@@ -72,6 +77,12 @@ const rejected = new KafkaRejected({
   message: "MESSAGE_TOO_LARGE: the fake Kafka was told to refuse it"
 })
 
+const refusedByTime = new KafkaRejected({
+  code: 32,
+  reason: "INVALID_TIMESTAMP",
+  message: "INVALID_TIMESTAMP: the fake Kafka was told to refuse it"
+})
+
 const make = Effect.gen(function*() {
   const underway = yield* FiberSet.make()
   const logs = new Map<string, Array<Stored>>()
@@ -79,7 +90,7 @@ const make = Effect.gen(function*() {
   const keys = new Map<string, number>()
   let state: "up" | "down" | "frozen" = "up"
   let delay = Duration.zero
-  let rejects: ((record: EventRecord, topic: string) => boolean) | undefined
+  let rejects: Refusal | undefined
   let toLose = 0
   let frozen: Array<Request> = []
 
@@ -110,12 +121,15 @@ const make = Effect.gen(function*() {
   /** What the broker does with a request: partition by partition, all of a batch or nothing. */
   const execute = ({ records, topic }: Request) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const refusedAt = new Set<number>()
-      if (rejects !== undefined) {
-        for (const record of records) if (rejects(record, topic)) refusedAt.add(partition(record.key))
+      const refusedAt = new Map<number, KafkaRejected>()
+      for (const record of records) {
+        const refusal = rejects?.(record, topic) ?? false
+        if (refusal !== false) refusedAt.set(partition(record.key), refusal === true ? rejected : refusedByTime)
       }
       for (const record of records) if (!refusedAt.has(partition(record.key))) store(topic, record, now)
-      return refusedAt.size === 0 ? Effect.void : Effect.fail(rejected)
+      // As kafkajs, whose first one is all that is known.
+      const [first] = refusedAt.values()
+      return first ?? Effect.void
     })
 
   const arrive = (request: Request) =>

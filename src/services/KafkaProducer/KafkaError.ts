@@ -24,9 +24,12 @@ export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("Ka
   cause: Schema.optional(Schema.Defect)
 }) {}
 
-/** Kafka refused for good: MESSAGE_TOO_LARGE (10), RECORD_LIST_TOO_LARGE (18), INVALID_RECORD (87). Says nothing of which record unless one was sent alone. */
+/**
+ * Kafka works, and refuses what was sent: for good with MESSAGE_TOO_LARGE (10), RECORD_LIST_TOO_LARGE (18), INVALID_RECORD (87), or for
+ * its time with INVALID_TIMESTAMP (32). Says nothing of which record unless one was sent alone.
+ */
 export class KafkaRejected extends Schema.TaggedError<KafkaRejected>()("KafkaRejected", {
-  code: Schema.Literal(10, 18, 87),
-  reason: Schema.Literal("MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_RECORD"),
+  code: Schema.Literal(10, 18, 32, 87),
+  reason: Schema.Literal("MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE", "INVALID_TIMESTAMP", "INVALID_RECORD"),
   message: Schema.String
 }) {}

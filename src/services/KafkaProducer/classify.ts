@@ -41,10 +41,14 @@ const chainOf = (cause: unknown): ReadonlyArray<Link> => {
   return links
 }
 
-/** The only verdicts on a record (DELIVERY.md H5): everything else is an outage, or a mistyped ACL would empty the stream into a file. */
+/**
+ * What is about a record (DELIVERY.md H5): everything else is an outage, or a mistyped ACL would empty the stream into a file. Time is no
+ * verdict: the lane sends such a record with another.
+ */
 const rejections: ReadonlyMap<string, Pick<KafkaRejected, "code" | "reason">> = new Map([
   ["MESSAGE_TOO_LARGE", { code: 10, reason: "MESSAGE_TOO_LARGE" }],
   ["RECORD_LIST_TOO_LARGE", { code: 18, reason: "RECORD_LIST_TOO_LARGE" }],
+  ["INVALID_TIMESTAMP", { code: 32, reason: "INVALID_TIMESTAMP" }],
   ["INVALID_RECORD", { code: 87, reason: "INVALID_RECORD" }]
 ])
 

@@ -7,6 +7,22 @@ declare module "kafkajs/src/network/requestQueue/index.js" {
   export default RequestQueue
 }
 
+declare module "kafkajs/src/network/requestQueue/socketRequest.js" {
+  class SocketRequest {
+    /** Epoch ms; null until it is sent. */
+    sentAt: number | null
+  }
+  export default SocketRequest
+}
+
+declare module "kafkajs/src/cluster/brokerPool.js" {
+  class BrokerPool {
+    /** Epoch ms; null while there are no metadata. */
+    metadataExpireAt: number | null
+  }
+  export default BrokerPool
+}
+
 declare module "kafkajs/src/protocol/requests/produce/index.js" {
   interface Call {
     readonly request: { readonly apiVersion: number; readonly encode: () => Promise<unknown> }

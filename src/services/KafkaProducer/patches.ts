@@ -1,8 +1,10 @@
 /**
- * What kafkajs 2.2.4 needs changed from outside. Both touch kafkajs itself, once a process, and only when a producer is made:
+ * What kafkajs 2.2.4 needs changed from outside. All touch kafkajs itself, once a process, and only when a producer is made:
  * importing this package changes nothing.
  */
+import BrokerPool from "kafkajs/src/cluster/brokerPool.js"
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
+import SocketRequest from "kafkajs/src/network/requestQueue/socketRequest.js"
 import Produce from "kafkajs/src/protocol/requests/produce/index.js"
 import * as ProduceRequest from "./ProduceRequest.ts"
 import type { Transport } from "./Transport.ts"
@@ -26,6 +28,36 @@ export const calmTimers = (): void =>
       if (this.pending.length > 0) original.call(this)
     }
   })
+
+/**
+ * kafkajs reckons by the wall clock how long a request is out, how long it is throttled and how old its metadata are. Set back by an
+ * hour, a frozen broker is not noticed, and a throttled connection not used, for that hour; set forward, every request that is out
+ * has timed out. Each of these moments is kept monotonic, and told by what the wall clock shows now, which is what kafkajs compares
+ * it with.
+ */
+export const steadyClocks = (): void => {
+  for (const [{ prototype }, name] of moments) {
+    once(prototype, () => {
+      const kept = new WeakMap<object, number | null>()
+      Object.defineProperty(prototype, name, {
+        configurable: true,
+        get(this: object) {
+          const at = kept.get(this) ?? null
+          return at === null ? null : Date.now() - Math.round(performance.now() - at)
+        },
+        set(this: object, wall: number | null) {
+          kept.set(this, wall === null ? null : performance.now() - (Date.now() - wall))
+        }
+      })
+    })
+  }
+}
+
+const moments = [
+  [SocketRequest, "sentAt"],
+  [RequestQueue, "throttledUntil"],
+  [BrokerPool, "metadataExpireAt"]
+] as const
 
 /** Versions of a request whose batches are of format 2, with headers: Kafka 0.11 and later. */
 const firstVersion = 3

@@ -4,13 +4,14 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
-import type { KafkaRejected, LaneProducer } from "../KafkaProducer.ts"
+import { type KafkaRejected, KafkaUnavailable, type LaneProducer } from "../KafkaProducer.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
 import * as Time from "../Time.ts"
 import type * as Handover from "./Handover.ts"
 import * as Lag from "./Lag.ts"
+import * as RecordTime from "./RecordTime.ts"
 
 export interface Status {
   /** Of the last acknowledged send. */
@@ -50,11 +51,22 @@ export const spanOf = (topic: string, operation: "send" | "spill", records: Read
   }
 })
 
+const isAboutTime = (error: KafkaUnavailable | KafkaRejected): error is KafkaRejected =>
+  error._tag === "KafkaRejected" && error.reason === "INVALID_TIMESTAMP"
+
+/** An outage: it ends when this clock, Kafka's, or the topic's limits are right again. */
+const refusesThePresent = ({ message }: KafkaRejected): KafkaUnavailable =>
+  new KafkaUnavailable({
+    reason: "cluster",
+    message: `the present time is refused too, so one of the clocks is wrong: ${message}`
+  })
+
 export const make = Effect.fnUntraced(function*(
   { breaker, clock, producer: connect, retry, tell, topic }: Options
 ): Effect.fn.Return<Sender, never, Scope.Scope> {
   const scope = yield* Effect.scope
   const lags = Lag.make()
+  const recordTime = RecordTime.make()
   const durations = Metrics.kafkaSend(topic)
   const batches = Metrics.kafkaBatch(topic)
   const failures = Metrics.kafkaFailures(topic)
@@ -110,6 +122,32 @@ export const make = Effect.fnUntraced(function*(
       return tell({ _tag: "Sent" })
     })
 
+  const once = (records: ReadonlyArray<EventRecord>) =>
+    producer.send(records).pipe(
+      Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
+      Effect.tapError(({ reason }) => Effect.sync(() => failures(reason).add(1)))
+    )
+
+  /**
+   * With the times that Kafka takes (`RecordTime`). Fails with a rejection by time only for several records, of which some have a time
+   * of their own: the machine then finds those that are meant. Where the present time is refused too, nothing can be sent.
+   */
+  const timed = (records: ReadonlyArray<EventRecord>): Effect.Effect<void, KafkaUnavailable | KafkaRejected> =>
+    Effect.suspend(() => {
+      const now = Time.momentOf(clock)
+      const stamped = recordTime.stamp(records, now)
+      return Effect.catchIf(once(stamped), isAboutTime, (error): ReturnType<typeof once> => {
+        if (stamped.every((record) => RecordTime.isPresent(record, now))) return refusesThePresent(error)
+        const [alone, ...others] = records
+        if (alone === undefined || others.length > 0) return error
+        const again = Time.momentOf(clock)
+        return once([RecordTime.present(alone, again)]).pipe(
+          Effect.catchIf(isAboutTime, refusesThePresent),
+          Effect.tap(() => Effect.sync(() => recordTime.learn(alone, again)))
+        )
+      })
+    })
+
   return {
     send: (records) =>
       breaker.admit.pipe(
@@ -117,17 +155,14 @@ export const make = Effect.fnUntraced(function*(
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
             const startedAt = Time.instantOf(clock)
-            return producer.send(records).pipe(
-              Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
+            return timed(records).pipe(
               Effect.onInterrupt(() => permit.release),
               Effect.matchEffect({
-                onFailure: (error) => {
-                  failures(error.reason).add(1)
-                  return error._tag === "KafkaRejected"
+                onFailure: (error) =>
+                  error._tag === "KafkaRejected"
                     // An answer about a record, from a broker that works.
                     ? permit.succeed.pipe(Effect.andThen(rejected(records, error)))
-                    : permit.fail.pipe(Effect.andThen(failed(error.message)))
-                },
+                    : permit.fail.pipe(Effect.andThen(failed(error.message))),
                 onSuccess: () =>
                   permit.succeed.pipe(Effect.andThen(sent(records, startedAt)), Effect.andThen(backoff.reset))
               })

@@ -118,7 +118,16 @@ export const kafkaBatch = (topic: string): Histogram =>
 /** By the reason of `KafkaUnavailable` or `KafkaRejected`. */
 export const kafkaFailures = (topic: string): (reason: string) => Counter =>
   each(
-    ["connection", "timeout", "authentication", "authorization", "tls", "topic", "MESSAGE_TOO_LARGE"],
+    [
+      "connection",
+      "timeout",
+      "authentication",
+      "authorization",
+      "tls",
+      "topic",
+      "MESSAGE_TOO_LARGE",
+      "INVALID_TIMESTAMP"
+    ],
     (reason) => counter("feeds_kafka_delivery_failures_total", "Sends that failed, by reason.", { topic, reason })
   )
 
