@@ -4,7 +4,9 @@ import kafkajs from "kafkajs"
 import RequestQueue from "kafkajs/src/network/requestQueue/index.js"
 import { createRequire } from "node:module"
 import { Socket } from "node:net"
+import { reasonOf } from "../../src/services/ErrorText.ts"
 import * as KafkaProducer from "../../src/services/KafkaProducer.ts"
+import * as Address from "../../src/services/KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
 import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
 import { calmTimers } from "../../src/services/KafkaProducer/patches.ts"
@@ -109,6 +111,26 @@ describe("classification of what kafkajs rejects with", () => {
       const failure = classify(final(new Error(`x${message}\n\u2028\u0000y`)))
       return failure.message.length <= 200 && !/[\p{Cc}\u2028\u2029]/u.test(failure.message)
     }))
+  })
+
+  it("names the broker, and each of its addresses with the reason", () => {
+    const refusals = ["::1", "127.0.0.1"].map((address) => new Error(`connect ECONNREFUSED ${address}:9092`))
+    const words = reasonOf(new AggregateError(refusals))
+    const refused = (broker: string) =>
+      new kafkajs.KafkaJSConnectionError(`Connection error: ${words}`, { broker, code: "ECONNREFUSED" })
+    const both = "connect ECONNREFUSED ::1:9092; connect ECONNREFUSED 127.0.0.1:9092"
+    assert.strictEqual(classify(final(refused("localhost:9092"))).message, `localhost:9092: ${both}`)
+    // Said already.
+    assert.strictEqual(classify(exceeded(refused("127.0.0.1:9092"))).message, both)
+    assert.strictEqual(
+      classify(connection(undefined, "Connection timeout")).message,
+      "127.0.0.1:9092: Connection timeout"
+    )
+    assert.match(
+      classify(new kafkajs.KafkaJSConnectionError("Connection timeout", { broker: Address.forKafkajs("[::1]:9092") }))
+        .message,
+      /^\[::1\]:9092: /
+    )
   })
 
   it("survives a chain that bites its own tail", () => {
