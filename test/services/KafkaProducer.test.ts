@@ -10,6 +10,7 @@ import * as Address from "../../src/services/KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
 import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
 import { calmTimers } from "../../src/services/KafkaProducer/patches.ts"
+import { makeSockets } from "../../src/services/KafkaProducer/Transport.ts"
 
 const protocol = (type: string, code: number, retriable = false) =>
   new kafkajs.KafkaJSProtocolError(Object.assign(new Error(`the broker says ${type}`), { type, code, retriable }))
@@ -155,6 +156,35 @@ describe("classification of what kafkajs rejects with", () => {
     assert.isFalse(ruins(protocol("NOT_ENOUGH_REPLICAS", 19, true)))
     assert.isFalse(ruins(protocol("MESSAGE_TOO_LARGE", 10)))
     assert.isFalse(ruinsClient(unavailable("incomplete", "no acknowledgement from partition 3")))
+  })
+})
+
+describe("sockets", () => {
+  it("are those of the address that was given, ended by the name that kafkajs has for it, and say each reason", () => {
+    const dialled: Array<string> = []
+    const opened: Array<Socket> = []
+    const transport = {
+      connect: ({ host }: { readonly host: string }) => {
+        dialled.push(host)
+        const socket = new Socket()
+        opened.push(socket)
+        return socket
+      },
+      gzip: () => Promise.reject(new Error("nothing is sent"))
+    }
+    const brokers: Array<string> = []
+    const sockets = makeSockets(transport, (broker) => brokers.push(broker))
+    // As `connectionPoolBuilder.js` splits it.
+    const [host = "", port = ""] = Address.forKafkajs("[::1]:9092").split(":")
+    const socket = sockets.open({ host, port: Number(port), ssl: {}, onConnect: () => {} })
+    const heard: Array<string> = []
+    socket.on("error", (error) => heard.push(error.message))
+    socket.emit("error", new AggregateError([new Error("connect ECONNREFUSED ::1:9092"), new Error("other")]))
+    assert.deepStrictEqual(dialled, ["::1"])
+    assert.deepStrictEqual(brokers, ["[::1]:9092"])
+    assert.deepStrictEqual(heard, ["connect ECONNREFUSED ::1:9092; other"])
+    sockets.destroy(`${host}:${port}`)
+    assert.isTrue(opened[0]?.destroyed)
   })
 })
 
