@@ -59,7 +59,7 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
     settings,
-    warnings: [...unknown(env), ...warnings],
+    warnings: [...unknown(env), ...reader.warnings(), ...warnings],
     effective: Variables.rows.map((row) => reader.effective(row))
   }
 })

@@ -11,6 +11,7 @@ import * as tls from "node:tls"
 import { promisify } from "node:util"
 import * as zlib from "node:zlib"
 import * as KafkaProducer from "../services/KafkaProducer.ts"
+import * as NodeDial from "./NodeDial.ts"
 
 const gzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gzip)
 
@@ -19,9 +20,10 @@ const keepAlive = 60_000
 const transport: KafkaProducer.Transport = {
   connect: ({ host, onConnect, port, ssl }) => {
     // kafkajs types `ssl` as always there; without TLS it passes nothing. No server name for an IP address (RFC 6066).
+    const target = { ...NodeDial.options(), host, port }
     const socket = ssl
-      ? tls.connect({ host, port, ...(net.isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
-      : net.connect({ host, port }, onConnect)
+      ? tls.connect({ ...target, ...(net.isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+      : net.connect(target, onConnect)
     return socket.setKeepAlive(true, keepAlive).setNoDelay(true)
   },
   // In zlib's threads, not on the event loop.

@@ -5,6 +5,7 @@
 import * as Socket from "@effect/platform/Socket"
 import * as Layer from "effect/Layer"
 import WebSocket from "ws"
+import * as NodeDial from "./NodeDial.ts"
 import type * as NodeProxy from "./NodeProxy.ts"
 
 export interface Options {
@@ -18,13 +19,17 @@ const handshakeTimeout = 10_000
 
 export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor> =>
   Layer.succeed(Socket.WebSocketConstructor, (url, protocols) => {
+    const attempt = new AbortController()
     const socket = new WebSocket(url, protocols ?? [], {
+      ...NodeDial.options(),
       maxPayload: options.maxPayload,
       perMessageDeflate: false,
       handshakeTimeout,
       followRedirects: false,
-      agent: options.proxy?.agent(url)
+      agent: options.proxy?.agent(url, attempt.signal)
     })
+    // A proxy that has not answered yet is hung up on too: `ws` knows of no connection before there is a tunnel.
+    socket.once("close", () => attempt.abort())
     socket.on("unexpected-response", (_request, response) => {
       // Without a listener `ws` says as much, but not how long we are to stay away.
       const { date, "retry-after": retryAfter } = response.headers

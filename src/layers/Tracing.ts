@@ -5,11 +5,11 @@
  */
 import * as OtlpSerialization from "@effect/opentelemetry/OtlpSerialization"
 import * as OtlpTracer from "@effect/opentelemetry/OtlpTracer"
-import * as FetchHttpClient from "@effect/platform/FetchHttpClient"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { TraceSettings } from "./AppConfig.ts"
+import * as NodeHttp from "./NodeHttp.ts"
 import { version } from "./Version.ts"
 
 export const layer = ({ attributes, endpoint, headers, serviceName }: TraceSettings): Layer.Layer<never> =>
@@ -22,7 +22,7 @@ export const layer = ({ attributes, endpoint, headers, serviceName }: TraceSetti
       resource: { serviceName, serviceVersion: version, attributes },
       shutdownTimeout: "1 second"
     }).pipe(
-      Layer.provide([FetchHttpClient.layer, OtlpSerialization.layerJson]),
+      Layer.provide([NodeHttp.layer(), OtlpSerialization.layerJson]),
       // It would read the environment by itself.
       Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map())))
     )

@@ -55,12 +55,15 @@ const period = Duration.seconds(10)
 /** Of a check in the background. */
 const timeout = Duration.seconds(3)
 
+/** Of asking Kafka, which a dial, a login and two questions take a dozen ways there and back: 5 s to a cluster 400 ms away. */
+const kafkaTimeout = Duration.seconds(9)
+
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Health["Type"], never, Scope.Scope> {
   const startedAt = yield* Time.now
   const draining = yield* Ref.make(false)
-  const kafka = yield* watch(options.kafka)
+  const kafka = yield* watch(options.kafka, kafkaTimeout)
   const disk = yield* watch(options.disk)
   const apis = new Map<string, Ref.Ref<Observation<void, Failure> | undefined>>()
   for (const [exchange, check] of options.apis) apis.set(exchange, yield* watch(check))
@@ -115,25 +118,29 @@ interface Observation<A, E> {
   readonly checkedAt: Time.WallTime
   readonly at: Time.Instant
   readonly durationMs: number
+  /** How long it was waited for. */
+  readonly limit: Duration.Duration
   /** Undefined: it did not end in its time. */
   readonly exit: Exit.Exit<A, E> | undefined
 }
 
 /** Makes a check at once and then each period. One that hangs is told as such, and no second one is sent after it. */
 const watch = Effect.fnUntraced(function*<A, E>(
-  check: Effect.Effect<A, E>
+  check: Effect.Effect<A, E>,
+  limit: Duration.Duration = timeout
 ): Effect.fn.Return<Ref.Ref<Observation<A, E> | undefined>, never, Scope.Scope> {
   const ref = yield* Ref.make<Observation<A, E> | undefined>(undefined)
   const scope = yield* Effect.scope
   const once = Effect.gen(function*() {
     const begun = yield* Time.now
     const fiber = yield* Effect.forkIn(check, scope)
-    const exit = yield* Fiber.await(fiber).pipe(Effect.timeoutOption(timeout))
+    const exit = yield* Fiber.await(fiber).pipe(Effect.timeoutOption(limit))
     const { at, wall } = yield* Time.moment
     yield* Ref.set(ref, {
       checkedAt: wall,
       at,
       durationMs: Time.between(begun, at),
+      limit,
       exit: exit._tag === "Some" ? exit.value : undefined
     })
     if (exit._tag === "None") {
@@ -148,10 +155,10 @@ const watch = Effect.fnUntraced(function*<A, E>(
   return ref
 })
 
-const resultOf = <A, E extends Failure>({ at, checkedAt, durationMs, exit }: Observation<A, E>): Result => {
+const resultOf = <A, E extends Failure>({ at, checkedAt, durationMs, exit, limit }: Observation<A, E>): Result => {
   const base = { at, checkedAt, durationMs }
   if (exit === undefined) {
-    return { ...base, outcome: "unknown", message: `no answer within ${Duration.format(timeout)}` }
+    return { ...base, outcome: "unknown", message: `no answer within ${Duration.format(limit)}` }
   }
   if (Exit.isSuccess(exit)) return { ...base, outcome: "ok", message: null }
   const failure = Cause.failureOption(exit.cause)

@@ -44,7 +44,7 @@ export interface LaneProducerOptions {
 export class KafkaProducer extends Context.Tag("effect-exchange-feeds/services/KafkaProducer")<KafkaProducer, {
   /** Never fails and does not connect: the first `send` does. Closed (time-limited) with its scope. */
   readonly lane: (options: LaneProducerOptions) => Effect.Effect<LaneProducer, never, Scope.Scope>
-  /** Asks the cluster for itself, within two seconds: the health check. */
+  /** Asks the cluster for itself, within eight seconds: the health check. */
   readonly probe: Effect.Effect<void, KafkaUnavailable>
   /** Of these topics, the ones that the cluster does not have, or does not show us. */
   readonly missing: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, KafkaUnavailable>

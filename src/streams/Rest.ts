@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import { reasonOf } from "../services/ErrorText.ts"
 import * as Metrics from "../services/Metrics.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
@@ -78,20 +79,11 @@ export interface Options {
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
 
-/** What is at the bottom of it: platforms wrap it in words of their own. */
-const causeOf = (error: unknown): string => {
-  let deepest = error
-  for (let depth = 0; depth < 8 && deepest instanceof Error && deepest.cause instanceof Error; depth++) {
-    deepest = deepest.cause
-  }
-  return deepest instanceof Error ? deepest.message : String(deepest)
-}
-
 const transport = (error: HttpClientError.HttpClientError): RestError =>
   new RestError({
     // An answer without a body arrived well; it says nothing.
     reason: error._tag === "ResponseError" && error.reason === "EmptyBody" ? "body" : "transport",
-    message: line(causeOf(error))
+    message: line(reasonOf(error))
   })
 
 /** The body, cut off when it grows beyond all reason. */

@@ -13,6 +13,7 @@ import * as Exit from "effect/Exit"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import { reasonOf } from "../services/ErrorText.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import { FeedError, line } from "./FeedError.ts"
@@ -65,8 +66,10 @@ const extra = (socket: object, name: string): ((...args: ReadonlyArray<unknown>)
   return typeof method === "function" ? (...args) => void Reflect.apply(method, socket, args) : undefined
 }
 
-/** `ws` tells of the cause of an error event in its `message`. */
+/** `ws` gives the error itself, other libraries at most a `message`. */
 const messageOf = (event: object): string => {
+  const error: unknown = Reflect.get(event, "error")
+  if (error instanceof Error) return reasonOf(error)
   const message: unknown = Reflect.get(event, "message")
   return typeof message === "string" && message !== "" ? message : "socket error"
 }

@@ -4,10 +4,12 @@
  */
 import { FetchHttpClient, HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Either } from "effect"
+import { Duration, Effect, Either, Layer, Option } from "effect"
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
-import { gzipSync } from "node:zlib"
+import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib"
+import * as NodeHttp from "../../src/layers/NodeHttp.ts"
+import * as NodeProxy from "../../src/layers/NodeProxy.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Script from "../../src/layers/testing/Script.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
@@ -15,6 +17,7 @@ import * as FeedStatus from "../../src/services/FeedStatus.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import * as Board from "../../src/streams/Feed/Board.ts"
 import * as Rest from "../../src/streams/Rest.ts"
+import * as Proxy from "../support/proxy.ts"
 import { layer, run, until } from "./Running.ts"
 
 const mebi = 1024 * 1024
@@ -214,7 +217,20 @@ const cases: ReadonlyArray<Case> = [
   }
 ]
 
-describe("hostile answers", () => {
+/** The service's own client, directly and through a proxy, and the one of the platform that a library's user may have. */
+const clients: ReadonlyArray<readonly [name: string, client: Layer.Layer<HttpClient.HttpClient>]> = [
+  ["directly", NodeHttp.layer()],
+  [
+    "through a proxy",
+    Layer.unwrapScoped(Effect.map(
+      Effect.acquireRelease(Effect.promise(() => Proxy.http()), (proxy) => Effect.promise(() => proxy.close())),
+      ({ url }) => NodeProxy.httpClient({ https: url, no: [] })
+    ))
+  ],
+  ["by fetch", FetchHttpClient.layer]
+]
+
+describe.each(clients)("hostile answers, %s", (_, client) => {
   it.scopedLive("each is refused by its reason, and its connection does not stay", () =>
     Effect.gen(function*() {
       const rss = process.memoryUsage.rss()
@@ -232,7 +248,50 @@ describe("hostile answers", () => {
           assert.isBelow(server.sent(), 40 * mebi, name)
         }), { concurrency: "unbounded", discard: true })
       assert.isBelow(process.memoryUsage.rss() - rss, 400 * mebi)
-    }).pipe(Effect.provide(layer)), 40_000)
+    }).pipe(Effect.provide(client)), 40_000)
+
+  it.scopedLive("what was compressed is understood, and what is not what it says is refused", () =>
+    Effect.gen(function*() {
+      const plain = JSON.stringify(Array.from({ length: 2_000 }, (_, i) => `trade ${i} of many`))
+      const codings: ReadonlyArray<readonly [string, Buffer]> = [
+        ["", Buffer.from(plain)],
+        ["identity", Buffer.from(plain)],
+        ["gzip", gzipSync(plain)],
+        ["X-GZIP", gzipSync(plain)],
+        ["br", brotliCompressSync(plain)],
+        ["deflate", deflateSync(plain)],
+        ["gzip, br", brotliCompressSync(gzipSync(plain))]
+      ]
+      for (const [coding, bytes] of codings) {
+        const headers = coding === "" ? json : { ...json, "content-encoding": coding }
+        const server = yield* api((_, response) => void response.writeHead(200, headers).end(bytes))
+        const { answer } = yield* ask(server.url)
+        assert.deepStrictEqual(answer, Either.right(JSON.parse(plain)), coding)
+      }
+      const server = yield* api((_, response) =>
+        void response.writeHead(200, { ...json, "content-encoding": "gzip" }).end(plain)
+      )
+      const { answer } = yield* ask(server.url)
+      assert.deepInclude(Either.getLeft(answer).pipe(Option.getOrUndefined), { _tag: "RestError" })
+      yield* until("hung up", () => server.pending() === 0, 2_000)
+    }).pipe(Effect.provide(client)))
+})
+
+describe("hostile answers", () => {
+  it.scopedLive("a coding that nobody was asked for is named", () =>
+    Effect.gen(function*() {
+      for (const coding of ["exi", "gzip, gzip, gzip"]) {
+        const server = yield* api((_, response) =>
+          void response.writeHead(200, { "content-encoding": coding }).end("x")
+        )
+        const { answer } = yield* ask(server.url)
+        assert.deepInclude(Either.getLeft(answer).pipe(Option.getOrUndefined), {
+          reason: "transport",
+          message: `content-encoding "${coding}" is not understood`
+        })
+        yield* until("hung up", () => server.pending() === 0, 2_000)
+      }
+    }).pipe(Effect.provide(NodeHttp.layer())))
 
   it.scopedLive("a redirect is not followed, wherever it points", () =>
     Effect.gen(function*() {
@@ -249,7 +308,7 @@ describe("hostile answers", () => {
       const server = yield* api((_, response) => void response.writeHead(302, { location: `${trap.url}/` }).end())
       yield* HttpClient.get(server.url)
       assert.strictEqual(trap.requests(), 1)
-    }).pipe(Effect.provide(layer)))
+    }).pipe(Effect.provide(FetchHttpClient.layer)))
 
   it.scopedLive("the word on the label does not decide: JSON is JSON", () =>
     Effect.gen(function*() {

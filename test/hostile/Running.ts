@@ -1,6 +1,7 @@
 /** The real feed against a server on loopback, in real time, its waits scaled down. */
-import { FetchHttpClient, type HttpClient, type Socket } from "@effect/platform"
+import type { HttpClient, Socket } from "@effect/platform"
 import { Duration, Effect, Layer, Logger, LogLevel, type Scope, Stream } from "effect"
+import * as NodeHttp from "../../src/layers/NodeHttp.ts"
 import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
@@ -10,7 +11,7 @@ import * as RetryPolicy from "../../src/services/RetryPolicy.ts"
 import type { Endpoints, Exchange } from "../../src/streams/Exchange.ts"
 import * as Feed from "../../src/streams/Feed.ts"
 
-export const network = Layer.merge(NodeWebSocket.layer({ maxPayload: 1024 * 1024 }), FetchHttpClient.layer)
+export const network = Layer.merge(NodeWebSocket.layer({ maxPayload: 1024 * 1024 }), NodeHttp.layer())
 
 /** Without the log, which these tests would fill. */
 export const layer = Layer.merge(network, Logger.minimumLogLevel(LogLevel.None))

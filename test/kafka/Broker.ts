@@ -10,8 +10,10 @@ import * as Jvm from "./Jvm.ts"
 export interface Options {
   /** Port of a fault proxy: the broker then has a second listener, `proxiedPort`, that clients find only through it. */
   readonly behindProxy?: number
-  /** Further listeners by name, advertised as they are. */
-  readonly listeners?: Readonly<Record<string, { readonly protocol: string; readonly port: number }>>
+  /** Further listeners by name, advertised as they are, or at another host. `at`: their own address, 127.0.0.1 by default. */
+  readonly listeners?: Readonly<
+    Record<string, { readonly protocol: string; readonly port: number; readonly host?: string; readonly at?: string }>
+  >
   /** Further lines of `server.properties`; they win. */
   readonly properties?: Readonly<Record<string, string>>
   /** Further arguments of the storage tool, such as `--add-scram`. */
@@ -76,11 +78,16 @@ export const commonProperties = (directory: string, brokers: number): Readonly<R
 
 const propertiesOf = (directory: string, ports: Ports, options: Options): string => {
   const { behindProxy = ports.proxied, listeners = {}, properties = {} } = options
+  const loopback = "127.0.0.1"
+  const own = { protocol: "PLAINTEXT", at: loopback, host: loopback }
   const all = {
-    PLAINTEXT: { protocol: "PLAINTEXT", port: ports.port, advertised: ports.port },
-    PROXIED: { protocol: "PLAINTEXT", port: ports.proxied, advertised: behindProxy },
+    PLAINTEXT: { ...own, port: ports.port, advertised: ports.port },
+    PROXIED: { ...own, port: ports.proxied, advertised: behindProxy },
     ...Object.fromEntries(
-      Object.entries(listeners).map(([name, listener]) => [name, { ...listener, advertised: listener.port }])
+      Object.entries(listeners).map(([name, { at = loopback, host = at, port, protocol }]) => [
+        name,
+        { protocol, at, host, port, advertised: port }
+      ])
     )
   }
   const each = (line: (name: string, listener: (typeof all)["PLAINTEXT"]) => string) =>
@@ -91,10 +98,10 @@ const propertiesOf = (directory: string, ports: Ports, options: Options): string
     "node.id": "1",
     "controller.quorum.bootstrap.servers": `127.0.0.1:${ports.controller}`,
     "listeners": [
-      ...each((name, { port }) => `${name}://127.0.0.1:${port}`),
+      ...each((name, { at, port }) => `${name}://${at}:${port}`),
       `CONTROLLER://127.0.0.1:${ports.controller}`
     ].join(","),
-    "advertised.listeners": each((name, { advertised }) => `${name}://127.0.0.1:${advertised}`).join(","),
+    "advertised.listeners": each((name, { advertised, host }) => `${name}://${host}:${advertised}`).join(","),
     "listener.security.protocol.map": [...each((name, { protocol }) => `${name}:${protocol}`), "CONTROLLER:PLAINTEXT"]
       .join(","),
     ...properties

@@ -329,7 +329,9 @@ describe("problems", () => {
       fc.assert(
         fc.asyncProperty(
           fc.subarray(
-            changes.map(([name]) => name).filter((name) => name !== "DATA_DIR" && name !== "OTEL_SERVICE_NAME")
+            rows.filter(({ foreign, name }) =>
+              !foreign && name !== "DATA_DIR" && changes.some(([changed]) => changed === name)
+            ).map(({ name }) => name)
           ),
           async (names) => {
             // No other setting takes a space within, or a tilde.
@@ -388,8 +390,14 @@ describe("problems", () => {
 describe("secrets", () => {
   it.effect("are not quoted even where they are nonsense", () =>
     Effect.gen(function*() {
-      assert.deepStrictEqual(yield* problemsOf({ HTTPS_PROXY: "hunter2" }), [
-        { name: "HTTPS_PROXY", problem: "expected a proxy such as http://host:3128 or socks5://host:1080" }
+      const { settings, warnings } = yield* parse({
+        HTTPS_PROXY: "ftp://hunter2",
+        OTEL_EXPORTER_OTLP_HEADERS: "hunter2, a=b"
+      })
+      assert.isUndefined(settings.proxy.https)
+      assert.sameMembers([...warnings], [
+        "HTTPS_PROXY: not understood, and not used: expected a proxy such as http://host:3128 or socks5://host:1080",
+        "OTEL_EXPORTER_OTLP_HEADERS: not understood, and left out: 1 of its items"
       ])
     }))
 
@@ -421,6 +429,89 @@ describe("secrets", () => {
     ))
 })
 
+describe("variables that other programs read too", () => {
+  const foreign: ReadonlyArray<
+    [name: string, text: string, at: (settings: AppConfig.Settings) => unknown, value: unknown, warning?: string]
+  > = [
+    ["NO_PROXY", "localhost,10.0.0.0/8,.svc", (s) => s.proxy.no, ["localhost", "10.0.0.0/8", ".svc"]],
+    ["NO_PROXY", "localhost fd00::/64\t.svc", (s) => s.proxy.no, ["localhost", "fd00::/64", ".svc"]],
+    [
+      "NO_PROXY",
+      "10.0.0.0/33,http://a,b",
+      (s) => s.proxy.no,
+      ["b"],
+      "NO_PROXY: not understood, and left out: \"10.0.0.0/33\", \"http://a\""
+    ],
+    ["HTTPS_PROXY", "host:3128", (s) => s.proxy.https, "http://host:3128"],
+    ["HTTPS_PROXY", "u:p@10.0.0.1:3128", (s) => s.proxy.https, "http://u:p@10.0.0.1:3128"],
+    ["HTTPS_PROXY", "socks5h://host:1080", (s) => s.proxy.https, "socks5h://host:1080"],
+    [
+      "HTTPS_PROXY",
+      "quic://host",
+      (s) => s.proxy.https,
+      undefined,
+      "HTTPS_PROXY: not understood, and not used: expected a proxy such as http://host:3128 or socks5://host:1080"
+    ],
+    [
+      "OTEL_RESOURCE_ATTRIBUTES",
+      "a=1,team",
+      (s) => s.traces.attributes,
+      { a: "1" },
+      "OTEL_RESOURCE_ATTRIBUTES: not understood, and left out: \"team\""
+    ],
+    ["OTEL_RESOURCE_ATTRIBUTES", "load=100%,b=%41", (s) => s.traces.attributes, { load: "100%", b: "A" }],
+    [
+      "OTEL_RESOURCE_ATTRIBUTES",
+      "%",
+      (s) => s.traces.attributes,
+      {},
+      "OTEL_RESOURCE_ATTRIBUTES: not understood, and left out: \"%\""
+    ],
+    [
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      "otel:4317",
+      (s) => s.traces.endpoint,
+      "http://otel:4317",
+      "OTEL_EXPORTER_OTLP_ENDPOINT: port 4317 is usually OTLP over gRPC; traces go over HTTP, usually to 4318"
+    ],
+    ["OTEL_EXPORTER_OTLP_ENDPOINT", "10.0.0.1:4318/", (s) => s.traces.endpoint, "http://10.0.0.1:4318"],
+    [
+      "OTEL_EXPORTER_OTLP_ENDPOINT",
+      "unix:///run/otel",
+      (s) => s.traces.endpoint,
+      undefined,
+      "OTEL_EXPORTER_OTLP_ENDPOINT: not understood, and not used: expected an address such as https://host, got \"unix:///run/otel\""
+    ]
+  ]
+
+  it.effect.each(foreign)(
+    "%s=%s is understood, or a warning",
+    ([name, text, at, value, warning]) =>
+      Effect.gen(function*() {
+        const { settings, warnings } = yield* parse({ [name]: text })
+        assert.deepStrictEqual(at(settings), value)
+        assert.deepStrictEqual(warnings, warning === undefined ? [] : [warning])
+      })
+  )
+
+  it.effect("keep nothing from starting, whatever is in them", () =>
+    Effect.promise(() =>
+      fc.assert(fc.asyncProperty(
+        fc.subarray(rows.filter(({ foreign }) => foreign).map(({ name }) => name)),
+        fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 100 })),
+        async (names, text) => {
+          const { warnings } = await Effect.runPromise(parse(Object.fromEntries(names.map((name) => [name, text]))))
+          for (const warning of warnings) assert.notMatch(warning, /[\u0000-\u001f]/) // oxlint-disable-line no-control-regex
+        }
+      ))
+    ))
+
+  it.effect("but a file of ours that is not there does", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* namesOf({ HTTPS_PROXY_FILE: "/gone" }), ["HTTPS_PROXY_FILE"])
+    }))
+})
+
 describe("warnings", () => {
   const warningsOf = (env: AppConfig.Environment) => Effect.map(parse(env), ({ warnings }) => warnings)
 
@@ -448,6 +539,17 @@ describe("warnings", () => {
         "QUEUE_XYZZY is not a setting",
         "WALLEX_MARKETS is not a setting; did you mean MARKETS?"
       ])
+    }))
+
+  it.effect("of proxies under names that are not read", () =>
+    Effect.gen(function*() {
+      const env = { https_proxy: "http://a", no_proxy: "b", ALL_PROXY: "c" }
+      assert.deepStrictEqual(yield* warningsOf(env), [
+        "ALL_PROXY is not read; HTTPS_PROXY is",
+        "https_proxy is not read; HTTPS_PROXY is",
+        "no_proxy is not read; NO_PROXY is"
+      ])
+      assert.deepStrictEqual(yield* warningsOf({ ...env, HTTPS_PROXY: "http://a", NO_PROXY: "b" }), [])
     }))
 
   it.effect("but of nobody else's names", () =>

@@ -145,7 +145,15 @@ describe("lists", () => {
       "kafka-1.example:19092",
       "10.0.0.1:9092"
     ])
-    for (const text of ["PLAINTEXT://a:9092", "a:0", "a:99999", "a:b", ":9092", "[::1]:9092", "a b:1"]) {
+    assert.deepStrictEqual(good(Parsers.brokers, "[::1]:19092, [fd00::2], [fe80::1%eth0]:9092"), [
+      "[::1]:19092",
+      "[fd00::2]:9092",
+      "[fe80::1%eth0]:9092"
+    ])
+    assert.include(bad(Parsers.brokers, "::1:9092"), "an IPv6 address as [::1]:9092")
+    for (
+      const text of ["PLAINTEXT://a:9092", "a:0", "a:99999", "a:b", ":9092", "::1:9092", "[::1", "[a]:9092", "a b:1"]
+    ) {
       bad(Parsers.brokers, text)
     }
   })
@@ -173,8 +181,10 @@ describe("addresses", () => {
       bad(Parsers.httpUrl, text)
     }
     for (const text of ["http://a", "wss://", "a"]) bad(Parsers.wsUrl, text)
-    for (const text of ["http://a:1", "https://u:p@a", "socks5://a:1080"]) good(Parsers.proxy, text)
-    for (const text of ["a:3128", "ftp://a", "socks4://a"]) bad(Parsers.proxy, text)
+    for (const text of ["http://a:1", "https://u:p@a", "socks5://a:1080", "socks5h://a", "a:3128", "a"]) {
+      good(Parsers.proxy, text)
+    }
+    for (const text of ["ftp://a", "socks4://a", "http://", "a b"]) bad(Parsers.proxy, text)
   })
 
   it("without credentials, and without showing them", () => {

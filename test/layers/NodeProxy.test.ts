@@ -1,11 +1,13 @@
 import { HttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Either, FastCheck as fc, Layer, Logger, LogLevel } from "effect"
+import { Duration, Effect, Either, FastCheck as fc, Layer, Logger, LogLevel, Option } from "effect"
 import { createServer as createHttps } from "node:https"
+import { createServer as createTcpServer } from "node:net"
 import { WebSocketServer } from "ws"
 import * as NodeProxy from "../../src/layers/NodeProxy.ts"
 import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import { reasonOf } from "../../src/services/ErrorText.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import * as WebSocketFeed from "../../src/streams/WebSocketFeed.ts"
 import { run, until } from "../hostile/Running.ts"
@@ -24,6 +26,9 @@ const opened = (make: () => Promise<Proxy.Proxy>) =>
 
 /** A password that has to be quoted in a URL. */
 const credentials = { user: "us", password: "p@ss:w/rd" }
+
+/** As people write it: the sign that quotes is not quoted itself. */
+const unquoted = { user: "us", password: "100%" }
 
 describe("NO_PROXY", () => {
   it("names hosts, domains, addresses, ports", () => {
@@ -47,6 +52,15 @@ describe("NO_PROXY", () => {
       ["::1", "ws://[::1]:9000", true],
       ["[::1]:9000", "ws://[::1]:9000", true],
       ["[::1]:9001", "ws://[::1]:9000", false],
+      ["127.0.0.0/8", "ws://127.0.0.1:9000", true],
+      ["10.0.0.0/8", "ws://127.0.0.1:9000", false],
+      ["10.0.0.0/8", "wss://api.wallex.ir/ws", false],
+      ["fd00::/64", "ws://[fd00::1]:9000", true],
+      ["fd00::/64", "ws://[fd00:0:0:1::1]:9000", false],
+      ["fd00::/64", "ws://10.0.0.1", false],
+      ["0:0:0:0:0:0:0:1", "ws://[::1]:9000", true],
+      ["127.0.0.1/33", "ws://127.0.0.1", false],
+      [".svc", "http://kafka.data.svc:80", true],
       [".", "https://wallex.ir", false],
       ["", "https://wallex.ir", false]
     ]
@@ -67,6 +81,7 @@ describe("HTTPS_PROXY", () => {
   const kinds: ReadonlyArray<readonly [string, () => Promise<Proxy.Proxy>]> = [
     ["http", () => Proxy.http()],
     ["http with a password", () => Proxy.http({ credentials })],
+    ["http with a % in the password", () => Proxy.http({ credentials: unquoted, verbatim: true })],
     ["socks5", () => Proxy.socks5()],
     ["socks5 with a password", () => Proxy.socks5({ credentials })]
   ]
@@ -118,6 +133,80 @@ describe("HTTPS_PROXY", () => {
       const end = yield* Effect.flip(connection.take)
       assert.match(JSON.stringify(end), /certificate/)
       assert.deepStrictEqual(proxy.tunnels, [`127.0.0.1:${port}`])
+    }))
+
+  it.scopedLive("an attempt that ends hangs up on a proxy that does not answer, whatever it speaks", () =>
+    Effect.gen(function*() {
+      const pem = (yield* Effect.promise(Certificates.make)).read("server.pem")
+      const silent = createTcpServer((socket) => socket.on("error", () => {}).resume())
+      yield* Effect.promise(() => new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve)))
+      yield* Effect.addFinalizer(() => Effect.sync(() => void silent.close()))
+      const address = silent.address()
+      const host = `127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+      const kinds: ReadonlyArray<readonly [string, () => Promise<Proxy.Proxy>]> = [
+        ["http, and nothing comes through the tunnel", () => Proxy.http()],
+        ["http", () => Proxy.http({ mute: "at once" })],
+        ["https", () => Proxy.http({ mute: "at once", pem })],
+        ["socks5, to the greeting", () => Proxy.socks5({ mute: "at once" })],
+        ["socks5, to the command", () => Proxy.socks5({ mute: "when asked" })]
+      ]
+      for (const [kind, make] of kinds) {
+        const proxy = yield* opened(make)
+        const layer = through(proxy.url)
+        const attempts = 4
+        const dials = Effect.replicateEffect(
+          Effect.forkScoped(Effect.andThen(
+            WebSocketFeed.connect({ url: `wss://${host}`, idleTimeout: Duration.seconds(60) }),
+            (connection) => connection.take
+          )),
+          attempts
+        )
+        const calls = Effect.forEach(
+          ["http", "https"],
+          (scheme) => Effect.replicateEffect(Effect.forkScoped(HttpClient.get(`${scheme}://${host}`)), attempts)
+        )
+        // Until the proxy has all of them, and then their end.
+        yield* Effect.scoped(Effect.provide(
+          Effect.andThen(
+            Effect.all([dials, calls]),
+            until(`${kind}: at the proxy`, () => proxy.visits() === 3 * attempts, 10_000)
+          ),
+          layer
+        ))
+        yield* until(`${kind}: hung up`, () => proxy.open() === 0, 10_000)
+      }
+    }))
+
+  it.scopedLive(
+    "a mute proxy is named, before the limit of the call or the dial is reached",
+    () =>
+      Effect.gen(function*() {
+        const proxy = yield* opened(() => Proxy.http({ mute: "at once", credentials }))
+        const fake = yield* FakeWallex.make({ markets: 1 })
+        const name = new URL(proxy.url).host
+        const dial = Effect.flatMap(
+          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.minutes(1) }),
+          (connection) => Effect.flip(connection.take)
+        )
+        const call = Effect.flip(HttpClient.get(fake.apiUrl))
+        const [end, error] = yield* Effect.provide(Effect.all([dial, call], { concurrency: 2 }), through(proxy.url))
+        assert.deepInclude(Option.getOrUndefined(end), {
+          reason: "dial",
+          message: `proxy ${name}: no answer within 8s`
+        })
+        assert.include(reasonOf(error), `proxy ${name}: no answer within 8s`)
+        yield* until("hung up", () => proxy.open() === 0, 10_000)
+      }),
+    30_000
+  )
+
+  it.scopedLive("over TLS to the proxy too; one whose certificate is not trusted is told", () =>
+    Effect.gen(function*() {
+      const pem = (yield* Effect.promise(Certificates.make)).read("server.pem")
+      const proxy = yield* opened(() => Proxy.http({ pem }))
+      const fake = yield* FakeWallex.make({ markets: 1 })
+      const error = yield* Effect.flip(Effect.provide(HttpClient.get(fake.apiUrl), through(proxy.url)))
+      assert.match(reasonOf(error), /^proxy 127\.0\.0\.1:\d+: .*certificate/)
     }))
 
   it.scopedLive("a wrong password, nobody there: told without the password", () =>

@@ -7,10 +7,13 @@ import SocketRequest from "kafkajs/src/network/requestQueue/socketRequest.js"
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { Socket } from "node:net"
+import { reasonOf } from "../../src/services/ErrorText.ts"
 import * as KafkaProducer from "../../src/services/KafkaProducer.ts"
+import * as Address from "../../src/services/KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "../../src/services/KafkaProducer/classify.ts"
 import * as Partitions from "../../src/services/KafkaProducer/Partitions.ts"
 import { calmTimers, steadyClocks } from "../../src/services/KafkaProducer/patches.ts"
+import { makeSockets } from "../../src/services/KafkaProducer/Transport.ts"
 
 const protocol = (type: string, code: number, retriable = false) =>
   new kafkajs.KafkaJSProtocolError(Object.assign(new Error(`the broker says ${type}`), { type, code, retriable }))
@@ -118,6 +121,26 @@ describe("classification of what kafkajs rejects with", () => {
     }))
   })
 
+  it("names the broker, and each of its addresses with the reason", () => {
+    const refusals = ["::1", "127.0.0.1"].map((address) => new Error(`connect ECONNREFUSED ${address}:9092`))
+    const words = reasonOf(new AggregateError(refusals))
+    const refused = (broker: string) =>
+      new kafkajs.KafkaJSConnectionError(`Connection error: ${words}`, { broker, code: "ECONNREFUSED" })
+    const both = "connect ECONNREFUSED ::1:9092; connect ECONNREFUSED 127.0.0.1:9092"
+    assert.strictEqual(classify(final(refused("localhost:9092"))).message, `localhost:9092: ${both}`)
+    // Said already.
+    assert.strictEqual(classify(exceeded(refused("127.0.0.1:9092"))).message, both)
+    assert.strictEqual(
+      classify(connection(undefined, "Connection timeout")).message,
+      "127.0.0.1:9092: Connection timeout"
+    )
+    assert.match(
+      classify(new kafkajs.KafkaJSConnectionError("Connection timeout", { broker: Address.forKafkajs("[::1]:9092") }))
+        .message,
+      /^\[::1\]:9092: /
+    )
+  })
+
   it("survives a chain that bites its own tail", () => {
     const cause: { name: string; cause?: unknown } = { name: "Error" }
     cause.cause = cause
@@ -140,6 +163,35 @@ describe("classification of what kafkajs rejects with", () => {
     assert.isFalse(ruins(protocol("NOT_ENOUGH_REPLICAS", 19, true)))
     assert.isFalse(ruins(protocol("MESSAGE_TOO_LARGE", 10)))
     assert.isFalse(ruinsClient(unavailable("incomplete", "no acknowledgement from partition 3")))
+  })
+})
+
+describe("sockets", () => {
+  it("are those of the address that was given, ended by the name that kafkajs has for it, and say each reason", () => {
+    const dialled: Array<string> = []
+    const opened: Array<Socket> = []
+    const transport = {
+      connect: ({ host }: { readonly host: string }) => {
+        dialled.push(host)
+        const socket = new Socket()
+        opened.push(socket)
+        return socket
+      },
+      gzip: () => Promise.reject(new Error("nothing is sent"))
+    }
+    const brokers: Array<string> = []
+    const sockets = makeSockets(transport, (broker) => brokers.push(broker))
+    // As `connectionPoolBuilder.js` splits it.
+    const [host = "", port = ""] = Address.forKafkajs("[::1]:9092").split(":")
+    const socket = sockets.open({ host, port: Number(port), ssl: {}, onConnect: () => {} })
+    const heard: Array<string> = []
+    socket.on("error", (error) => heard.push(error.message))
+    socket.emit("error", new AggregateError([new Error("connect ECONNREFUSED ::1:9092"), new Error("other")]))
+    assert.deepStrictEqual(dialled, ["::1"])
+    assert.deepStrictEqual(brokers, ["[::1]:9092"])
+    assert.deepStrictEqual(heard, ["connect ECONNREFUSED ::1:9092; other"])
+    sockets.destroy(`${host}:${port}`)
+    assert.isTrue(opened[0]?.destroyed)
   })
 })
 

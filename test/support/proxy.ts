@@ -1,5 +1,6 @@
 /** Small proxies on loopback that remember whom they connected to. */
-import { createServer, type IncomingMessage } from "node:http"
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http"
+import { createServer as createTlsServer } from "node:https"
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from "node:net"
 import type { Duplex } from "node:stream"
 
@@ -10,6 +11,8 @@ export interface Proxy {
   readonly tunnels: ReadonlyArray<string>
   /** Connections made to it, also those that it refused. */
   readonly visits: () => number
+  /** Connections that are there. */
+  readonly open: () => number
   readonly listen: () => Promise<void>
   /** It dies, with all its tunnels; `listen` brings it back. */
   readonly close: () => Promise<void>
@@ -17,11 +20,17 @@ export interface Proxy {
 
 export interface Options {
   readonly credentials?: { readonly user: string; readonly password: string }
+  /** They stand in the URL as they are. */
+  readonly verbatim?: boolean
+  /** It takes what it is asked for, and says nothing any more. Of a SOCKS proxy also to the greeting alone. */
+  readonly mute?: "at once" | "when asked"
+  /** Key and certificate in one text: it speaks TLS. */
+  readonly pem?: string
 }
 
 const serve = async (
   scheme: string,
-  credentials: Options["credentials"],
+  { credentials, verbatim = false }: Options,
   tunnels: ReadonlyArray<string>,
   build: () => Server
 ): Promise<Proxy> => {
@@ -42,11 +51,14 @@ const serve = async (
     port = (server.address() as AddressInfo).port
   }
   await listen()
-  const login = credentials === undefined ? "" : `${credentials.user}:${encodeURIComponent(credentials.password)}@`
+  const login = credentials === undefined ?
+    "" :
+    `${credentials.user}:${verbatim ? credentials.password : encodeURIComponent(credentials.password)}@`
   return {
     url: `${scheme}://${login}127.0.0.1:${port}`,
     tunnels,
     visits: () => visits,
+    open: () => sockets.size,
     listen,
     close: async () => {
       for (const socket of sockets) socket.destroy()
@@ -67,13 +79,15 @@ const join = (client: Duplex, port: number, host: string, ready: (up: Socket) =>
 }
 
 /** Knows CONNECT only. */
-export const http = ({ credentials }: Options = {}): Promise<Proxy> => {
+export const http = (options: Options = {}): Promise<Proxy> => {
+  const { credentials, mute, pem } = options
   const tunnels: Array<string> = []
   const expected = credentials === undefined
     ? undefined
     : `Basic ${Buffer.from(`${credentials.user}:${credentials.password}`).toString("base64")}`
-  return serve("http", credentials, tunnels, () => {
-    const server = createServer((_request, response) => void response.writeHead(405).end())
+  return serve(pem === undefined ? "http" : "https", options, tunnels, () => {
+    const refuse = (_request: unknown, response: ServerResponse) => void response.writeHead(405).end()
+    const server = pem === undefined ? createServer(refuse) : createTlsServer({ key: pem, cert: pem }, refuse)
     server.on("connect", (request: IncomingMessage, client: Duplex) => {
       if (request.headers["proxy-authorization"] !== expected) {
         client.end(
@@ -83,6 +97,11 @@ export const http = ({ credentials }: Options = {}): Promise<Proxy> => {
       }
       const target = request.url ?? ""
       tunnels.push(target)
+      if (mute !== undefined) {
+        // Unread it would not learn that the client has gone.
+        client.on("end", () => client.destroy()).resume()
+        return
+      }
       const { hostname, port } = new URL(`http://${target}`)
       join(
         client,
@@ -97,9 +116,10 @@ export const http = ({ credentials }: Options = {}): Promise<Proxy> => {
 }
 
 /** RFC 1928 with names and IPv4, RFC 1929 for the password; each message has to come in one piece. */
-export const socks5 = ({ credentials }: Options = {}): Promise<Proxy> => {
+export const socks5 = (options: Options = {}): Promise<Proxy> => {
+  const { credentials, mute } = options
   const tunnels: Array<string> = []
-  return serve("socks5", credentials, tunnels, () =>
+  return serve("socks5", options, tunnels, () =>
     createTcpServer((client) => {
       const command = (request: Buffer) => {
         const isName = request[3] === 3
@@ -109,10 +129,12 @@ export const socks5 = ({ credentials }: Options = {}): Promise<Proxy> => {
         const host = isName ? address.toString() : address.join(".")
         const port = request.readUInt16BE(start + length)
         tunnels.push(`${host}:${port}`)
+        if (mute !== undefined) return
         const reply = (code: number) => Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0])
         join(client, port, host, () => client.write(reply(0)), () => client.end(reply(5)))
       }
       client.once("data", () => {
+        if (mute === "at once") return
         if (credentials === undefined) {
           client.once("data", command)
           client.write(Buffer.from([5, 0]))

@@ -5,12 +5,15 @@ import * as Duration from "effect/Duration"
 import type { Problem } from "./Environment.ts"
 import type { Reader } from "./Reader.ts"
 import type { Settings } from "./Settings.ts"
-import { kafka, retry, service } from "./Variables.ts"
+import { kafka, retry, service, traces } from "./Variables.ts"
 
 export interface Findings {
   readonly problems: ReadonlyArray<Problem>
   readonly warnings: ReadonlyArray<string>
 }
+
+/** OTLP over gRPC, by its registration; over HTTP it is 4318. */
+const grpcPort = "4317"
 
 /** The process ends that long after SIGTERM whatever hangs (CONTRACT.md section 3), so a longer wait cannot be had. */
 const lastResort = Duration.seconds(19)
@@ -65,6 +68,13 @@ export const check = (reader: Reader, settings: Settings): Findings => {
 
   if (Duration.greaterThanOrEqualTo(settings.shutdownTimeout, lastResort) && reader.isGood(service.shutdownTimeout)) {
     warnings.push(`${service.shutdownTimeout.name} is more than the 19s after which the process ends in any case`)
+  }
+
+  const { endpoint } = settings.traces
+  if (endpoint !== undefined && new URL(endpoint).port === grpcPort) {
+    warnings.push(
+      `${traces.endpoint.name}: port ${grpcPort} is usually OTLP over gRPC; traces go over HTTP, usually to 4318`
+    )
   }
   return { problems, warnings }
 }

@@ -76,6 +76,14 @@ const synonyms: ReadonlyMap<string, string> = new Map([
   ["WALLEX_MARKETS", "MARKETS"]
 ])
 
+/** Proxies by names that others read: whoever has set them may take it that they are used. */
+const otherProxies: ReadonlyMap<string, string> = new Map([
+  ["https_proxy", "HTTPS_PROXY"],
+  ["no_proxy", "NO_PROXY"],
+  ["ALL_PROXY", "HTTPS_PROXY"],
+  ["all_proxy", "HTTPS_PROXY"]
+])
+
 /** What begins so is meant for this program. `LOG_`, `API_`, `HEALTH_` and `DATA_` are everybody's. */
 const ours = /^(KAFKA|QUEUE|BITPIN|WALLEX|WS|RETRY)_|^API_BREAKER_/
 
@@ -97,6 +105,8 @@ export const unknown = (env: Environment): ReadonlyArray<string> => {
   return Object.keys(env).sort().flatMap((name) => {
     const value = env[name] ?? ""
     if (known.has(name) || isBlank(value) || isForeign(name, value)) return []
+    const read = otherProxies.get(name)
+    if (read !== undefined) return isBlank(env[read] ?? "") ? [`${name} is not read; ${read} is`] : []
     const base = name.replace(/_FILE$/, "")
     const near = synonyms.get(base) ?? nearest(base, names, ours.test(name) ? 4 : 1)
     if (near === undefined && !ours.test(name)) return []

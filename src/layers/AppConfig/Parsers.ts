@@ -6,7 +6,11 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
+import { isIPv6 } from "node:net"
+import * as Address from "../../services/KafkaProducer/Address.ts"
 import { maxShards, type Shard } from "../../services/Shard.ts"
+import { subnetOf } from "../NoProxy.ts"
+import * as Percent from "../Percent.ts"
 import { nearest } from "./Suggest.ts"
 
 export interface Parser<A> {
@@ -14,6 +18,8 @@ export interface Parser<A> {
   readonly print: (value: A) => string
   /** Spaces around the text belong to it. */
   readonly verbatim?: true
+  /** Of a list that belongs to others too: items that were not understood, and are not in the value. */
+  readonly leftOut?: (text: string) => ReadonlyArray<string>
 }
 
 /** As it may be shown: on one line, not too long, and without what stands before an `@`, which may be a password. */
@@ -189,20 +195,37 @@ export const shard: Parser<Shard> = {
   print: ({ count, index }) => `${index}/${count}`
 }
 
-/** `host:port`, as kafkajs splits it at the colon: so no address of IPv6. Kafka's own port where there is none. */
-export const brokers: Parser<ReadonlyArray<string>> = list("brokers as host:port,host:port", (text) => {
-  const [, host = "", portText = "9092"] = /^([A-Za-z0-9._-]{1,253})(?::(\d{1,5}))?$/.exec(text) ?? []
-  const number = Number(portText)
-  return host !== "" && number >= 1 && number <= 65_535
-    ? Either.right(`${host}:${number}`)
-    : expected("brokers as host:port,host:port", text)
+const brokerText = "brokers as host:port,host:port, an IPv6 address as [::1]:9092"
+
+/** `host:port` or `[::1]:port`. Kafka's own port where there is none. */
+export const brokers: Parser<ReadonlyArray<string>> = list(brokerText, (text) => {
+  const broker = Address.parse(/(?:^[^:]*|\])$/.test(text) ? `${text}:9092` : text)
+  return broker !== undefined && (/^[A-Za-z0-9._-]{1,253}$/.test(broker.host) || isIPv6(broker.host)) &&
+      broker.port >= 1 && broker.port <= 65_535
+    ? Either.right(Address.format(broker))
+    : expected(brokerText, text)
 })
 
-/** What stands in `NO_PROXY`: hosts, domains, addresses, `*`. */
-export const hosts: Parser<ReadonlyArray<string>> = list(
-  "hosts and domains by comma",
-  (text) => /^[^\s/@]+$/.test(text) ? Either.right(text) : expected("hosts and domains by comma", text)
+/** Of a list that belongs to others too: what is not understood is left out. */
+const partial = <A>(
+  itemsOf: (text: string) => ReadonlyArray<string>,
+  read: (item: string) => A | undefined
+): { readonly of: (text: string) => ReadonlyArray<A>; readonly leftOut: (text: string) => ReadonlyArray<string> } => ({
+  of: (text) => itemsOf(text).map(read).filter((value) => value !== undefined),
+  leftOut: (text) => itemsOf(text).filter((item) => read(item) === undefined)
+})
+
+const hostItems = partial(
+  (text) => text.split(/[\s,]+/).filter((item) => item !== ""),
+  (item) => /^[^/@]+$/.test(item) || subnetOf(item) !== undefined ? item : undefined
 )
+
+/** What stands in `NO_PROXY`, by comma or blank: hosts, domains, addresses, `10.0.0.0/8`, `*`. */
+export const hosts: Parser<ReadonlyArray<string>> = {
+  parse: (text) => Either.right(Array.from(new Set(hostItems.of(text)))),
+  print: (values) => values.join(","),
+  leftOut: hostItems.leftOut
+}
 
 export const host: Parser<string> = {
   parse: (text) => /^[A-Za-z0-9._:%-]{1,253}$/.test(text) ? Either.right(text) : expected("a host or an address", text),
@@ -248,12 +271,21 @@ export const wsUrl: Parser<string> = {
   print: (value) => value
 }
 
+/** As others write it too: `host:4318` is `http://host:4318`. */
+const withScheme = (text: string): string => text.includes("://") ? text : `http://${text}`
+
+/** As `httpUrl`, and the scheme may be left out. */
+export const otlpEndpoint: Parser<string> = { ...httpUrl, parse: (text) => httpUrl.parse(withScheme(text)) }
+
+const proxySchemes = ["http:", "https:", "socks:", "socks5:", "socks5h:"]
+
 /** May hold credentials: the setting must be marked as secret. */
 export const proxy: Parser<string> = {
   parse: (text) => {
-    const parsed = urlOf(text)
-    return parsed !== undefined && ["http:", "https:", "socks5:"].includes(parsed.protocol) && parsed.hostname !== ""
-      ? Either.right(text)
+    const url = withScheme(text)
+    const parsed = urlOf(url)
+    return parsed !== undefined && proxySchemes.includes(parsed.protocol) && parsed.hostname !== ""
+      ? Either.right(url)
       : expected("a proxy such as http://host:3128 or socks5://host:1080", text)
   },
   print: (value) => value
@@ -265,33 +297,22 @@ export const secret: Parser<Redacted.Redacted> = {
   verbatim: true
 }
 
+const pairItems = partial(itemsOf, (item) => {
+  const [, key, value = ""] = /^([^=\s]+)\s*=\s*([^\s].*)?$/.exec(item) ?? []
+  return key === undefined ? undefined : [key, Percent.decode(value)] as const
+})
+
 /** `key=value` by comma, as OpenTelemetry writes its headers and attributes: percent-encoded. */
 export const pairs: Parser<Readonly<Record<string, string>>> = {
-  parse: (text) => {
-    const all = new Map<string, string>()
-    for (const item of itemsOf(text)) {
-      const [, key = "", value = ""] = /^([^=\s]+)\s*=\s*([^\s].*)?$/.exec(item) ?? []
-      const decoded = decodedOf(value)
-      // What it may hold is not repeated.
-      if (key === "" || decoded === undefined) return Either.left("expected key=value,key=value, percent-encoded")
-      all.set(key, decoded)
-    }
-    return Either.right(Object.fromEntries(all))
-  },
-  print: (values) => Object.entries(values).map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join(",")
-}
-
-const decodedOf = (text: string): string | undefined => {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    return undefined
-  }
+  parse: (text) => Either.right(Object.fromEntries(pairItems.of(text))),
+  print: (values) => Object.entries(values).map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join(","),
+  leftOut: pairItems.leftOut
 }
 
 export const secretPairs: Parser<Redacted.Redacted<Readonly<Record<string, string>>>> = {
   parse: (text) => Either.map(pairs.parse(text), (values) => Redacted.make(values)),
-  print: (values) => pairs.print(Redacted.value(values))
+  print: (values) => pairs.print(Redacted.value(values)),
+  leftOut: pairItems.leftOut
 }
 
 const levels: ReadonlyArray<readonly [word: string, level: LogLevel.LogLevel]> = [

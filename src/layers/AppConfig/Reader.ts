@@ -1,14 +1,17 @@
 /**
  * Reads one setting after the other and remembers every problem. A bad setting reads as its default, so that reading goes on:
- * with a problem there are no settings in the end.
+ * with a problem there are no settings in the end. What other programs read too is none of our business to refuse: there it is a
+ * warning.
  */
 import * as Either from "effect/Either"
 import type { Problem, Texts } from "./Environment.ts"
+import { quote } from "./Parsers.ts"
 import type { Row, Variable } from "./Variables.ts"
 
 export class Reader {
   private readonly texts: Texts
   private readonly bad = new Map<string, string>()
+  private readonly told = new Map<string, string>()
 
   constructor(texts: Texts) {
     this.texts = texts
@@ -18,9 +21,16 @@ export class Reader {
     const given = this.texts.given.get(variable.name)
     if (given === undefined) return variable.fallback
     const result = variable.parse(given.text)
-    if (Either.isRight(result)) return result.right
+    if (Either.isRight(result)) {
+      const leftOut = variable.leftOut(given.text)
+      const items = variable.secret ? `${leftOut.length} of its items` : leftOut.map(quote).join(", ")
+      if (leftOut.length > 0) this.told.set(variable.name, `not understood, and left out: ${items}`)
+      return result.right
+    }
     // What was expected may be said of a secret, what was got may not.
-    this.bad.set(variable.name, variable.secret ? result.left.replace(/, got .*$/s, "") : result.left)
+    const problem = variable.secret ? result.left.replace(/, got .*$/s, "") : result.left
+    if (variable.foreign) this.told.set(variable.name, `not understood, and not used: ${problem}`)
+    else this.bad.set(variable.name, problem)
     return variable.fallback
   }
 
@@ -39,6 +49,11 @@ export class Reader {
     return given === undefined
       ? { name: row.name, value: row.defaultText, source: row.defaultText === "" ? "not set" : "default" }
       : { name: row.name, value: row.show(given.text), source: given.source }
+  }
+
+  /** Of all that was read so far. */
+  warnings(): ReadonlyArray<string> {
+    return Array.from(this.told, ([name, text]) => `${name}: ${text}`)
   }
 
   /** Of all that was read so far, and of the files that could not be. */

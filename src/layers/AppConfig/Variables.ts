@@ -20,6 +20,8 @@ export interface Row {
   readonly help: string
   /** Its value never reaches a message, a page or a log. */
   readonly secret: boolean
+  /** Read by other programs too: what we do not understand of it is a warning, and keeps nothing from starting. */
+  readonly foreign: boolean
   /** As it is in effect, in its shortest form; a secret only as a mark. The text must be valid. */
   readonly show: (text: string) => string
 }
@@ -27,6 +29,13 @@ export interface Row {
 export interface Variable<A> extends Row {
   readonly fallback: A
   readonly parse: (text: string) => Either.Either<A, string>
+  /** Items of the text that are not in the value. */
+  readonly leftOut: (text: string) => ReadonlyArray<string>
+}
+
+interface VariableOptions {
+  readonly secret?: boolean
+  readonly foreign?: boolean
 }
 
 export const redacted = "<redacted>"
@@ -36,7 +45,7 @@ const variable = <A>(
   parser: Parsers.Parser<A>,
   fallback: A,
   help: string,
-  options: { readonly secret?: boolean } = {}
+  options: VariableOptions = {}
 ): Variable<A> => {
   const secret = options.secret === true
   const parse = (text: string) => parser.parse(parser.verbatim === true ? text : text.trim())
@@ -44,9 +53,11 @@ const variable = <A>(
     name,
     help,
     secret,
+    foreign: options.foreign === true,
     fallback,
     defaultText: parser.print(fallback),
     parse,
+    leftOut: parser.leftOut ?? (() => []),
     show: (text) => secret ? redacted : Either.match(parse(text), { onLeft: () => text, onRight: parser.print })
   }
 }
@@ -56,7 +67,7 @@ const optional = <A>(
   name: string,
   parser: Parsers.Parser<A>,
   help: string,
-  options: { readonly secret?: boolean } = {}
+  options: VariableOptions = {}
 ): Variable<A | undefined> => variable<A | undefined>(name, Parsers.optional(parser), undefined, help, options)
 
 const breaker = (prefix: string, what: string, fallback: BreakerSettings) => ({
@@ -203,10 +214,16 @@ export const proxy = {
   https: optional(
     "HTTPS_PROXY",
     Parsers.proxy,
-    "Proxy for REST and WebSocket alike: `http`, `https` or `socks5`",
-    { secret: true }
+    "Proxy for REST and WebSocket alike: `http`, `https` or `socks5`; `host:port` is `http`",
+    { secret: true, foreign: true }
   ),
-  no: variable("NO_PROXY", Parsers.hosts, [], "Hosts and domains that are reached without it, by comma")
+  no: variable(
+    "NO_PROXY",
+    Parsers.hosts,
+    [],
+    "Hosts, domains and addresses (`10.0.0.0/8`) that are reached without it, by comma or blank",
+    { foreign: true }
+  )
 }
 
 export const ws = {
@@ -282,14 +299,26 @@ export const queue = {
 export const traces = {
   endpoint: optional(
     "OTEL_EXPORTER_OTLP_ENDPOINT",
-    Parsers.httpUrl,
-    "Base address of OTLP over HTTP, such as `http://localhost:4318`; no traces if not set"
+    Parsers.otlpEndpoint,
+    "Base address of OTLP over HTTP, such as `http://localhost:4318`; no traces if not set",
+    { foreign: true }
   ),
   headers: optional("OTEL_EXPORTER_OTLP_HEADERS", Parsers.secretPairs, "Its headers, `key=value` by comma", {
-    secret: true
+    secret: true,
+    foreign: true
   }),
-  serviceName: variable("OTEL_SERVICE_NAME", Parsers.words, "effect-exchange-feeds", "Name of the service in traces"),
-  attributes: variable("OTEL_RESOURCE_ATTRIBUTES", Parsers.pairs, {}, "Attributes of all traces, `key=value` by comma")
+  serviceName: variable("OTEL_SERVICE_NAME", Parsers.words, "effect-exchange-feeds", "Name of the service in traces", {
+    foreign: true
+  }),
+  attributes: variable(
+    "OTEL_RESOURCE_ATTRIBUTES",
+    Parsers.pairs,
+    {},
+    "Attributes of all traces, `key=value` by comma",
+    {
+      foreign: true
+    }
+  )
 }
 
 export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [

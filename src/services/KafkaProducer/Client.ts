@@ -3,6 +3,7 @@
  */
 import kafkajs, { type KafkaConfig, type ProducerConfig } from "kafkajs"
 import type { EventRecord } from "../MarketEvent.ts"
+import * as Address from "./Address.ts"
 import type { Partitions } from "./Partitions.ts"
 import { RecordMessage } from "./ProduceRequest.ts"
 import { makeSockets, type Transport } from "./Transport.ts"
@@ -37,7 +38,7 @@ export const configOf = (settings: Settings, socketFactory: Transport["connect"]
   const sasl = settings.sasl()
   return {
     clientId: settings.clientId,
-    brokers: Array.from(settings.brokers),
+    brokers: settings.brokers.map(Address.forKafkajs),
     connectionTimeout: settings.timeouts.connection,
     authenticationTimeout: settings.timeouts.authentication,
     requestTimeout: settings.timeouts.request,

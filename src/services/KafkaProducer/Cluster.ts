@@ -46,8 +46,11 @@ const ask = <A>(
       })
   )
 
+/** The health check waits a second longer (`Health.ts`). */
+const probeLimit = 8_000
+
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
-  Effect.asVoid(ask(settings, 2_000, (admin) => admin.describeCluster()))
+  Effect.asVoid(ask(settings, probeLimit, (admin) => admin.describeCluster()))
 
 export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
   ask(settings, 5_000, (admin) => admin.listTopics())

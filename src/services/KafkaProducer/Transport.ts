@@ -2,6 +2,8 @@
  * What a Kafka client needs of its platform, and the sockets of one client.
  */
 import type { ISocketFactory } from "kafkajs"
+import { reasonOf } from "../ErrorText.ts"
+import * as Address from "./Address.ts"
 
 export interface Transport {
   /** Opens a TCP or TLS connection and returns at once. */
@@ -12,7 +14,7 @@ export interface Transport {
 
 export interface Sockets {
   readonly open: ISocketFactory
-  /** Ends the connections to one broker, `host:port`. */
+  /** Ends the connections to one broker, as kafkajs names it. */
   readonly destroy: (broker: string) => void
   /** Ends all and opens none any more: whatever kafkajs still has in hand fails. */
   readonly close: () => void
@@ -32,13 +34,18 @@ export const makeSockets = (transport: Transport, onDial: (broker: string) => vo
     open: (target) => {
       if (closed) throw new Error("this client was given up")
       const broker = `${target.host}:${target.port}`
-      const socket = transport.connect(target)
+      const host = Address.hostOf(target.host)
+      const socket = transport.connect({ ...target, host })
+      // kafkajs keeps its message and no more: of a name with several addresses that would be nothing. Before kafkajs listens.
+      socket.once("error", (error) => {
+        error.message = reasonOf(error)
+      })
       const siblings = open.get(broker) ?? new Set()
       open.set(broker, siblings.add(socket))
       socket.once("close", () => {
         siblings.delete(socket)
       })
-      onDial(broker)
+      onDial(Address.format({ host, port: target.port }))
       return socket
     },
     destroy: (broker) => end(open.get(broker) ?? [], "request timed out"),

@@ -2,6 +2,7 @@
  * What a rejection of kafkajs means. Walks `.cause` for `type`, `code` and `name`; `retriable` says nothing (KAFKA.md 1.4), and
  * the outermost error is often only a wrapper.
  */
+import * as Address from "./Address.ts"
 import { KafkaRejected, KafkaUnavailable } from "./KafkaError.ts"
 
 /** One error of a chain of causes. */
@@ -12,6 +13,8 @@ interface Link {
   readonly type: string
   /** Number of a broker's error code, or Node's word, such as `ECONNREFUSED`. */
   readonly code: string | number
+  /** `host:port`, empty if it is not of a connection. */
+  readonly broker: string
 }
 
 /** Longer chains are cut; also ends one that bites its own tail. */
@@ -34,7 +37,8 @@ const chainOf = (cause: unknown): ReadonlyArray<Link> => {
       name: "name" in current ? text(current.name) : "",
       message: "message" in current ? text(current.message) : "",
       type: "type" in current ? text(current.type) : "",
-      code: typeof code === "number" ? code : text(code)
+      code: typeof code === "number" ? code : text(code),
+      broker: "broker" in current ? Address.shown(text(current.broker)) : ""
     })
     current = "cause" in current && current.cause !== undefined ? current.cause : firstOf(current)
   }
@@ -101,12 +105,17 @@ const oneLine = (value: string): string => {
   return line.length <= maxMessage ? line : `${line.slice(0, maxMessage - 1)}…`
 }
 
-const describe = (link: Link): string =>
-  oneLine(
-    [link.type || (link.code === "" ? link.name : `${link.code}`), link.message].filter((part) => part !== "").join(
-      ": "
-    )
+/** What kafkajs puts in front of what Node says. */
+const wrapper = /^Connection error: /
+
+/** Which broker, what kind, and in words; nothing twice. */
+const describe = ({ broker, code, message, name, type }: Link): string => {
+  const words = message.replace(wrapper, "")
+  const kind = type || `${code}` || (broker === "" ? name : "")
+  return oneLine(
+    [broker, kind].filter((part) => !words.includes(part)).concat(words).filter((part) => part !== "").join(": ")
   )
+}
 
 export const unavailable = (reason: Reason, message: string, cause?: unknown): KafkaUnavailable =>
   new KafkaUnavailable({ reason, message: oneLine(message), ...(cause === undefined ? {} : { cause }) })

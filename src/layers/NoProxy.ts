@@ -1,0 +1,40 @@
+/** What `NO_PROXY` says of an address. */
+import { BlockList, isIP, isIPv6 } from "node:net"
+
+const defaultPorts = new Map([["https:", "443"], ["wss:", "443"], ["http:", "80"], ["ws:", "80"]])
+
+const bare = (host: string): string => host.toLowerCase().replace(/^\[(.*)\]$/, "$1")
+
+/** A port that stands behind a name or behind an address in brackets; an IPv6 address without brackets has none. */
+const split = (entry: string): { readonly host: string; readonly port: string | undefined } => {
+  const [, host = entry, port] = /^(\[.*\]|[^:]*)(?::(\d+))?$/.exec(entry) ?? []
+  return { host: bare(host), port }
+}
+
+/** Addresses as `10.0.0.0/8`, or one by itself; undefined if the text is neither. */
+export const subnetOf = (text: string): BlockList | undefined => {
+  const [, host = text, bits] = /^(.+)\/(\d{1,3})$/.exec(text) ?? []
+  const address = bare(host)
+  const family = isIP(address)
+  const most = family === 4 ? 32 : 128
+  const prefix = bits === undefined ? most : Number(bits)
+  if (family === 0 || prefix > most) return undefined
+  const list = new BlockList()
+  list.addSubnet(address, prefix, family === 4 ? "ipv4" : "ipv6")
+  return list
+}
+
+/** Whether `NO_PROXY` names the URL's host. */
+export const isDirect = (url: string | URL, no: ReadonlyArray<string>): boolean => {
+  const { hostname, port, protocol } = new URL(url)
+  const host = bare(hostname)
+  const to = port === "" ? defaultPorts.get(protocol) : port
+  return no.some((text) => {
+    if (text === "*") return true
+    const entry = split(text)
+    if (entry.port !== undefined && entry.port !== to) return false
+    if (isIP(host) !== 0) return subnetOf(entry.host)?.check(host, isIPv6(host) ? "ipv6" : "ipv4") === true
+    const domain = entry.host.replace(/^\*?\.+/, "")
+    return domain !== "" && (host === domain || host.endsWith(`.${domain}`))
+  })
+}
