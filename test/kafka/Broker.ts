@@ -10,8 +10,10 @@ import * as Jvm from "./Jvm.ts"
 export interface Options {
   /** Port of a fault proxy: the broker then has a second listener, `proxiedPort`, that clients find only through it. */
   readonly behindProxy?: number
-  /** Further listeners by name, advertised as they are. */
-  readonly listeners?: Readonly<Record<string, { readonly protocol: string; readonly port: number }>>
+  /** Further listeners by name, on 127.0.0.1; `advertised`: the address that clients are told, by default its own. */
+  readonly listeners?: Readonly<
+    Record<string, { readonly protocol: string; readonly port: number; readonly advertised?: string }>
+  >
   /** Further lines of `server.properties`; they win. */
   readonly properties?: Readonly<Record<string, string>>
   /** Further arguments of the storage tool, such as `--add-scram`. */
@@ -77,10 +79,13 @@ export const commonProperties = (directory: string, brokers: number): Readonly<R
 const propertiesOf = (directory: string, ports: Ports, options: Options): string => {
   const { behindProxy = ports.proxied, listeners = {}, properties = {} } = options
   const all = {
-    PLAINTEXT: { protocol: "PLAINTEXT", port: ports.port, advertised: ports.port },
-    PROXIED: { protocol: "PLAINTEXT", port: ports.proxied, advertised: behindProxy },
+    PLAINTEXT: { protocol: "PLAINTEXT", port: ports.port, advertised: `127.0.0.1:${ports.port}` },
+    PROXIED: { protocol: "PLAINTEXT", port: ports.proxied, advertised: `127.0.0.1:${behindProxy}` },
     ...Object.fromEntries(
-      Object.entries(listeners).map(([name, listener]) => [name, { ...listener, advertised: listener.port }])
+      Object.entries(listeners).map(([name, listener]) => [
+        name,
+        { ...listener, advertised: listener.advertised ?? `127.0.0.1:${listener.port}` }
+      ])
     )
   }
   const each = (line: (name: string, listener: (typeof all)["PLAINTEXT"]) => string) =>
@@ -94,7 +99,7 @@ const propertiesOf = (directory: string, ports: Ports, options: Options): string
       ...each((name, { port }) => `${name}://127.0.0.1:${port}`),
       `CONTROLLER://127.0.0.1:${ports.controller}`
     ].join(","),
-    "advertised.listeners": each((name, { advertised }) => `${name}://127.0.0.1:${advertised}`).join(","),
+    "advertised.listeners": each((name, { advertised }) => `${name}://${advertised}`).join(","),
     "listener.security.protocol.map": [...each((name, { protocol }) => `${name}:${protocol}`), "CONTROLLER:PLAINTEXT"]
       .join(","),
     ...properties

@@ -32,6 +32,13 @@ export interface Settings {
 /** kafkajs does without its own console logger, whatever KAFKAJS_LOG_LEVEL says: what matters comes as a rejection. */
 const silent = () => () => {}
 
+/**
+ * How long before its end a SASL session is renewed, ms. A broker takes the second renewal within a second for an error
+ * (ILLEGAL_SASL_STATE), so a session must last at least a second longer than this: kafkajs's ten seconds fail every send to a broker with
+ * a shorter `connections.max.reauth.ms`. It must cover the way of one request to the broker.
+ */
+const reauthenticationThreshold = 2_000
+
 /** The values of KAFKA.md section 6. Retrying a send is the lane's business: kafkajs's own retry loses records (KAFKA.md 1.2). */
 export const configOf = (settings: Settings, socketFactory: Transport["connect"]): KafkaConfig => {
   const sasl = settings.sasl()
@@ -40,6 +47,7 @@ export const configOf = (settings: Settings, socketFactory: Transport["connect"]
     brokers: Array.from(settings.brokers),
     connectionTimeout: settings.timeouts.connection,
     authenticationTimeout: settings.timeouts.authentication,
+    reauthenticationThreshold,
     requestTimeout: settings.timeouts.request,
     enforceRequestTimeout: true,
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500, factor: 0.2, multiplier: 2 },
