@@ -5,6 +5,7 @@ import kafkajs, { type KafkaConfig, type ProducerConfig } from "kafkajs"
 import type { EventRecord } from "../MarketEvent.ts"
 import type { Partitions } from "./Partitions.ts"
 import { RecordMessage } from "./ProduceRequest.ts"
+import type { Secrets } from "./Secrets.ts"
 import { makeSockets, type Transport } from "./Transport.ts"
 
 /** Milliseconds. */
@@ -22,9 +23,7 @@ export interface Settings {
   readonly brokers: ReadonlyArray<string>
   readonly clientId: string
   readonly compression: "gzip" | "none"
-  readonly ssl: KafkaConfig["ssl"] | undefined
-  /** A new object for each client: kafkajs writes into it. */
-  readonly sasl: () => KafkaConfig["sasl"] | undefined
+  readonly secrets: Secrets
   readonly timeouts: Timeouts
   readonly transport: Transport
 }
@@ -41,7 +40,8 @@ const reauthenticationThreshold = 2_000
 
 /** The values of KAFKA.md section 6. Retrying a send is the lane's business: kafkajs's own retry loses records (KAFKA.md 1.2). */
 export const configOf = (settings: Settings, socketFactory: Transport["connect"]): KafkaConfig => {
-  const sasl = settings.sasl()
+  const sasl = settings.secrets.sasl()
+  const ssl = settings.secrets.ssl()
   return {
     clientId: settings.clientId,
     brokers: Array.from(settings.brokers),
@@ -53,7 +53,7 @@ export const configOf = (settings: Settings, socketFactory: Transport["connect"]
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500, factor: 0.2, multiplier: 2 },
     socketFactory,
     logCreator: silent,
-    ...(settings.ssl === undefined ? {} : { ssl: settings.ssl }),
+    ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl })
   }
 }

@@ -17,6 +17,16 @@ const ask = <A>(
   limit: number,
   use: (admin: Admin) => Promise<A>
 ): Effect.Effect<A, KafkaUnavailable> =>
+  settings.secrets.renewed.pipe(
+    Effect.andThen(asking(settings, limit, use)),
+    Effect.tapErrorTag("KafkaUnavailable", (failure) => Effect.sync(() => settings.secrets.failed(failure)))
+  )
+
+const asking = <A>(
+  settings: Settings,
+  limit: number,
+  use: (admin: Admin) => Promise<A>
+): Effect.Effect<A, KafkaUnavailable> =>
   Effect.acquireUseRelease(
     Effect.sync(() => {
       const sockets = makeSockets(settings.transport, noDial)
