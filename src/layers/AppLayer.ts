@@ -11,7 +11,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Locked } from "../services/DirectoryLock.ts"
-import type { KafkaProducer, Security } from "../services/KafkaProducer.ts"
+import type { KafkaProducer, Options as KafkaOptions, Security } from "../services/KafkaProducer.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -69,7 +69,7 @@ export const outputOf = (
 ): Effect.Effect<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> => {
   switch (settings.sink) {
     case "kafka":
-      return kafkaOf(settings.kafka)
+      return Effect.map(kafkaOptions(settings.kafka), NodeKafka.layer)
     case "file":
       return Effect.succeed(NodeOutput.files(outDirectory(settings)))
     case "stdout":
@@ -99,12 +99,13 @@ const securityAgain = Effect.fnUntraced(function*(
   return yield* securityOf(security, sasl)
 })
 
-const kafkaOf = Effect.fnUntraced(function*(
+/** What a client of Kafka is to be like. Fails if a file of TLS cannot be read. */
+export const kafkaOptions = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
-): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
+): Effect.fn.Return<KafkaOptions, ConfigInvalid, FileSystem.FileSystem> {
   const { security } = settings
   const fs = yield* FileSystem.FileSystem
-  return NodeKafka.layer({
+  return {
     brokers: settings.brokers,
     clientId: "effect-exchange-feeds",
     compression: settings.compression,
@@ -116,7 +117,7 @@ const kafkaOf = Effect.fnUntraced(function*(
       })),
       Effect.provideService(FileSystem.FileSystem, fs)
     )
-  })
+  }
 })
 
 /**

@@ -92,6 +92,16 @@ export const make = Effect.fnUntraced(function*(
 export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
   Layer.effect(KafkaProducer, make(options, transport))
 
+/** How the cluster names its brokers, `host:port`, whether those names can be reached or not: for whoever looks for a fault. */
+export const advertised = (
+  options: Options,
+  transport: Transport
+): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  Effect.flatMap(
+    Secrets.make(options.security, options.readSecurityAgain),
+    (secrets) => Cluster.advertised(settingsOf(options, transport, secrets))
+  )
+
 // internal
 
 /** The last word if kafkajs never settles: more than its longest regular way to a rejection. */
