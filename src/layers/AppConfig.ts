@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as Checks from "./AppConfig/Checks.ts"
 import { type Environment, type Problem, read, type ReadFile, unknown } from "./AppConfig/Environment.ts"
 import { Reader } from "./AppConfig/Reader.ts"
-import type { BreakerSettings, LogSettings, SecuritySettings, Settings } from "./AppConfig/Settings.ts"
+import type { BreakerSettings, LogSettings, SaslSettings, SecuritySettings, Settings } from "./AppConfig/Settings.ts"
 import * as Variables from "./AppConfig/Variables.ts"
 
 export type { Environment } from "./AppConfig/Environment.ts"
@@ -84,6 +84,23 @@ export const load = (env: Environment): Effect.Effect<Parsed, ConfigInvalid, Fil
 export const loadLog = (env: Environment): Effect.Effect<LogSettings, ConfigInvalid, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => parseLog(env, (path) => fs.readFileString(path)))
 
+/** The login as its files have it now. What did not come from a file stays, and so does what is blank: a file that is being written. */
+export const readSasl = Effect.fnUntraced(function*(
+  sasl: SaslSettings
+): Effect.fn.Return<SaslSettings, ConfigInvalid, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const { password, username } = Variables.kafka
+  const env = { [`${username.name}_FILE`]: sasl.files?.username, [`${password.name}_FILE`]: sasl.files?.password }
+  const reader = new Reader(yield* read(env, (path) => fs.readFileString(path)))
+  const [first, ...more] = reader.problems()
+  if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
+  return {
+    ...sasl,
+    username: reader.get(username) ?? sasl.username,
+    password: reader.get(password) ?? sasl.password
+  }
+})
+
 /** That of this process. */
 export const environment = (): Environment => process.env
 
@@ -110,11 +127,17 @@ const logOf = (reader: Reader): LogSettings => ({
 const securityOf = (reader: Reader): SecuritySettings => {
   const { caLocation, certificateLocation, keyLocation, mechanism, password, protocol, username } = Variables.kafka
   const sasl = { mechanism: reader.get(mechanism), username: reader.get(username), password: reader.get(password) }
+  const files = { username: reader.fileOf(username), password: reader.fileOf(password) }
   const wanted = reader.get(protocol).startsWith("SASL_")
   return {
     protocol: reader.get(protocol),
     sasl: wanted && sasl.mechanism !== undefined && sasl.username !== undefined && sasl.password !== undefined
-      ? { mechanism: sasl.mechanism, username: sasl.username, password: sasl.password }
+      ? {
+        mechanism: sasl.mechanism,
+        username: sasl.username,
+        password: sasl.password,
+        ...(files.username === undefined && files.password === undefined ? {} : { files })
+      }
       : undefined,
     caLocation: reader.get(caLocation),
     certificateLocation: reader.get(certificateLocation),

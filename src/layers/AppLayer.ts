@@ -10,8 +10,8 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Locked } from "../services/DirectoryLock.ts"
-import type { KafkaProducer } from "../services/KafkaProducer.ts"
-import { ConfigInvalid, type Settings } from "./AppConfig.ts"
+import type { KafkaProducer, Options as KafkaOptions, Security } from "../services/KafkaProducer.ts"
+import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
 import * as HttpRoutes from "./HttpRoutes.ts"
@@ -68,7 +68,7 @@ export const outputOf = (
 ): Effect.Effect<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> => {
   switch (settings.sink) {
     case "kafka":
-      return kafkaOf(settings.kafka)
+      return Effect.map(kafkaOptions(settings.kafka), NodeKafka.layer)
     case "file":
       return Effect.succeed(NodeOutput.files(outDirectory(settings)))
     case "stdout":
@@ -76,24 +76,47 @@ export const outputOf = (
   }
 }
 
-const kafkaOf = Effect.fnUntraced(function*(
+/** With the files of TLS as they are now. */
+const securityOf = Effect.fnUntraced(function*(
+  { caLocation, certificateLocation, keyLocation, protocol }: SecuritySettings,
+  sasl: SaslSettings | undefined
+): Effect.fn.Return<Security, ConfigInvalid, FileSystem.FileSystem> {
+  if (!protocol.endsWith("SSL")) return { protocol, sasl }
+  const locations = { ca: caLocation, certificate: certificateLocation, key: keyLocation }
+  const ssl = yield* Effect.mapError(
+    NodeKafka.readSsl(locations),
+    ({ message }) =>
+      new ConfigInvalid({ problems: [{ name: "KAFKA_SSL_*_LOCATION", problem: `cannot be read: ${message}` }] })
+  )
+  return { protocol, sasl, ssl }
+})
+
+const securityAgain = Effect.fnUntraced(function*(
+  security: SecuritySettings
+): Effect.fn.Return<Security, ConfigInvalid, FileSystem.FileSystem> {
+  const sasl = security.sasl === undefined ? undefined : yield* readSasl(security.sasl)
+  return yield* securityOf(security, sasl)
+})
+
+/** What a client of Kafka is to be like. Fails if a file of TLS cannot be read. */
+export const kafkaOptions = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
-): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
-  const { caLocation, certificateLocation, keyLocation, protocol, sasl } = settings.security
-  const ssl = protocol === "SSL" || protocol === "SASL_SSL"
-    ? yield* NodeKafka.readSsl({ ca: caLocation, certificate: certificateLocation, key: keyLocation }).pipe(
-      Effect.mapError((error) =>
-        new ConfigInvalid({ problems: [{ name: "KAFKA_SSL_*_LOCATION", problem: `cannot be read: ${error.message}` }] })
-      )
-    )
-    : undefined
-  return NodeKafka.layer({
+): Effect.fn.Return<KafkaOptions, ConfigInvalid, FileSystem.FileSystem> {
+  const { security } = settings
+  const fs = yield* FileSystem.FileSystem
+  return {
     brokers: settings.brokers,
     clientId: "effect-exchange-feeds",
     compression: settings.compression,
     createTopics: settings.createTopics ? { partitions: settings.topicPartitions } : undefined,
-    security: { protocol, sasl, ssl }
-  })
+    security: yield* securityOf(security, security.sasl),
+    readSecurityAgain: securityAgain(security).pipe(
+      Effect.mapError(({ problems }) => ({
+        message: problems.map(({ name, problem }) => `${name} ${problem}`).join("; ")
+      })),
+      Effect.provideService(FileSystem.FileSystem, fs)
+    )
+  }
 })
 
 /**

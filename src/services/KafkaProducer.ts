@@ -9,18 +9,18 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
-import type { KafkaConfig } from "kafkajs"
 import { classify, ruinsClient, unavailable } from "./KafkaProducer/classify.ts"
 import * as Client from "./KafkaProducer/Client.ts"
 import * as Cluster from "./KafkaProducer/Cluster.ts"
 import { KafkaRejected, KafkaUnavailable } from "./KafkaProducer/KafkaError.ts"
 import * as Partitions from "./KafkaProducer/Partitions.ts"
 import * as Patches from "./KafkaProducer/patches.ts"
+import * as Secrets from "./KafkaProducer/Secrets.ts"
 import type { Transport } from "./KafkaProducer/Transport.ts"
 import type { EventRecord } from "./MarketEvent.ts"
 
+export type { Sasl, Security, Ssl } from "./KafkaProducer/Secrets.ts"
 export { KafkaRejected, KafkaUnavailable, type Transport }
 
 /** The producer of one topic. At most one `send` at a time: its lane sees to that. */
@@ -50,27 +50,6 @@ export class KafkaProducer extends Context.Tag("effect-exchange-feeds/services/K
   readonly missing: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, KafkaUnavailable>
 }>() {}
 
-export interface Sasl {
-  readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
-  readonly username: string
-  readonly password: Redacted.Redacted<string>
-}
-
-/** PEM text. */
-export interface Ssl {
-  /** Trusted certificates; Node's own list if absent. */
-  readonly ca?: string | undefined
-  /** For brokers that ask clients for one. */
-  readonly certificate?: string | undefined
-  readonly key?: Redacted.Redacted<string> | undefined
-}
-
-export interface Security {
-  readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
-  readonly sasl?: Sasl | undefined
-  readonly ssl?: Ssl | undefined
-}
-
 export interface Options {
   /** `host:port`; others are learned from them. */
   readonly brokers: ReadonlyArray<string>
@@ -79,7 +58,12 @@ export interface Options {
   readonly compression: "gzip" | "none"
   /** Missing topics are created with the broker's default replication; undefined: they are waited for. */
   readonly createTopics: { readonly partitions: number } | undefined
-  readonly security: Security
+  readonly security: Secrets.Security
+  /**
+   * Reads `security` again where it came from: run before the next client is made, once a broker has refused a login or one side the
+   * other's certificate. If it fails, what was read before stays in use, and a warning has its message: one line, no secrets.
+   */
+  readonly readSecurityAgain?: Effect.Effect<Secrets.Security, { readonly message: string }> | undefined
   /** By default 3 s, 5 s, 5 s, 4 s (KAFKA.md section 6). */
   readonly timeouts?: {
     readonly connection: Duration.DurationInput
@@ -97,7 +81,7 @@ export const make = Effect.fnUntraced(function*(
   Patches.calmTimers()
   Patches.steadyClocks()
   Patches.encodeBy(transport.gzip)
-  const settings = settingsOf(options, transport)
+  const settings = settingsOf(options, transport, yield* Secrets.make(options.security, options.readSecurityAgain))
   return {
     lane: (lane) => makeLane(settings, options.createTopics?.partitions, lane),
     probe: Cluster.probe(settings),
@@ -108,6 +92,16 @@ export const make = Effect.fnUntraced(function*(
 
 export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
   Layer.effect(KafkaProducer, make(options, transport))
+
+/** How the cluster names its brokers, `host:port`, whether those names can be reached or not: for whoever looks for a fault. */
+export const advertised = (
+  options: Options,
+  transport: Transport
+): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  Effect.flatMap(
+    Secrets.make(options.security, options.readSecurityAgain),
+    (secrets) => Cluster.advertised(settingsOf(options, transport, secrets))
+  )
 
 // internal
 
@@ -158,6 +152,10 @@ const makeLane = Effect.fnUntraced(function*(
   })
 
   const attempt = (records: ReadonlyArray<EventRecord>) =>
+    // Of a client that is there already nothing is read: it has its login and its certificates.
+    Effect.when(settings.secrets.renewed, () => client === undefined).pipe(Effect.andThen(sending(records)))
+
+  const sending = (records: ReadonlyArray<EventRecord>) =>
     Effect.async<void, KafkaUnavailable | KafkaRejected>((resume) => {
       client ??= open()
       // Both outcomes are handled also when nobody waits any more: no rejection is ever unhandled.
@@ -176,6 +174,7 @@ const makeLane = Effect.fnUntraced(function*(
           return Effect.void
         }
         failures += 1
+        if (exit.cause._tag === "Fail") settings.secrets.failed(exit.cause.error)
         const useless = exit.cause._tag !== "Fail" || ruinsClient(exit.cause.error) || client?.isConnected() === false
         return useless || failures >= maxFailures ? giveUp : Effect.void
       })
@@ -243,40 +242,20 @@ const makeLane = Effect.fnUntraced(function*(
 const failureOf = (cause: unknown): KafkaUnavailable | KafkaRejected =>
   cause instanceof Client.IncompleteAnswer ? unavailable("incomplete", cause.message, cause) : classify(cause)
 
-const settingsOf = (options: Options, transport: Transport): Client.Settings => {
-  const { protocol, sasl, ssl } = options.security
+const settingsOf = (options: Options, transport: Transport, secrets: Secrets.Secrets): Client.Settings => {
   const millis = (input: Duration.DurationInput) => Duration.toMillis(input)
   const { timeouts } = options
   return {
     brokers: options.brokers,
     clientId: options.clientId,
     compression: options.compression,
+    secrets,
     transport,
     timeouts: {
       connection: millis(timeouts?.connection ?? 3_000),
       authentication: millis(timeouts?.authentication ?? 5_000),
       request: millis(timeouts?.request ?? 5_000),
       ack: millis(timeouts?.ack ?? 4_000)
-    },
-    ssl: protocol === "SSL" || protocol === "SASL_SSL" ? tlsOf(ssl ?? {}) : undefined,
-    sasl: () => protocol.startsWith("SASL_") && sasl !== undefined ? saslOf(sasl) : undefined
-  }
-}
-
-const tlsOf = ({ ca, certificate, key }: Ssl): NonNullable<KafkaConfig["ssl"]> => ({
-  ...(ca === undefined ? {} : { ca }),
-  ...(certificate === undefined ? {} : { cert: certificate }),
-  ...(key === undefined ? {} : { key: Redacted.value(key) })
-})
-
-const saslOf = ({ mechanism, password, username }: Sasl): NonNullable<KafkaConfig["sasl"]> => {
-  const secret = { username, password: Redacted.value(password) }
-  switch (mechanism) {
-    case "PLAIN":
-      return { mechanism: "plain", ...secret }
-    case "SCRAM-SHA-256":
-      return { mechanism: "scram-sha-256", ...secret }
-    case "SCRAM-SHA-512":
-      return { mechanism: "scram-sha-512", ...secret }
+    }
   }
 }

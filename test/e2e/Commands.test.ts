@@ -4,6 +4,8 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { assert, describe, inject, it } from "vitest"
 import * as Script from "../../src/layers/testing/Script.ts"
+import * as Broker from "../kafka/Broker.ts"
+import * as Jvm from "../kafka/Jvm.ts"
 import { exchangeFeeds } from "../support/bundle.ts"
 import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
 
@@ -94,6 +96,41 @@ describe("check", () => {
     assert.match(stdout, /^FAILED {2}bitpin: API: .*502/m)
     assert.match(stdout, /^FAILED {2}wallex: WebSocket: .*503/m)
   }, 180_000)
+})
+
+describe("check of a cluster whose brokers have names of their own", () => {
+  it("names the one that cannot be reached, by its name; the login is none of its faults", async () => {
+    const [nameless, closed, well] = await Promise.all([Jvm.freePort(), Jvm.freePort(), Jvm.freePort()])
+    const broker = await Broker.make({
+      listeners: {
+        NAMELESS: { protocol: "PLAINTEXT", port: nameless, advertised: "kafka-0.invalid:9092" },
+        CLOSED: { protocol: "PLAINTEXT", port: closed, advertised: "127.0.0.1:1" },
+        WELL: { protocol: "PLAINTEXT", port: well, advertised: `localhost:${well}` }
+      }
+    })
+    cleanups.push(async () => {
+      await broker.stop()
+      broker.remove()
+    })
+    await broker.start()
+    const s = await stage(broker.address, 5)
+    const check = (port: number) => exchangeFeeds(["check"], environment(s, { KAFKA_BROKER: `127.0.0.1:${port}` }))
+    for (
+      const [port, line] of [
+        [nameless, /^FAILED {2}kafka at kafka-0\.invalid:9092: .*(ENOTFOUND|EAI_AGAIN).*advertise/],
+        [closed, /^FAILED {2}kafka at 127\.0\.0\.1:1: .*ECONNREFUSED.*advertise/]
+      ] as const
+    ) {
+      const { code, stdout } = await check(port)
+      assert.strictEqual(code, 1, stdout)
+      assert.lengthOf(failed(stdout), 1, stdout)
+      assert.match(failed(stdout)[0] ?? "", line)
+      assert.include(stdout, "ok      kafka login: PLAINTEXT")
+    }
+    const { code, stdout } = await check(well)
+    assert.strictEqual(code, 0, stdout)
+    assert.match(stdout, new RegExp(`^ok {6}kafka at localhost:${well}: `, "m"))
+  }, 60_000)
 })
 
 describe("config", () => {

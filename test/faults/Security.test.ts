@@ -5,21 +5,24 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"
 import { AclOperationTypes, AclPermissionTypes, AclResourceTypes, ResourcePatternTypes } from "kafkajs"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
 import { brokenLaw, type Service, sum, until } from "../e2e/Service.ts"
-import { emit, ready, sentCount, type Stage, stage, verify } from "../e2e/Stage.ts"
+import { cleanups, emit, ready, sentCount, type Stage, stage, verify } from "../e2e/Stage.ts"
 import { createTopic, withAdmin } from "../kafka/Admin.ts"
 import * as Jvm from "../kafka/Jvm.ts"
 import { secret, SecureBroker } from "../kafka/SecureBroker.ts"
 
-/** Everything is on disk, and `/health` says why. */
-const refused = async (s: Stage, service: Service, why: RegExp): Promise<void> => {
+/** Everything since then is on disk, and `/health` says why. */
+const refused = async (s: Stage, service: Service, why: RegExp, delivered = 0): Promise<void> => {
   await ready(s)
   await emit(s, 1_000)
   await until(
     "everything is queued",
     async () => {
       const rows = await service.ledger()
-      return sum(rows, "queued") >= sentCount(s) && sum(rows, "inFlight") === 0
+      return sum(rows, "queued") >= sentCount(s) - delivered && sum(rows, "inFlight") === 0
     },
     30_000,
     () => service.tail()
@@ -57,6 +60,7 @@ layer(SecureBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("
   const test = (
     name: string,
     body: (broker: {
+      readonly broker: SecureBroker["Type"]["broker"]
       readonly plain: string
       readonly address: SecureBroker["Type"]["address"]
       readonly certificates: SecureBroker["Type"]["certificates"]
@@ -67,7 +71,7 @@ layer(SecureBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("
       () =>
         Effect.flatMap(SecureBroker, ({ address, broker, certificates }) =>
           Effect.promise(() =>
-            body({ plain: broker.address, address, certificates })
+            body({ broker, plain: broker.address, address, certificates })
           )),
       120_000
     )
@@ -140,5 +144,66 @@ layer(SecureBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("
     await ready(s)
     await emit(s, 200)
     await mended(s, second, plain, sentCount(s) - before)
+  })
+
+  /** Files of the test's own, to be changed while the service runs. */
+  const files = (contents: Readonly<Record<string, string>>) => {
+    const directory = mkdtempSync(path.join(tmpdir(), "feeds-secrets-"))
+    cleanups.push(() => rmSync(directory, { recursive: true, force: true }))
+    const at = (name: string) => path.join(directory, name)
+    const write = (name: string, text: string) => writeFileSync(at(name), text)
+    for (const [name, text] of Object.entries(contents)) write(name, text)
+    return { at, write }
+  }
+
+  test("a password file that is mended, then rotated on both sides: delivered without a restart", async ({ address, broker, plain }) => {
+    const { at, write } = files({ password: "not-the-Pa55word" })
+    await Jvm.setPassword(plain, "latecomer", secret)
+    const s = await stage(address.saslPlaintext, 3)
+    const service = s.start({
+      KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT",
+      KAFKA_SASL_MECHANISM: "SCRAM-SHA-512",
+      KAFKA_SASL_USERNAME: "latecomer",
+      KAFKA_SASL_PASSWORD_FILE: at("password")
+    })
+    await refused(s, service, /authentication/i)
+    write("password", `${secret}\n`)
+    await mended(s, service, plain, sentCount(s))
+    const before = sentCount(s)
+    await Jvm.setPassword(plain, "latecomer", "the-next-Pa55word")
+    // Who is logged in stays so: the broker's restart ends all connections.
+    await broker.stop()
+    await broker.start()
+    await refused(s, service, /authentication/i, before)
+    write("password", "the-next-Pa55word")
+    await mended(s, service, plain, sentCount(s))
+    assert.notInclude(service.lines.join("\n"), "Pa55word")
+  })
+
+  test("an authority and a certificate that are replaced, one file after the other: delivered without a restart", async ({ address, certificates, plain }) => {
+    const other = certificates.read("elsewhere.crt")
+    const { at, write } = files({
+      "ca.pem": other,
+      "client.crt": other,
+      "client.key": certificates.read("elsewhere.key")
+    })
+    const s = await stage(address.ssl, 3)
+    for (const topic of [s.topic, s.topic.replace("trade", "status")]) await createTopic(plain, topic)
+    const service = s.start({
+      KAFKA_SECURITY_PROTOCOL: "SSL",
+      KAFKA_SSL_CA_LOCATION: at("ca.pem"),
+      KAFKA_SSL_CERTIFICATE_LOCATION: at("client.crt"),
+      KAFKA_SSL_KEY_LOCATION: at("client.key")
+    })
+    await refused(s, service, /certificate/i)
+    const [begin = "", ...rest] = certificates.read("client.crt").split("\n")
+    // As an editor writes it, and as a rotation in two steps leaves it: half a file, then a certificate with another one's key.
+    write("ca.pem", certificates.read("ca.pem"))
+    write("client.crt", begin)
+    await refused(s, service, /PEM|error:/)
+    write("client.crt", [begin, ...rest].join("\n"))
+    await refused(s, service, /key values mismatch/)
+    write("client.key", certificates.read("client.key"))
+    await mended(s, service, plain, sentCount(s))
   })
 })

@@ -10,9 +10,21 @@ import * as Jvm from "./Jvm.ts"
 export interface Options {
   /** Port of a fault proxy: the broker then has a second listener, `proxiedPort`, that clients find only through it. */
   readonly behindProxy?: number
-  /** Further listeners by name, advertised as they are, or at another host. `at`: their own address, 127.0.0.1 by default. */
+  /**
+   * Further listeners by name. `at`: their own address, 127.0.0.1 by default; clients are told that and their port, another `host`, or
+   * another address altogether (`advertised`, with its port).
+   */
   readonly listeners?: Readonly<
-    Record<string, { readonly protocol: string; readonly port: number; readonly host?: string; readonly at?: string }>
+    Record<
+      string,
+      {
+        readonly protocol: string
+        readonly port: number
+        readonly at?: string
+        readonly host?: string
+        readonly advertised?: string
+      }
+    >
   >
   /** Further lines of `server.properties`; they win. */
   readonly properties?: Readonly<Record<string, string>>
@@ -79,14 +91,14 @@ export const commonProperties = (directory: string, brokers: number): Readonly<R
 const propertiesOf = (directory: string, ports: Ports, options: Options): string => {
   const { behindProxy = ports.proxied, listeners = {}, properties = {} } = options
   const loopback = "127.0.0.1"
-  const own = { protocol: "PLAINTEXT", at: loopback, host: loopback }
+  const own = { protocol: "PLAINTEXT", at: loopback }
   const all = {
-    PLAINTEXT: { ...own, port: ports.port, advertised: ports.port },
-    PROXIED: { ...own, port: ports.proxied, advertised: behindProxy },
+    PLAINTEXT: { ...own, port: ports.port, advertised: `${loopback}:${ports.port}` },
+    PROXIED: { ...own, port: ports.proxied, advertised: `${loopback}:${behindProxy}` },
     ...Object.fromEntries(
-      Object.entries(listeners).map(([name, { at = loopback, host = at, port, protocol }]) => [
+      Object.entries(listeners).map(([name, { at = loopback, host = at, port, protocol, advertised }]) => [
         name,
-        { protocol, at, host, port, advertised: port }
+        { protocol, at, port, advertised: advertised ?? `${host}:${port}` }
       ])
     )
   }
@@ -101,7 +113,7 @@ const propertiesOf = (directory: string, ports: Ports, options: Options): string
       ...each((name, { at, port }) => `${name}://${at}:${port}`),
       `CONTROLLER://127.0.0.1:${ports.controller}`
     ].join(","),
-    "advertised.listeners": each((name, { advertised, host }) => `${name}://${host}:${advertised}`).join(","),
+    "advertised.listeners": each((name, { advertised }) => `${name}://${advertised}`).join(","),
     "listener.security.protocol.map": [...each((name, { protocol }) => `${name}:${protocol}`), "CONTROLLER:PLAINTEXT"]
       .join(","),
     ...properties

@@ -20,6 +20,8 @@ export interface FaultProxy {
   readonly blackholeNew: (on: boolean) => void
   /** New connections are refused (the port is closed). */
   readonly refuse: (on: boolean) => Promise<void>
+  /** Each whole request of an unencrypted connection, by the number of the connection and Kafka's key of the request. */
+  readonly onRequest: (listener: (connection: number, apiKey: number) => void) => void
   /** RST on all connections of now. Tells how many. */
   readonly reset: () => number
   readonly close: () => Promise<void>
@@ -31,6 +33,18 @@ interface Pair {
   dead: boolean
 }
 
+/** Kafka's requests in a stream of bytes: each begins with its length and its key. */
+const requestsOf = (listener: (apiKey: number) => void): (chunk: Buffer) => void => {
+  let rest = Buffer.alloc(0)
+  return (chunk) => {
+    rest = Buffer.concat([rest, chunk])
+    while (rest.length >= 6 && rest.length >= 4 + rest.readInt32BE(0)) {
+      listener(rest.readInt16BE(4))
+      rest = rest.subarray(4 + rest.readInt32BE(0))
+    }
+  }
+}
+
 export const make = async (): Promise<FaultProxy> => {
   const pairs = new Set<Pair>()
   let target = 0
@@ -38,6 +52,8 @@ export const make = async (): Promise<FaultProxy> => {
   let toDrop = 0
   let dropped = 0
   let blackhole = false
+  let connections = 0
+  let seen: ((connection: number, apiKey: number) => void) | undefined
 
   const accept = (client: net.Socket) => {
     client.setNoDelay(true)
@@ -52,8 +68,12 @@ export const make = async (): Promise<FaultProxy> => {
     const broker = net.connect({ host: "127.0.0.1", port: target, noDelay: true })
     const pair: Pair = { client, broker, dead: false }
     pairs.add(pair)
+    const connection = connections++
+    const watch = seen === undefined ? undefined : requestsOf((apiKey) => seen?.(connection, apiKey))
     client.on("data", (chunk) => {
-      if (!pair.dead) broker.write(chunk)
+      if (pair.dead) return
+      broker.write(chunk)
+      watch?.(chunk)
     })
     broker.on("data", (chunk) => {
       if (pair.dead) return
@@ -128,6 +148,9 @@ export const make = async (): Promise<FaultProxy> => {
     refuse: async (on) => {
       if (on) await stopListening()
       else if (server === undefined) await listen(port)
+    },
+    onRequest: (listener) => {
+      seen = listener
     },
     reset: () => {
       const all = Array.from(pairs)

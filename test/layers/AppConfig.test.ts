@@ -1,3 +1,5 @@
+import { SystemError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Duration, Effect, LogLevel, Redacted } from "effect"
 import * as fc from "fast-check"
@@ -283,6 +285,29 @@ describe("NAME_FILE", () => {
           source: "file /run/secret"
         })
       }
+    }))
+
+  it.effect("of the login is read again on demand: what is blank or came otherwise stays, what cannot be read is told", () =>
+    Effect.gen(function*() {
+      const { KAFKA_SASL_PASSWORD: _, ...rest } = sasl
+      const env = { ...rest, KAFKA_SASL_PASSWORD_FILE: "/run/secret" }
+      const { settings: { kafka: { security } } } = yield* parse(env, { "/run/secret": "old" })
+      assert.isDefined(security.sasl)
+      const again = (file: string | undefined) =>
+        AppConfig.readSasl(security.sasl!).pipe(
+          Effect.provide(FileSystem.layerNoop({
+            readFileString: (path) =>
+              file !== undefined && path === "/run/secret"
+                ? Effect.succeed(file)
+                : new SystemError({ module: "FileSystem", method: "open", reason: "NotFound", pathOrDescriptor: path })
+          }))
+        )
+      for (const [file, password] of [["new\n", "new"], [" \n", "old"]] as const) {
+        const read = yield* again(file)
+        assert.deepStrictEqual([read.username, Redacted.value(read.password)], ["collector", password])
+      }
+      const error = yield* Effect.flip(again(undefined))
+      assert.deepStrictEqual(error.problems.map(({ name }) => name), ["KAFKA_SASL_PASSWORD_FILE"])
     }))
 
   it.effect("works for every setting", () =>

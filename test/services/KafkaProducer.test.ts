@@ -74,6 +74,12 @@ describe("classification of what kafkajs rejects with", () => {
     ["another name", "tls", connection("ERR_TLS_CERT_ALTNAME_INVALID")],
     ["no client certificate", "tls", connection("ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE")],
     ["TLS on a plain port", "tls", connection("EPROTO")],
+    ["half a PEM file", "tls", connection(undefined, "Failed to connect: error:0480006C:PEM routines::no start line")],
+    [
+      "a key of another certificate",
+      "tls",
+      connection(undefined, "Failed to connect: error:05800074:x509 certificate routines::key values mismatch")
+    ],
     ["a bug", "client", final(new TypeError("Cannot read properties of undefined"))],
     ["no codec", "client", named("KafkaJSNotImplemented", "Snappy compression not implemented")],
     ["a wrapper and nothing else", "client", named("KafkaJSNonRetriableError", "Invalid topic")],
@@ -159,6 +165,8 @@ describe("classification of what kafkajs rejects with", () => {
     assert.isTrue(ruins(exceeded(new Error("Broker not connected"))))
     assert.isTrue(ruins(protocol("UNKNOWN_TOPIC_OR_PARTITION", 3, true)))
     assert.isTrue(ruins(new TypeError("x")))
+    assert.isTrue(ruins(named("KafkaJSSASLAuthenticationError", "SASL PLAIN authentication failed")))
+    assert.isTrue(ruins(connection("CERT_HAS_EXPIRED")))
     assert.isFalse(ruins(final(connection("ECONNREFUSED"))))
     assert.isFalse(ruins(protocol("NOT_ENOUGH_REPLICAS", 19, true)))
     assert.isFalse(ruins(protocol("MESSAGE_TOO_LARGE", 10)))

@@ -18,6 +18,8 @@ export interface Problem {
 export interface Given {
   readonly text: string
   readonly source: string
+  /** Set if it came from a file. */
+  readonly file?: string
 }
 
 export interface Texts {
@@ -62,7 +64,7 @@ const readOne = Effect.fnUntraced(function*<E extends { readonly message: string
     onFailure: (error) => ({ name: fileName, problem: `cannot be read: ${error.message}` }),
     onSuccess: (content) => {
       const text = content.replace(/\r?\n$/, "")
-      return isBlank(text) ? undefined : { text, source: `file ${path}` }
+      return isBlank(text) ? undefined : { text, source: `file ${path}`, file: path }
     }
   })
 })

@@ -38,6 +38,11 @@ export class Reader {
     return this.texts.given.has(row.name)
   }
 
+  /** The file that it came from, if it did. */
+  fileOf(row: Row): string | undefined {
+    return this.texts.given.get(row.name)?.file
+  }
+
   /** Whether nothing was wrong with it: only then it can be compared with others. */
   isGood(row: Row): boolean {
     return !this.bad.has(row.name) &&

@@ -22,6 +22,8 @@ export interface SaslSettings {
   readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
   readonly username: string
   readonly password: Redacted.Redacted
+  /** Path of the file that each came from, if it did: it may be changed while the program runs. */
+  readonly files?: { readonly username: string | undefined; readonly password: string | undefined } | undefined
 }
 
 export interface SecuritySettings {

@@ -22,6 +22,7 @@ import * as AppLayer from "../AppLayer.ts"
 import { lanesOf } from "../Collector.ts"
 import * as NodeDirectoryLock from "../NodeDirectoryLock.ts"
 import * as NodeFileOps from "../NodeFileOps.ts"
+import * as NodeKafka from "../NodeKafka.ts"
 import * as Alone from "./Alone.ts"
 
 /** Something would go wrong; each thing was told. */
@@ -148,27 +149,48 @@ const reachable = (broker: string): Finding =>
     return address === host ? "connected" : `${address}, connected`
   })
 
+/** What the cluster tells of itself, step by step; after the first that fails there is no more to be said. */
 const kafka = (
   settings: AppConfig.Settings,
   tell: (what: string, finding: Finding) => Effect.Effect<boolean, never, FileSystem.FileSystem>
 ) =>
   Effect.gen(function*() {
     const topics = lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
-    const layer = yield* Effect.either(AppLayer.outputOf(settings))
-    if (layer._tag === "Left") return yield* tell("kafka", Effect.fail(problem(layer.left)))
-    const using = <A>(use: (producer: KafkaProducer["Type"]) => Effect.Effect<A, { readonly message: string }>) =>
-      Effect.flatMap(KafkaProducer, use).pipe(Effect.mapError(problem), Effect.provide(layer.right))
+    const options = yield* Effect.either(AppLayer.kafkaOptions(settings.kafka))
+    if (options._tag === "Left") return yield* tell("kafka", Effect.fail(problem(options.left)))
+    const brokers: Array<string> = []
     const { protocol } = settings.kafka.security
-    const loggedIn = yield* tell("kafka login", Effect.as(using(({ probe }) => probe), protocol))
-    if (!loggedIn) return false
+    const login = NodeKafka.advertised(options.right).pipe(
+      Effect.mapBoth({ onFailure: problem, onSuccess: (names) => brokers.push(...names) }),
+      Effect.as(protocol)
+    )
+    if (!(yield* tell("kafka login", login))) return false
+    // A client goes to each broker by the name that the cluster gives it, whatever is in the settings.
+    const reached = yield* Effect.forEach(
+      brokers.filter((broker) => !settings.kafka.brokers.includes(broker)),
+      (broker) =>
+        tell(
+          `kafka at ${broker}`,
+          reachable(broker).pipe(
+            Effect.mapError(({ message }) =>
+              new Problem({
+                message: `${message}; this is the name that the cluster advertises (advertised.listeners)`
+              })
+            )
+          )
+        )
+    )
+    if (reached.includes(false)) return false
     return yield* tell(
       "kafka topics",
-      using(({ missing }) => missing(topics)).pipe(
+      Effect.flatMap(KafkaProducer, ({ missing }) => missing(topics)).pipe(
+        Effect.mapError(problem),
         Effect.filterOrFail(
           (missing) => missing.length === 0 || settings.kafka.createTopics,
           (missing) => new Problem({ message: `${missing.join(", ")} missing, and KAFKA_CREATE_TOPICS is off` })
         ),
-        Effect.map((missing) => missing.length === 0 ? topics.join(", ") : `${missing.join(", ")} will be made`)
+        Effect.map((missing) => missing.length === 0 ? topics.join(", ") : `${missing.join(", ")} will be made`),
+        Effect.provide(NodeKafka.layer(options.right))
       )
     )
   })

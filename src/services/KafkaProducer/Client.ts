@@ -6,6 +6,7 @@ import type { EventRecord } from "../MarketEvent.ts"
 import * as Address from "./Address.ts"
 import type { Partitions } from "./Partitions.ts"
 import { RecordMessage } from "./ProduceRequest.ts"
+import type { Secrets } from "./Secrets.ts"
 import { makeSockets, type Transport } from "./Transport.ts"
 
 /** Milliseconds. */
@@ -23,9 +24,7 @@ export interface Settings {
   readonly brokers: ReadonlyArray<string>
   readonly clientId: string
   readonly compression: "gzip" | "none"
-  readonly ssl: KafkaConfig["ssl"] | undefined
-  /** A new object for each client: kafkajs writes into it. */
-  readonly sasl: () => KafkaConfig["sasl"] | undefined
+  readonly secrets: Secrets
   readonly timeouts: Timeouts
   readonly transport: Transport
 }
@@ -33,20 +32,29 @@ export interface Settings {
 /** kafkajs does without its own console logger, whatever KAFKAJS_LOG_LEVEL says: what matters comes as a rejection. */
 const silent = () => () => {}
 
+/**
+ * How long before its end a SASL session is renewed, ms. A broker takes the second renewal within a second for an error
+ * (ILLEGAL_SASL_STATE), so a session must last at least a second longer than this: kafkajs's ten seconds fail every send to a broker with
+ * a shorter `connections.max.reauth.ms`. It must cover the way of one request to the broker.
+ */
+const reauthenticationThreshold = 2_000
+
 /** The values of KAFKA.md section 6. Retrying a send is the lane's business: kafkajs's own retry loses records (KAFKA.md 1.2). */
 export const configOf = (settings: Settings, socketFactory: Transport["connect"]): KafkaConfig => {
-  const sasl = settings.sasl()
+  const sasl = settings.secrets.sasl()
+  const ssl = settings.secrets.ssl()
   return {
     clientId: settings.clientId,
     brokers: settings.brokers.map(Address.forKafkajs),
     connectionTimeout: settings.timeouts.connection,
     authenticationTimeout: settings.timeouts.authentication,
+    reauthenticationThreshold,
     requestTimeout: settings.timeouts.request,
     enforceRequestTimeout: true,
     retry: { retries: 2, initialRetryTime: 100, maxRetryTime: 500, factor: 0.2, multiplier: 2 },
     socketFactory,
     logCreator: silent,
-    ...(settings.ssl === undefined ? {} : { ssl: settings.ssl }),
+    ...(ssl === undefined ? {} : { ssl }),
     ...(sasl === undefined ? {} : { sasl })
   }
 }

@@ -7,9 +7,7 @@ import kafkajs, { type Admin } from "kafkajs"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
 import type { KafkaUnavailable } from "./KafkaError.ts"
-import { makeSockets } from "./Transport.ts"
-
-const noDial = () => {}
+import { makeSockets, type Transport } from "./Transport.ts"
 
 /** Runs `use` within `limit` milliseconds; afterwards no socket is left. */
 const ask = <A>(
@@ -17,9 +15,22 @@ const ask = <A>(
   limit: number,
   use: (admin: Admin) => Promise<A>
 ): Effect.Effect<A, KafkaUnavailable> =>
-  Effect.acquireUseRelease(
+  settings.secrets.renewed.pipe(
+    Effect.andThen(asking(settings, limit, use)),
+    Effect.tapErrorTag("KafkaUnavailable", (failure) => Effect.sync(() => settings.secrets.failed(failure)))
+  )
+
+const asking = <A>(
+  settings: Settings,
+  limit: number,
+  use: (admin: Admin) => Promise<A>
+): Effect.Effect<A, KafkaUnavailable> => {
+  let dialled = settings.brokers.join(", ")
+  return Effect.acquireUseRelease(
     Effect.sync(() => {
-      const sockets = makeSockets(settings.transport, noDial)
+      const sockets = makeSockets(settings.transport, (broker) => {
+        dialled = broker
+      })
       const timeouts = {
         ...settings.timeouts,
         connection: Math.min(limit, settings.timeouts.connection),
@@ -37,7 +48,7 @@ const ask = <A>(
         }
       }).pipe(Effect.timeoutFail({
         duration: limit,
-        onTimeout: () => unavailable("timeout", `no answer from Kafka within ${limit} ms`)
+        onTimeout: () => unavailable("timeout", `${dialled}: no answer within ${limit} ms`)
       })),
     ({ admin, sockets }) =>
       Effect.sync(() => {
@@ -45,12 +56,38 @@ const ask = <A>(
         admin.disconnect().then(() => {}, () => {}) // stops its timers; the sockets are gone
       })
   )
+}
 
 /** The health check waits a second longer (`Health.ts`). */
 const probeLimit = 8_000
 
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
   Effect.asVoid(ask(settings, probeLimit, (admin) => admin.describeCluster()))
+
+/** As brokers are named in settings. */
+const nameOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  `${host.includes(":") ? `[${host}]` : host}:${port}`
+
+/**
+ * How the cluster names its brokers, `host:port`, told by one of those in the settings. kafkajs dials a broker by that name before it
+ * tells it to anybody: here what is not in the settings is dialled at the last address that was, and so a name that nobody
+ * can reach is told too.
+ */
+export const advertised = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  Effect.suspend(() => {
+    let seed: { readonly host: string; readonly port: number } | undefined
+    const connect: Transport["connect"] = (target) => {
+      if (seed === undefined || settings.brokers.includes(nameOf(target))) {
+        seed = { host: target.host, port: target.port }
+      }
+      return settings.transport.connect({ ...target, ...seed })
+    }
+    return ask(
+      { ...settings, transport: { ...settings.transport, connect } },
+      5_000,
+      (admin) => admin.describeCluster()
+    )
+  }).pipe(Effect.map(({ brokers }) => brokers.map(nameOf)))
 
 export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
   ask(settings, 5_000, (admin) => admin.listTopics())

@@ -68,7 +68,10 @@ const rules: ReadonlyArray<readonly [Reason, (link: Link) => boolean]> = [
   ["authorization", ({ type }) => type.endsWith("AUTHORIZATION_FAILED")],
   [
     "tls",
-    ({ code }) => /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|EPROTO$)/.test(`${code}`)
+    // A file that is no PEM, or a key that is another certificate's, fails before the dial: kafkajs keeps OpenSSL's words of it only.
+    ({ code, message }) =>
+      /^(?:ERR_TLS_|ERR_SSL_|ERR_OSSL_|UNABLE_TO_|CERT_|SELF_SIGNED|DEPTH_ZERO|EPROTO$)/.test(`${code}`) ||
+      /error:[0-9A-F]{8}:/.test(message)
   ],
   [
     "topic",
@@ -136,10 +139,16 @@ export const classify = (cause: unknown): KafkaUnavailable | KafkaRejected => {
   return unavailable("client", innermost === undefined ? oneLine(String(cause)) : describe(innermost), cause)
 }
 
+/** A login or a certificate was refused, theirs or ours: other ones may be where they came from by now. */
+export const isRefusal = (failure: KafkaUnavailable | KafkaRejected): boolean =>
+  failure._tag === "KafkaUnavailable" && (failure.reason === "authentication" || failure.reason === "tls")
+
 /**
  * A kafkajs client that fails so never recovers: a connection born while the broker was frozen (KAFKA-REAL.md section 1), a
- * topic that was deleted, or a bug of its own. The next send needs a new one.
+ * topic that was deleted, a login or a certificate that was refused (it knows no other), or a bug of its own. The next send needs a
+ * new one.
  */
 export const ruinsClient = (failure: KafkaUnavailable | KafkaRejected): boolean =>
   failure._tag === "KafkaUnavailable" &&
-  (failure.reason === "topic" || failure.reason === "client" || failure.message.includes("Broker not connected"))
+  (isRefusal(failure) || failure.reason === "topic" || failure.reason === "client" ||
+    failure.message.includes("Broker not connected"))

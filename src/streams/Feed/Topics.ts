@@ -18,16 +18,17 @@ export interface Timing {
   readonly market: Rhythm.Patience
   /** Of any data on a connection. */
   readonly connection: Rhythm.Patience
-  /** Silence of a connection after which a history is asked whether there was anything to say, and the least time between two such questions, ms. */
-  readonly opinion: { readonly after: number; readonly every: number }
+  /** Silence of a connection after which a history is asked whether there was anything to say, and the time between two such questions, ms. */
+  readonly opinion?: { readonly after: number; readonly every: number } | undefined
 }
 
 export const defaultTiming: Timing = {
   answer: 10_000,
   market: { floor: 60_000, unknown: 3_600_000, cap: 3_600_000 },
-  connection: { floor: 30_000, unknown: 300_000, cap: 3_600_000 },
-  opinion: { after: 30_000, every: 60_000 }
+  connection: { floor: 30_000, unknown: 300_000, cap: 3_600_000 }
 }
+
+const defaultOpinion = { after: 30_000, every: 60_000 }
 
 /** What a silence led to. */
 export interface Stale {
@@ -131,6 +132,7 @@ export const make = (options: {
   readonly now: Time.Instant
 }): Topics => {
   const { backfill, exchange: { socket }, positions, rhythm, stateOf, timing, topics } = options
+  const { opinion = defaultOpinion } = timing
   const entries = new Map<string, Entry>()
   const byTrades = new Map<string, Entry>()
   const byCommand = new Map<string, Entry>()
@@ -296,7 +298,7 @@ export const make = (options: {
 
   /** About the market that trades most: it is the likeliest to have traded. */
   const questionAt = (now: Time.Instant): Question | undefined => {
-    if (silentSince === undefined || Time.between(askedAt, now) < timing.opinion.every) return undefined
+    if (silentSince === undefined || Time.between(askedAt, now) < opinion.every) return undefined
     let busiest: Entry | undefined
     for (const entry of entries.values()) {
       if (entry.status === "wanted" || entry.status === "rejected") continue
@@ -350,7 +352,7 @@ export const make = (options: {
       stale,
       replace,
       error: message === undefined ? undefined : new FeedError({ reason: "stale", message }),
-      question: message === undefined && mute >= timing.opinion.after ? questionAt(now) : undefined
+      question: message === undefined && mute >= opinion.after ? questionAt(now) : undefined
     }
   }
 
