@@ -1,9 +1,13 @@
 /**
- * The lock on the data directory: flock, taken by a short-lived `flock` on our file descriptor (Node has no flock). It belongs to the
- * open file, so it stays with this process when that child ends, goes with the process however it dies, and is not inherited
- * (DURABLE-QUEUE.md 2.8). Works across containers on one host; weak on NFS.
+ * The lock on the data directory, in two parts that every owner makes and every newcomer looks at:
  *
- * Without a `flock` program: a file made with O_EXCL, with pid, boot and start time of the process, so that a dead owner is known.
+ * * `LOCK`: flock, taken by a short-lived `flock` on our file descriptor (Node has no flock). It belongs to the open file, so it stays
+ *   with this process when that child ends, goes with the process however it dies, and is not inherited. Only where there is such a
+ *   program; weak on NFS.
+ * * `LOCK.pid`: a mark (`NodeDirectoryLock/Mark.ts`), given to one process by a contest (`NodeDirectoryLock/Contest.ts`), with a socket
+ *   beside it on which the owner listens as long as it lives.
+ *
+ * Works across the containers of one host. An earlier version knows the flock or the mark, whichever it has itself.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,42 +15,40 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { spawnSync } from "node:child_process"
+import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../services/DirectoryLock.ts"
 import { FileOps, isNoRoom } from "../services/FileOps.ts"
 import * as Time from "../services/Time.ts"
+import * as Beacon from "./NodeDirectoryLock/Beacon.ts"
+import * as Contest from "./NodeDirectoryLock/Contest.ts"
+import * as Mark from "./NodeDirectoryLock/Mark.ts"
+import * as Processes from "./NodeDirectoryLock/Processes.ts"
 import * as NodeFileOps from "./NodeFileOps.ts"
 
 const Note = Schema.parseJson(Holder)
 const encodeNote = Schema.encodeSync(Note)
 const decodeNote = Schema.decodeUnknownOption(Note)
 
-const textOf = (file: string): string => {
+const codeOf = (cause: unknown): string =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN"
+
+/** Undefined: there is no such file. */
+const textOf = (file: string): string | undefined => {
   try {
     return fs.readFileSync(file, "utf8")
-  } catch {
-    return ""
+  } catch (cause) {
+    if (codeOf(cause) === "ENOENT") return undefined
+    throw cause
   }
 }
 
-const bootId = (): string => textOf("/proc/sys/kernel/random/boot_id").trim()
-
-const holderOf = (file: string): Holder | null => Option.getOrNull(decodeNote(textOf(file)))
+const noteOf = (file: string): Holder | null => Option.getOrNull(decodeNote(textOf(file) ?? ""))
 
 /** What fails on an open file says nothing of its path. */
 const naming = (path: string, message: string): string => message.includes(path) ? message : `${path}: ${message}`
-
-/** Whoever got it a moment ago may just be writing its note; null if it does not come: on a full disk there is none. */
-const noteOf = Effect.fnUntraced(function*(file: string): Effect.fn.Return<Holder | null> {
-  for (let look = 0; look < 10; look++) {
-    const holder = holderOf(file)
-    if (holder !== null) return holder
-    yield* Effect.sleep("20 millis")
-  }
-  return null
-})
 
 const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockError> =>
   Effect.try({
@@ -54,18 +56,24 @@ const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockE
     catch: (cause) =>
       new DirectoryLockError({
         path,
-        code: cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : "UNKNOWN",
+        code: codeOf(cause),
         message: naming(path, cause instanceof Error ? cause.message : String(cause)),
         cause
       })
   })
 
-const writeNote = (file: number, now: Date): void => {
-  const note = encodeNote({ pid: process.pid, host: os.hostname(), bootId: bootId(), startedAt: now.toISOString() })
-  // What is there keeps its place until it is overwritten: it may be all there is on a full disk.
-  const length = fs.writeSync(file, `${note}\n`, 0)
-  fs.ftruncateSync(file, length)
-}
+/** Whoever got it a moment ago may just be writing: looks again for some 200 ms. The last look counts. */
+const patiently = Effect.fnUntraced(function*<A>(
+  look: Effect.Effect<A, DirectoryLockError>,
+  isWhole: (seen: A) => boolean
+): Effect.fn.Return<A, DirectoryLockError> {
+  for (let n = 0; n < 10; n++) {
+    const seen = yield* look
+    if (isWhole(seen)) return seen
+    yield* Effect.sleep("20 millis")
+  }
+  return yield* look
+})
 
 /** `undefined`: there is no such program. */
 const flock = (file: number): "held" | "refused" | undefined => {
@@ -75,6 +83,12 @@ const flock = (file: number): "held" | "refused" | undefined => {
 }
 
 const openFlags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW
+
+const writeNote = (file: number, note: Holder): void => {
+  // What is there keeps its place until it is overwritten: it may be all there is on a full disk.
+  const length = fs.writeSync(file, `${encodeNote(note)}\n`, 0)
+  fs.ftruncateSync(file, length)
+}
 
 const acquire = Effect.fnUntraced(function*(
   directory: string
@@ -90,11 +104,16 @@ const acquire = Effect.fnUntraced(function*(
     (handle) => Effect.sync(() => fs.closeSync(handle))
   )
   const outcome = flock(handle)
-  if (outcome === "refused") return yield* new Locked({ path: file, holder: yield* noteOf(file) })
-  if (outcome === undefined) yield* acquireByPid(directory, now)
-  // For humans only; the lock does not depend on it, and a full disk keeps nobody from starting. It stays when the lock goes:
-  // removing a file that another has just opened would give two owners.
-  yield* attempt(file, () => writeNote(handle, now)).pipe(
+  if (outcome === "refused") {
+    const holder = yield* patiently(attempt(file, () => noteOf(file)), (note) => note !== null)
+    return yield* new Locked({ path: file, holder })
+  }
+  if (outcome === undefined) yield* respectFlock(file, handle)
+  const me: Holder = { pid: process.pid, host: os.hostname(), bootId: Processes.bootId(), startedAt: now.toISOString() }
+  yield* enter(directory, me, outcome === "held")
+  // For humans, and for an earlier version that has no flock. It stays when the lock goes: removing a file that another has just
+  // opened would give two owners.
+  yield* attempt(file, () => writeNote(handle, me)).pipe(
     Effect.catchIf(isNoRoom, (error) =>
       Effect.logWarning("no room for a note of who holds the data directory").pipe(
         Effect.annotateLogs({ path: file, code: error.code })
@@ -102,75 +121,138 @@ const acquire = Effect.fnUntraced(function*(
   )
 })
 
-// ---------------------------------------------------------------------------------------------------------------------
-// without flock
+/**
+ * An earlier version with a `flock` makes no mark, and its note stays when it is gone: it is there if its process has the file open.
+ * In another container it cannot be seen.
+ */
+const respectFlock = Effect.fnUntraced(function*(
+  file: string,
+  handle: number
+): Effect.fn.Return<void, Locked | DirectoryLockError> {
+  const holder = yield* attempt(file, () => noteOf(file))
+  if (holder === null || holder.bootId !== Processes.bootId() || holder.pid === process.pid) return
+  const { dev, ino } = yield* attempt(file, () => fs.fstatSync(handle))
+  if (Processes.hasOpen(holder.pid, { dev, ino })) return yield* new Locked({ path: file, holder })
+})
 
-/** Clock ticks since boot at which a process began: tells a process from a later one with its number. Linux only. */
-const startOf = (pid: number): string => {
-  const stat = textOf(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""
-}
+/** The codes of file systems without hard links. */
+const noLinks = new Set(["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EMLINK"])
 
-const isAlive = (pid: number): boolean => {
+/** Under a name that is free, whole or not at all. `own`: a file that holds it. False: the name is taken. */
+const put = (own: string, text: string, file: string): boolean => {
   try {
-    process.kill(pid, 0)
+    fs.linkSync(own, file)
     return true
   } catch (cause) {
-    return cause instanceof Error && "code" in cause && cause.code === "EPERM"
+    if (codeOf(cause) === "EEXIST") return false
+    if (!noLinks.has(codeOf(cause))) throw cause
   }
-}
-
-const Owner = Schema.parseJson(Schema.Struct({ ...Holder.fields, start: Schema.String }))
-const encodeOwner = Schema.encodeSync(Owner)
-const decodeOwner = Schema.decodeUnknownOption(Owner)
-
-const isGone = (owner: typeof Owner.Type): boolean =>
-  owner.host === os.hostname() &&
-  (owner.bootId !== bootId() || !isAlive(owner.pid) || startOf(owner.pid) !== owner.start)
-
-/** A dead owner's file; false if another process was quicker and it is that one's: then it goes back. */
-const takeAway = (file: string, dead: typeof Owner.Type): boolean => {
-  const aside = `${file}.${process.pid}`
   try {
-    fs.renameSync(file, aside)
+    fs.writeFileSync(file, text, { flag: "wx", mode: 0o600 })
+    return true
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return true
+    if (codeOf(cause) === "EEXIST") return false
+    fs.rmSync(file, { force: true })
     throw cause
   }
-  const ours = textOf(aside).trim() === encodeOwner(dead)
-  if (!ours) fs.linkSync(aside, file)
-  fs.rmSync(aside)
-  return ours
 }
 
-const acquireByPid = Effect.fnUntraced(function*(
+const names: Contest.Names = { idOf: (text) => createHash("sha256").update(text).digest("hex").slice(0, 16) }
+
+/** The contest for the mark. Without a flock nothing else keeps others out; with one a disk without room keeps nobody from starting. */
+const enter = Effect.fnUntraced(function*(
   directory: string,
-  now: Date
+  me: Holder,
+  flock: boolean
 ): Effect.fn.Return<void, Locked | DirectoryLockError, Scope.Scope> {
-  const file = path.join(directory, "LOCK.pid")
-  const found = decodeOwner(textOf(file))
-  if (Option.isSome(found) && !isGone(found.value)) return yield* new Locked({ path: file, holder: found.value })
-  if (Option.isSome(found) && !(yield* attempt(file, () => takeAway(file, found.value)))) {
-    return yield* new Locked({ path: file, holder: Option.getOrNull(decodeOwner(textOf(file))) })
-  }
-  const owner = encodeOwner({
-    pid: process.pid,
-    host: os.hostname(),
-    bootId: bootId(),
-    startedAt: now.toISOString(),
-    start: startOf(process.pid)
+  const within = (name: string) => path.join(directory, name)
+  const id = randomBytes(8).toString("hex")
+  const socket = Mark.socketOf({ ...me, start: "", id, listens: true }) ?? ""
+  const listens = yield* Beacon.light(directory, socket)
+  const namespaces = Processes.namespaces()
+  const mine = Mark.encode({ ...me, start: Processes.ownStart(), id, listens, flock, namespaces })
+  const own = within(`${Contest.head}.${id}`)
+  const isLocal = Processes.isLocal(directory)
+
+  const remove = (name: string) => attempt(within(name), () => fs.rmSync(within(name), { force: true }))
+  const write = attempt(own, () => {
+    if (!fs.existsSync(own)) fs.writeFileSync(own, mine, { flag: "wx", mode: 0o600 })
   })
-  yield* Effect.acquireRelease(
-    attempt(file, () => fs.writeFileSync(file, `${owner}\n`, { flag: "wx", mode: 0o600 })).pipe(
-      Effect.catchAll((error): Effect.Effect<never, Locked | DirectoryLockError> =>
-        error.code === "EEXIST"
-          ? Effect.fail(new Locked({ path: file, holder: Option.getOrNull(decodeOwner(textOf(file))) }))
-          // Without what makes it ours it would lock out everyone for good.
-          : Effect.andThen(Effect.sync(() => fs.rmSync(file, { force: true })), Effect.fail(error))
-      )
-    ),
-    () => Effect.sync(() => fs.rmSync(file, { force: true }))
+  const judge = Effect.fnUntraced(function*(text: string) {
+    const mark = Mark.decode(text)
+    if (mark === null) return "unknown"
+    const theirs = Mark.socketOf(mark)
+    return Mark.judge(mark, {
+      flock,
+      host: me.host,
+      bootId: me.bootId,
+      namespaces,
+      local: isLocal,
+      answers: theirs === undefined ? undefined : yield* Beacon.isLit(directory, theirs),
+      runs: Processes.runs(mark)
+    })
+  })
+  const obey = (command: Contest.Command): Effect.Effect<Contest.Answer, DirectoryLockError> => {
+    switch (command._tag) {
+      case "read": {
+        const file = within(command.name)
+        return patiently(
+          attempt(file, () => textOf(file)?.trimEnd()),
+          (text) => text === undefined || Mark.decode(text) !== null
+        )
+      }
+      case "judge":
+        return judge(command.text)
+      case "put": {
+        const file = within(command.name)
+        return Effect.andThen(write, attempt(file, () => put(own, mine, file)))
+      }
+      case "replace": {
+        const file = within(Contest.head)
+        return Effect.asVoid(Effect.andThen(write, attempt(file, () => fs.renameSync(own, file))))
+      }
+      case "clean": {
+        const sockets = command.marks.flatMap((text) => {
+          const mark = Mark.decode(text)
+          return mark === null ? [] : Mark.socketOf(mark) ?? []
+        })
+        return Effect.forEach([...command.names, ...sockets], remove, { discard: true })
+      }
+    }
+  }
+
+  const play = Effect.gen(function*() {
+    let contest = Contest.start(mine)
+    while (contest.command !== undefined) contest = Contest.next(contest, yield* obey(contest.command), names)
+    return contest.outcome
+  }).pipe(
+    Effect.ensuring(Effect.ignore(remove(`${Contest.head}.${id}`))),
+    Effect.catchIf((error) => flock && isNoRoom(error), (error) =>
+      Effect.as(
+        Effect.logWarning("no room for a mark in the data directory").pipe(
+          Effect.annotateLogs({ path: error.path, code: error.code })
+        ),
+        { _tag: "owner" as const }
+      ))
   )
+  const leave = attempt(within(Contest.head), () => {
+    if (textOf(within(Contest.head)) === mine) fs.rmSync(within(Contest.head), { force: true })
+  })
+  const outcome = yield* Effect.acquireRelease(
+    play,
+    (outcome) =>
+      outcome?._tag === "owner"
+        ? Effect.catchTag(leave, "DirectoryLockError", (error) =>
+          Effect.logWarning("the mark in the data directory stays").pipe(Effect.annotateLogs({ error: error.message })))
+        : Effect.void
+  )
+  if (outcome?._tag === "owner") return
+  const text = outcome?.text ?? ""
+  return yield* new Locked({
+    path: within(Contest.head),
+    holder: Option.getOrNull(decodeNote(text)),
+    unsure: outcome?.verdict === "unknown"
+  })
 })
 
 export const layer: Layer.Layer<DirectoryLock> = Layer.effect(

@@ -20,13 +20,22 @@ export type Holder = typeof Holder.Type
 export class Locked extends Schema.TaggedError<Locked>()("Locked", {
   path: Schema.String,
   /** Null if its note cannot be read (it may just be writing it). */
-  holder: Schema.NullOr(Holder)
+  holder: Schema.NullOr(Holder),
+  /** The holder left `path` behind, and whether it still runs cannot be told from this process. */
+  unsure: Schema.optional(Schema.Boolean)
 }) {
   override get message(): string {
-    const by = this.holder === null ? "another process" : `process ${this.holder.pid} on ${this.holder.host}`
-    return `${this.path} is in use by ${by}`
+    const { holder, path, unsure } = this
+    const by = holder === null ? "another process" : `process ${holder.pid} on ${holder.host}`
+    if (unsure !== true) return `${path} is in use by ${by}`
+    const since = holder === null ? "" : `, started ${holder.startedAt}`
+    return `${path} was left by ${by}${since}, and whether that still runs cannot be told from here; ` +
+      `if no other process works in the directory: rm ${quoted(path)}`
   }
 }
+
+/** For a POSIX shell. */
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
 /** The lock could not be tried at all: the directory cannot be made or written. */
 export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()("DirectoryLockError", {
