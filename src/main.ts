@@ -31,6 +31,7 @@ const codeOf = (error: Cli.CliError): number => {
     case "ShutdownIncomplete":
       return 75
     case "ConfigInvalid":
+    case "DataDirectoryTooNew":
       return 78
   }
 }

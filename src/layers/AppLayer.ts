@@ -13,14 +13,14 @@ import type { Locked } from "../services/DirectoryLock.ts"
 import type { KafkaProducer, Options as KafkaOptions, Security } from "../services/KafkaProducer.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
-import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
+import { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
 import * as HttpRoutes from "./HttpRoutes.ts"
 import type { HttpServerUnavailable } from "./HttpServer.ts"
 import * as NodeKafka from "./NodeKafka.ts"
 import * as NodeOutput from "./NodeOutput.ts"
 import { version } from "./Version.ts"
 
-export { DataDirectoryUnavailable, PipelineEnded }
+export { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded }
 
 /** Something could not be made durable before the deadline (DELIVERY.md H8). */
 export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()("ShutdownIncomplete", {
@@ -30,6 +30,7 @@ export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()
 export type StartupError =
   | ConfigInvalid
   | HttpServerUnavailable
+  | DataDirectoryTooNew
   | DataDirectoryUnavailable
   | Locked
   | ShutdownIncomplete

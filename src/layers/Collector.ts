@@ -46,6 +46,11 @@ export class DataDirectoryUnavailable
   })
 {}
 
+/** A later release of this program wrote what is in `DATA_DIR`. */
+export class DataDirectoryTooNew extends Schema.TaggedError<DataDirectoryTooNew>()("DataDirectoryTooNew", {
+  message: Schema.String
+}) {}
+
 /** A fiber that never ends has ended: a supervisor has to start the process again. */
 export class PipelineEnded extends Schema.TaggedError<PipelineEnded>()("PipelineEnded", {
   message: Schema.String
@@ -77,6 +82,8 @@ export interface Observed {
 export interface SinkView {
   readonly lanes: ReadonlyArray<KafkaSink.LaneStatus>
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
+  /** Why the checkpoint could not be written the last time; null if it could. */
+  readonly checkpointFailure: string | null
 }
 
 export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
@@ -93,7 +100,7 @@ export const make = Effect.fnUntraced(function*<E>(
     readonly kafka: Layer.Layer<KafkaProducer>
     readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
   }
-): Effect.fn.Return<Collector, E | DataDirectoryUnavailable | Locked, Scope.Scope> {
+): Effect.fn.Return<Collector, E | DataDirectoryTooNew | DataDirectoryUnavailable | Locked, Scope.Scope> {
   const ledger = Ledger.make()
   const status = FeedStatus.make(settings.exchanges)
   const files = Context.get(yield* Layer.build(NodeFileOps.layer), FileOps)
@@ -152,16 +159,17 @@ export const make = Effect.fnUntraced(function*<E>(
       ))
     )
   ).pipe(Effect.catchTags({
-    CheckpointError: (error) => unavailable(error.message),
+    CheckpointError: ({ message, reason }) =>
+      reason === "version" ? new DataDirectoryTooNew({ message }) : unavailable(message),
     FileQueueError: (error) => unavailable(error.message)
   }))
   const sink = Context.get(storage, EventSink)
   const kafka = Context.get(storage, KafkaSink.KafkaSink)
   const queues = Context.get(storage, FileQueue.FileQueue)
-  yield* Ref.set(view, Effect.all({ lanes: kafka.lanes, usage: queues.usage }))
+  const checkpoint = Context.get(storage, Checkpoint)
+  yield* Ref.set(view, Effect.all({ lanes: kafka.lanes, usage: queues.usage, checkpointFailure: checkpoint.failure }))
 
   const stopping = yield* Deferred.make<void>()
-  const checkpoint = Context.get(storage, Checkpoint)
   const memory = yield* checkpoint.markets
   const letters = Context.get(storage, DeadLetters.DeadLetters)
   const feeds = yield* Effect.forEach(

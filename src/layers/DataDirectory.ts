@@ -4,103 +4,95 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Checkpoint from "../services/Checkpoint.ts"
+import * as Lines from "../services/Checkpoint/Lines.ts"
 import { FileOps, type FileOpsError, readFile, replaceFile, withFile, writeAll } from "../services/FileOps.ts"
 
-const text = (bytes: Uint8Array | undefined): string | undefined =>
-  bytes === undefined ? undefined : new TextDecoder().decode(bytes)
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
 const toCheckpointError = (error: FileOpsError): Checkpoint.CheckpointError =>
-  new Checkpoint.CheckpointError({ path: error.path, message: error.message, cause: error })
+  new Checkpoint.CheckpointError({
+    reason: "io",
+    path: error.path,
+    message: error.message.includes(error.path) ? error.message : `${error.path}: ${error.message}`,
+    cause: error
+  })
 
 const segmentName = /^checkpoint-2\.(\d{8,15})\.log$/
 
-const segmentPath = (directory: string, segment: number): string =>
-  `${directory}/checkpoint-2.${String(segment).padStart(8, "0")}.log`
-
-const newline = 0x0a
-
-/** Each line begins with the CRC-32 of what follows its blank: a line that a crash cut off is not read. */
-const linesOf = (files: FileOps["Type"], bytes: Uint8Array) => {
-  const entries: Array<string> = []
-  let damaged = 0
-  let start = 0
-  while (start < bytes.length) {
-    const found = bytes.indexOf(newline, start)
-    const end = found === -1 ? bytes.length : found
-    const crc = Number.parseInt(text(bytes.subarray(start, start + 8)) ?? "", 16)
-    const entry = bytes.subarray(start + 9, end)
-    if (found !== -1 && crc === files.crc32(entry, 0)) entries.push(text(entry) ?? "")
-    // The last line of a file may be one that nobody was told is durable.
-    else if (found !== -1) damaged += 1
-    start = end + 1
-  }
-  return { entries, damaged }
-}
-
 /**
- * The checkpoint: `<directory>/checkpoint-2.<number>.log`, and of the version before `<directory>/checkpoint`, which is read and left
- * in place, so that a rollback begins where it was.
+ * The checkpoint: `<directory>/checkpoint-2.<number>.log`, and of the version before `<directory>/checkpoint`, which is left in place, so
+ * that a rollback begins where it was.
  */
 export const checkpointStore = (files: FileOps["Type"], directory: string): Checkpoint.Store => {
-  /** Bytes of the segment that is written. */
-  let open: { readonly segment: number; length: number } | undefined
+  const oldPath = `${directory}/checkpoint`
+  const pathOf = (segment: number): string => `${directory}/checkpoint-2.${String(segment).padStart(8, "0")}.log`
+  /** The segment that is written, and its bytes. */
+  let open = { segment: -1, length: 0 }
 
   const segments = files.readDirectory(directory).pipe(
+    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed([])),
     Effect.map((names) =>
       names.flatMap((name) => {
-        const match = segmentName.exec(name)
-        return match === null ? [] : [Number(match[1])]
+        const number = segmentName.exec(name)?.[1]
+        return number === undefined ? [] : [Number(number)]
       }).sort((a, b) => a - b)
     )
   )
 
+  /** Where nothing depends on it: at worst a file is left that says nothing new. */
+  const unlink = (path: string) =>
+    files.unlink(path).pipe(
+      Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void),
+      Effect.catchTag("FileOpsError", (error) =>
+        Effect.logWarning("an old part of the checkpoint cannot be removed").pipe(
+          Effect.annotateLogs({ path, error: error.message })
+        ))
+    )
+
   const append = Effect.fnUntraced(function*(segment: number, entry: string) {
-    const body = new TextEncoder().encode(entry)
-    const head = new TextEncoder().encode(`${files.crc32(body, 0).toString(16).padStart(8, "0")} `)
-    const line = new Uint8Array(head.length + body.length + 1)
-    line.set(head)
-    line.set(body, head.length)
-    line[line.length - 1] = newline
-    const path = segmentPath(directory, segment)
-    const isNew = open?.segment !== segment
-    const length = isNew ? 0 : open?.length ?? 0
-    yield* withFile(
+    const line = Lines.print(files.crc32, entry)
+    const path = pathOf(segment)
+    const isNew = open.segment !== segment
+    const length = isNew ? 0 : open.length
+    const write = withFile(
       files,
       path,
       isNew ? "replace" : "write",
       (file) => Effect.andThen(writeAll(file, line, length), file.datasync)
-    ).pipe(
-      Effect.andThen(isNew ? files.syncDirectory(directory) : Effect.void),
-      // Nothing of it was durable: a full disk must not collect a file each second.
-      Effect.tapError(() => isNew ? Effect.ignore(files.unlink(path)) : Effect.void)
     )
+    yield* isNew
+      ? Effect.andThen(write, files.syncDirectory(directory)).pipe(
+        // Nobody was told of anything in it, and a full disk must not get a file each second.
+        Effect.tapError(() => unlink(path))
+      )
+      : write
     open = { segment, length: length + line.length }
   })
 
   return {
-    old: Effect.map(readFile(files, `${directory}/checkpoint`), text).pipe(Effect.mapError(toCheckpointError)),
-    load: Effect.gen(function*() {
-      const found = yield* segments
-      const entries: Array<string> = []
-      let damaged = 0
-      for (const segment of found) {
-        const bytes = yield* readFile(files, segmentPath(directory, segment))
-        const lines = linesOf(files, bytes ?? new Uint8Array())
-        entries.push(...lines.entries)
-        damaged += lines.damaged
-      }
-      return { entries, damaged, newest: found.at(-1) ?? 0 }
-    }).pipe(Effect.mapError(toCheckpointError)),
+    old: {
+      path: oldPath,
+      read: readFile(files, oldPath).pipe(
+        Effect.map((bytes) => bytes === undefined ? undefined : { text: text(bytes), mark: files.crc32(bytes, 0) }),
+        Effect.mapError(toCheckpointError)
+      )
+    },
+    pathOf,
+    segments: Effect.mapError(segments, toCheckpointError),
+    read: (segment) =>
+      readFile(files, pathOf(segment)).pipe(
+        Effect.map((bytes = new Uint8Array()) => Lines.parse(files.crc32, bytes)),
+        Effect.mapError(toCheckpointError)
+      ),
     append: (segment, entry) => Effect.mapError(append(segment, entry), toCheckpointError),
     removeBefore: (segment) =>
       segments.pipe(
         Effect.flatMap((found) =>
-          Effect.forEach(found.filter((one) => one < segment), (one) => files.unlink(segmentPath(directory, one)), {
-            discard: true
-          })
+          // In order: what says that a market is gone must not go before what says that there is one.
+          Effect.forEach(found.filter((one) => one < segment), (one) => unlink(pathOf(one)), { discard: true })
         ),
         Effect.catchTag("FileOpsError", (error) =>
-          Effect.logWarning("an old part of the checkpoint cannot be removed").pipe(
+          Effect.logWarning("old parts of the checkpoint cannot be found").pipe(
             Effect.annotateLogs({ path: error.path, error: error.message })
           ))
       )
@@ -130,7 +122,7 @@ export const marketsCache = (files: FileOps["Type"], directory: string, exchange
     )
   return {
     load: readFile(files, path).pipe(
-      Effect.map(text),
+      Effect.map((bytes) => bytes === undefined ? undefined : text(bytes)),
       Effect.catchTag("FileOpsError", (error) => Effect.as(tell("read")(error), undefined))
     ),
     save: (json) =>

@@ -1,9 +1,12 @@
 /**
  * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (DELIVERY.md section 1).
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { Checkpoint } from "./Checkpoint.ts"
@@ -47,7 +50,7 @@ export class KafkaSink extends Context.Tag("effect-exchange-feeds/services/Kafka
    * are written. False if something could not be made durable. Nothing may be offered afterwards.
    */
   readonly stop: (timeout: Duration.Duration) => Effect.Effect<boolean>
-  /** Dies when a lane does; otherwise never returns. A dead lane must end the process (contract section 6). */
+  /** Dies when a lane does, or what writes the checkpoint; otherwise never returns. Either must end the process (contract section 6). */
   readonly ended: Effect.Effect<never>
 }>() {}
 
@@ -153,7 +156,11 @@ export const make = Effect.fnUntraced(function*(
         Effect.as(complaint.tell("the checkpoint cannot be written", { path: error.path, error: error.message }), false)
     )
   )
-  yield* Effect.sleep(checkpointEvery).pipe(Effect.andThen(writeCheckpoint), Effect.forever, Effect.forkScoped)
+  const checkpointing = yield* Effect.sleep(checkpointEvery).pipe(
+    Effect.andThen(writeCheckpoint),
+    Effect.forever,
+    Effect.forkScoped
+  )
 
   const all = Array.from(lanes.values())
 
@@ -185,7 +192,16 @@ export const make = Effect.fnUntraced(function*(
           Effect.andThen(Effect.forEach(all, (lane) => lane.stop(timeout), { concurrency: "unbounded" })),
           Effect.andThen((durable) => Effect.map(writeCheckpoint, (written) => written && durable.every((one) => one)))
         ),
-      ended: Effect.raceAll(all.map((lane) => lane.ended))
+      ended: Effect.raceAll([
+        ...all.map((lane) => lane.ended),
+        Fiber.await(checkpointing).pipe(
+          Effect.flatMap((exit) =>
+            Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
+              ? Effect.die(Cause.squash(exit.cause))
+              : Effect.never
+          )
+        )
+      ])
     }
   }
 })

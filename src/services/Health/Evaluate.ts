@@ -219,6 +219,7 @@ const persistence = (inputs: Inputs, now: Time.Moment): Check => {
   const troubled = sink.lanes.find((lane) => lane.disk.message !== null)
   if (troubled !== undefined) return say("degraded", `${troubled.topic}: ${troubled.disk.message}`)
   if (sink.lanes.some(({ queue }) => queue.state === "full")) return say("degraded", "no room on the disk")
+  if (typeof sink.checkpointFailure === "string") return say("degraded", `the checkpoint: ${sink.checkpointFailure}`)
   return isNearlyFull(sink.usage)
     ? say("degraded", `${Math.floor((100 * bytes) / maxBytes)} % of the queue is in use`)
     : say("healthy")

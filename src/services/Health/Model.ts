@@ -65,6 +65,8 @@ export interface DiskResult extends Result {
 export interface SinkReport {
   readonly lanes: ReadonlyArray<Pick<LaneStatus, "topic" | "kafka" | "disk" | "refusedAt" | "queue">>
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
+  /** Why the checkpoint could not be written the last time, with its path; null if it could. */
+  readonly checkpointFailure?: string | null | undefined
 }
 
 /** All that health depends on. */

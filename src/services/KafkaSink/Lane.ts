@@ -50,7 +50,7 @@ export interface Parts {
   readonly ledger: Ledger.Shape
   /** Records are gone for good, and what was delivered since shows that somebody can be told. */
   readonly onDropped: (queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) => Effect.Effect<void>
-  /** `settle` of the trade lane only; `resolve` of all. */
+  /** `settle` of the trade lane only, which resolves too; `resolve` of all. */
   readonly checkpoint: Pick<Checkpoint["Type"], "resolve"> & Partial<Pick<Checkpoint["Type"], "settle">>
 }
 
@@ -231,7 +231,7 @@ export const make = Effect.fnUntraced(function*(
         return kafka.trip
       case "Account":
         bookkeeping.account(command)
-        // Lost and counted: nothing waits for it to be delivered.
+        // Lost and counted: a hole must not wait for ever for it to be delivered.
         return command.to === "dropped" ? checkpoint.resolve(command.records) : Effect.void
       case "Settle":
         return checkpoint.settle?.(command.records, command.seq) ?? checkpoint.resolve(command.records)
@@ -336,9 +336,10 @@ export const make = Effect.fnUntraced(function*(
       Effect.retry(RetryPolicy.forever(options.retry)),
       // Unreachable: the schedule has no end.
       Effect.catchTag("DeadLetterError", (error) => Effect.die(error)),
-      Effect.andThen(
-        Effect.sync(() => bookkeeping.oversize(record))
-      )
+      Effect.andThen(Effect.suspend(() => {
+        bookkeeping.oversize(record)
+        return checkpoint.resolve([record])
+      }))
     )
 
   return {

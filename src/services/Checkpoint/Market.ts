@@ -1,0 +1,157 @@
+/** One market's part of the checkpoint. Changed in place: there are thousands, and each trade changes one. */
+import { compare, epochMsOf } from "../ExchangeTime.ts"
+import { type Awaited, type Hole, type MarketMemory, memoryOfMarket } from "./Model.ts"
+
+/** Trades within holes that are kept beside the newest: more than a feed may have to remember of a market. */
+const maxWithinHoles = 8192
+
+/** A hole that is over, until what it waits for cannot be lost any more. */
+export interface Closing {
+  readonly hole: Hole
+  readonly awaited: Awaited
+}
+
+export interface Market {
+  readonly key: string
+  exchangeSymbol: string | undefined
+  /** More than is to be kept, and some twice: `trim` sees to that now and then, not at each trade. */
+  ids: Array<string>
+  /** Of each of `ids`: see `MarketMemory.times`. */
+  times: Array<number | null>
+  /** Exchange time of the newest trade, ISO-8601. */
+  last: string | null
+  open: ReadonlyArray<Hole>
+  closing: ReadonlyArray<Closing>
+  /** Of `open` and `closing`, epoch ms, edges included. */
+  spans: ReadonlyArray<readonly [from: number, to: number]>
+  /** The newest id taken over from version 1's file: what stands behind it there, that version has delivered since. */
+  lastOfOld: string | undefined
+  /** How many of `ids`, at their end, no write has. `all`: nor does any have the rest as it is now. */
+  unwritten: number | "all"
+  areHolesUnwritten: boolean
+  /** Nothing is to be kept of it once its closing holes are gone. */
+  isForgotten: boolean
+  /** `ids` are trimmed when they are so many. */
+  trimAt: number
+}
+
+export const make = (key: string): Market => ({
+  key,
+  exchangeSymbol: undefined,
+  ids: [],
+  times: [],
+  last: null,
+  open: [],
+  closing: [],
+  spans: [],
+  lastOfOld: undefined,
+  unwritten: "all",
+  areHolesUnwritten: false,
+  isForgotten: false,
+  trimAt: 2 * memoryOfMarket
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// trades
+
+const isWithinHole = ({ spans }: Market, time: number | null | undefined): boolean =>
+  time !== null && time !== undefined && spans.some(([from, to]) => from <= time && time <= to)
+
+/** Indices into `ids`, oldest first, each trade once: the newest, and of the older ones those within holes. */
+const select = (market: Market) => {
+  const { ids, times } = market
+  const order = Array.from(new Map(ids.map((id, i) => [id, i])).values())
+  const timeOf = (i: number) => times[i] ?? -Infinity
+  // Of two infinities the difference is not a number, and so they go by order of delivery too.
+  order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)
+  const cut = Math.max(0, order.length - memoryOfMarket)
+  return {
+    older: order.slice(0, cut).filter((i) => isWithinHole(market, times[i])).slice(-maxWithinHoles),
+    newest: order.slice(cut)
+  }
+}
+
+/** Leaves those that are to be kept: a page of history does not push out trades that are newer. */
+export const trim = (market: Market): void => {
+  const { ids, times } = market
+  const { newest, older } = select(market)
+  const kept = [...older, ...newest]
+  market.ids = kept.map((i) => ids[i] ?? "")
+  market.times = kept.map((i) => times[i] ?? null)
+  // In another order now: those that no write has are not the last ones any more.
+  if (market.unwritten !== 0) market.unwritten = "all"
+  market.trimAt = kept.length + Math.max(memoryOfMarket, kept.length)
+}
+
+/** `time`: epoch ms of the exchange, null where it gave none. */
+export const add = (market: Market, id: string, time: number | null): void => {
+  market.ids.push(id)
+  market.times.push(time ?? (market.last === null ? null : epochMsOf(market.last)))
+  if (market.unwritten !== "all") market.unwritten += 1
+  if (market.ids.length >= market.trimAt) trim(market)
+}
+
+/** A trade of that time is known, ISO-8601. */
+export const advance = (market: Market, time: string): void => {
+  if (market.last === null || compare(time, market.last) > 0) market.last = time
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// holes
+
+const isSame = (a: Hole, b: Hole): boolean => a.gapId === b.gapId && (a.gapId !== null || a.from === b.from)
+
+export const setHoles = (market: Market, open: ReadonlyArray<Hole>, closing: ReadonlyArray<Closing>): void => {
+  market.open = open
+  market.closing = closing
+  market.spans = [...open, ...closing.map(({ hole }) => hole)].map(({ from, to }) => [
+    from === null ? -Infinity : epochMsOf(from),
+    to === null ? Infinity : epochMsOf(to)
+  ])
+  market.areHolesUnwritten = true
+}
+
+/** In place of those that were open. One that was closing in an earlier life may be among them: this life closes it again. */
+export const keepHoles = (market: Market, open: ReadonlyArray<Hole>): void =>
+  setHoles(market, open, market.closing.filter(({ hole }) => !open.some((one) => isSame(one, hole))))
+
+export const closeHole = (market: Market, hole: Hole, awaited: Awaited): void => {
+  const isOther = (one: Hole) => !isSame(one, hole)
+  const closing = market.closing.filter((one) => isOther(one.hole))
+  const isAwaiting = awaited.trade !== null || awaited.event !== null
+  setHoles(market, market.open.filter(isOther), isAwaiting ? [...closing, { hole, awaited }] : closing)
+}
+
+/** True if a closing hole waited for it. */
+export const resolve = (market: Market, id: string): boolean => {
+  if (!market.closing.some(({ awaited: { event, trade } }) => event === id || trade === id)) return false
+  const closing = market.closing.map(({ awaited: { event, trade }, hole }): Closing => ({
+    hole,
+    awaited: { trade: trade === id ? null : trade, event: event === id ? null : event }
+  }))
+  setHoles(market, market.open, closing.filter(({ awaited: { event, trade } }) => event !== null || trade !== null))
+  return true
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// for the next life
+
+const startOf = ({ from }: Hole): number => from === null ? -Infinity : epochMsOf(from)
+
+export const memoryOf = (market: Market): MarketMemory => {
+  const { closing, exchangeSymbol, ids, last, open, times } = market
+  const { newest, older } = select(market)
+  const idOf = (i: number) => ids[i] ?? ""
+  return {
+    ids: newest.map(idOf),
+    lastTimestamp: last,
+    times: newest.map((i) => times[i] ?? null),
+    exchangeSymbol,
+    holes: [
+      // Not filled while the trade that fills it may be lost.
+      ...closing.map(({ awaited: { trade }, hole }): Hole => trade === null ? hole : { ...hole, over: null }),
+      ...open
+    ].sort((a, b) => startOf(a) - startOf(b) || 0),
+    kept: [...older, ...newest.filter((i) => isWithinHole(market, times[i]))].map(idOf)
+  }
+}

@@ -1,0 +1,43 @@
+/** What is known of a market from one life of the collector to the next. */
+
+/** How many ids are kept for each market: more than any window of recent trades an exchange is known to send. */
+export const memoryOfMarket = 256
+
+/** A stretch of a market's time in which trades may be missing. */
+export interface Hole {
+  readonly cause: string
+  /** `id` of the first `gap` event that told of it; null if none did. */
+  readonly gapId: string | null
+  /** Exchange times of the last trade before it, and of the first behind it, ISO-8601; null where none is known. */
+  readonly from: string | null
+  readonly to: string | null
+  /** Trades that histories have brought. */
+  readonly recovered: number
+  /** What it came to. The last event about it may be lost still. Null while it is open. */
+  readonly over: "filled" | "given up" | null
+}
+
+/** Ids of a trade and of a status event of one market: until both are resolved they may be lost. Null: there is none. */
+export interface Awaited {
+  readonly trade: string | null
+  readonly event: string | null
+}
+
+/** A market's last trades, and its open holes. */
+export interface MarketMemory {
+  /** Trade ids, oldest first, at most `memoryOfMarket`: those of the newest times, whenever they were delivered. */
+  readonly ids: ReadonlyArray<string>
+  /** Exchange time of the newest trade, ISO-8601; null if none or unknown. */
+  readonly lastTimestamp: string | null
+  /**
+   * Of each of `ids` the exchange time, epoch ms. Where the exchange gave none, or version 1 of the checkpoint kept none: that of the
+   * newest trade known by then; null if none was.
+   */
+  readonly times?: ReadonlyArray<number | null> | undefined
+  /** Its name at the exchange, if known. */
+  readonly exchangeSymbol?: string | undefined
+  /** Oldest first. */
+  readonly holes?: ReadonlyArray<Hole> | undefined
+  /** Ids of trades that lie within `holes`, edges included, whether they are among `ids` or older. */
+  readonly kept?: ReadonlyArray<string> | undefined
+}

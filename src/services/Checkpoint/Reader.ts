@@ -1,0 +1,79 @@
+/** Reads what earlier lives have left. */
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as Format from "./Format.ts"
+import * as Memory from "./Memory.ts"
+import { CheckpointError, type Store } from "./Store.ts"
+
+export interface Found {
+  readonly memory: Memory.Memory
+  /** The segment in which each market was last said as a whole; the longest ago first. */
+  readonly wholes: Map<string, number>
+  /** What the last entry says besides. */
+  readonly position: Format.Position
+  /** Mark of the version 1 file that `memory` has; undefined: there is none. */
+  readonly old: number | undefined
+  readonly segments: ReadonlyArray<number>
+}
+
+const ofLaterRelease = (path: string, version: number) =>
+  new CheckpointError({
+    reason: "version",
+    path,
+    message:
+      `${path} has version ${version}: a later release of this program wrote it. Run that one; or move the file away, ` +
+      "which may repeat trades and forgets holes"
+  })
+
+/**
+ * What cannot be understood is no reason not to start: it means that less is known, which costs copies. A version that is not known is
+ * one: it would be started as if for the first time.
+ */
+export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<Found, CheckpointError> {
+  const memory = Memory.make()
+  const wholes = new Map<string, number>()
+  let position: Format.Position = { seq: 0, old: undefined }
+
+  const apply = (segment: number, entry: Format.Entry): void => {
+    position = entry.position
+    memory.apply(position.seq, entry.markets)
+    for (const { key, kind } of entry.markets) {
+      if (kind !== "more") wholes.delete(key)
+      // Also of one whose whole is damaged: it is said anew as the others are.
+      if (kind !== "gone" && !wholes.has(key)) wholes.set(key, segment)
+    }
+  }
+
+  const segments = yield* store.segments
+  for (const segment of segments) {
+    const path = store.pathOf(segment)
+    const { damaged, texts } = yield* store.read(segment)
+    let lines = damaged
+    for (const text of texts) {
+      const entry = Format.parseEntry(text)
+      if (Either.isRight(entry)) apply(segment, entry.right)
+      else if (entry.left.version === undefined) lines += 1
+      else return yield* ofLaterRelease(path, entry.left.version)
+    }
+    if (lines > 0) {
+      yield* Effect.logError("the checkpoint is damaged: trades may be repeated, holes forgotten").pipe(
+        Effect.annotateLogs({ path, lines })
+      )
+    }
+  }
+
+  const { path, read } = store.old
+  const old = yield* read
+  // Another content than was taken over: it was not read yet, or that version ran again since, and knows more.
+  if (old !== undefined && old.mark !== position.old) {
+    const file = Format.parseOld(old.text)
+    if (Either.isRight(file)) memory.takeOver(file.right)
+    else if (file.left.version !== undefined) return yield* ofLaterRelease(path, file.left.version)
+    else {
+      yield* Effect.logError("the checkpoint of the version before cannot be read: trades may be repeated").pipe(
+        Effect.annotateLogs({ path })
+      )
+    }
+  }
+  return { memory, wholes, position, old: old?.mark ?? position.old, segments }
+})
