@@ -8,6 +8,7 @@ import type { Health } from "../services/Health.ts"
 import type { LaneStatus } from "../services/KafkaSink.ts"
 import type * as Ledger from "../services/Ledger.ts"
 import * as Metrics from "../services/Metrics.ts"
+import * as Time from "../services/Time.ts"
 
 export interface Sources {
   readonly version: string
@@ -35,7 +36,7 @@ export const collector = (sources: Sources): Metrics.Collector =>
       Metrics.buildFamily({ version: sources.version, node: process.version }),
       ...Metrics.healthFamilies(yield* sources.health.answer),
       ...Metrics.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
-      ...Metrics.feedFamilies(sources.status.exchanges()),
+      ...Metrics.feedFamilies(sources.status.exchanges(), yield* Time.now),
       ...Metrics.breakerFamilies(yield* sources.breakers.snapshots),
       ...(sink === undefined ? [] : Metrics.queueFamilies(sink.lanes, sink.usage))
     ]

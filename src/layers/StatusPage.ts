@@ -86,11 +86,11 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     id,
     state,
     subscriptions,
-    lastFrameAt: iso(lastFrameAt)
+    lastFrameAt: iso(lastFrameAt?.wall ?? null)
   })),
   listed: status.listed ?? 0,
-  lastFrameAt: iso(status.lastFrameAt),
-  lastDataAt: iso(status.lastDataAt),
+  lastFrameAt: iso(status.lastFrameAt?.wall ?? null),
+  lastDataAt: iso(status.lastDataAt?.wall ?? null),
   dials: status.dials,
   reconnects: status.reconnects,
   lastError: line(status.lastError),

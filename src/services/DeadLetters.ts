@@ -79,8 +79,8 @@ export const layer = (directory: string): Layer.Layer<DeadLetters, never, FileOp
       const records = yield* makeFile(files, `${directory}/dead`, "records.ndjson")
       const frames = yield* makeFile(files, `${directory}/dead`, "frames.ndjson")
       return {
-        record: ({ record, ...letter }) =>
-          records(`${JSON.stringify({ ...letter, ...record, value: textOf(record.value) })}\n`, true),
+        record: ({ record: { headers, key, timestamp, value }, ...letter }) =>
+          records(`${JSON.stringify({ ...letter, key, value: textOf(value), headers, timestamp })}\n`, true),
         frame: (frame) => frames(`${JSON.stringify(frame)}\n`, false)
       }
     })

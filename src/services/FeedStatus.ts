@@ -3,7 +3,7 @@
  * Plain synchronous functions: called once a chunk on the hot path.
  */
 import * as Context from "effect/Context"
-import type { Instant, WallTime } from "./Time.ts"
+import type { Instant, Moment, WallTime } from "./Time.ts"
 
 export type ConnectionState = "connecting" | "open" | "backoff"
 
@@ -11,7 +11,7 @@ export interface ConnectionStatus {
   readonly state: ConnectionState
   readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
   /** Any frame, pings too. */
-  readonly lastFrameAt: WallTime | null
+  readonly lastFrameAt: Moment | null
 }
 
 export interface MarketStatus {
@@ -53,9 +53,9 @@ export interface ExchangeStatus {
   /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
   readonly listed: number | null
   readonly markets: ReadonlyMap<string, MarketStatus>
-  readonly lastFrameAt: WallTime | null
+  readonly lastFrameAt: Moment | null
   /** Last decoded event. */
-  readonly lastDataAt: WallTime | null
+  readonly lastDataAt: Moment | null
   readonly dials: number
   readonly reconnects: number
   /** Why the last session ended, one line. */

@@ -244,7 +244,7 @@ const offerTo = (
 ): Effect.Effect<void> => {
   const lane = lanes.get(name)
   if (events.length === 0 || lane === undefined) return Effect.void
-  return lane.offer(events.map((event) => encode(event)))
+  return Effect.flatMap(Time.moment, (now) => lane.offer(events.map((event) => encode(event, now))))
 }
 
 export const layer = (

@@ -4,6 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import { DecimalString } from "./Decimal.ts"
+import * as Time from "./Time.ts"
 
 /** The taker's side. */
 export const Side = Schema.Literal("buy", "sell")
@@ -102,6 +103,8 @@ export interface EventRecord {
    * (`KafkaSink/RecordTime`).
    */
   readonly timestamp: number
+  /** Of the receipt, to know its age by; undefined of one that was read back from a queue. */
+  readonly since?: Time.Instant | undefined
 }
 
 /** The exchange a record belongs to, for the ledger: the key up to its first colon. */
@@ -113,13 +116,23 @@ export const exchangeOf = (record: EventRecord): string => {
 /** Bytes a record takes, near enough for bounds on memory and on a send: text is counted by its UTF-16 length. */
 export const sizeOf = (record: EventRecord): number => record.key.length + record.value.length + 128
 
-export const encode = (event: MarketEvent): EventRecord => ({
-  key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
-  value: JSON.stringify(event),
-  headers: {
-    id: event.id,
-    schema: `${event.type}/${event.v}`,
-    source: event.type === "status" ? "collector" : event.source
-  },
-  timestamp: Date.parse(event.receivedAt)
-})
+/** What an event may have waited for its market's history, ms; beyond it the wall clock was stepped since its receipt. */
+const longestWait = 10_000
+
+/** `now`: when it is handed over, to know its age by. */
+export const encode = (event: MarketEvent, now?: Time.Moment): EventRecord => {
+  const timestamp = Date.parse(event.receivedAt)
+  const record = {
+    key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
+    value: JSON.stringify(event),
+    headers: {
+      id: event.id,
+      schema: `${event.type}/${event.v}`,
+      source: event.type === "status" ? "collector" : event.source
+    },
+    timestamp
+  }
+  if (now === undefined) return record
+  const waited = Time.epochMillis(now.wall) - timestamp
+  return { ...record, since: Time.plus(now.at, waited >= 0 && waited <= longestWait ? -waited : 0) }
+}

@@ -38,7 +38,7 @@ export interface Connection {
   /** Close handshake, at most 2 s; all that arrives until then can be taken, then `take` ends. */
   readonly close: Effect.Effect<void>
   /** Null before the first. */
-  readonly lastFrameAt: () => Time.WallTime | null
+  readonly lastFrameAt: () => Time.Moment | null
   /** Arrivals have not been taken yet. */
   readonly isWaiting: () => boolean
 }
@@ -108,7 +108,7 @@ export const connect = Effect.fnUntraced(function*(
   let opened = false
   let closing = false
   let gone = false
-  let lastFrameAt: Time.WallTime | null = null
+  let lastFrameAt: Time.Moment | null = null
   /** Since when silence is the other side's: the last frame, or the moment from which we listen again. */
   let quietSince = yield* Time.now
 
@@ -122,7 +122,7 @@ export const connect = Effect.fnUntraced(function*(
     const alive = (): Time.Moment => {
       const moment = Time.momentOf(clock)
       quietSince = moment.at
-      lastFrameAt = moment.wall
+      lastFrameAt = moment
       return moment
     }
     const offer = (arrival: Arrival, size: number): void => {

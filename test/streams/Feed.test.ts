@@ -110,17 +110,18 @@ describe("Feed: from frames to events", () => {
       socket.push(bitpinPush("BTC_IRT", [{ id: "1", price: "7.50" }]))
       yield* feed.nextTrade
       const status = feed.status()
+      const at5 = { at: Time.instant(5000), wall: Time.wallTime(5000) }
       assert.deepInclude(status, {
         listed: 3,
         dials: 1,
         reconnects: 0,
-        lastFrameAt: Time.wallTime(5000),
-        lastDataAt: Time.wallTime(5000)
+        lastFrameAt: at5,
+        lastDataAt: at5
       })
       assert.deepStrictEqual(status.connections.get(0), {
         state: "open",
         subscriptions: { requested: 3, active: 2, rejected: 1 },
-        lastFrameAt: Time.wallTime(5000)
+        lastFrameAt: at5
       })
       assert.deepStrictEqual(status.markets.get("BTC/IRT"), {
         symbol: "BTC/IRT",

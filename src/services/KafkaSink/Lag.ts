@@ -21,7 +21,11 @@ export const make = (): Lag => {
           lag = Metrics.lag({ exchange, stage: "receive_to_ack", path: isReplay ? "replay" : "live" })
           known.set(exchange, lag)
         }
-        lag.observe(Time.epochMillis(now.wall) - record.timestamp)
+        // What was read back may be of an earlier life: only its own time tells how old it is.
+        const age = record.since === undefined
+          ? Math.max(0, Time.epochMillis(now.wall) - record.timestamp)
+          : Time.between(record.since, now.at)
+        lag.observe(age)
       }
     }
   }

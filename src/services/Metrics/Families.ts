@@ -7,7 +7,7 @@ import type { ExchangeStatus, MarketStatus } from "../FeedStatus.ts"
 import type { Answer } from "../Health/Model.ts"
 import type { LaneStatus } from "../KafkaSink.ts"
 import type { Account } from "../Ledger.ts"
-import { epochMillis, type WallTime, wallTime } from "../Time.ts"
+import { between, epochMillis, type Instant, type Moment, type WallTime, wallTime } from "../Time.ts"
 import { counter, type Family, gauge, type Labels, type Sample, stateSet } from "./Family.ts"
 
 /** Prometheus counts epoch seconds by the wall clock. */
@@ -110,7 +110,14 @@ export const breakerFamilies = (breakers: ReadonlyArray<Snapshot>): ReadonlyArra
 
 const connectionStates = ["connecting", "open", "backoff"] as const
 
-export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArray<Family> => {
+export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant): ReadonlyArray<Family> => {
+  const ages = (pick: (feed: ExchangeStatus) => Moment | null) =>
+    feeds.flatMap((feed): ReadonlyArray<Sample> => {
+      const moment = pick(feed)
+      return moment === null
+        ? []
+        : [{ labels: { exchange: feed.exchange }, value: Math.max(0, between(moment.at, now)) / 1000 }]
+    })
   const each = (pick: (feed: ExchangeStatus) => number) =>
     feeds.map((feed): Sample => ({ labels: { exchange: feed.exchange }, value: pick(feed) }))
   const markets = (pick: (market: MarketStatus) => number) =>
@@ -173,12 +180,22 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
     gauge(
       "feeds_connection_last_frame_timestamp_seconds",
       "When the last frame of any kind came, a ping too: tells quiet from dead. 0 = never.",
-      each(({ lastFrameAt }) => seconds(lastFrameAt))
+      each(({ lastFrameAt }) => seconds(lastFrameAt?.wall ?? null))
+    ),
+    gauge(
+      "feeds_connection_last_frame_age_seconds",
+      "How long ago that was, whatever the wall clock did since. Absent before the first.",
+      ages(({ lastFrameAt }) => lastFrameAt)
     ),
     gauge(
       "feeds_last_event_timestamp_seconds",
       "When the last event was decoded. 0 = never.",
-      each(({ lastDataAt }) => seconds(lastDataAt))
+      each(({ lastDataAt }) => seconds(lastDataAt?.wall ?? null))
+    ),
+    gauge(
+      "feeds_last_event_age_seconds",
+      "How long ago that was, whatever the wall clock did since. Absent before the first.",
+      ages(({ lastDataAt }) => lastDataAt)
     ),
     gauge(
       "feeds_markets",

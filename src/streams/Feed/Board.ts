@@ -2,7 +2,7 @@
  * What a feed tells `FeedStatus`: counters it changes in place, shown once a chunk. Readers see living maps in a fresh frame.
  */
 import * as FeedStatus from "../../services/FeedStatus.ts"
-import type { WallTime } from "../../services/Time.ts"
+import type { Moment } from "../../services/Time.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 
@@ -24,8 +24,8 @@ export interface Board {
   readonly stale: (remedy: string) => void
   /** Living. */
   readonly gaps: Mutable<FeedStatus.Gaps>
-  readonly frame: (at: WallTime) => void
-  readonly data: (at: WallTime) => void
+  readonly frame: (at: Moment) => void
+  readonly data: (at: Moment) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
   /** Makes all changes since the last time visible. */
   readonly show: () => void

@@ -258,9 +258,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       const last = arrivals[arrivals.length - 1]
       if (last !== undefined) {
-        status.lastFrameAt = last.wall
-        board.frame(last.wall)
-        if (received > 0) board.data(last.wall)
+        const moment = { at: last.at, wall: last.wall }
+        status.lastFrameAt = moment
+        board.frame(moment)
+        if (received > 0) board.data(moment)
       }
       return outcome(into)
     }

@@ -7,6 +7,7 @@ import * as HttpServer from "../../../src/layers/HttpServer.ts"
 import * as StatusPage from "../../../src/layers/StatusPage.ts"
 import * as Health from "../../../src/services/Health.ts"
 import * as Metrics from "../../../src/services/Metrics.ts"
+import * as SteppedClock from "../../support/SteppedClock.ts"
 import { loopback, make } from "./sources.ts"
 
 /** A connection that says what it is told, and no more. */
@@ -203,6 +204,25 @@ describe("the events of the page", () => {
       }),
     30_000
   )
+
+  it.scopedLive("they go on when the wall clock is set back", () =>
+    SteppedClock.run((wall) =>
+      Effect.gen(function*() {
+        let made = 0
+        const { sources } = yield* make()
+        const counted = {
+          ...sources,
+          health: { ...sources.health, answer: Effect.tap(sources.health.answer, () => Effect.sync(() => made += 1)) }
+        }
+        const page = yield* follow(yield* HttpRoutes.serve(loopback, counted))
+        yield* until("a first event", () => made > 0)
+        yield* wall.step("1 hour", "back")
+        const before = made
+        // Not the same page again: it is made anew.
+        yield* until("two more", () => made >= before + 2)
+        assert.include(page.heard(), "data: ")
+      })
+    ))
 
   it.scopedLive(
     "with three hundred slow clients and thirty-two pages probes are answered, and the server still ends",

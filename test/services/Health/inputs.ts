@@ -31,7 +31,7 @@ export const exchange = (
   ...FeedStatus.empty(name),
   api: { at: ago(2_000).at, checkedAt: ago(2_000).wall, ok: true, durationMs: 84, message: null },
   connections: new Map([
-    [0, { state: "open", subscriptions: { requested: 2, active: 2, rejected: 0 }, lastFrameAt: ago(100).wall }]
+    [0, { state: "open", subscriptions: { requested: 2, active: 2, rejected: 0 }, lastFrameAt: ago(100) }]
   ]),
   listed: 2,
   markets: new Map([
@@ -45,8 +45,8 @@ export const exchange = (
     }],
     ["ETH/IRT", { symbol: "ETH/IRT", trades: 0, lastPrice: null, lastAt: null, subscription: null, stale: false }]
   ]),
-  lastFrameAt: ago(100).wall,
-  lastDataAt: ago(900).wall,
+  lastFrameAt: ago(100),
+  lastDataAt: ago(900),
   dials: 3,
   reconnects: 2,
   decodeFailures: new Map([["json", 1]]),

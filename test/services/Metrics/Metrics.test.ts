@@ -36,7 +36,7 @@ const everything = (): ReadonlyArray<Metrics.Family> => {
   return [
     ...Metrics.ledgerFamilies(ledger.accounts(), ["bitpin", "wallex"], ["trades"]),
     ...Metrics.breakerFamilies([breaker("bitpin_api", "api"), breaker("kafka_trade", "kafka", { state: "half_open" })]),
-    ...Metrics.feedFamilies([exchange("bitpin"), exchange("wallex", { markets: new Map() })]),
+    ...Metrics.feedFamilies([exchange("bitpin"), exchange("wallex", { markets: new Map() })], now.at),
     ...Metrics.queueFamilies([laneStatus()], { bytes: 1, maxBytes: 2 }),
     ...Metrics.healthFamilies(evaluate(fine(), now)),
     Metrics.buildFamily({ version: "0.1.0", node: "v20.20.2" })
@@ -157,7 +157,7 @@ describe("the other parts", () => {
 
   it.scoped("feeds", () =>
     Effect.gen(function*() {
-      const body = yield* bodyOf(Metrics.feedFamilies([exchange("bitpin")]))
+      const body = yield* bodyOf(Metrics.feedFamilies([exchange("bitpin")], now.at))
       for (
         const line of [
           "feeds_connections{exchange=\"bitpin\",state=\"open\"} 1",
@@ -168,6 +168,8 @@ describe("the other parts", () => {
           "feeds_decode_failures_total{exchange=\"bitpin\",reason=\"json\"} 1",
           "feeds_decode_failures_total{exchange=\"bitpin\",reason=\"schema\"} 0",
           `feeds_connection_last_frame_timestamp_seconds{exchange="bitpin"} ${Time.epochMillis(ago(100).wall) / 1000}`,
+          "feeds_connection_last_frame_age_seconds{exchange=\"bitpin\"} 0.1",
+          "feeds_last_event_age_seconds{exchange=\"bitpin\"} 0.9",
           "feeds_markets{exchange=\"bitpin\",state=\"listed\"} 2",
           "feeds_markets{exchange=\"bitpin\",state=\"live\"} 1",
           "feeds_market_trades_total{exchange=\"bitpin\",market=\"BTC/IRT\"} 7"
