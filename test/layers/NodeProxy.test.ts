@@ -112,7 +112,7 @@ describe("HTTPS_PROXY", () => {
       const port = typeof address === "object" && address !== null ? address.port : 0
       const proxy = yield* opened(() => Proxy.http())
       const connection = yield* Effect.provide(
-        WebSocketFeed.connect({ url: `wss://127.0.0.1:${port}/`, idleTimeout: Duration.seconds(5) }),
+        WebSocketFeed.connect({ url: `wss://127.0.0.1:${port}/`, idleTimeout: Duration.seconds(5), maxPayload: 1024 }),
         through(proxy.url)
       )
       const end = yield* Effect.flip(connection.take)
@@ -129,7 +129,7 @@ describe("HTTPS_PROXY", () => {
       for (const [url, message] of [[wrong, /407/], [gone.url, /ECONNREFUSED/]] as const) {
         const layer = through(url)
         const connection = yield* Effect.provide(
-          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.seconds(5) }),
+          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.seconds(5), maxPayload: 1024 }),
           layer
         )
         const end = JSON.stringify(yield* Effect.flip(connection.take))

@@ -23,7 +23,7 @@ import type { View } from "./TradeGroups.ts"
 import { toTrades } from "./Trades.ts"
 
 /** Why trades may be missing. */
-export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed"
+export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "undecoded"
 
 export interface Backfill {
   /** From here on the market is not heard. */

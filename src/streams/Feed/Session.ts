@@ -9,7 +9,7 @@ import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
-import type { Backfill } from "./Backfill.ts"
+import type { Backfill, Cause } from "./Backfill.ts"
 import type { Board } from "./Board.ts"
 import type { Identity } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
@@ -69,7 +69,8 @@ export interface Session {
   readonly isSettled: () => boolean
   /** Places taken on the connection: topics that left may hold theirs. */
   readonly taken: () => number
-  readonly end: () => void
+  /** Only the first end counts. `cause`: of the holes that it leaves; a lost connection by default. */
+  readonly end: (cause?: Cause) => void
 }
 
 export interface Options {
@@ -99,6 +100,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     now
   })
   let ready = false
+  let ended = false
 
   /** What one run gathers. */
   interface Gathering {
@@ -216,9 +218,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     isReady: () => ready,
     isSettled: () => ready && topics.isSettled(),
     taken: topics.taken,
-    end: () => {
+    end: (cause = "disconnected") => {
+      if (ended) return
+      ended = true
       identity.views.close(view)
-      topics.end()
+      topics.end(cause)
     },
     check: (at, deaf) => {
       const into = gathering()

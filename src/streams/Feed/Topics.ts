@@ -5,7 +5,7 @@
  */
 import type { Exchange, Market, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
-import type { Backfill } from "./Backfill.ts"
+import type { Backfill, Cause } from "./Backfill.ts"
 import type { MarketState } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
 
@@ -67,7 +67,8 @@ export interface Topics {
   readonly taken: () => number
   /** Every topic was answered, or where nothing is answered, data has come. */
   readonly isSettled: () => boolean
-  readonly end: () => void
+  /** What was heard is heard no more, for this reason. */
+  readonly end: (cause: Cause) => void
 }
 
 type Status = "wanted" | "pending" | "active" | "rejected"
@@ -169,7 +170,7 @@ export const make = (options: {
     backfill.subscribed(entry.market, recovered)
   }
 
-  const deafen = (entry: Entry, cause: Parameters<Backfill["lost"]>[1]): void => {
+  const deafen = (entry: Entry, cause: Cause): void => {
     if (!entry.listening) return
     entry.listening = false
     backfill.lost(entry.market, cause)
@@ -408,12 +409,14 @@ export const make = (options: {
       for (const { status } of entries.values()) if (status === "pending") return false
       return true
     },
-    end: () => {
+    end: (cause) => {
       wanted = new Set()
       rhythm.restart()
       for (const entry of entries.values()) {
         entry.market.status.subscription = null
-        deafen(entry, "disconnected")
+        // Asked to go on from before the frame that was too large, the server would send it again.
+        if (cause === "undecoded") positions.delete(entry.topic)
+        deafen(entry, cause)
       }
     }
   }
