@@ -2,6 +2,7 @@
  * One running collector: HTTP first, so that probes are answered while queues recover; then the data directory, the sink, the feeds.
  * Everything ends in the reverse order, with its scope.
  */
+import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -188,10 +189,7 @@ export const make = Effect.fnUntraced(function*<E>(
         Context.add(FeedStatus.FeedStatus, status)
       )
     ),
-    Effect.provide([
-      NodeWebSocket.layer({ maxPayload: settings.ws.maxPayload, proxy: NodeProxy.make(settings.proxy) }),
-      NodeProxy.httpClient(settings.proxy)
-    ]),
+    Effect.provide(NodeProxy.httpClient(settings.proxy)),
     Effect.forkScoped
   )
 
@@ -251,7 +249,7 @@ const feedOf = Effect.fnUntraced(function*(
     readonly memory: ReadonlyMap<string, MarketMemory>
     readonly stop: Effect.Effect<void>
   }
-): Effect.fn.Return<Stream.Stream<MarketEvent, never, Feed.Requirements>> {
+): Effect.fn.Return<Stream.Stream<MarketEvent, never, HttpClient.HttpClient>> {
   const { breakers, files, holes, letters, memory, stop } = parts
   return Feed.events(exchanges[id], {
     endpoints: settings.endpoints[id],
@@ -275,5 +273,8 @@ const feedOf = Effect.fnUntraced(function*(
         Effect.catchTag("DeadLetterError", (error) => Effect.logWarning("a frame could not be kept", error.message))
       ),
     stop
-  })
+  }).pipe(Stream.provideSomeLayer(NodeWebSocket.layer({
+    maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchanges[id]),
+    proxy: NodeProxy.make(settings.proxy)
+  })))
 })

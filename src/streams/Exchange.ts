@@ -29,6 +29,8 @@ export interface Limits {
    * age.
    */
   readonly rotateAfter: Duration.Duration | undefined
+  /** Bytes of the largest frame that is taken: 1 MiB if left out. A larger one ends its connection, and what it held is a hole. */
+  readonly maxPayload?: number | undefined
 }
 
 /** One row of an exchange's list of markets, in its own words. */

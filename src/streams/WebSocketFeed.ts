@@ -27,6 +27,8 @@ export interface Options {
   readonly url: string
   /** Any frame counts, pings of the WebSocket protocol too. */
   readonly idleTimeout: Duration.Duration
+  /** Characters of the largest frame that is taken from a socket that has no bound of its own, as that of a browser. */
+  readonly maxPayload: number
 }
 
 export interface Connection {
@@ -119,6 +121,7 @@ export const connect = Effect.fnUntraced(function*(
   const attach = (socket: globalThis.WebSocket) => {
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
+    const isBounded = extra(socket, "terminate") !== undefined
     const alive = (): Time.Moment => {
       const moment = Time.momentOf(clock)
       quietSince = moment.at
@@ -142,7 +145,10 @@ export const connect = Effect.fnUntraced(function*(
     socket.addEventListener("message", (event) => {
       const { at, wall } = alive()
       const data: unknown = event.data
-      if (typeof data === "string") offer({ _tag: "text", text: data, at, wall }, data.length)
+      if (typeof data === "string" && !isBounded && data.length > options.maxPayload) {
+        const message = `a frame of ${data.length} characters`
+        end(Exit.fail(new FeedError({ reason: "broken", message, frame: "too_large" })))
+      } else if (typeof data === "string") offer({ _tag: "text", text: data, at, wall }, data.length)
       else offer({ _tag: "binary", at, wall }, 0)
     })
     socket.addEventListener("error", (event) => {

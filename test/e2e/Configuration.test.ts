@@ -291,6 +291,13 @@ scene("frames", ["WS_MAX_PAYLOAD", "WS_IDLE_TIMEOUT"], async (broker) => {
   const dials = s.bitpin.server.dials.length
   // Nothing comes: each connection is given up after two seconds, and the next one dialled.
   await soon("given up", service, () => s.bitpin.server.dials.length >= dials + 3)
+  await service.stop()
+  // 1.2 MB in one frame, and every trade in Kafka.
+  const large = s.start({ EXCHANGES: "bitpin", WS_MAX_PAYLOAD: "4MiB" })
+  await s.bitpin.ready()
+  s.bitpin.bulk(s.bitpin.tradable[0]?.exchangeSymbol ?? "", 9_000)
+  await large.settled(9_000)
+  await verify(s, broker.address)
 })
 
 scene(

@@ -229,10 +229,10 @@ for (const name of ["bitpin", "wallex"] as const) {
       ["nesting of 1e3", () => nested(1e3), "too_deep"],
       ["nesting of 1e4", () => nested(1e4), "too_deep"],
       ["nesting of 1e5", () => nested(1e5), "too_deep"],
-      ["a string of 1 MB", () => spoilt(":", `:"${"x".repeat(1e6)}","x":`), "too_large"],
+      // Only the socket says how long it may be: some exchanges put JSON into a string.
+      ["a string of 1 MB", () => spoilt(":", `:"${"x".repeat(1e6)}","x":`), "schema"],
       ["a number of 100 000 digits", () => spoilt(":", `:${"9".repeat(1e5)},"x":`), "too_large"],
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],
-      ["a frame of over 1 MiB", () => one + " ".repeat(1024 * 1024), "too_large"],
       ["a byte order mark", () => `\ufeff${one}`, "json"],
       ["a truncated frame", () => one.slice(0, -1), "json"],
       ["a price of 1e999", () => spoilt(/"price":"[^"]*"/, "\"price\":1e999"), "number"],

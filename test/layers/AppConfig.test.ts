@@ -70,7 +70,7 @@ describe("defaults", () => {
           subscriptionsPerConnection: undefined,
           stagger: Duration.seconds(1),
           idleTimeout: Duration.seconds(60),
-          maxPayload: 1_048_576,
+          maxPayload: undefined,
           breaker: { maxFailures: 3, timeout: Duration.seconds(30), successThreshold: 2 }
         },
         api: { breaker: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 } },
@@ -122,7 +122,7 @@ describe("defaults", () => {
       WS_SUBSCRIPTIONS_PER_CONNECTION: "",
       WS_STAGGER: "1s",
       WS_IDLE_TIMEOUT: "60s",
-      WS_MAX_PAYLOAD: "1MiB",
+      WS_MAX_PAYLOAD: "",
       API_BREAKER_MAX_FAILURES: "5",
       API_BREAKER_TIMEOUT: "60s",
       API_BREAKER_SUCCESS_THRESHOLD: "3",

@@ -66,6 +66,44 @@ for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.m
   })
 }
 
+describe("WS_MAX_PAYLOAD", () => {
+  /** A frame of 1.2 MB with 9 000 trades is sent as soon as the command listens. */
+  const large = Effect.fnUntraced(function*(args: ReadonlyArray<string>) {
+    const fake = yield* FakeBitpin.make({ markets: 1, window: 1 })
+    const stop = new AbortController()
+    const running = exchangeFeeds(args, {
+      BITPIN_API_URL: fake.apiUrl,
+      BITPIN_WS_URL: fake.wsUrl,
+      WS_MAX_PAYLOAD: "4MiB"
+    }, stop.signal)
+    yield* Effect.promise(() => fake.ready())
+    fake.bulk(fake.tradable[0]?.exchangeSymbol ?? "", 9_000)
+    // The server's close is read after the frame, and dialled upon: then the frame was handled.
+    fake.server.drop(1012)
+    while (fake.server.dials.length < 2) yield* Effect.sleep("25 millis")
+    stop.abort()
+    const { code, stderr, stdout } = yield* Effect.promise(() => running)
+    assert.strictEqual(code, 0, stderr)
+    return { fake, stdout }
+  })
+  const clean = { missing: [], foreign: [], duplicates: [] }
+
+  it.scopedLive("holds for tap", () =>
+    Effect.gen(function*() {
+      const { fake, stdout } = yield* large(["tap", "--exchange", "bitpin"])
+      assert.deepInclude(Oracle.judge(fake.issued, tradesOf(stdout)), clean)
+    }))
+
+  it.scopedLive("holds for capture record, and what it took is replayed", () =>
+    Effect.gen(function*() {
+      const file = path.join(directory, "large.ndjson")
+      const { fake } = yield* large(["capture", "record", "--exchange", "bitpin", "--out", file])
+      const replayed = yield* Effect.promise(() => exchangeFeeds(["capture", "replay", file]))
+      assert.strictEqual(replayed.code, 0, replayed.stderr)
+      assert.deepInclude(Oracle.judge(fake.issued, tradesOf(replayed.stdout)), clean)
+    }))
+})
+
 describe("capture record", () => {
   const env = { BITPIN_API_URL: "http://127.0.0.1:1", BITPIN_WS_URL: "ws://127.0.0.1:1" }
   const into = (out: string) => ["capture", "record", "--exchange", "bitpin", "--out", out]

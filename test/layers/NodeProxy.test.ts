@@ -127,7 +127,7 @@ describe("HTTPS_PROXY", () => {
       const port = typeof address === "object" && address !== null ? address.port : 0
       const proxy = yield* opened(() => Proxy.http())
       const connection = yield* Effect.provide(
-        WebSocketFeed.connect({ url: `wss://127.0.0.1:${port}/`, idleTimeout: Duration.seconds(5) }),
+        WebSocketFeed.connect({ url: `wss://127.0.0.1:${port}/`, idleTimeout: Duration.seconds(5), maxPayload: 1024 }),
         through(proxy.url)
       )
       const end = yield* Effect.flip(connection.take)
@@ -156,7 +156,7 @@ describe("HTTPS_PROXY", () => {
         const attempts = 4
         const dials = Effect.replicateEffect(
           Effect.forkScoped(Effect.andThen(
-            WebSocketFeed.connect({ url: `wss://${host}`, idleTimeout: Duration.seconds(60) }),
+            WebSocketFeed.connect({ url: `wss://${host}`, idleTimeout: Duration.seconds(60), maxPayload: 1024 * 1024 }),
             (connection) => connection.take
           )),
           attempts
@@ -185,7 +185,7 @@ describe("HTTPS_PROXY", () => {
         const fake = yield* FakeWallex.make({ markets: 1 })
         const name = new URL(proxy.url).host
         const dial = Effect.flatMap(
-          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.minutes(1) }),
+          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.minutes(1), maxPayload: 1024 * 1024 }),
           (connection) => Effect.flip(connection.take)
         )
         const call = Effect.flip(HttpClient.get(fake.apiUrl))
@@ -218,7 +218,7 @@ describe("HTTPS_PROXY", () => {
       for (const [url, message] of [[wrong, /407/], [gone.url, /ECONNREFUSED/]] as const) {
         const layer = through(url)
         const connection = yield* Effect.provide(
-          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.seconds(5) }),
+          WebSocketFeed.connect({ url: fake.wsUrl, idleTimeout: Duration.seconds(5), maxPayload: 1024 }),
           layer
         )
         const end = JSON.stringify(yield* Effect.flip(connection.take))

@@ -28,7 +28,7 @@ const serve = (onConnection: (socket: WebSocket) => void, configure: (http: Serv
       })
   )
 
-const connect = (url: string) => WebSocketFeed.connect({ url, idleTimeout: Duration.seconds(60) })
+const connect = (url: string) => WebSocketFeed.connect({ url, idleTimeout: Duration.seconds(60), maxPayload: 1024 })
 
 /** Texts until the end, and the end. */
 const drain = (connection: WebSocketFeed.Connection) =>

@@ -15,7 +15,10 @@ const told = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const program = Effect.gen(function*() {
   const rest = yield* told(HttpClient.get(api))
   const socket = yield* told(
-    Effect.flatMap(WebSocketFeed.connect({ url, idleTimeout: Duration.minutes(1) }), ({ take }) => take)
+    Effect.flatMap(
+      WebSocketFeed.connect({ url, idleTimeout: Duration.minutes(1), maxPayload: 1024 * 1024 }),
+      ({ take }) => take
+    )
   )
   const defaults = [getDefaultAutoSelectFamily(), getDefaultAutoSelectFamilyAttemptTimeout()]
   yield* Effect.sync(() => process.stdout.write(JSON.stringify({ rest, socket, defaults })))

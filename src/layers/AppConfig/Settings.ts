@@ -88,8 +88,8 @@ export interface Settings {
     readonly subscriptionsPerConnection: number | undefined
     readonly stagger: Duration.Duration
     readonly idleTimeout: Duration.Duration
-    /** Bytes. */
-    readonly maxPayload: number
+    /** Bytes; undefined = as the exchange needs. */
+    readonly maxPayload: number | undefined
     readonly breaker: BreakerSettings
   }
   readonly api: { readonly breaker: BreakerSettings }

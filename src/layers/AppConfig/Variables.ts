@@ -244,7 +244,11 @@ export const ws = {
     Defaults.idleTimeout,
     "A connection without any frame for so long is given up"
   ),
-  maxPayload: variable("WS_MAX_PAYLOAD", Parsers.size, 1024 ** 2, "The largest frame taken"),
+  maxPayload: optional(
+    "WS_MAX_PAYLOAD",
+    Parsers.size,
+    "The largest frame taken: a larger one ends its connection, and what it held is a hole; if not set as each exchange needs (1MiB)"
+  ),
   ...breaker("WS", "an exchange's WebSocket", Defaults.breakers.ws)
 }
 

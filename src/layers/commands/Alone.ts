@@ -6,6 +6,7 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import type { Recorder } from "../../streams/Capture.ts"
 import { exchanges } from "../../streams/exchanges/index.ts"
 import * as Feed from "../../streams/Feed.ts"
+import * as Defaults from "../../streams/Feed/Defaults.ts"
 import type { Settings } from "../AppConfig.ts"
 import * as NodeProxy from "../NodeProxy.ts"
 import * as NodeWebSocket from "../NodeWebSocket.ts"
@@ -35,7 +36,10 @@ export const events = (settings: Settings, { exchange, markets, recorder }: Opti
     })
   })).pipe(
     Stream.provideSomeLayer(
-      NodeWebSocket.layer({ maxPayload: settings.ws.maxPayload, proxy: NodeProxy.make(settings.proxy) })
+      NodeWebSocket.layer({
+        maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchanges[exchange]),
+        proxy: NodeProxy.make(settings.proxy)
+      })
     ),
     Stream.provideSomeLayer(NodeProxy.httpClient(settings.proxy))
   )

@@ -36,6 +36,8 @@ interface Recent {
   readonly row: Row
   /** Epoch seconds. Ten digits and six decimals are told apart by a double, and it prints them as they are. */
   readonly time: number
+  /** The same as ISO-8601 with six decimals. */
+  readonly eventTime: string
   readonly issued: Issued
 }
 
@@ -130,7 +132,33 @@ export class FakeBitpinExchange extends FakeExchange {
     return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time })))
   }
 
-  protected publish({ amount, market, micros, price, side, time }: Filled): void {
+  /** So many trades of now in one push, as a window of them all. `padding`: characters of the frame beyond, which mean nothing. */
+  bulk(exchangeSymbol: string, count: number, padding = 0): void {
+    const market = this.marketOf(exchangeSymbol)
+    const window = Array.from({ length: count }, () => this.issue(this.randomTrade(market)))
+    const time = new Date().toISOString()
+    this.centrifugo.publish(
+      `matches:${exchangeSymbol}`,
+      { ...this.push(exchangeSymbol, window, time), note: "x".repeat(padding) },
+      window.map(({ issued }) => issued)
+    )
+  }
+
+  protected publish(filled: Filled): void {
+    const { exchangeSymbol } = filled.market
+    const one = this.issue(filled)
+    if (this.server.isMuted(exchangeSymbol)) return
+    const recent = this.recent.get(exchangeSymbol) ?? []
+    const window = this.options.withoutRowTime === true ? [one] : recent.slice(-(this.options.window ?? 3))
+    this.centrifugo.publish(
+      `matches:${exchangeSymbol}`,
+      this.push(exchangeSymbol, window, one.eventTime),
+      window.map(({ issued }) => issued)
+    )
+  }
+
+  /** It is in the history from now on. */
+  private issue({ amount, market, micros, price, side, time }: Filled): Recent {
     const { exchangeSymbol, scale, symbol } = market
     const id = `${this.nextId}_${this.nextId + 4115}`
     this.nextId += 7
@@ -168,15 +196,10 @@ export class FakeBitpinExchange extends FakeExchange {
     }
     const recent = this.recent.get(exchangeSymbol) ?? []
     this.recent.set(exchangeSymbol, recent)
-    recent.push({ row, time: Number(`${Math.floor(time / 1000)}.${decimals}`), issued })
+    const one = { row, time: Number(`${Math.floor(time / 1000)}.${decimals}`), eventTime, issued }
+    recent.push(one)
     if (recent.length > 2 * remembered) recent.splice(0, remembered)
-    if (this.server.isMuted(exchangeSymbol)) return
-    const window = this.options.withoutRowTime === true ? recent.slice(-1) : recent.slice(-(this.options.window ?? 3))
-    this.centrifugo.publish(
-      `matches:${exchangeSymbol}`,
-      this.push(exchangeSymbol, window, eventTime),
-      window.map((one) => one.issued)
-    )
+    return one
   }
 
   private push(symbol: string, window: ReadonlyArray<Recent>, eventTime: string): object {

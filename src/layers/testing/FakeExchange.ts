@@ -107,8 +107,7 @@ export abstract class FakeExchange {
   }
 
   trade(exchangeSymbol: string, order: Order = {}): void {
-    const market = this.bySymbol.get(exchangeSymbol)
-    if (market === undefined) throw new Error(`no market ${exchangeSymbol}`)
+    const market = this.marketOf(exchangeSymbol)
     const { amount, micros, price, side, time } = order
     const chance = this.randomTrade(market)
     this.publish({
@@ -165,6 +164,12 @@ export abstract class FakeExchange {
       }
       await new Promise((resolve) => setTimeout(resolve, 10))
     }
+  }
+
+  protected marketOf(exchangeSymbol: string): Market {
+    const market = this.bySymbol.get(exchangeSymbol)
+    if (market === undefined) throw new Error(`no market ${exchangeSymbol}`)
+    return market
   }
 
   protected randomTrade(market: Market): Filled {

@@ -20,6 +20,7 @@ import type { Recorder } from "../Capture.ts"
 import type { Endpoints, Market } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
+import * as Defaults from "./Defaults.ts"
 import type { DialGate } from "./DialGate.ts"
 import type * as Rhythm from "./Rhythm.ts"
 import type * as SecondOpinion from "./SecondOpinion.ts"
@@ -167,10 +168,11 @@ export const make = Effect.fnUntraced(function*(
       captureStackTrace: false,
       attributes: { "url.full": options.endpoints.wsUrl, "feeds.connection": id, "feeds.topics": topics.size }
     })
-    const socket = yield* WebSocketFeed.connect({ url: options.endpoints.wsUrl, idleTimeout: options.idleTimeout })
-      .pipe(
-        Effect.tapError(() => permit.fail)
-      )
+    const socket = yield* WebSocketFeed.connect({
+      url: options.endpoints.wsUrl,
+      idleTimeout: options.idleTimeout,
+      maxPayload: Defaults.maxPayload(exchange)
+    }).pipe(Effect.tapError(() => permit.fail))
     const session = yield* Effect.acquireRelease(
       Effect.map(Time.now, (now) => {
         const session = Session.make({ shared, connection: id, topics, rhythm, now })
@@ -288,7 +290,12 @@ export const make = Effect.fnUntraced(function*(
       return Effect.zipRight(permit.succeed, settled)
     })
     return Stream.repeatEffectChunkOption(
-      Effect.tapError(pull, (end) => Option.isSome(end) ? permit.fail : Effect.void)
+      Effect.tapError(pull, (end) => {
+        if (Option.isNone(end)) return Effect.void
+        // What it held, nobody knows: of the holes that the end of the session leaves this is the cause.
+        if (end.value.frame === "too_large") session.end("undecoded")
+        return permit.fail
+      })
     )
   })
 

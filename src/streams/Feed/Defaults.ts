@@ -4,12 +4,16 @@
 import * as Duration from "effect/Duration"
 import type { Channel } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import type { Exchange } from "../Exchange.ts"
 
 export const channels: ReadonlyArray<Channel> = ["trades"]
 
 export const stagger = Duration.seconds(1)
 
 export const idleTimeout = Duration.seconds(60)
+
+/** Bytes of the largest frame that is taken from an exchange. */
+export const maxPayload = ({ limits }: Exchange): number => limits.maxPayload ?? 1024 ** 2
 
 export const retry: RetryPolicy.Options = RetryPolicy.defaults
 

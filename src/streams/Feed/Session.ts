@@ -9,7 +9,7 @@ import * as Time from "../../services/Time.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
-import type { Backfill } from "../trades/Backfill.ts"
+import type { Backfill, Cause } from "../trades/Backfill.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
 import type { Board } from "./Board.ts"
 import type { Identity } from "./Identity.ts"
@@ -75,7 +75,8 @@ export interface Session {
   readonly isSilentSince: (at: Time.Instant) => boolean
   /** Places taken on the connection: topics that left may hold theirs. */
   readonly taken: () => number
-  readonly end: () => void
+  /** Only the first end counts. `cause`: of the holes that it leaves; a lost connection by default. */
+  readonly end: (cause?: Cause) => void
 }
 
 export interface Options {
@@ -104,6 +105,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     now
   })
   let ready = false
+  let ended = false
 
   /** What one run gathers. */
   interface Gathering {
@@ -224,9 +226,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     isSettled: () => ready && topics.isSettled(),
     isSilentSince: topics.isSilentSince,
     taken: topics.taken,
-    end: () => {
+    end: (cause = "disconnected") => {
+      if (ended) return
+      ended = true
       identity.views.close(view)
-      topics.end()
+      topics.end(cause)
     },
     check: (now, deaf) => {
       const into = gathering()

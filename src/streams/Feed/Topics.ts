@@ -6,7 +6,7 @@
 import * as Time from "../../services/Time.ts"
 import type { Exchange, Market, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
-import type { Backfill } from "../trades/Backfill.ts"
+import type { Backfill, Cause } from "../trades/Backfill.ts"
 import type { MarketState } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
 import type { Question } from "./SecondOpinion.ts"
@@ -77,7 +77,8 @@ export interface Topics {
   readonly taken: () => number
   /** Every topic was answered, or where nothing is answered, data has come. */
   readonly isSettled: () => boolean
-  readonly end: () => void
+  /** What was heard is heard no more, for this reason. */
+  readonly end: (cause: Cause) => void
 }
 
 type Status = "wanted" | "pending" | "active" | "rejected"
@@ -184,7 +185,7 @@ export const make = (options: {
     entry.listening = backfill.subscribed(entry.market, recovered)
   }
 
-  const deafen = (entry: Entry, cause: Parameters<Backfill["lost"]>[1]): void => {
+  const deafen = (entry: Entry, cause: Cause): void => {
     if (entry.listening === undefined) return
     const since = entry.listening
     entry.listening = undefined
@@ -442,12 +443,14 @@ export const make = (options: {
       for (const { status } of entries.values()) if (status === "pending") return false
       return true
     },
-    end: () => {
+    end: (cause) => {
       wanted = new Set()
       rhythm.restart()
       for (const entry of entries.values()) {
         entry.market.status.subscription = null
-        deafen(entry, "disconnected")
+        // Asked to go on from before the frame that was too large, the server would send it again.
+        if (cause === "undecoded") positions.delete(entry.topic)
+        deafen(entry, cause)
       }
     }
   }

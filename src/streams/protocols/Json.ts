@@ -12,18 +12,23 @@ export interface Limits {
   readonly size: number
   /** Items of one list. */
   readonly items: number
+  /** A long document may have more of them in a list: one for each so many of its UTF-16 units. */
+  readonly perItem?: number | undefined
 }
 
-/** A WebSocket frame: `ws` cuts at 1 MiB by default. */
-export const frameLimits: Limits = { size: 1024 * 1024, items: 10_000 }
+/**
+ * A WebSocket frame. How large it may be is the socket's business alone (`WS_MAX_PAYLOAD`): a frame that it took and that was refused
+ * here would be trades lost untold. So a list has room for as many rows as may stand in the frame; a trade takes over 50 characters.
+ */
+export const frameLimits: Limits = { size: Infinity, items: 10_000, perItem: 50 }
 
-/** A REST answer: Wallex's list of markets has about 600 KB. */
-export const bodyLimits: Limits = { size: 16 * 1024 * 1024, items: 10_000 }
+/** A REST answer: Wallex's list of markets has about 600 KB, Binance's some 15 MB. */
+export const bodyLimits: Limits = { size: 32 * 1024 * 1024, items: 10_000 }
 
 const maxDepth = 32
 
-/** UTF-16 units of one string, and of one number literal. */
-const maxString = 64 * 1024
+/** UTF-16 units of one number literal. A string may be as long as its document: some exchanges put JSON into one. */
+const maxNumber = 64 * 1024
 
 const quote = 34
 const comma = 44
@@ -81,7 +86,8 @@ const fail = (reason: DecodeFailure.Reason, detail: string): Result<never> =>
   Either.left(DecodeFailure.make(reason, detail))
 
 /** The document with its number literals in quotes. */
-const quoteNumbers = (text: string, limits: Limits): Result<string> => {
+const quoteNumbers = (text: string, { items: most, perItem = Infinity }: Limits): Result<string> => {
+  const maxItems = Math.max(most, Math.floor(text.length / perItem))
   let out = ""
   let copied = 0
   let depth = 0
@@ -91,11 +97,10 @@ const quoteNumbers = (text: string, limits: Limits): Result<string> => {
     if (code === quote) {
       const end = stringEnd(text, i)
       if (end === -1) return fail("json", "a string does not end")
-      if (end - i > maxString) return fail("too_large", `a string of ${end - i} characters`)
       i = end
     } else if (code === comma) {
       const count = (items[depth] ?? 0) + 1
-      if (count >= limits.items) return fail("too_large", `a list of over ${limits.items} items`)
+      if (count >= maxItems) return fail("too_large", `a list of over ${maxItems} items`)
       items[depth] = count
     } else if (code === 0x5b || code === 0x7b) {
       depth++
@@ -108,7 +113,7 @@ const quoteNumbers = (text: string, limits: Limits): Result<string> => {
       // No number: left as it is, for JSON.parse to refuse.
       if (end === i) continue
       if (isKey(text, end)) return fail("json", "a number as a key")
-      if (end - i > maxString) return fail("too_large", `a number of ${end - i} characters`)
+      if (end - i > maxNumber) return fail("too_large", `a number of ${end - i} characters`)
       out += `${text.slice(copied, i)}"${text.slice(i, end)}"`
       copied = end
       i = end - 1

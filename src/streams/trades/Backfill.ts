@@ -513,6 +513,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 })
 
-const causes: ReadonlyArray<Holes.Cause> = ["disconnected", "restart", "stale", "unsubscribed", "sequence"]
+const causes: ReadonlyArray<Holes.Cause> = ["disconnected", "restart", "stale", "unsubscribed", "undecoded", "sequence"]
 
 const causeOf = (text: string): Holes.Cause => causes.find((one) => one === text) ?? "restart"

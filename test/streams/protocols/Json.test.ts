@@ -125,12 +125,23 @@ describe("Json", () => {
     assert.strictEqual(reasonOf(nested(33)), "too_deep")
     assert.strictEqual(reasonOf(nested(100_000)), "too_deep")
     assert.strictEqual(reasonOf(`${"{\"a\":".repeat(33)}1${"}".repeat(33)}`), "too_deep")
-    assert.strictEqual(reasonOf(JSON.stringify("x".repeat(64 * 1024 + 1))), "too_large")
     assert.strictEqual(reasonOf(`[${"9".repeat(64 * 1024 + 1)}]`), "too_large")
     assert.strictEqual(reasonOf(`[${"1,".repeat(9_999)}1]`), undefined)
     assert.strictEqual(reasonOf(`[${"1,".repeat(10_000)}1]`), "too_large")
     assert.strictEqual(reasonOf(`[[${"1,".repeat(6_000)}1],[${"1,".repeat(6_000)}1]]`), undefined)
     assert.strictEqual(reasonOf(`"${"x".repeat(100)}"`, { size: 50, items: 10 }), "too_large")
+  })
+
+  it("takes what a frame may hold, however large the socket lets it be: rows, and JSON in a string", () => {
+    const row = JSON.stringify({ id: "73802972_73807087", price: "11379465211", base_amount: "0.0108687", side: "buy" })
+    // 4 MiB.
+    const frame = `[${Array.from({ length: 4 * 1024 * 1024 / row.length }, () => row).join(",")}]`
+    assert.strictEqual(reasonOf(frame), undefined)
+    assert.strictEqual(reasonOf(JSON.stringify(frame)), undefined)
+    // What is too dense to be rows of anything is refused as before.
+    assert.strictEqual(reasonOf(`[${"1,".repeat(1024 * 1024)}1]`), "too_large")
+    // An answer has its own limit.
+    assert.strictEqual(reasonOf(frame, Json.bodyLimits), "too_large")
   })
 
   it("pollutes no prototype", () => {

@@ -7,7 +7,7 @@ import * as Time from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
 
 /** Why trades may be missing. */
-export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "sequence"
+export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "undecoded" | "sequence"
 
 /** A time of the exchange's clock: `text` with all its digits, ISO-8601; `ms` the same as epoch ms, cut. */
 export interface Stamp {
