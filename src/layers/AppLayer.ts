@@ -11,7 +11,7 @@ import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Locked } from "../services/DirectoryLock.ts"
-import type { KafkaProducer } from "../services/KafkaProducer.ts"
+import type { KafkaProducer, Options } from "../services/KafkaProducer.ts"
 import { ConfigInvalid, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -69,7 +69,7 @@ export const outputOf = (
 ): Effect.Effect<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> => {
   switch (settings.sink) {
     case "kafka":
-      return kafkaOf(settings.kafka)
+      return Effect.map(kafkaOptions(settings.kafka), NodeKafka.layer)
     case "file":
       return Effect.succeed(NodeOutput.files(outDirectory(settings)))
     case "stdout":
@@ -77,9 +77,10 @@ export const outputOf = (
   }
 }
 
-const kafkaOf = Effect.fnUntraced(function*(
+/** Fails if a file of TLS cannot be read. */
+export const kafkaOptions = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
-): Effect.fn.Return<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> {
+): Effect.fn.Return<Options, ConfigInvalid, FileSystem.FileSystem> {
   const { caLocation, certificateLocation, keyLocation, protocol, sasl } = settings.security
   const ssl = protocol === "SSL" || protocol === "SASL_SSL"
     ? yield* NodeKafka.readSsl({ ca: caLocation, certificate: certificateLocation, key: keyLocation }).pipe(
@@ -88,13 +89,13 @@ const kafkaOf = Effect.fnUntraced(function*(
       )
     )
     : undefined
-  return NodeKafka.layer({
+  return {
     brokers: settings.brokers,
     clientId: "effect-exchange-feeds",
     compression: settings.compression,
     createTopics: settings.createTopics ? { partitions: settings.topicPartitions } : undefined,
     security: { protocol, sasl, ssl }
-  })
+  }
 })
 
 /**

@@ -34,6 +34,10 @@ const transport: KafkaProducer.Transport = {
 export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer.KafkaProducer> =>
   KafkaProducer.layer(options, transport)
 
+/** Where the cluster tells its clients to go. */
+export const advertised = (options: KafkaProducer.Options): ReturnType<typeof KafkaProducer.advertised> =>
+  KafkaProducer.advertised(options, transport)
+
 /** Paths of PEM files, as librdkafka names them. */
 export interface SslLocations {
   readonly ca?: string | undefined

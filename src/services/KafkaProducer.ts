@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { KafkaConfig } from "kafkajs"
+import type { Address } from "./KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "./KafkaProducer/classify.ts"
 import * as Client from "./KafkaProducer/Client.ts"
 import * as Cluster from "./KafkaProducer/Cluster.ts"
@@ -104,6 +105,12 @@ export const make = Effect.fnUntraced(function*(
       Effect.map(Cluster.topics(settings), (there) => topics.filter((topic) => !there.includes(topic)))
   }
 })
+
+/** `host:port` of all brokers as the cluster tells them to its clients, by one of ours that answers: nothing else is dialled. */
+export const advertised = (
+  options: Options,
+  transport: Transport
+): Effect.Effect<ReadonlyArray<Address>, KafkaUnavailable> => Cluster.advertised(settingsOf(options, transport))
 
 export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
   Layer.effect(KafkaProducer, make(options, transport))

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import kafkajs, { type Admin } from "kafkajs"
+import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
 import type { KafkaUnavailable } from "./KafkaError.ts"
@@ -51,6 +52,30 @@ const probeLimit = 8_000
 
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
   Effect.asVoid(ask(settings, probeLimit, (admin) => admin.describeCluster()))
+
+/** A dial, a login and two questions of a cluster that is slow. */
+const advertisedLimit = 12_000
+
+/** Stays with the broker that it began with, whatever other the cluster has for it. */
+const staying = (settings: Settings): Settings => {
+  let begun: Address.Address | undefined
+  return {
+    ...settings,
+    transport: {
+      ...settings.transport,
+      connect: (target) => {
+        if (settings.brokers.includes(Address.format(target))) begun = { host: target.host, port: target.port }
+        return settings.transport.connect({ ...target, ...begun })
+      }
+    }
+  }
+}
+
+export const advertised = (settings: Settings): Effect.Effect<ReadonlyArray<Address.Address>, KafkaUnavailable> =>
+  Effect.map(
+    ask(staying(settings), advertisedLimit, (admin) => admin.describeCluster()),
+    ({ brokers }) => brokers.map(({ host, port }) => ({ host, port }))
+  )
 
 export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
   ask(settings, 5_000, (admin) => admin.listTopics())
