@@ -24,15 +24,19 @@ export const subnetOf = (text: string): BlockList | undefined => {
   return list
 }
 
+/** Whom a URL leads to. */
+export const targetOf = (url: string | URL): { readonly host: string; readonly port: number } => {
+  const { hostname, port, protocol } = new URL(url)
+  return { host: bare(hostname), port: Number(port === "" ? defaultPorts.get(protocol) : port) }
+}
+
 /** Whether `NO_PROXY` names the URL's host. */
 export const isDirect = (url: string | URL, no: ReadonlyArray<string>): boolean => {
-  const { hostname, port, protocol } = new URL(url)
-  const host = bare(hostname)
-  const to = port === "" ? defaultPorts.get(protocol) : port
+  const { host, port } = targetOf(url)
   return no.some((text) => {
     if (text === "*") return true
     const entry = split(text)
-    if (entry.port !== undefined && entry.port !== to) return false
+    if (entry.port !== undefined && Number(entry.port) !== port) return false
     if (isIP(host) !== 0) return subnetOf(entry.host)?.check(host, isIPv6(host) ? "ipv6" : "ipv4") === true
     const domain = entry.host.replace(/^\*?\.+/, "")
     return domain !== "" && (host === domain || host.endsWith(`.${domain}`))

@@ -146,7 +146,7 @@ const responseOf = (
         headers.delete("content-encoding")
         headers.delete("content-length")
       }
-      if (bodiless.has(status)) {
+      if (bodiless.has(status) || request.method === "HEAD") {
         answer.resume()
         return HttpClientResponse.fromWeb(request, new Response(null, { status, headers }))
       }

@@ -34,10 +34,9 @@ const transport: KafkaProducer.Transport = {
 export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer.KafkaProducer> =>
   KafkaProducer.layer(options, transport)
 
-/** How the cluster names its brokers, `host:port`, whether those names can be reached or not. */
-export const advertised = (
-  options: KafkaProducer.Options
-): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> => KafkaProducer.advertised(options, transport)
+/** Where the cluster tells its clients to go. */
+export const advertised = (options: KafkaProducer.Options): ReturnType<typeof KafkaProducer.advertised> =>
+  KafkaProducer.advertised(options, transport)
 
 /** Paths of PEM files, as librdkafka names them. */
 export interface SslLocations {

@@ -15,7 +15,7 @@ import * as Percent from "./Percent.ts"
 /** How long a proxy may take to open a tunnel: less than a REST call (10 s) and a dial (15 s) may take, so that it is named. */
 const patience = 8_000
 
-interface Target {
+export interface Target {
   readonly host: string
   readonly port: number
 }
@@ -92,12 +92,21 @@ const bySocks = async (proxy: URL, target: Target, signal: AbortSignal): Promise
   return socket
 }
 
-const open = async (proxy: URL, target: Target, ended: AbortSignal | undefined): Promise<net.Socket> => {
+/** Rejects with what is wrong, and with whom: by its address, without its credentials. */
+export const open = (proxy: URL, target: Target, ended: AbortSignal | undefined): Promise<net.Socket> =>
+  attempt(proxy, target, ended).catch((cause: unknown) =>
+    Promise.reject(new Error(`proxy ${authority(addressOf(proxy))}: ${reasonOf(cause)}`))
+  )
+
+const attempt = async (proxy: URL, target: Target, ended: AbortSignal | undefined): Promise<net.Socket> => {
   const limit = new AbortController()
   const timer = setTimeout(() => limit.abort(new Error(`no answer within ${patience / 1000}s`)), patience)
   const signal = ended === undefined ? limit.signal : AbortSignal.any([ended, limit.signal])
   try {
     return await (proxy.protocol.startsWith("socks") ? bySocks : byConnect)(proxy, target, signal)
+  } catch (cause) {
+    // A socket that was ended by it says only that it has ended.
+    throw limit.signal.aborted ? limit.signal.reason : cause
   } finally {
     clearTimeout(timer)
   }
@@ -115,9 +124,8 @@ export const agent = (proxy: URL, secure: boolean, ended: AbortSignal | undefine
     const connected = open(proxy, target, ended).then((socket) => secure ? secured(socket, target) : socket)
     connected.then(
       (socket) => callback?.(null, socket),
-      // By its address, without its credentials. Of a failure there is no socket, whatever the type says.
-      (cause: unknown) =>
-        callback?.(new Error(`proxy ${authority(addressOf(proxy))}: ${reasonOf(cause)}`), new net.Socket())
+      // Of a failure there is no socket, whatever the type says.
+      (cause: unknown) => callback?.(cause instanceof Error ? cause : new Error(String(cause)), new net.Socket())
     )
     return undefined
   }

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Address } from "./KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "./KafkaProducer/classify.ts"
 import * as Client from "./KafkaProducer/Client.ts"
 import * as Cluster from "./KafkaProducer/Cluster.ts"
@@ -90,18 +91,18 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
-  Layer.effect(KafkaProducer, make(options, transport))
-
-/** How the cluster names its brokers, `host:port`, whether those names can be reached or not: for whoever looks for a fault. */
+/** `host:port` of all brokers as the cluster tells them to its clients, by one of ours that answers: nothing else is dialled. */
 export const advertised = (
   options: Options,
   transport: Transport
-): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+): Effect.Effect<ReadonlyArray<Address>, KafkaUnavailable> =>
   Effect.flatMap(
     Secrets.make(options.security, options.readSecurityAgain),
     (secrets) => Cluster.advertised(settingsOf(options, transport, secrets))
   )
+
+export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
+  Layer.effect(KafkaProducer, make(options, transport))
 
 // internal
 

@@ -57,7 +57,11 @@ describe("check", () => {
         { KAFKA_BROKER: "nowhere.invalid:9092" },
         /^FAILED {2}kafka at nowhere\.invalid:9092: .*(ENOTFOUND|EAI_AGAIN)/
       ],
-      ["a port that is closed", { KAFKA_BROKER: "127.0.0.1:1" }, /^FAILED {2}kafka at 127\.0\.0\.1:1: .*ECONNREFUSED/],
+      [
+        "a port that is closed",
+        { KAFKA_BROKER: "127.0.0.1:1" },
+        /^FAILED {2}kafka broker 127\.0\.0\.1:1: .*ECONNREFUSED/
+      ],
       ["no TLS there", { KAFKA_SECURITY_PROTOCOL: "SSL" }, /^FAILED {2}kafka login: /],
       [
         "a login that nobody asked for",
@@ -117,8 +121,8 @@ describe("check of a cluster whose brokers have names of their own", () => {
     const check = (port: number) => exchangeFeeds(["check"], environment(s, { KAFKA_BROKER: `127.0.0.1:${port}` }))
     for (
       const [port, line] of [
-        [nameless, /^FAILED {2}kafka at kafka-0\.invalid:9092: .*(ENOTFOUND|EAI_AGAIN).*advertise/],
-        [closed, /^FAILED {2}kafka at 127\.0\.0\.1:1: .*ECONNREFUSED.*advertise/]
+        [nameless, /^FAILED {2}kafka broker kafka-0\.invalid:9092: .*(ENOTFOUND|EAI_AGAIN).*advertise/],
+        [closed, /^FAILED {2}kafka broker 127\.0\.0\.1:1: .*ECONNREFUSED.*advertise/]
       ] as const
     ) {
       const { code, stdout } = await check(port)
@@ -129,7 +133,7 @@ describe("check of a cluster whose brokers have names of their own", () => {
     }
     const { code, stdout } = await check(well)
     assert.strictEqual(code, 0, stdout)
-    assert.match(stdout, new RegExp(`^ok {6}kafka at localhost:${well}: `, "m"))
+    assert.match(stdout, new RegExp(`^ok {6}kafka broker localhost:${well}: `, "m"))
   }, 60_000)
 })
 

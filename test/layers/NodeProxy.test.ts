@@ -177,11 +177,14 @@ describe("HTTPS_PROXY", () => {
       }
     }))
 
-  it.scopedLive(
-    "a mute proxy is named, before the limit of the call or the dial is reached",
-    () =>
+  it.scopedLive.each([
+    { kind: "http", make: () => Proxy.http({ mute: "at once", credentials }) },
+    { kind: "socks5", make: () => Proxy.socks5({ mute: "at once", credentials }) }
+  ])(
+    "$kind: a mute proxy is named before the limit of the call or the dial is reached",
+    ({ make }) =>
       Effect.gen(function*() {
-        const proxy = yield* opened(() => Proxy.http({ mute: "at once", credentials }))
+        const proxy = yield* opened(make)
         const fake = yield* FakeWallex.make({ markets: 1 })
         const name = new URL(proxy.url).host
         const dial = Effect.flatMap(

@@ -1,50 +1,35 @@
 /**
- * `exchange-feeds check`: what would go wrong at the first run, one line each: settings, the data directory, Kafka step by step, one
- * handshake with each exchange. Changes nothing that was there.
+ * `exchange-feeds check`: what would go wrong at the first run, one line each: settings, the data directory, Kafka step by step, the
+ * proxy, one handshake with each exchange and a look at its clock. Changes nothing that was there.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Console from "effect/Console"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
-import * as dns from "node:dns/promises"
-import * as net from "node:net"
 import { DirectoryLock } from "../../services/DirectoryLock.ts"
-import * as FeedStatus from "../../services/FeedStatus.ts"
 import { FileOps, replaceFile } from "../../services/FileOps.ts"
-import { messageOf } from "../../services/Health.ts"
-import { KafkaProducer } from "../../services/KafkaProducer.ts"
-import * as KafkaSink from "../../services/KafkaSink.ts"
 import * as AppConfig from "../AppConfig.ts"
 import * as AppLayer from "../AppLayer.ts"
-import { lanesOf } from "../Collector.ts"
 import * as NodeDirectoryLock from "../NodeDirectoryLock.ts"
 import * as NodeFileOps from "../NodeFileOps.ts"
-import * as NodeKafka from "../NodeKafka.ts"
-import * as Alone from "./Alone.ts"
+import { connected, tunnels, viaProxy } from "./Check/Exchange.ts"
+import type { Finding, Tell } from "./Check/Finding.ts"
+import { kafka } from "./Check/Kafka.ts"
+import { Problem, problem } from "./Check/Problem.ts"
 
 /** Something would go wrong; each thing was told. */
 export class CheckFailed extends Schema.TaggedError<CheckFailed>()("CheckFailed", {
   message: Schema.String
 }) {}
 
-class Problem extends Schema.TaggedError<Problem>()("Problem", { message: Schema.String }) {}
-
-const problem = (error: unknown): Problem =>
-  new Problem({ message: messageOf(error instanceof Error ? error.message : String(error)) })
-
-/** What to say when it is well. */
-type Finding = Effect.Effect<string, Problem, FileSystem.FileSystem>
-
-const patience = Duration.seconds(15)
+const patience = Duration.seconds(30)
 
 export const check = Effect.fnUntraced(function*(
   env: AppConfig.Environment
 ): Effect.fn.Return<void, CheckFailed, FileSystem.FileSystem> {
   let failures = 0
-  const tell = (what: string, finding: Finding) =>
+  const tell: Tell = (what, finding) =>
     finding.pipe(
       Effect.timeoutFail({
         duration: patience,
@@ -73,15 +58,14 @@ export const check = Effect.fnUntraced(function*(
 
   yield* tell("data directory", dataDirectory(settings))
   yield* tell("disk", disk(settings))
-  if (settings.sink === "kafka") {
-    const reached: Array<boolean> = []
-    for (const broker of settings.kafka.brokers) reached.push(yield* tell(`kafka at ${broker}`, reachable(broker)))
-    // What cannot be reached has no more to say.
-    if (reached.includes(true)) yield* kafka(settings, tell)
-  }
-  yield* Effect.forEach(settings.exchanges, (exchange) => tell(exchange, handshake(settings, exchange)), {
-    concurrency: "unbounded"
-  })
+  if (settings.sink === "kafka") yield* kafka(settings, tell)
+  const proxied = settings.exchanges.filter((exchange) => viaProxy(settings, exchange).length > 0)
+  const hasWay = proxied.length === 0 || (yield* tell("proxy", tunnels(settings, proxied)))
+  yield* Effect.forEach(
+    settings.exchanges.filter((exchange) => hasWay || !proxied.includes(exchange)),
+    (exchange) => tell(exchange, connected(settings, exchange)),
+    { concurrency: "unbounded" }
+  )
   if (failures > 0) return yield* new CheckFailed({ message: `${failures} checks failed` })
 })
 
@@ -124,95 +108,3 @@ const disk = ({ dataDir, queue }: AppConfig.Settings): Finding =>
     Effect.map((free) => `${mebibytes(free)} free, room for a queue of ${mebibytes(queue.maxBytes)}`),
     Effect.provide(NodeFileOps.layer)
   )
-
-const connectTimeout = 3_000
-
-/** DNS, then TCP: which of the two it is, is what one wants to know. */
-const reachable = (broker: string): Finding =>
-  Effect.gen(function*() {
-    const colon = broker.lastIndexOf(":")
-    const host = broker.slice(0, colon).replace(/^\[(.*)\]$/, "$1")
-    const { address } = yield* Effect.tryPromise({ try: () => dns.lookup(host), catch: problem })
-    yield* Effect.async<void, Problem>((resume) => {
-      const socket = net.connect({ host: address, port: Number(broker.slice(colon + 1)), timeout: connectTimeout })
-      const end = (effect: Effect.Effect<void, Problem>) => {
-        socket.destroy()
-        resume(effect)
-      }
-      socket.once("connect", () => end(Effect.void))
-      socket.once("timeout", () =>
-        end(new Problem({ message: `${address} does not answer within ${connectTimeout} ms` })))
-      socket.once("error", (error) =>
-        end(problem(error)))
-      return Effect.sync(() => socket.destroy())
-    })
-    return address === host ? "connected" : `${address}, connected`
-  })
-
-/** What the cluster tells of itself, step by step; after the first that fails there is no more to be said. */
-const kafka = (
-  settings: AppConfig.Settings,
-  tell: (what: string, finding: Finding) => Effect.Effect<boolean, never, FileSystem.FileSystem>
-) =>
-  Effect.gen(function*() {
-    const topics = lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
-    const options = yield* Effect.either(AppLayer.kafkaOptions(settings.kafka))
-    if (options._tag === "Left") return yield* tell("kafka", Effect.fail(problem(options.left)))
-    const brokers: Array<string> = []
-    const { protocol } = settings.kafka.security
-    const login = NodeKafka.advertised(options.right).pipe(
-      Effect.mapBoth({ onFailure: problem, onSuccess: (names) => brokers.push(...names) }),
-      Effect.as(protocol)
-    )
-    if (!(yield* tell("kafka login", login))) return false
-    // A client goes to each broker by the name that the cluster gives it, whatever is in the settings.
-    const reached = yield* Effect.forEach(
-      brokers.filter((broker) => !settings.kafka.brokers.includes(broker)),
-      (broker) =>
-        tell(
-          `kafka at ${broker}`,
-          reachable(broker).pipe(
-            Effect.mapError(({ message }) =>
-              new Problem({
-                message: `${message}; this is the name that the cluster advertises (advertised.listeners)`
-              })
-            )
-          )
-        )
-    )
-    if (reached.includes(false)) return false
-    return yield* tell(
-      "kafka topics",
-      Effect.flatMap(KafkaProducer, ({ missing }) => missing(topics)).pipe(
-        Effect.mapError(problem),
-        Effect.filterOrFail(
-          (missing) => missing.length === 0 || settings.kafka.createTopics,
-          (missing) => new Problem({ message: `${missing.join(", ")} missing, and KAFKA_CREATE_TOPICS is off` })
-        ),
-        Effect.map((missing) => missing.length === 0 ? topics.join(", ") : `${missing.join(", ")} will be made`),
-        Effect.provide(NodeKafka.layer(options.right))
-      )
-    )
-  })
-
-const handshake = (settings: AppConfig.Settings, exchange: AppConfig.Settings["exchanges"][number]): Finding =>
-  Effect.suspend(() => {
-    const status = FeedStatus.make([exchange])
-    const why = () => {
-      const [one] = status.exchanges()
-      if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
-      return `WebSocket: ${one.lastError ?? "no answer"}`
-    }
-    return Alone.events(settings, { exchange, markets: settings.markets }).pipe(
-      Stream.filter((event) => event.type === "status" && event.event === "connected"),
-      Stream.runHead,
-      Effect.provideService(FeedStatus.FeedStatus, status),
-      // Less than the patience of all: then it is known why.
-      Effect.timeoutOption("12 seconds"),
-      Effect.map(Option.flatten),
-      Effect.flatMap(Option.match({
-        onNone: () => Effect.fail(new Problem({ message: messageOf(why()) })),
-        onSome: () => Effect.succeed(`${status.exchanges()[0]?.listed ?? 0} markets, WebSocket connected`)
-      }))
-    )
-  })

@@ -4,10 +4,11 @@
  */
 import * as Effect from "effect/Effect"
 import kafkajs, { type Admin } from "kafkajs"
+import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
 import type { KafkaUnavailable } from "./KafkaError.ts"
-import { makeSockets, type Transport } from "./Transport.ts"
+import { makeSockets } from "./Transport.ts"
 
 /** Runs `use` within `limit` milliseconds; afterwards no socket is left. */
 const ask = <A>(
@@ -64,30 +65,29 @@ const probeLimit = 8_000
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
   Effect.asVoid(ask(settings, probeLimit, (admin) => admin.describeCluster()))
 
-/** As brokers are named in settings. */
-const nameOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
-  `${host.includes(":") ? `[${host}]` : host}:${port}`
+/** A dial, a login and two questions of a cluster that is slow. */
+const advertisedLimit = 12_000
 
-/**
- * How the cluster names its brokers, `host:port`, told by one of those in the settings. kafkajs dials a broker by that name before it
- * tells it to anybody: here what is not in the settings is dialled at the last address that was, and so a name that nobody
- * can reach is told too.
- */
-export const advertised = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
-  Effect.suspend(() => {
-    let seed: { readonly host: string; readonly port: number } | undefined
-    const connect: Transport["connect"] = (target) => {
-      if (seed === undefined || settings.brokers.includes(nameOf(target))) {
-        seed = { host: target.host, port: target.port }
+/** Stays with the broker that it began with, whatever other the cluster has for it. */
+const staying = (settings: Settings): Settings => {
+  let begun: Address.Address | undefined
+  return {
+    ...settings,
+    transport: {
+      ...settings.transport,
+      connect: (target) => {
+        if (settings.brokers.includes(Address.format(target))) begun = { host: target.host, port: target.port }
+        return settings.transport.connect({ ...target, ...begun })
       }
-      return settings.transport.connect({ ...target, ...seed })
     }
-    return ask(
-      { ...settings, transport: { ...settings.transport, connect } },
-      5_000,
-      (admin) => admin.describeCluster()
-    )
-  }).pipe(Effect.map(({ brokers }) => brokers.map(nameOf)))
+  }
+}
+
+export const advertised = (settings: Settings): Effect.Effect<ReadonlyArray<Address.Address>, KafkaUnavailable> =>
+  Effect.map(
+    ask(staying(settings), advertisedLimit, (admin) => admin.describeCluster()),
+    ({ brokers }) => brokers.map(({ host, port }) => ({ host, port }))
+  )
 
 export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
   ask(settings, 5_000, (admin) => admin.listTopics())
