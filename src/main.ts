@@ -5,6 +5,7 @@ import * as ValidationError from "@effect/cli/ValidationError"
 import * as AppConfig from "./layers/AppConfig.ts"
 import * as Cli from "./layers/Cli.ts"
 import * as Process from "./layers/Process.ts"
+import * as Names from "./layers/Process/Names.ts"
 
 /** Names as in BSD's sysexits.h. */
 const codeOf = (error: Cli.CliError): number => {
@@ -38,6 +39,7 @@ const codeOf = (error: Cli.CliError): number => {
 const messageOf = (error: Cli.CliError): string | undefined =>
   ValidationError.isValidationError(error) || error._tag === "DemoFailed" ? undefined : error.message
 
+Names.install()
 Process.runMain(
   Cli.run({
     argv: process.argv,
