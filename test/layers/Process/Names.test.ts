@@ -141,7 +141,11 @@ describe.skipIf(!isPossible())("look-ups", () => {
       ...args,
       process.execPath,
       fixture,
-      ...["192.0.2.1", "localhost", "far.test", "short", "none.test"]
+      "192.0.2.1",
+      "localhost",
+      "far.test",
+      "short",
+      "none.test"
     ])
     // The name server is a child of the command too.
     const here = 1
