@@ -47,13 +47,17 @@ export class Checkpoint extends Context.Tag("effect-exchange-feeds/services/Chec
   }
 >() {}
 
-/** A checkpoint over any store, with what it finds there. Fails only if that cannot be read, or a later release wrote it. */
+/**
+ * A checkpoint over any store, with what it finds there. Fails only if that cannot be read, or a later release wrote it. `sizes`: for
+ * tests, and for those who measured.
+ */
 export const make = Effect.fnUntraced(function*(
-  store: Store
+  store: Store,
+  sizes: Writer.Sizes = Writer.defaults
 ): Effect.fn.Return<Checkpoint["Type"], CheckpointError> {
-  const found = yield* Reader.read(store)
+  const found = yield* Reader.read(store, sizes.segment)
   const { memory } = found
-  const { failure, write } = Writer.make(store, found)
+  const { failure, write } = Writer.make(store, found, sizes)
   return {
     markets: Effect.sync(() =>
       new Map(

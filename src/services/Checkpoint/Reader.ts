@@ -1,4 +1,9 @@
-/** Reads what earlier lives have left. */
+/**
+ * Reads what earlier lives have left.
+ *
+ * The last entry of a segment may be there and yet not durable: the process died before the sync, or the sync failed. A loss of power
+ * would take it, and all that this life would have built on it. So what it says is written once more, unless a later one says it anew.
+ */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Format from "./Format.ts"
@@ -9,7 +14,7 @@ export interface Found {
   readonly memory: Memory.Memory
   /** The segment in which each market was last said as a whole; the longest ago first. */
   readonly wholes: Map<string, number>
-  /** What the last entry says besides. */
+  /** What the last durable entry says besides. */
   readonly position: Format.Position
   /** Mark of the version 1 file that `memory` has; undefined: there is none. */
   readonly old: number | undefined
@@ -29,16 +34,25 @@ const ofLaterRelease = (path: string, version: number) =>
  * What cannot be understood is no reason not to start: it means that less is known, which costs copies. A version that is not known is
  * one: it would be started as if for the first time.
  */
-export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<Found, CheckpointError> {
+export const read = Effect.fnUntraced(function*(
+  store: Store,
+  segmentSize: number
+): Effect.fn.Return<Found, CheckpointError> {
   const memory = Memory.make()
   const wholes = new Map<string, number>()
+  const doubtful = new Set<string>()
   let position: Format.Position = { seq: 0, old: undefined }
+  let durable = position
 
   const apply = (segment: number, entry: Format.Entry): void => {
+    durable = position
     position = entry.position
     memory.apply(position.seq, entry.markets)
     for (const { key, kind } of entry.markets) {
-      if (kind !== "more") wholes.delete(key)
+      if (kind !== "more") {
+        wholes.delete(key)
+        doubtful.delete(key)
+      }
       // Also of one whose whole is damaged: it is said anew as the others are.
       if (kind !== "gone" && !wholes.has(key)) wholes.set(key, segment)
     }
@@ -49,12 +63,20 @@ export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<
     const path = store.pathOf(segment)
     const { damaged, texts } = yield* store.read(segment)
     let lines = damaged
+    let size = 0
+    let last: Format.Entry | undefined
     for (const text of texts) {
       const entry = Format.parseEntry(text)
-      if (Either.isRight(entry)) apply(segment, entry.right)
-      else if (entry.left.version === undefined) lines += 1
+      size += text.length
+      if (Either.isRight(entry)) {
+        last = entry.right
+        apply(segment, last)
+      } else if (entry.left.version === undefined) lines += 1
       else return yield* ofLaterRelease(path, entry.left.version)
     }
+    // One that is full was left after a write that succeeded.
+    if (size >= segmentSize) durable = position
+    else for (const { key } of last?.markets ?? []) doubtful.add(key)
     if (lines > 0) {
       yield* Effect.logError("the checkpoint is damaged: trades may be repeated, holes forgotten").pipe(
         Effect.annotateLogs({ path, lines })
@@ -75,5 +97,6 @@ export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<
       )
     }
   }
-  return { memory, wholes, position, old: old?.mark ?? position.old, segments }
+  for (const key of doubtful) memory.unwrite(key)
+  return { memory, wholes, position: durable, old: old?.mark ?? position.old, segments }
 })

@@ -7,14 +7,17 @@ import * as Format from "./Format.ts"
 import type { Found } from "./Reader.ts"
 import type { CheckpointError, Store } from "./Store.ts"
 
-/** Characters of an entry, more or less: it is printed in one step, in which the program does nothing else. */
-const entrySize = 256 * 1024
+/** In characters. */
+export interface Sizes {
+  /** Of an entry, more or less: it is printed in one step, in which the program does nothing else. */
+  readonly entry: number
+  /** After which a segment is left for a new one: it is read back in one step. */
+  readonly segment: number
+  /** The least and the most of unchanged markets that is added to a write, between them twice as much as there is of changed ones. */
+  readonly copy: readonly [least: number, most: number]
+}
 
-/** Characters after which a segment is left for a new one: it is read back in one step. */
-const segmentSize = 1024 * 1024
-
-/** Characters of unchanged markets that are added to so many of changed ones. */
-const copySize = (changed: number): number => Math.min(128 * 1024, Math.max(4 * 1024, 2 * changed))
+export const defaults: Sizes = { entry: 256 * 1024, segment: 1024 * 1024, copy: [4 * 1024, 128 * 1024] }
 
 export interface Writer {
   /** Durable when it succeeds; nothing is written if nothing changed. */
@@ -37,7 +40,8 @@ const say = (draft: Draft, market: Format.MarketEntry): void => {
   draft.size += text.length
 }
 
-export const make = (store: Store, { memory, old, segments, wholes, ...found }: Found): Writer => {
+export const make = (store: Store, { memory, old, segments, wholes, ...found }: Found, sizes: Sizes): Writer => {
+  const [copyLeast, copyMost] = sizes.copy
   let { position } = found
   let segment = (segments.at(-1) ?? 0) + 1
   let size = 0
@@ -51,7 +55,7 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
   }
 
   const copy = (draft: Draft): void => {
-    const end = draft.size + copySize(draft.size)
+    const end = draft.size + Math.min(copyMost, Math.max(copyLeast, 2 * draft.size))
     for (const [key, number] of wholes) {
       if (number >= segment || draft.size >= end) return
       const market = memory.copy(key)
@@ -59,17 +63,19 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
     }
   }
 
-  const append = (draft: Draft, next: Format.Position) =>
-    store.append(segment, Format.printEntry(next, draft.texts)).pipe(
+  const append = (draft: Draft, next: Format.Position) => {
+    const text = Format.printEntry(next, draft.texts)
+    return store.append(segment, text).pipe(
       Effect.andThen(Effect.sync(() => {
         position = next
-        size += draft.size
+        size += text.length
         for (const { key, kind } of draft.markets) {
           if (kind !== "more") wholes.delete(key)
           if (kind === "whole") wholes.set(key, segment)
         }
       }))
     )
+  }
 
   const removeOld = Effect.suspend(() => {
     const [needed = segment] = wholes.values()
@@ -84,10 +90,10 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
     if (keys.length === 0 && next.seq === position.seq && next.old === position.old) return Effect.void
     let durable = 0
     const appendNext = Effect.suspend(() => {
-      if (size >= segmentSize) leave()
+      if (size >= sizes.segment) leave()
       const draft: Draft = { markets: [], texts: [], size: 0 }
       let end = durable
-      for (; end < keys.length && draft.size < entrySize; end++) say(draft, memory.change(keys[end] ?? ""))
+      for (; end < keys.length && draft.size < sizes.entry; end++) say(draft, memory.change(keys[end] ?? ""))
       const isLast = end === keys.length
       if (isLast) copy(draft)
       // A position covers all that was settled before it: it is said when all of that is.
