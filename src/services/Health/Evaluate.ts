@@ -14,6 +14,9 @@ const refusedFor = 60_000
 /** So many periods without a result, and the check itself is broken. */
 const staleAfter = 3
 
+/** An answer of Kafka's that is owed for longer than this, ms, is none: by then what waits goes to the disk. */
+const answerWithin = 1_000
+
 const maxMessage = 200
 
 // oxlint-disable-next-line no-control-regex
@@ -91,8 +94,29 @@ const stale = (result: Result): Check =>
 
 // Kafka
 
-/** A topic that Kafka does not take records for, if there is one. */
-const failingLane = (inputs: Inputs) => inputs.sink?.lanes.find((lane) => lane.kafka.message !== null)
+interface Trouble {
+  readonly message: string
+  /** Epoch ms. */
+  readonly at: number
+  /** How long it has lasted, if that is known. */
+  readonly durationMs?: number
+}
+
+/** What the lanes know themselves, long before the next check in the background. */
+const laneTrouble = (inputs: Inputs, now: Now): Trouble | undefined => {
+  for (const { awaited = null, kafka, topic } of inputs.sink?.lanes ?? []) {
+    if (kafka.message !== null) {
+      return { message: `${topic}: ${kafka.message}`, at: kafka.failedAt ?? now.wall }
+    }
+    if (awaited !== null && awaited > answerWithin) {
+      return { message: `${topic}: no answer yet`, at: now.wall, durationMs: awaited }
+    }
+  }
+  const open = inputs.breakers.find(({ group, state }) => group === "kafka" && state === "open")
+  return open === undefined
+    ? undefined
+    : { message: `the circuit breaker ${open.name} is open`, at: now.wall }
+}
 
 /** The last word of the check in the background, unless a send has done better since. */
 const probeFailed = (inputs: Inputs): boolean => {
@@ -101,22 +125,20 @@ const probeFailed = (inputs: Inputs): boolean => {
     !(sink?.lanes.some((lane) => lane.kafka.ackedAt !== null && lane.kafka.ackedAt > result.checkedAt) ?? false)
 }
 
-const kafkaDown = (inputs: Inputs): boolean =>
-  failingLane(inputs) !== undefined || probeFailed(inputs) ||
+const kafkaDown = (inputs: Inputs, now: Now): boolean =>
+  laneTrouble(inputs, now) !== undefined || probeFailed(inputs) ||
   inputs.breakers.some(({ group, state }) => group === "kafka" && state !== "closed")
 
 const kafka = (inputs: Inputs, now: Now): Check => {
   const { kafka: result } = inputs
+  const trouble = laneTrouble(inputs, now)
+  if (trouble !== undefined) {
+    const { at, durationMs = result?.durationMs, message } = trouble
+    return checkOf("unhealthy", Math.max(at, result?.checkedAt ?? 0), { durationMs, message })
+  }
   if (result === undefined) return notYet
   if (isStale(inputs, result, now)) return stale(result)
-  const failing = failingLane(inputs)
   const { checkedAt, durationMs } = result
-  if (failing !== undefined) {
-    return checkOf("unhealthy", Math.max(checkedAt, failing.kafka.failedAt ?? 0), {
-      durationMs,
-      message: `${failing.topic}: ${failing.kafka.message}`
-    })
-  }
   return probeFailed(inputs)
     ? checkOf("unhealthy", checkedAt, { durationMs, message: result.message ?? "no answer" })
     : checkOf("healthy", checkedAt, { durationMs })
@@ -193,7 +215,7 @@ const unwritable = (inputs: Inputs): boolean =>
   (inputs.disk !== undefined && inputs.disk.outcome === "failed" && !isFull(inputs.disk))
 
 const refused = (inputs: Inputs, now: Now): boolean =>
-  kafkaDown(inputs) &&
+  kafkaDown(inputs, now) &&
   (inputs.sink?.lanes.some(({ refusedAt }) => refusedAt !== null && now.wall - refusedAt <= refusedFor) ?? false)
 
 const persistence = (inputs: Inputs, now: Now): Check => {

@@ -62,6 +62,8 @@ export interface LaneStatus {
   readonly sending: number
   readonly queue: QueueSnapshot
   readonly kafka: Sender.Status
+  /** How long Kafka has owed the answer to the send that is out, ms; null while none is. */
+  readonly awaited: number | null
   readonly disk: { readonly failedAt: number | null; readonly message: string | null }
   /** Epoch ms until when offers were last held for over five seconds, or records dropped. */
   readonly refusedAt: number | null
@@ -353,6 +355,7 @@ export const make = Effect.fnUntraced(function*(
       sending: state.send?.records.length ?? 0,
       queue: snapshot,
       kafka: kafka.status(),
+      awaited: state.send === undefined ? null : now() - state.send.at,
       disk: { ...disk },
       refusedAt: heldSince !== undefined && now() - heldSince >= options.handover.holdFor ? wall() : refusedAt
     })),

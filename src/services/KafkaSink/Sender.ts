@@ -61,6 +61,7 @@ export const make = Effect.fnUntraced(function*(
   const backoff = yield* Schedule.driver(RetryPolicy.forever(retry))
   let status: Status = { ackedAt: null, failedAt: null, message: null }
   let reopening = false
+  let sending = false
 
   /** After a failure: wait, then for the breaker, then let the machine try again. */
   const reopen = Effect.suspend(() => {
@@ -80,7 +81,11 @@ export const make = Effect.fnUntraced(function*(
 
   const producer = yield* connect(
     // H3: at once, without waiting for the send itself to fail.
-    breaker.trip.pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
+    Effect.suspend(() => {
+      // Until that send is answered, or tried again and answered. Where none is out there is nothing that would take it back.
+      if (sending) status = { ...status, failedAt: wall(), message: "a request has timed out" }
+      return breaker.trip
+    }).pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
   )
 
   const failed = (message: string) =>
@@ -117,7 +122,11 @@ export const make = Effect.fnUntraced(function*(
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
             const startedAt = wall()
+            sending = true
             return producer.send(records).pipe(
+              Effect.ensuring(Effect.sync(() => {
+                sending = false
+              })),
               Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
               Effect.onInterrupt(() => permit.release),
               Effect.matchEffect({

@@ -175,6 +175,31 @@ describe("the checks", () => {
     assert.strictEqual(message, "marketdata.trade.v1: TOPIC_AUTHORIZATION_FAILED")
   })
 
+  it("Kafka: what the lanes know counts at once, whatever the last check in the background said", () => {
+    const open = breaker("kafka_trade", "kafka", { state: "open", retryAt: now.wall + 10_000 })
+    for (const kafka of [ok, undefined, { ...ok, at: now.monotonic - 30_001 }]) {
+      assert.include(check(fine({ kafka, breakers: [open] }), "kafka"), {
+        status: "unhealthy",
+        message: "the circuit breaker kafka_trade is open"
+      })
+      assert.include(check(fine({ kafka, sink: sink({ awaited: 1_001 }) }), "kafka"), {
+        status: "unhealthy",
+        last_check: "2026-06-11T12:00:00.000Z",
+        duration: "1001ms",
+        message: "marketdata.trade.v1: no answer yet"
+      })
+    }
+    assert.strictEqual(check(fine({ sink: sink({ awaited: 1_000 }) }), "kafka").status, "healthy")
+    assert.strictEqual(check(fine({ sink: sink({ awaited: null }) }), "kafka").status, "healthy")
+    // Who tries again is told by what comes of it; and another's breaker says nothing of Kafka.
+    for (const one of [breaker("kafka_trade", "kafka", { state: "half_open" }), { ...open, group: "ws" as const }]) {
+      assert.strictEqual(check(fine({ breakers: [one] }), "kafka").status, "healthy")
+    }
+    // What was refused is the worse for it.
+    assert.strictEqual(evaluate(fine({ sink: sink({ ...refusing, awaited: 1_001 }) }), now).status, "unhealthy")
+    assert.strictEqual(evaluate(fine({ sink: sink({ ...refusing, awaited: 999 }) }), now).status, "healthy")
+  })
+
   it("an exchange without data is starting while the grace runs, then unhealthy", () => {
     const exchanges = [{ ...silent("bitpin"), lastError: "connect ETIMEDOUT" }]
     for (const name of ["bitpin_api", "bitpin_websocket"]) {
