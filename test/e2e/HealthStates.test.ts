@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"
 import { assert, describe, inject, it } from "vitest"
 import { unavailable } from "../../src/layers/testing/Script.ts"
-import { startBrokerBehindProxy } from "../faults/Outage.ts"
+import { startBroker, startBrokerBehindProxy } from "../faults/Outage.ts"
 import * as Immutable from "../support/immutable.ts"
 import { type Service, until } from "./Service.ts"
 import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
@@ -22,6 +22,7 @@ interface Seen {
       readonly message?: string
       readonly last_check: string | null
       readonly duration: string
+      readonly records?: number
       readonly breakers?: ReadonlyArray<
         { readonly name: string; readonly state: string; readonly retry_at: string | null }
       >
@@ -187,6 +188,30 @@ describe("health", () => {
     await Immutable.thaw(s.dataDir)
     await healthy(service)
   }, 120_000)
+
+  it(
+    "degraded, and kafka unhealthy in each answer that shows that it stands still: no check is waited for",
+    async () => {
+      const broker = await startBroker()
+      const { s, service } = await running(broker.address, { KAFKA_BREAKER_TIMEOUT: "5s" })
+      await healthy(service)
+      await broker.freeze()
+      await emit(s, 50)
+      const wrong: Array<Seen> = []
+      // One answer is of one moment: what lies in the queue has waited for a second, and an open breaker is one.
+      const isSeen = ({ checks }: Seen) =>
+        (checks["persistence"]?.records ?? 0) > 0 ||
+        checks["kafka_circuit_breaker"]?.breakers?.some(({ state }) => state === "open") === true
+      await becomes(service, "the breaker opens", (seen) => {
+        if (isSeen(seen) && seen.checks["kafka"]?.status !== "unhealthy") wrong.push(seen)
+        return seen.checks["kafka_circuit_breaker"]?.breakers?.some(({ state }) => state === "open") === true
+      })
+      assert.deepStrictEqual(wrong, [])
+      broker.thaw()
+      await healthy(service)
+    },
+    120_000
+  )
 
   it("draining after SIGTERM, while Kafka does not answer", async () => {
     const { proxy } = await startBrokerBehindProxy()

@@ -15,6 +15,9 @@ const refusedFor = 60_000
 /** So many periods without a result, and the check itself is broken. */
 const staleAfter = 3
 
+/** An answer of Kafka's that is owed for longer than this, ms, is none: by then what waits goes to the disk. */
+const answerWithin = 1_000
+
 const maxMessage = 200
 
 // oxlint-disable-next-line no-control-regex
@@ -90,8 +93,28 @@ const stale = (result: Result): Check =>
 
 // Kafka
 
-/** A topic that Kafka does not take records for, if there is one. */
-const failingLane = (inputs: Inputs) => inputs.sink?.lanes.find((lane) => lane.kafka.message !== null)
+interface Trouble {
+  readonly message: string
+  readonly at: Time.WallTime
+  /** How long it has lasted, if that is known. */
+  readonly durationMs?: number
+}
+
+/** What the lanes know themselves, long before the next check in the background. */
+const laneTrouble = (inputs: Inputs, now: Time.Moment): Trouble | undefined => {
+  for (const { awaited = null, kafka, topic } of inputs.sink?.lanes ?? []) {
+    if (kafka.message !== null) {
+      return { message: `${topic}: ${kafka.message}`, at: kafka.failedAt?.wall ?? now.wall }
+    }
+    if (awaited !== null && awaited > answerWithin) {
+      return { message: `${topic}: no answer yet`, at: now.wall, durationMs: awaited }
+    }
+  }
+  const open = inputs.breakers.find(({ group, state }) => group === "kafka" && state === "open")
+  return open === undefined
+    ? undefined
+    : { message: `the circuit breaker ${open.name} is open`, at: now.wall }
+}
 
 /** The last word of the check in the background, unless a send has done better since. */
 const probeFailed = (inputs: Inputs): boolean => {
@@ -101,24 +124,20 @@ const probeFailed = (inputs: Inputs): boolean => {
       false)
 }
 
-const kafkaDown = (inputs: Inputs): boolean =>
-  failingLane(inputs) !== undefined || probeFailed(inputs) ||
+const kafkaDown = (inputs: Inputs, now: Time.Moment): boolean =>
+  laneTrouble(inputs, now) !== undefined || probeFailed(inputs) ||
   inputs.breakers.some(({ group, state }) => group === "kafka" && state !== "closed")
 
 const kafka = (inputs: Inputs, now: Time.Moment): Check => {
   const { kafka: result } = inputs
+  const trouble = laneTrouble(inputs, now)
+  if (trouble !== undefined) {
+    const { at, durationMs = result?.durationMs, message } = trouble
+    return checkOf("unhealthy", at, { durationMs, message })
+  }
   if (result === undefined) return notYet
   if (isStale(inputs, result, now)) return stale(result)
-  const failing = failingLane(inputs)
-  const { at, checkedAt, durationMs } = result
-  if (failing !== undefined) {
-    const { failedAt } = failing.kafka
-    const last = failedAt !== null && Time.between(at, failedAt.at) > 0 ? failedAt.wall : checkedAt
-    return checkOf("unhealthy", last, {
-      durationMs,
-      message: `${failing.topic}: ${failing.kafka.message}`
-    })
-  }
+  const { checkedAt, durationMs } = result
   return probeFailed(inputs)
     ? checkOf("unhealthy", checkedAt, { durationMs, message: result.message ?? "no answer" })
     : checkOf("healthy", checkedAt, { durationMs })
@@ -199,7 +218,7 @@ const unwritable = (inputs: Inputs): boolean =>
   (inputs.disk !== undefined && inputs.disk.outcome === "failed" && !isFull(inputs.disk))
 
 const refused = (inputs: Inputs, now: Time.Moment): boolean =>
-  kafkaDown(inputs) &&
+  kafkaDown(inputs, now) &&
   (inputs.sink?.lanes.some(({ refusedAt }) => refusedAt !== null && Time.between(refusedAt, now.at) <= refusedFor) ??
     false)
 

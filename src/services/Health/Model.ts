@@ -63,7 +63,10 @@ export interface DiskResult extends Result {
 
 /** Of the sink, once its queues are recovered. */
 export interface SinkReport {
-  readonly lanes: ReadonlyArray<Pick<LaneStatus, "topic" | "kafka" | "disk" | "refusedAt" | "queue">>
+  readonly lanes: ReadonlyArray<
+    & Pick<LaneStatus, "topic" | "kafka" | "disk" | "refusedAt" | "queue">
+    & Partial<Pick<LaneStatus, "awaited">>
+  >
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
   /** Why the checkpoint could not be written the last time, with its path; null if it could. */
   readonly checkpointFailure?: string | null | undefined

@@ -63,6 +63,8 @@ export interface LaneStatus {
   readonly sending: number
   readonly queue: QueueSnapshot
   readonly kafka: Sender.Status
+  /** How long Kafka has owed the answer to the send that is out, ms; null while none is. */
+  readonly awaited: number | null
   readonly disk: { readonly failedAt: Time.Moment | null; readonly message: string | null }
   /** Until when offers were last held for over five seconds, or records dropped. */
   readonly refusedAt: Time.Instant | null
@@ -359,6 +361,7 @@ export const make = Effect.fnUntraced(function*(
       sending: state.send?.records.length ?? 0,
       queue: snapshot,
       kafka: kafka.status(),
+      awaited: state.send === undefined ? null : Time.between(state.send.at, now()),
       disk: { ...disk },
       refusedAt: isHeldTooLong() ? now() : refusedAt
     })),

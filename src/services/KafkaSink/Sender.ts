@@ -73,6 +73,7 @@ export const make = Effect.fnUntraced(function*(
   const backoff = yield* Schedule.driver(RetryPolicy.forever(retry))
   let status: Status = { ackedAt: null, failedAt: null, message: null }
   let reopening = false
+  let sending = false
 
   /** After a failure: wait, then for the breaker, then let the machine try again. */
   const reopen = Effect.suspend(() => {
@@ -92,7 +93,11 @@ export const make = Effect.fnUntraced(function*(
 
   const producer = yield* connect(
     // H3: at once, without waiting for the send itself to fail.
-    breaker.trip.pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
+    Effect.suspend(() => {
+      // Until that send is answered, or tried again and answered. Where none is out there is nothing that would take it back.
+      if (sending) status = { ...status, failedAt: Time.momentOf(clock), message: "a request has timed out" }
+      return breaker.trip
+    }).pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
   )
 
   const failed = (message: string) =>
@@ -155,7 +160,11 @@ export const make = Effect.fnUntraced(function*(
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
             const startedAt = Time.instantOf(clock)
+            sending = true
             return timed(records).pipe(
+              Effect.ensuring(Effect.sync(() => {
+                sending = false
+              })),
               Effect.onInterrupt(() => permit.release),
               Effect.matchEffect({
                 onFailure: (error) =>

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { codeOf, evaluate, messageOf } from "../../../src/services/Health/Evaluate.ts"
 import type { Check, Inputs, Status } from "../../../src/services/Health/Model.ts"
-import type * as Time from "../../../src/services/Time.ts"
+import * as Time from "../../../src/services/Time.ts"
 import { ago, breaker, diskOk, exchange, failed, fine, idle, lane, now, ok, silent, sink } from "./inputs.ts"
 
 const check = (inputs: Inputs, name: string): Check => {
@@ -178,6 +178,31 @@ describe("the checks", () => {
     )
     assert.strictEqual(status, "unhealthy")
     assert.strictEqual(message, "marketdata.trade.v1: TOPIC_AUTHORIZATION_FAILED")
+  })
+
+  it("Kafka: what the lanes know counts at once, whatever the last check in the background said", () => {
+    const open = breaker("kafka_trade", "kafka", { state: "open", retryAt: Time.wallAfter(now, 10_000) })
+    for (const kafka of [ok, undefined, { ...ok, at: ago(30_001).at }]) {
+      assert.include(check(fine({ kafka, breakers: [open] }), "kafka"), {
+        status: "unhealthy",
+        message: "the circuit breaker kafka_trade is open"
+      })
+      assert.include(check(fine({ kafka, sink: sink({ awaited: 1_001 }) }), "kafka"), {
+        status: "unhealthy",
+        last_check: "2026-06-11T12:00:00.000Z",
+        duration: "1001ms",
+        message: "marketdata.trade.v1: no answer yet"
+      })
+    }
+    assert.strictEqual(check(fine({ sink: sink({ awaited: 1_000 }) }), "kafka").status, "healthy")
+    assert.strictEqual(check(fine({ sink: sink({ awaited: null }) }), "kafka").status, "healthy")
+    // Who tries again is told by what comes of it; and another's breaker says nothing of Kafka.
+    for (const one of [breaker("kafka_trade", "kafka", { state: "half_open" }), { ...open, group: "ws" as const }]) {
+      assert.strictEqual(check(fine({ breakers: [one] }), "kafka").status, "healthy")
+    }
+    // What was refused is the worse for it.
+    assert.strictEqual(evaluate(fine({ sink: sink({ ...refusing, awaited: 1_001 }) }), now).status, "unhealthy")
+    assert.strictEqual(evaluate(fine({ sink: sink({ ...refusing, awaited: 999 }) }), now).status, "healthy")
   })
 
   it("an exchange without data is starting while the grace runs, then unhealthy", () => {

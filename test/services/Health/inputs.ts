@@ -76,10 +76,13 @@ export const breaker = (name: string, group: Snapshot["group"], over: Partial<Sn
   ...over
 })
 
-export const lane = (over: Partial<SinkReport["lanes"][number]> = {}): SinkReport["lanes"][number] => ({
+type Lane = Required<SinkReport["lanes"][number]>
+
+export const lane = (over: Partial<Lane> = {}): Lane => ({
   topic: "marketdata.trade.v1",
   kafka: { ackedAt: ago(8_000), failedAt: null, message: null },
   disk: { failedAt: null, message: null },
+  awaited: null,
   refusedAt: null,
   queue: {
     records: 0,
@@ -96,7 +99,7 @@ export const lane = (over: Partial<SinkReport["lanes"][number]> = {}): SinkRepor
   ...over
 })
 
-export const sink = (over: Partial<SinkReport["lanes"][number]> = {}, bytes = 0): SinkReport => ({
+export const sink = (over: Partial<Lane> = {}, bytes = 0): SinkReport => ({
   lanes: [lane({ topic: "marketdata.status.v1" }), lane(over)],
   usage: { bytes, maxBytes: 1000 }
 })

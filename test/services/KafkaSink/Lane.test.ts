@@ -1,6 +1,6 @@
 /** One lane between a Kafka that answers when told to and a disk that takes nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Queue } from "effect"
+import { Deferred, Duration, Effect, Queue, TestClock } from "effect"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import { FileQueueError, type Queue as DiskQueue } from "../../../src/services/FileQueue.ts"
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
@@ -106,4 +106,52 @@ describe("Lane", () => {
       }).pipe(quiet),
     30_000
   )
+
+  it.scoped("says how long Kafka owes it an answer, and of a request that timed out, until one comes", () =>
+    Effect.gen(function*() {
+      const answers = yield* Queue.unbounded<void>()
+      let timeOut: Effect.Effect<void> = Effect.void
+      const lane = yield* Lane.make(
+        { name: "trade", topic: "t", handover: { ...Handover.defaults, linger: 0 }, retry: RetryPolicy.defaults },
+        () => Effect.succeed(noDisk),
+        {
+          breaker: yield* CircuitBreaker.make({
+            name: "kafka",
+            group: "kafka",
+            maxFailures: 3,
+            timeout: Duration.seconds(10),
+            successThreshold: 1
+          }),
+          producer: (onRequestTimeout) => {
+            timeOut = onRequestTimeout
+            return Effect.succeed({
+              topic: "t",
+              send: () => Queue.take(answers),
+              partitionOf: () => Effect.succeed(0)
+            })
+          },
+          deadLetters: { record: () => Effect.void, frame: () => Effect.void },
+          ledger: Ledger.make(),
+          checkpoint: { resolve: () => Effect.void },
+          onDropped: () => Effect.void
+        }
+      )
+      const seen = Effect.map(lane.status, ({ awaited, kafka: { message } }) => ({ awaited, message }))
+      const settled = (until: (status: Lane.LaneStatus) => boolean): Effect.Effect<Lane.LaneStatus> =>
+        Effect.repeat(Effect.andThen(Effect.yieldNow(), () => lane.status), { until })
+      assert.deepStrictEqual(yield* seen, { awaited: null, message: null })
+      // Nothing is out that an answer could take back.
+      yield* timeOut
+      assert.deepStrictEqual(yield* seen, { awaited: null, message: null })
+      yield* TestClock.adjust("11 seconds")
+      yield* lane.offer([record(1)])
+      yield* settled(({ sending }) => sending === 1)
+      yield* TestClock.adjust("1200 millis")
+      assert.deepStrictEqual(yield* seen, { awaited: 1_200, message: null })
+      yield* timeOut
+      assert.deepStrictEqual(yield* seen, { awaited: 1_200, message: "a request has timed out" })
+      yield* Queue.offer(answers, undefined)
+      yield* settled(({ sending }) => sending === 0)
+      assert.deepStrictEqual(yield* seen, { awaited: null, message: null })
+    }).pipe(quiet))
 })
