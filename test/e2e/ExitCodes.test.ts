@@ -1,10 +1,11 @@
 /**
  * Each exit code of CONTRACT.md section 2, from the real process.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
+import * as zlib from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
 import { sum, until } from "./Service.ts"
@@ -89,6 +90,23 @@ describe("exit codes", () => {
     assert.deepStrictEqual(await service.stop(), { code: 75, signal: null }, service.tail())
     assert.match(service.tail(), /durable/, service.tail())
   }, 60_000)
+
+  const later = "{\"v\":3,\"seq\":0,\"markets\":[]}"
+  it.each([
+    ["checkpoint", later],
+    ["checkpoint-2.00000007.log", `${zlib.crc32(later).toString(16).padStart(8, "0")} ${later}\n`]
+  ])("78: a later release wrote %s, which is named, and left as it is", async (name, text) => {
+    const data = path.join(directory, name)
+    const file = path.join(data, name)
+    mkdirSync(data)
+    writeFileSync(file, text)
+    const { code, stderr } = await run({ DATA_DIR: data })
+    assert.strictEqual(code, 78, stderr)
+    assert.include(stderr, file)
+    assert.strictEqual(readFileSync(file, "utf8"), text)
+    // But for who owns the directory.
+    assert.deepStrictEqual(readdirSync(data).filter((one) => !one.startsWith("LOCK")), [name])
+  })
 
   it("78: the configuration, every mistake a line; blank is unset, a file may hold the value", async () => {
     const secret = path.join(directory, "secret")

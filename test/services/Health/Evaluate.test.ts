@@ -254,6 +254,13 @@ describe("the checks", () => {
       status: "degraded",
       message: "marketdata.trade.v1: EIO: i/o error"
     })
+    const checkpointFailure = "/data/checkpoint-2.00000001.log: ENOSPC: no space left on device"
+    const noCheckpoint = fine({ sink: { ...sink(), checkpointFailure } })
+    assert.include(check(noCheckpoint, "persistence"), {
+      status: "degraded",
+      message: `the checkpoint: ${checkpointFailure}`
+    })
+    assert.strictEqual(evaluate(noCheckpoint, now).status, "degraded")
     assert.include(why({ queue: { ...lane().queue, state: "failed" } }), { status: "unhealthy" })
     assert.include(why(refusing, 1000, kafkaDown), { status: "unhealthy" })
     assert.include(check(fine({ sink: undefined }), "persistence"), { status: "starting", last_check: null })

@@ -85,6 +85,7 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
     checkpoint: Context.get(context, Checkpoint),
     ledger,
     lanes,
+    sink,
     /** Trades `from` to `to`, counted as a feed counts them, in chunks of ten. */
     offer: Effect.fnUntraced(function*(from: number, to: number) {
       for (let n = from; n < to; n += 10) {
@@ -488,6 +489,76 @@ describe("KafkaSink", () => {
         for (const id of fromQueue) assert.include(known, id)
         yield* two.stop
         yield* two.end
+      }),
+    60_000
+  )
+
+  const key = "bitpin:M1/IRT"
+  const holeOf = (over: "filled" | null) => ({
+    cause: "disconnected",
+    gapId: "gap",
+    from: "2026-06-11T12:59:45.000Z",
+    to: null,
+    recovered: 1,
+    over
+  })
+  const holesOf = (one: Effect.Effect.Success<ReturnType<typeof begin>>) =>
+    Effect.map(one.checkpoint.markets, (markets) => markets.get(key)?.holes ?? [])
+  const gap: MarketEvent = {
+    type: "status",
+    v: 1,
+    exchange: "bitpin",
+    event: "gap",
+    symbol: "M1/IRT",
+    id: "gap",
+    gapId: "gap",
+    channel: "trades",
+    from: null,
+    to: null,
+    cause: "disconnected",
+    recovered: 1,
+    complete: true,
+    receivedAt: "2026-06-11T12:59:45.301Z"
+  }
+
+  for (const kafkaIs of ["up", "down"] as const) {
+    it.scopedLive(
+      `a filled hole is remembered until its trade, then until its event is safe, Kafka ${kafkaIs}`,
+      () =>
+        Effect.gen(function*() {
+          const { directory, fake, kafka } = yield* setup
+          const one = yield* begin(directory, kafka)
+          yield* fake[kafkaIs]
+          one.checkpoint.closeHole(key, holeOf("filled"), { trade: "x:1", event: "gap" })
+          assert.deepStrictEqual(yield* holesOf(one), [holeOf(null)])
+          yield* one.sink.offer([trade(1)])
+          yield* until(
+            "the trade is acknowledged, or durable in the queue",
+            Effect.map(holesOf(one), ([found]) => found?.over === "filled")
+          )
+          yield* one.sink.offer([gap])
+          yield* until("so is the event", Effect.map(holesOf(one), (holes) => holes.length === 0))
+          assert.isTrue(yield* one.stop)
+          yield* one.end
+          const two = yield* begin(directory, kafka)
+          assert.deepStrictEqual(yield* holesOf(two), [])
+          yield* two.end
+        }),
+      60_000
+    )
+  }
+
+  it.scopedLive(
+    "a hole does not wait for ever for a trade that is a dead letter before any queue had it",
+    () =>
+      Effect.gen(function*() {
+        const { directory, kafka } = yield* setup
+        const one = yield* begin(directory, kafka)
+        one.checkpoint.closeHole(key, holeOf("filled"), { trade: "too large", event: null })
+        one.ledger.received({ lane: "trade", exchange: "bitpin" }, 1)
+        yield* one.sink.offer([{ ...trade(1), id: "too large", exchangeSymbol: "x".repeat(1024 * 1024) }])
+        assert.deepStrictEqual(yield* holesOf(one), [])
+        yield* one.end
       }),
     60_000
   )
