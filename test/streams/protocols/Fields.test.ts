@@ -93,6 +93,20 @@ describe("Times", () => {
     assert.strictEqual(printed(wallex, btc, socket, history).length, 1)
   })
 
+  it("are remembered by their milliseconds, whichever version wrote them down", () => {
+    for (
+      const lastTimestamp of [
+        "2026-06-11T12:59:45.263Z",
+        "2026-06-11T12:59:45.263627Z",
+        "2026-06-11T12:59:45.263627001Z"
+      ]
+    ) {
+      const memory = new Map([["bitpin:BTC/IRT", { ids: [], lastTimestamp }]])
+      const identity = Identity.make("bitpin", memory, Board.make(FeedStatus.make(), "bitpin"))
+      assert.strictEqual(identity.market(btc).edge().last, 1_781_182_785_263)
+    }
+  })
+
   it("of a whole second have three digits", () => {
     assert.deepStrictEqual(epochSeconds("1781182786"), { timestamp: 1_781_182_786_000 })
     assert.deepStrictEqual(epochSeconds("1781182786.0"), { timestamp: 1_781_182_786_000 })
