@@ -32,10 +32,17 @@ const transport: KafkaProducer.Transport = {
 export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer.KafkaProducer> =>
   KafkaProducer.layer(options, transport)
 
-/** How the cluster names its brokers, `host:port`, whether those names can be reached or not. */
+/** `KafkaProducer.advertised`. */
 export const advertised = (
   options: KafkaProducer.Options
 ): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> => KafkaProducer.advertised(options, transport)
+
+/** `KafkaProducer.compacted`. */
+export const compacted = (
+  options: KafkaProducer.Options,
+  topics: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> =>
+  KafkaProducer.compacted(options, transport, topics)
 
 /** Paths of PEM files, as librdkafka names them. */
 export interface SslLocations {

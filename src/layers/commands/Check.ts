@@ -15,11 +15,9 @@ import { DirectoryLock } from "../../services/DirectoryLock.ts"
 import * as FeedStatus from "../../services/FeedStatus.ts"
 import { FileOps, replaceFile } from "../../services/FileOps.ts"
 import { messageOf } from "../../services/Health.ts"
-import { KafkaProducer } from "../../services/KafkaProducer.ts"
-import * as KafkaSink from "../../services/KafkaSink.ts"
+import { KafkaProducer, type Options as KafkaOptions } from "../../services/KafkaProducer.ts"
 import * as AppConfig from "../AppConfig.ts"
 import * as AppLayer from "../AppLayer.ts"
-import { lanesOf } from "../Collector.ts"
 import * as NodeDirectoryLock from "../NodeDirectoryLock.ts"
 import * as NodeFileOps from "../NodeFileOps.ts"
 import * as NodeKafka from "../NodeKafka.ts"
@@ -155,7 +153,7 @@ const kafka = (
   tell: (what: string, finding: Finding) => Effect.Effect<boolean, never, FileSystem.FileSystem>
 ) =>
   Effect.gen(function*() {
-    const topics = lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
+    const topics = AppLayer.topicsOf(settings)
     const options = yield* Effect.either(AppLayer.kafkaOptions(settings.kafka))
     if (options._tag === "Left") return yield* tell("kafka", Effect.fail(problem(options.left)))
     const brokers: Array<string> = []
@@ -189,11 +187,23 @@ const kafka = (
           (missing) => missing.length === 0 || settings.kafka.createTopics,
           (missing) => new Problem({ message: `${missing.join(", ")} missing, and KAFKA_CREATE_TOPICS is off` })
         ),
+        Effect.tap((missing) => notCompacted(options.right, topics.filter((topic) => !missing.includes(topic)))),
         Effect.map((missing) => missing.length === 0 ? topics.join(", ") : `${missing.join(", ")} will be made`),
         Effect.provide(NodeKafka.layer(options.right))
       )
     )
   })
+
+/** Who may not describe a topic is not told what it is like. */
+const notCompacted = (options: KafkaOptions, topics: ReadonlyArray<string>): Effect.Effect<void, Problem> =>
+  topics.length === 0 ? Effect.void : NodeKafka.compacted(options, topics).pipe(
+    Effect.catchIf(({ reason }) => reason === "authorization", () => Effect.succeed([])),
+    Effect.mapError(problem),
+    Effect.filterOrFail(
+      (compacted) => compacted.length === 0,
+      (compacted) => new Problem({ message: `${compacted.join(", ")}: ${AppLayer.compaction}` })
+    )
+  )
 
 const handshake = (settings: AppConfig.Settings, exchange: AppConfig.Settings["exchanges"][number]): Finding =>
   Effect.suspend(() => {

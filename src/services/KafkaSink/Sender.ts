@@ -20,8 +20,8 @@ export interface Status {
 }
 
 export interface Sender {
-  /** Tells the machine what came of it: `Sent`, `SendFailed` or `SendRejected`. */
-  readonly send: (records: ReadonlyArray<EventRecord>) => Effect.Effect<unknown>
+  /** Tells the machine what came of it: `Sent`, `SendFailed` or `SendRejected`. `fit`: `LaneProducer.send`. */
+  readonly send: (records: ReadonlyArray<EventRecord>, fit: number) => Effect.Effect<unknown>
   /** H5's fuse: an outage that Kafka itself does not call one. */
   readonly trip: Effect.Effect<void>
   readonly status: () => Status
@@ -111,13 +111,13 @@ export const make = Effect.fnUntraced(function*(
     })
 
   return {
-    send: (records) =>
+    send: (records, fit) =>
       breaker.admit.pipe(
         Effect.matchEffect({
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
             const startedAt = wall()
-            return producer.send(records).pipe(
+            return producer.send(records, fit).pipe(
               Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
               Effect.onInterrupt(() => permit.release),
               Effect.matchEffect({
