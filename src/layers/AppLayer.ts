@@ -7,10 +7,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Locked } from "../services/DirectoryLock.ts"
 import type { KafkaProducer, Options as KafkaOptions, Security } from "../services/KafkaProducer.ts"
+import * as KafkaSink from "../services/KafkaSink.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -120,6 +122,33 @@ export const kafkaOptions = Effect.fnUntraced(function*(
   }
 })
 
+/** The topics that a collector with these settings writes to. */
+export const topicsOf = (settings: Settings): ReadonlyArray<string> =>
+  Collector.lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
+
+/** What a compacted topic does to trades. */
+export const compaction =
+  "cleanup.policy=compact: Kafka keeps only the newest record of each market and deletes the others"
+
+const lookAgain = "1 minute"
+
+/** Once Kafka can be asked: what it deletes by itself was delivered, and is gone all the same. */
+const warnOfCompaction = (settings: Settings): Effect.Effect<void, ConfigInvalid, FileSystem.FileSystem> =>
+  settings.sink !== "kafka" ? Effect.void : Effect.flatMap(
+    kafkaOptions(settings.kafka),
+    (options) =>
+      NodeKafka.compacted(options, topicsOf(settings)).pipe(
+        Effect.flatMap((topics) =>
+          topics.length === 0
+            ? Effect.void
+            : Effect.annotateLogs(Effect.logWarning(compaction), { topics: topics.join(", ") })
+        ),
+        // Kafka is away, or a topic is not made yet. Who may not ask is not told.
+        Effect.retry({ schedule: Schedule.spaced(lookAgain), while: ({ reason }) => reason !== "authorization" }),
+        Effect.catchTag("KafkaUnavailable", ({ message }) => Effect.logDebug("topics cannot be described", message))
+      )
+  )
+
 /**
  * Until it is interrupted; then it stops in order, and fails only if something could not be made durable. Fails also when a part of
  * it ends by itself. What it fails with after an interruption is seen only by a caller that is not interruptible: Effect leaves
@@ -144,6 +173,7 @@ export const run = Effect.fnUntraced(function*(
             Effect.andThen(settings.http.port === 0 ? tellPort(url) : Effect.void)
           )
       }))
+      yield* Effect.forkScoped(Effect.interruptible(warnOfCompaction(settings)))
       const exit = yield* Effect.exit(Effect.interruptible(collector.ended))
       const [took, durable] = yield* Effect.timed(collector.stop)
       yield* Effect.annotateLogs(Effect.logInfo("stopped"), {

@@ -38,6 +38,13 @@ export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer
 export const advertised = (options: KafkaProducer.Options): ReturnType<typeof KafkaProducer.advertised> =>
   KafkaProducer.advertised(options, transport)
 
+/** `KafkaProducer.compacted`. */
+export const compacted = (
+  options: KafkaProducer.Options,
+  topics: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> =>
+  KafkaProducer.compacted(options, transport, topics)
+
 /** Paths of PEM files, as librdkafka names them. */
 export interface SslLocations {
   readonly ca?: string | undefined

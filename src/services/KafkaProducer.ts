@@ -17,6 +17,7 @@ import * as Cluster from "./KafkaProducer/Cluster.ts"
 import { KafkaRejected, KafkaUnavailable } from "./KafkaProducer/KafkaError.ts"
 import * as Partitions from "./KafkaProducer/Partitions.ts"
 import * as Patches from "./KafkaProducer/patches.ts"
+import * as Rounds from "./KafkaProducer/Rounds.ts"
 import * as Secrets from "./KafkaProducer/Secrets.ts"
 import type { Transport } from "./KafkaProducer/Transport.ts"
 import type { EventRecord } from "./MarketEvent.ts"
@@ -30,8 +31,12 @@ export interface LaneProducer {
   /**
    * Sends at most 1 000 records and succeeds only if every partition answered for all of its records (acks = -1). On any
    * failure nothing is known of which records were written. Interrupted, it leaves nothing behind that could still write.
+   * `fit`: the most bytes of one partition that its topic takes in one request, as far as is known; more go in several.
    */
-  readonly send: (records: ReadonlyArray<EventRecord>) => Effect.Effect<void, KafkaUnavailable | KafkaRejected>
+  readonly send: (
+    records: ReadonlyArray<EventRecord>,
+    fit?: number
+  ) => Effect.Effect<void, KafkaUnavailable | KafkaRejected>
   /** Murmur2 as Java's default partitioner, from current metadata; undefined until the topic is known. Never stored (DELIVERY.md H9). */
   readonly partitionOf: (key: string) => Effect.Effect<number | undefined>
 }
@@ -91,15 +96,32 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+const asked = <A>(
+  options: Options,
+  transport: Transport,
+  question: (settings: Client.Settings) => Effect.Effect<A, KafkaUnavailable>
+): Effect.Effect<A, KafkaUnavailable> =>
+  Effect.flatMap(
+    Secrets.make(options.security, options.readSecurityAgain),
+    (secrets) => question(settingsOf(options, transport, secrets))
+  )
+
 /** `host:port` of all brokers as the cluster tells them to its clients, by one of ours that answers: nothing else is dialled. */
 export const advertised = (
   options: Options,
   transport: Transport
-): Effect.Effect<ReadonlyArray<Address>, KafkaUnavailable> =>
-  Effect.flatMap(
-    Secrets.make(options.security, options.readSecurityAgain),
-    (secrets) => Cluster.advertised(settingsOf(options, transport, secrets))
-  )
+): Effect.Effect<ReadonlyArray<Address>, KafkaUnavailable> => asked(options, transport, Cluster.advertised)
+
+/**
+ * Of topics that exist, those of whose records Kafka keeps only the newest of each key (`cleanup.policy=compact`). Fails with the reason
+ * `authorization` where describing a topic's configuration is not allowed, with `topic` if one does not exist.
+ */
+export const compacted = (
+  options: Options,
+  transport: Transport,
+  topics: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  asked(options, transport, (settings) => Cluster.compacted(settings, topics))
 
 export const layer = (options: Options, transport: Transport): Layer.Layer<KafkaProducer> =>
   Layer.effect(KafkaProducer, make(options, transport))
@@ -220,21 +242,28 @@ const makeLane = Effect.fnUntraced(function*(
     })
   )
 
+  const sendRound = (records: ReadonlyArray<EventRecord>) =>
+    attempt(records).pipe(
+      createPartitions === undefined ? (self) => self : Effect.catchIf(
+        (failure) => failure._tag === "KafkaUnavailable" && failure.reason === "topic",
+        (missing) =>
+          create(createPartitions).pipe(
+            Effect.mapError((failure) =>
+              unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
+            ),
+            Effect.andThen(attempt(records))
+          )
+      ),
+      Effect.tap(watchPartitions)
+    )
+
   return {
     topic,
-    send: (records) =>
-      records.length === 0 ? Effect.void : attempt(records).pipe(
-        createPartitions === undefined ? (self) => self : Effect.catchIf(
-          (failure) => failure._tag === "KafkaUnavailable" && failure.reason === "topic",
-          (missing) =>
-            create(createPartitions).pipe(
-              Effect.mapError((failure) =>
-                unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
-              ),
-              Effect.andThen(attempt(records))
-            )
-        ),
-        Effect.tap(watchPartitions)
+    send: (records, fit = Infinity) =>
+      Effect.forEach(
+        records.length === 0 ? [] : Rounds.of(records, fit, partitions.of),
+        (round) => sendRound(round),
+        { discard: true }
       ),
     partitionOf: (key) => Effect.sync(() => partitions.of(key))
   }

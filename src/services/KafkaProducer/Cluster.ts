@@ -3,7 +3,7 @@
  * own, which cannot be stuck.
  */
 import * as Effect from "effect/Effect"
-import kafkajs, { type Admin } from "kafkajs"
+import kafkajs, { type Admin, ConfigResourceTypes } from "kafkajs"
 import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
@@ -91,6 +91,24 @@ export const advertised = (settings: Settings): Effect.Effect<ReadonlyArray<Addr
 
 export const topics = (settings: Settings): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
   ask(settings, 5_000, (admin) => admin.listTopics())
+
+/** Of topics that exist, those of whose records Kafka keeps only the newest of each key. Needs the right to describe their configuration. */
+export const compacted = (
+  settings: Settings,
+  names: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, KafkaUnavailable> =>
+  ask(settings, 5_000, (admin) =>
+    admin.describeConfigs({
+      includeSynonyms: false,
+      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
+    })).pipe(
+      Effect.map(({ resources }) =>
+        resources.filter(({ configEntries }) =>
+          configEntries.some(({ configValue }) => configValue.includes("compact"))
+        )
+          .map(({ resourceName }) => resourceName)
+      )
+    )
 
 /** A topic that exists is left as it is. True if it was created; its partitions then take records, unless a broker is very slow. */
 export const createTopic = (

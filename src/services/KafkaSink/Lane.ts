@@ -216,7 +216,7 @@ export const make = Effect.fnUntraced(function*(
   const execute = (command: Handover.Command): Effect.Effect<unknown> => {
     switch (command._tag) {
       case "Send":
-        return beside(kafka.send(command.records))
+        return beside(kafka.send(command.records, command.fit))
       case "Append":
         return beside(append(command.records))
       case "Read":

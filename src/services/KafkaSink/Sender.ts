@@ -22,8 +22,8 @@ export interface Status {
 }
 
 export interface Sender {
-  /** Tells the machine what came of it: `Sent`, `SendFailed` or `SendRejected`. */
-  readonly send: (records: ReadonlyArray<EventRecord>) => Effect.Effect<unknown>
+  /** Tells the machine what came of it: `Sent`, `SendFailed` or `SendRejected`. `fit`: `LaneProducer.send`. */
+  readonly send: (records: ReadonlyArray<EventRecord>, fit: number) => Effect.Effect<unknown>
   /** H5's fuse: an outage that Kafka itself does not call one. */
   readonly trip: Effect.Effect<void>
   readonly status: () => Status
@@ -127,8 +127,8 @@ export const make = Effect.fnUntraced(function*(
       return tell({ _tag: "Sent" })
     })
 
-  const once = (records: ReadonlyArray<EventRecord>) =>
-    producer.send(records).pipe(
+  const once = (records: ReadonlyArray<EventRecord>, fit: number) =>
+    producer.send(records, fit).pipe(
       Effect.withSpan(`${topic} send`, spanOf(topic, "send", records)),
       Effect.tapError(({ reason }) => Effect.sync(() => failures(reason).add(1)))
     )
@@ -137,16 +137,19 @@ export const make = Effect.fnUntraced(function*(
    * With the times that Kafka takes (`RecordTime`). Fails with a rejection by time only for several records, of which some have a time
    * of their own: the machine then finds those that are meant. Where the present time is refused too, nothing can be sent.
    */
-  const timed = (records: ReadonlyArray<EventRecord>): Effect.Effect<void, KafkaUnavailable | KafkaRejected> =>
+  const timed = (
+    records: ReadonlyArray<EventRecord>,
+    fit: number
+  ): Effect.Effect<void, KafkaUnavailable | KafkaRejected> =>
     Effect.suspend(() => {
       const now = Time.momentOf(clock)
       const stamped = recordTime.stamp(records, now)
-      return Effect.catchIf(once(stamped), isAboutTime, (error): ReturnType<typeof once> => {
+      return Effect.catchIf(once(stamped, fit), isAboutTime, (error): ReturnType<typeof once> => {
         if (stamped.every((record) => RecordTime.isPresent(record, now))) return refusesThePresent(error)
         const [alone, ...others] = records
         if (alone === undefined || others.length > 0) return error
         const again = Time.momentOf(clock)
-        return once([RecordTime.present(alone, again)]).pipe(
+        return once([RecordTime.present(alone, again)], fit).pipe(
           Effect.catchIf(isAboutTime, refusesThePresent),
           Effect.tap(() => Effect.sync(() => recordTime.learn(alone, again)))
         )
@@ -154,14 +157,14 @@ export const make = Effect.fnUntraced(function*(
     })
 
   return {
-    send: (records) =>
+    send: (records, fit) =>
       breaker.admit.pipe(
         Effect.matchEffect({
           onFailure: () => tell({ _tag: "SendFailed" }).pipe(Effect.andThen(reopen)),
           onSuccess: (permit) => {
             const startedAt = Time.instantOf(clock)
             sending = true
-            return timed(records).pipe(
+            return timed(records, fit).pipe(
               Effect.ensuring(Effect.sync(() => {
                 sending = false
               })),

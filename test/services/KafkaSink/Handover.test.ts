@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
+import { afterEach } from "vitest"
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
+import { sizeOf } from "../../../src/services/MarketEvent.ts"
 import { record, World } from "./World.ts"
 
 const options: Handover.Options = {
@@ -72,9 +74,15 @@ const act = (world: World, [kind, size]: Action, poison: boolean): void => {
 
 const actions = fc.array(fc.tuple(fc.integer({ min: 0, max: 26 }), fc.integer({ min: 1, max: 6 })), { maxLength: 80 })
 
+/** Of one partition's batch, bytes: any, three records, one. */
+const limits = fc.constantFrom(Infinity, 3 * sizeOf(record(0)), sizeOf(record(0)))
+
 const policies = fc.constantFrom<Handover.Options["fullPolicy"]>("drop_oldest", "drop_newest", "block")
 
 const runs = Number(process.env["FUZZ_RUNS"] ?? 10_000)
+
+// The stories run without a pause: vitest's own messages get a turn in between, or it gives them up after a minute.
+afterEach(() => new Promise((resolve) => setImmediate(resolve)))
 
 describe("Handover", () => {
   for (const journal of [false, true]) {
@@ -82,13 +90,15 @@ describe("Handover", () => {
       `any story of offers, answers, timeouts, drops, full disks and crashes keeps order and loses nothing (journal ${journal})`,
       () => {
         fc.assert(
-          fc.property(actions, fc.boolean(), policies, (story, poison, fullPolicy) => {
+          fc.property(actions, fc.boolean(), limits, policies, (story, poison, limit, fullPolicy) => {
             const world = new World({ ...options, journal, fullPolicy })
+            world.limit = limit
             for (const action of story) act(world, action, poison)
             world.heal()
             while (world.late.length > 0) world.thaw()
             world.verify()
             assert.isTrue(journal || world.state.straight, "at rest a lane is straight again")
+            assert.isTrue(poison || !world.tripped, "batches that are too large are no outage")
           }),
           { numRuns: runs }
         )
@@ -235,6 +245,50 @@ describe("Handover", () => {
     assert.isTrue(world.tripped)
     assert.isBelow(world.deadLetters.length, 20)
     assert.isAbove(world.disk.length, 40)
+  })
+
+  it("H5: a topic that takes few records at a time: nothing is poison, and the size that passes is remembered", () => {
+    const one = sizeOf(record(0))
+    for (const taken of [1, 7, 60]) {
+      const world = new World({ ...options, maxBatchRecords: 1000, cursorEvery: 1000, rejectionFuse: 20 })
+      world.limit = taken * one
+      const batch = () => Array.from({ length: 1000 }, (_, i) => record(i % 4))
+      world.gate(false)
+      for (let i = 0; i < 2; i++) {
+        world.offer(batch())
+        world.answerAppend("ok")
+      }
+      world.heal()
+      // Some 330 of each partition: halved until they pass, once, and never again.
+      assert.isAtMost(world.refusals, 1 + Math.ceil(Math.log2(1000 / taken)), `${taken} at a time`)
+      const before = world.refusals
+      world.offer(batch())
+      world.heal()
+      assert.strictEqual(world.refusals, before)
+      world.verify()
+      assert.isFalse(world.tripped)
+      assert.deepStrictEqual(world.deadLetters, [])
+      assert.isAtMost(world.state.fit, world.limit)
+      assert.isAbove(world.state.fit, world.limit / 2 - one)
+    }
+  })
+
+  it("H5: a poison among many teaches no size, and an outage forgets what was learned", () => {
+    const world = new World({ ...options, maxBatchRecords: 100 })
+    world.offer(Array.from({ length: 40 }, (_, i) => record(i % 4, i === 17)))
+    world.heal()
+    assert.strictEqual(world.state.fit, Infinity)
+    world.limit = 2 * sizeOf(record(0))
+    world.offer(Array.from({ length: 40 }, (_, i) => record(i % 4)))
+    world.heal()
+    assert.strictEqual(world.state.fit, world.limit)
+    world.offer([record(0)])
+    world.pass(30)
+    assert.isDefined(world.send)
+    world.answerSend("refused")
+    world.heal()
+    assert.strictEqual(world.state.fit, Infinity)
+    world.verify()
   })
 
   it("H7: with neither Kafka nor disk it holds, then drops the oldest, counted, and stays within its memory", () => {

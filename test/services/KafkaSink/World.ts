@@ -2,8 +2,9 @@
  * Everything around the hand-over machine, as plain data: a queue, a broker, one process that may die. Knows what happened to
  * every record and complains at once when a rule of DELIVERY.md section 1 is broken.
  */
+import * as Rounds from "../../../src/services/KafkaProducer/Rounds.ts"
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
-import type { EventRecord } from "../../../src/services/MarketEvent.ts"
+import { type EventRecord, sizeOf } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
 
 interface Durable {
@@ -35,6 +36,12 @@ export class World {
   readonly deadLetters: Array<string> = []
   /** Commands that wait for their answer. */
   send: ReadonlyArray<EventRecord> | undefined
+  /** As the machine asked for it with that send. */
+  fit = Infinity
+  /** `max.message.bytes` of the topic: what one partition takes in one request. */
+  limit = Infinity
+  /** Requests that it refused. */
+  refusals = 0
   append: ReadonlyArray<EventRecord> | undefined
   read: ReadonlyArray<EventRecord & { readonly seq: number }> | undefined
   persist = false
@@ -68,6 +75,7 @@ export class World {
         if (command.records.length === 0) fail("an empty send")
         if (command.records.length > this.options.maxBatchRecords) fail("H1: too many records in a send")
         this.send = command.records
+        this.fit = command.fit
         return
       }
       case "Append": {
@@ -137,19 +145,33 @@ export class World {
     const records = this.send
     if (records === undefined) return
     this.send = undefined
-    if (outcome !== "refused" && !this.tolerant && records.some(isPoison)) {
-      // The partition of the poison takes nothing, the others are written (KAFKA-REAL.md).
-      const bad = new Set(records.filter(isPoison).map(partitionOf))
-      this.write(records.filter((record) => !bad.has(partitionOf(record))))
-      return this.input({ _tag: "SendRejected", reason: "MESSAGE_TOO_LARGE", partitions: records.map(partitionOf) })
-    }
-    if (outcome === "ok") {
-      this.write(records)
-      return this.input({ _tag: "Sent" })
-    }
+    if (outcome !== "refused" && !this.tolerant) {
+      for (const round of Rounds.of(records, this.fit, partitionOfKey)) {
+        const refusing = this.refusing(round)
+        // Such a partition takes nothing, the others are written (KAFKA-REAL.md).
+        if (refusing.size > 0 || outcome === "ok") {
+          this.write(round.filter((record) => !refusing.has(partitionOf(record))))
+        }
+        if (refusing.size === 0) continue
+        this.refusals += 1
+        return this.input({ _tag: "SendRejected", reason: "MESSAGE_TOO_LARGE", partitions: records.map(partitionOf) })
+      }
+    } else if (outcome === "ok") this.write(records)
+    if (outcome === "ok") return this.input({ _tag: "Sent" })
     if (outcome === "written") this.write(records)
     if (outcome === "later") this.late.push(records)
     this.input({ _tag: "SendFailed" })
+  }
+
+  private refusing(round: ReadonlyArray<EventRecord>): ReadonlySet<number> {
+    const bytes = new Map<number, number>()
+    for (const record of round) {
+      const partition = partitionOf(record)
+      bytes.set(partition, isPoison(record) ? Infinity : (bytes.get(partition) ?? 0) + sizeOf(record))
+    }
+    return new Set(
+      [...bytes].filter(([, size]) => size > this.limit || size === Infinity).map(([partition]) => partition)
+    )
   }
 
   thaw(): void {
@@ -322,7 +344,9 @@ export class World {
 
 const isPoison = (record: EventRecord): boolean => record.headers["poison"] === "1"
 
-const partitionOf = (record: EventRecord): number => record.key.charCodeAt(record.key.length - 1) % 3
+const partitionOfKey = (key: string): number => key.charCodeAt(key.length - 1) % 3
+
+const partitionOf = (record: EventRecord): number => partitionOfKey(record.key)
 
 let counter = 0
 export const record = (key: number, poison = false, size = 10): EventRecord => ({

@@ -103,7 +103,7 @@ describe("Times", () => {
     ) {
       const memory = new Map([["bitpin:BTC/IRT", { ids: [], lastTimestamp }]])
       const identity = Identity.make("bitpin", memory, Board.make(FeedStatus.make(), "bitpin"))
-      assert.strictEqual(identity.market(btc).edge().last, 1_781_182_785_263)
+      assert.deepStrictEqual(identity.market(btc).edge().last, { ms: 1_781_182_785_263, text: lastTimestamp })
     }
   })
 

@@ -1,12 +1,10 @@
 /** Kafka, step by step: each name, each port, the login, where the cluster sends its clients, the topics. */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
-import { KafkaProducer } from "../../../services/KafkaProducer.ts"
+import { KafkaProducer, type Options as KafkaOptions } from "../../../services/KafkaProducer.ts"
 import * as Address from "../../../services/KafkaProducer/Address.ts"
-import * as KafkaSink from "../../../services/KafkaSink.ts"
 import type * as AppConfig from "../../AppConfig.ts"
 import * as AppLayer from "../../AppLayer.ts"
-import { lanesOf } from "../../Collector.ts"
 import * as NodeKafka from "../../NodeKafka.ts"
 import { reachable, type Tell } from "./Finding.ts"
 import { Problem, problem } from "./Problem.ts"
@@ -22,7 +20,7 @@ export const kafka = Effect.fnUntraced(function*(
     if (yield* tell(what, reachable(what, brokerOf(broker)))) isThere = true
   }
   if (!isThere) return
-  const topics = lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
+  const topics = AppLayer.topicsOf(settings)
   const options = yield* Effect.either(AppLayer.kafkaOptions(settings.kafka))
   if (options._tag === "Left") return void (yield* tell("kafka", Effect.fail(problem(options.left))))
   let brokers: ReadonlyArray<string> = []
@@ -53,11 +51,23 @@ export const kafka = Effect.fnUntraced(function*(
         (missing) => missing.length === 0 || settings.kafka.createTopics,
         (missing) => new Problem({ message: `${missing.join(", ")} missing, and KAFKA_CREATE_TOPICS is off` })
       ),
+      Effect.tap((missing) => notCompacted(options.right, topics.filter((topic) => !missing.includes(topic)))),
       Effect.map((missing) => missing.length === 0 ? topics.join(", ") : `${missing.join(", ")} will be made`)
     )
   )
 })
 
 // internal
+
+/** Who may not describe a topic is not told what it is like. */
+const notCompacted = (options: KafkaOptions, topics: ReadonlyArray<string>): Effect.Effect<void, Problem> =>
+  topics.length === 0 ? Effect.void : NodeKafka.compacted(options, topics).pipe(
+    Effect.catchIf(({ reason }) => reason === "authorization", () => Effect.succeed([])),
+    Effect.mapError(problem),
+    Effect.filterOrFail(
+      (compacted) => compacted.length === 0,
+      (compacted) => new Problem({ message: `${compacted.join(", ")}: ${AppLayer.compaction}` })
+    )
+  )
 
 const brokerOf = (broker: string): Address.Address => Address.parse(broker) ?? { host: broker, port: 0 }

@@ -102,7 +102,7 @@ const sendStraight = (s: State, now: Time.Instant, out: Array<Command>): State |
   const full = s.bufferRecords >= s.options.maxBatchRecords || s.bufferBytes >= s.options.maxBatchBytes
   if (!full && Time.between(oldest, now) < lingerOf(s) && s.stopping === "no") return undefined
   const [batch, rest] = takeBatch(s)
-  out.push({ _tag: "Send", records: batch.records })
+  out.push({ _tag: "Send", records: batch.records, fit: s.fit })
   return { ...rest, send: { ...batch, range: undefined }, lastBatch: batch.records.length }
 }
 
@@ -112,7 +112,7 @@ const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: Time.Instant
   const left = records.length === hot.records.length
     ? rest
     : [remainderOf(hot, records.length), ...rest]
-  out.push({ _tag: "Pin", range }, { _tag: "Send", records })
+  out.push({ _tag: "Pin", range }, { _tag: "Send", records, fit: s.fit })
   const send = { records, bytes: bytesOf(records), at: now, range }
   return { ...s, hot: left, next: range.last + 1, send, lastBatch: records.length }
 }
@@ -127,7 +127,7 @@ const sendIsolated = (s: State, now: Time.Instant, out: Array<Command>): State |
   }
   const group = Isolation.current(s.isolation)
   if (group === undefined) return undefined
-  out.push({ _tag: "Send", records: group.records })
+  out.push({ _tag: "Send", records: group.records, fit: Infinity })
   return { ...s, send: { records: group.records, bytes: bytesOf(group.records), at: now, range: s.isolation.range } }
 }
 

@@ -79,7 +79,8 @@ const acknowledge = (s: State, out: Array<Command>): State => {
 const onSendFailed = (s: State): State => {
   const { send } = s
   if (send === undefined) return s
-  const failed = { ...s, send: undefined }
+  // What a broker took before it was away says nothing of what it takes afterwards: its limit may have been raised.
+  const failed = { ...s, send: undefined, fit: Infinity }
   if (send.range !== undefined) {
     if (s.isolation !== undefined) return failed // the same group again, when the gate opens
     // It stays pinned: a thawed broker may execute it yet, and what is dropped must not be delivered (H6).
@@ -103,13 +104,13 @@ const onRejected = (s: State, reason: string, partitions: ReadonlyArray<number>,
   const rejections = s.rejections + 1
   const counted = { ...s, rejections }
   // Straight from memory: H2 applies to a rejection too. It becomes the head of the queue and is taken apart there.
-  if (send.range === undefined) return onSendFailed(counted)
+  if (send.range === undefined) return { ...onSendFailed(counted), fit: s.fit }
   if (rejections >= s.options.rejectionFuse) {
     out.push({ _tag: "Trip" })
     return { ...onSendFailed(counted), gate: "closed" }
   }
   const isolation = s.isolation === undefined
-    ? Isolation.make(send.records, send.range.first, partitions)
+    ? Isolation.make(send.records, send.range.first, partitions, s.fit)
     : s.isolation
   return advanceIsolation({
     ...counted,
@@ -132,7 +133,9 @@ const onDeadLettered = (s: State, out: Array<Command>): State => {
 }
 
 const advanceIsolation = (s: State, out: Array<Command>): State =>
-  s.isolation !== undefined && Isolation.isDone(s.isolation) ? acknowledge({ ...s, isolation: undefined }, out) : s
+  s.isolation !== undefined && Isolation.isDone(s.isolation)
+    ? acknowledge({ ...s, isolation: undefined, fit: Isolation.learned(s.isolation) ?? s.fit }, out)
+    : s
 
 const onAppended = (s: State, first: number, last: number, out: Array<Command>): State => {
   const { append } = s
@@ -199,7 +202,7 @@ const onRead = (
   }
   const range = { first: head.seq, last: last.seq }
   const send = { records, bytes: bytesOf(records), at: now, range }
-  out.push({ _tag: "Pin", range }, { _tag: "Send", records })
+  out.push({ _tag: "Pin", range }, { _tag: "Send", records, fit: s.fit })
   return { ...s, reading: undefined, disk: "ok", next: last.seq + 1, send, lastBatch: records.length }
 }
 

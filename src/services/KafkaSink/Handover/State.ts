@@ -123,6 +123,8 @@ export interface State {
   /** H8: `head`: only what is in memory is still sent; `append`: nothing is. */
   readonly stopping: "no" | "head" | "append"
   readonly lastBatch: number
+  /** The most bytes of one partition that Kafka took in one request since it had refused more; Infinity: it never did. */
+  readonly fit: number
 }
 
 export type Input =
@@ -150,7 +152,8 @@ export type Input =
   | { readonly _tag: "StopNow" }
 
 export type Command =
-  | { readonly _tag: "Send"; readonly records: ReadonlyArray<EventRecord> }
+  /** At most `fit` bytes of one partition in one request. */
+  | { readonly _tag: "Send"; readonly records: ReadonlyArray<EventRecord>; readonly fit: number }
   | { readonly _tag: "Append"; readonly records: ReadonlyArray<EventRecord> }
   | { readonly _tag: "Read"; readonly from: number; readonly maxRecords: number; readonly maxBytes: number }
   | { readonly _tag: "Ack"; readonly nextSeq: number }
@@ -200,7 +203,8 @@ export const initial = (
   diskRetryAt: Time.never,
   pressureSince: undefined,
   stopping: "no",
-  lastBatch: 0
+  lastBatch: 0,
+  fit: Infinity
 })
 
 /** The words of DELIVERY.md for where a lane is. */
