@@ -99,8 +99,8 @@ interface Entry {
   remedied: boolean
   /** To be left before it is asked for again. */
   leaveFirst: boolean
-  /** Since when the backfill counts it as heard; undefined while it does not. */
-  listening: Time.Instant | undefined
+  /** Counted as heard by the backfill. */
+  listening: boolean
   /** Of the last subscribe command. */
   order: number
   /** It brought data. */
@@ -158,7 +158,7 @@ export const make = (options: {
   const isAllHeard = (): boolean => {
     if (wanted.size > 0) return false
     for (const { listening, status } of entries.values()) {
-      if (status === "pending" && listening === undefined) return false
+      if (status === "pending" && !listening) return false
     }
     return true
   }
@@ -173,6 +173,14 @@ export const make = (options: {
     market.status.stale = false
   }
 
+  /** Its silence is over: what it said meanwhile nobody may have heard, even if another connection is the one that speaks now. */
+  const believe = (market: MarketState): void => {
+    if (!market.suspect) return
+    trust(market)
+    market.rhythm.restart()
+    backfill.doubted(market)
+  }
+
   const want = (entry: Entry): void => {
     allHeard = false
     become(entry, "wanted")
@@ -180,16 +188,16 @@ export const make = (options: {
   }
 
   const listen = (entry: Entry, recovered = false): void => {
-    if (entry.listening !== undefined) return
+    if (entry.listening) return
+    entry.listening = true
     entry.market.rhythm.restart()
-    entry.listening = backfill.subscribed(entry.market, recovered)
+    backfill.subscribed(entry.market, recovered)
   }
 
   const deafen = (entry: Entry, cause: Cause): void => {
-    if (entry.listening === undefined) return
-    const since = entry.listening
-    entry.listening = undefined
-    backfill.lost(entry.market, cause, since)
+    if (!entry.listening) return
+    entry.listening = false
+    backfill.lost(entry.market, cause)
   }
 
   const forget = (entry: Entry): void => {
@@ -222,7 +230,7 @@ export const make = (options: {
           silentSince: now,
           remedied: false,
           leaveFirst: false,
-          listening: undefined,
+          listening: false,
           order: 0,
           wasHeard: false
         }
@@ -264,7 +272,7 @@ export const make = (options: {
     const silence = Time.between(entry.silentSince, now)
     if (silence < entry.market.rhythm.patience(timing.market)) return false
     const { symbol } = entry.market.market
-    const wasHeard = entry.listening !== undefined
+    const wasHeard = entry.listening
     doubt(entry.market)
     deafen(entry, "stale")
     if (!entry.remedied && socket.unsubscribe !== undefined) {
@@ -289,10 +297,10 @@ export const make = (options: {
    */
   const listenToAll = (order: number, now: Time.Instant): void => {
     for (const entry of entries.values()) {
-      if (entry.listening !== undefined || entry.status !== "pending") continue
+      if (entry.listening || entry.status !== "pending") continue
       if (entry.order <= order || Time.between(entry.silentSince, now) >= throughAfter) {
-        trust(entry.market)
         listen(entry)
+        believe(entry.market)
       }
     }
   }
@@ -416,11 +424,7 @@ export const make = (options: {
         allHeard = isAllHeard()
       }
       if (entry === undefined) return
-      if (entry.market.suspect) {
-        trust(entry.market)
-        entry.market.rhythm.restart()
-        backfill.doubted(entry.market)
-      }
+      believe(entry.market)
       entry.market.rhythm.heard(now)
       entry.silentSince = now
       entry.wasHeard = true

@@ -30,10 +30,10 @@ import * as Spans from "./Holes/Spans.ts"
 export type { Cause } from "./Holes.ts"
 
 export interface Backfill {
-  /** From here on that listener does not hear the market; `since`: what `subscribed` had returned. */
-  readonly lost: (state: MarketState, cause: Holes.Cause, since: Time.Instant) => void
+  /** From here on that listener does not hear the market. */
+  readonly lost: (state: MarketState, cause: Holes.Cause) => void
   /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
-  readonly subscribed: (state: MarketState, recovered: boolean) => Time.Instant
+  readonly subscribed: (state: MarketState, recovered: boolean) => void
   /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
   readonly doubted: (state: MarketState) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
@@ -70,7 +70,7 @@ export interface Options {
 /** For a session that stands alone: no holes, no waiting. */
 export const none: Backfill = {
   lost: () => {},
-  subscribed: () => Time.never,
+  subscribed: () => {},
   doubted: () => {},
   take: () => false,
   listed: () => {},
@@ -443,8 +443,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (spans.length > 0) {
       step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
     }
-    if (!identity.isRemembered(symbol)) return spans.length > 0
-    step(market, { _tag: "Lost", cause: "restart", edge: market.state.edge(), since: null })
+    if (!identity.isRemembered(symbol) && spans.length === 0) return false
+    const edge = market.state.edge()
+    // What that life knew of may be no more than the trade behind its hole, which died with it.
+    step(market, { _tag: "Lost", cause: "restart", edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null } })
     return true
   }
 
@@ -465,13 +467,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   return {
-    lost: (state, cause, since) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge(), since }),
+    lost: (state, cause) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge() }),
     subscribed: (state, recovered) => {
       const market = marketOf(state)
       market.heardSince ??= now()
       inherit(market)
-      step(market, { _tag: "Subscribed", recovered, by: by() })
-      return now()
+      step(market, { _tag: "Subscribed", recovered, by: by(), edge: state.edge() })
     },
     doubted: (state) => step(marketOf(state), { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by() }),
     take: (state, identified, events) => {

@@ -43,6 +43,10 @@ interface SpanItem {
   /** Whether the checkpoint has it. `cannot`: writing failed. */
   readonly durable: "no" | "asked" | "yes" | "cannot"
   readonly outcome: Outcome
+  /** Its `gapId` may be known to others: an earlier life told of it. */
+  readonly isTold: boolean
+  /** Nobody heard the market since it began, so that a server which brings all since the connection was lost brings all of it. */
+  readonly isRecoverable: boolean
   /** Id of the last trade that filled it. */
   readonly lastTrade: string | null
 }
@@ -63,8 +67,8 @@ export interface State<E> {
   readonly listeners: number
   /** Since when somebody hears the market; null while nobody does. */
   readonly heardSince: Instant | null
-  /** When the last listener came. */
-  readonly joinedAt: Instant | null
+  /** When a second one joined the first, and what was known then. */
+  readonly joined: { readonly at: Instant; readonly edge: Edge } | null
   readonly line: ReadonlyArray<Item<E>>
   /** Published, with trades behind them handed over; oldest first. */
   readonly open: ReadonlyArray<Span>
@@ -104,7 +108,7 @@ export interface Answer {
   readonly since: number | null
 }
 
-interface Edge {
+export interface Edge {
   /** Of the newest trade known, waiting ones included; null if none is. */
   readonly last: Stamp | null
   /** Ids of the trades that share its timestamp. */
@@ -122,10 +126,10 @@ export type Input<E> =
     readonly spans: ReadonlyArray<Span & { readonly outcome: Outcome }>
     readonly known: ReadonlyArray<string>
   }
-  /** A listener less; `since`: when it came. */
-  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge; readonly since: Instant | null }
+  /** A listener less. */
+  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge }
   /** A listener more. `recovered`: the server brings all since the connection was lost. `by`: see `Span.by`. */
-  | { readonly _tag: "Subscribed"; readonly recovered: boolean; readonly by: Stamp | null }
+  | { readonly _tag: "Subscribed"; readonly recovered: boolean; readonly by: Stamp | null; readonly edge: Edge }
   /** It is heard, but for a while perhaps was not. */
   | { readonly _tag: "Doubted"; readonly cause: Cause; readonly edge: Edge; readonly by: Stamp | null }
   /** New trades of a socket, oldest first, while `mustWait`. */
@@ -175,7 +179,7 @@ export const initial = <E>(options: Options): State<E> => ({
   options,
   listeners: 0,
   heardSince: null,
-  joinedAt: null,
+  joined: null,
   line: [],
   open: [],
   known: [],
@@ -210,25 +214,29 @@ export const waiting = <E>(s: State<E>): number =>
   s.line.reduce((sum, item) => item._tag === "Trades" ? sum + item.events.length : sum, 0)
 
 /**
- * What the next life has to know. A span that nobody was told of, with no trade behind it, is left out: that life finds it by the last
- * trade known.
+ * What the next life has to know. A span without an end that nobody was told of is left out while no trade is behind it: that life finds
+ * it by the last trade known.
  */
 export const spansToKeep = <E>(s: State<E>): ReadonlyArray<Span> => [
   ...s.open,
   ...s.line.flatMap((item, i) =>
-    item._tag === "Span" && (i < s.line.length - 1 || item.span.gapId !== null || item.durable !== "no")
+    item._tag === "Span" &&
+      (i < s.line.length - 1 || item.span.to !== null || item.span.gapId !== null || item.durable !== "no")
       ? [item.span]
       : []
   )
 ]
 
 /** When it is to be stepped with `Tick`; undefined: not before something happens. */
-export const wakeAt = <E>(s: State<E>): Instant | undefined =>
-  s.persistingSince !== null
-    ? Time.plus(s.persistingSince, s.options.patience)
-    : s.line[0]?._tag === "Span"
-    ? firstDeadline(s.line)
-    : undefined
+export const wakeAt = <E>(s: State<E>): Instant | undefined => {
+  const [front] = s.line
+  if (front?._tag !== "Span") return undefined
+  const due = isWaitedFor(s, front) ? firstDeadline(s.line) : Time.never
+  // What is written may stay in the disk's hands for ever: only a span at the front waits for that, and only so long.
+  return due === undefined || s.persistingSince === null || !isUnwritten(front)
+    ? due
+    : Time.latest(due, Time.plus(s.persistingSince, s.options.patience))
+}
 
 /** When the history is to be asked; undefined: not before something happens. */
 export const askAt = <E>(s: State<E>): Instant | undefined =>
@@ -263,14 +271,21 @@ export const step = <E>(
 const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command<E>>): State<E> => {
   switch (input._tag) {
     case "TakenOver":
-      return takenOver(s, input.spans, input.known)
+      return takenOver(s, input.spans, input.known, now)
     case "Lost":
-      if (s.listeners < 2) return lost({ ...s, listeners: 0 }, input.cause, input.edge)
-      return isHandedOn(s, input.since, now)
-        ? { ...s, listeners: s.listeners - 1 }
-        : subscribed(lost({ ...s, listeners: s.listeners - 1 }, input.cause, input.edge), false, null, now, out)
-    case "Subscribed":
-      return subscribed({ ...s, listeners: s.listeners + 1, joinedAt: now }, input.recovered, input.by, now, out)
+      return s.listeners > 1
+        ? left({ ...s, listeners: s.listeners - 1 }, input.cause, input.edge, now, out)
+        : lost({ ...s, listeners: 0 }, input.cause, input.edge)
+    case "Subscribed": {
+      const more = { ...s, listeners: s.listeners + 1 }
+      return subscribed(
+        s.listeners > 0 ? { ...more, joined: { at: now, edge: input.edge } } : more,
+        input.recovered,
+        input.by,
+        now,
+        out
+      )
+    }
     case "Doubted":
       return subscribed(lost(s, input.cause, input.edge), false, input.by, now, out)
     case "Arrived":
@@ -307,28 +322,32 @@ const itemOf = (span: Span, durable: SpanItem["durable"], outcome: Outcome = "op
   span,
   durable,
   outcome,
+  isTold: span.gapId !== null,
+  isRecoverable: false,
   lastTrade: null
 })
 
 const takenOver = <E>(
   s: State<E>,
   found: ReadonlyArray<Span & { readonly outcome: Outcome }>,
-  known: ReadonlyArray<string>
+  known: ReadonlyArray<string>,
+  now: Instant
 ): State<E> => ({
   ...s,
+  // What has an end does not wait for a subscription.
+  askAt: now,
   known: [...s.known, ...known],
   line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf(span, "yes", outcome))]
 })
 
-/**
- * Of two listeners one has left: whether the other heard every trade of each timestamp that the first did not hear to its end. Where
- * trades have no ids, equal ones of a timestamp of which each heard a part would be counted as one.
- */
-const isHandedOn = <E>({ joinedAt, options }: State<E>, since: Instant | null, now: Instant): boolean => {
-  if (options.askAfter === 0 || joinedAt === null || since === null) return true
-  const isTheOlder = Time.between(since, joinedAt) > 0
-  return !isTheOlder || Time.between(joinedAt, now) >= Spans.settledAfter
-}
+/** Nothing has to be over before the history is asked. */
+const hasIds = <E>({ options }: State<E>): boolean => options.askAfter === 0
+
+const idOf = <E>({ options }: State<E>, n: number): string => `${options.idPrefix}${n}`
+
+/** What the checkpoint has of a span bears the `gapId` under which it will be told, or the next life would tell of another hole. */
+const named = (item: SpanItem, id: string): SpanItem =>
+  item.span.gapId === null ? { ...item, span: { ...item.span, gapId: id } } : item
 
 /** A span at the end of the line that has no end yet: nothing came since. */
 const tailOf = <E>(s: State<E>): SpanItem | undefined => {
@@ -344,8 +363,35 @@ const withTail = <E>(s: State<E>, tail: SpanItem, ...more: ReadonlyArray<Item<E>
 const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge): State<E> => {
   const deaf = { ...s, heardSince: null }
   const tail = tailOf(deaf)
-  if (tail !== undefined) return withTail(deaf, { ...tail, span: { ...tail.span, until: null } })
-  return { ...deaf, line: [...s.line, itemOf(Spans.make(cause, last), "no")], known: [...s.known, ...known] }
+  if (tail !== undefined) {
+    return withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null } })
+  }
+  const item = { ...itemOf(Spans.make(cause, last), "no"), isRecoverable: cause === "disconnected" }
+  return { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+}
+
+/**
+ * One of two listeners is gone. Both heard the timestamp in which the second one joined, each in part, and of equal trades without ids
+ * nobody can say which was heard twice. Only a timestamp that both heard to its end settles that; else it is a span, of which all that
+ * follows is known already.
+ */
+const left = <E>(s: State<E>, cause: Cause, { last }: Edge, now: Instant, out: Array<Command<E>>): State<E> => {
+  const { joined } = s
+  const alone = { ...s, joined: null }
+  const tail = tailOf(s)
+  const { known, last: from } = joined?.edge ?? { known: [], last: null }
+  const isSettled = joined === null || Time.between(joined.at, now) >= Spans.settledAfter || hasIds(s)
+  if (isSettled || from === null || tail !== undefined) return alone
+  const item = itemOf({ ...Spans.make(cause, from), to: last ?? from, until: now }, "no")
+  out.push({ _tag: "Keep" })
+  return {
+    ...alone,
+    line: [...s.line, named(item, idOf(s, s.nextId))],
+    known: [...s.known, ...known],
+    askAt: Time.plus(now, s.options.askAfter),
+    attempts: 0,
+    nextId: s.nextId + 1
+  }
 }
 
 const subscribed = <E>(
@@ -360,8 +406,7 @@ const subscribed = <E>(
   const heard = { ...back, heardSince: now }
   const tail = tailOf(heard)
   if (tail === undefined) return heard
-  // Of what was missed before that connection was lost, the server brings nothing.
-  if (recovered && tail.span.cause === "disconnected" && tail.span.gapId === null) {
+  if (recovered && tail.isRecoverable && tail.span.gapId === null) {
     out.push({ _tag: "Close", span: tail.span, complete: true, isKept: false, lastTrade: null, lastEvent: null })
     return { ...heard, line: heard.line.slice(0, -1) }
   }
@@ -481,7 +526,7 @@ const answered = <E>(
     const gap = Spans.gapOf(
       complete ? span : Spans.narrowed(span, oldest),
       complete,
-      `${s.options.idPrefix}${nextId++}`
+      idOf(s, nextId++)
     )
     out.push({ _tag: "Publish", gap })
     out.push({
@@ -551,7 +596,7 @@ const unanswered = <E>(s: State<E>, isUnknown: boolean, now: Instant, out: Array
 const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {
   let nextId = s.nextId
   for (const span of s.open.filter(which)) {
-    const gap = Spans.gapOf(span, false, `${s.options.idPrefix}${nextId++}`)
+    const gap = Spans.gapOf(span, false, idOf(s, nextId++))
     out.push({ _tag: "Publish", gap })
     out.push({ _tag: "Close", span, complete: false, isKept: true, lastTrade: null, lastEvent: gap.id })
   }
@@ -569,14 +614,22 @@ const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Comma
 const firstDeadline = <E>(line: ReadonlyArray<Item<E>>): Instant | undefined =>
   line.find((item) => item._tag === "Trades")?.deadline
 
-/** The span at the front is not waited for any longer. */
-const isDue = <E>(s: State<E>, { outcome }: SpanItem, now: Instant): boolean => {
-  if (outcome !== "open") return true
+/** An answer may still settle the span at the front, and there is time for it. */
+const isWaitedFor = <E>(s: State<E>, { outcome }: SpanItem): boolean => {
+  if (outcome !== "open") return false
   // It was asked for once.
-  if (s.vanished && !s.asking && s.askAt === null) return true
-  const deadline = firstDeadline(s.line)
-  return deadline !== undefined && (s.hurried || Time.between(deadline, now) >= 0)
+  if (s.vanished && !s.asking && s.askAt === null) return false
+  return !s.hurried || firstDeadline(s.line) === undefined
 }
+
+/** The span at the front is not waited for any longer. */
+const isDue = <E>(s: State<E>, item: SpanItem, now: Instant): boolean => {
+  if (!isWaitedFor(s, item)) return true
+  const deadline = firstDeadline(s.line)
+  return deadline !== undefined && Time.between(deadline, now) >= 0
+}
+
+const isUnwritten = ({ durable }: SpanItem): boolean => durable === "no" || durable === "asked"
 
 /** All that can leave the line leaves it. */
 const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E> => {
@@ -587,27 +640,27 @@ const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E>
     return advance({ ...s, line: rest }, now, out)
   }
   if (!isDue(s, item, now)) return firstDeadline(s.line) === undefined ? { ...s, hurried: false } : s
-  const { durable, lastTrade, outcome, span } = item
+  const { durable, isTold, lastTrade, outcome, span } = item
+  /** The first event about a span has its `gapId`. */
+  const id = isTold || span.gapId === null ? idOf(s, s.nextId) : span.gapId
+  const next = { ...s, line: rest, nextId: s.nextId + 1 }
   if (outcome === "filled") {
-    const isTold = span.gapId !== null || span.recovered > 0
-    const gap = Spans.gapOf(span, true, `${s.options.idPrefix}${s.nextId}`)
-    if (isTold) out.push({ _tag: "Publish", gap })
-    const lastEvent = isTold ? gap.id : null
-    out.push({ _tag: "Close", span, complete: true, isKept: durable !== "no", lastTrade, lastEvent })
-    return advance({ ...s, line: rest, nextId: s.nextId + (isTold ? 1 : 0) }, now, out)
+    const gap = isTold || span.recovered > 0 ? Spans.gapOf(span, true, id) : undefined
+    if (gap !== undefined) out.push({ _tag: "Publish", gap })
+    const lastEvent = gap?.id ?? null
+    out.push({ _tag: "Close", span, complete: true, isKept: span.gapId !== null, lastTrade, lastEvent })
+    return advance(next, now, out)
   }
-  if (durable === "no") {
-    if (s.persistingSince === null) {
-      out.push({ _tag: "Persist" })
-      return { ...s, persistingSince: now, line: s.line.map((one, i) => toPersist(one, i, s.line.length)) }
-    }
+  if (durable === "no" && s.persistingSince === null) {
+    out.push({ _tag: "Persist" })
+    return { ...toPersist(s), persistingSince: now }
   }
-  const isAwaited = durable === "no" || durable === "asked"
-  if (isAwaited && s.persistingSince !== null && Time.between(s.persistingSince, now) < s.options.patience) return s
-  const gap = Spans.gapOf(span, false, `${s.options.idPrefix}${s.nextId}`)
+  if (isUnwritten(item) && s.persistingSince !== null && Time.between(s.persistingSince, now) < s.options.patience) {
+    return s
+  }
+  const gap = Spans.gapOf(span, false, id)
   const published = { ...span, gapId: gap.gapId }
   out.push({ _tag: "Publish", gap })
-  const next = { ...s, line: rest, nextId: s.nextId + 1 }
   if (outcome === "given up") {
     out.push({
       _tag: "Close",
@@ -624,8 +677,15 @@ const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E>
 }
 
 /** The first, and all others with something behind them: one write for all. */
-const toPersist = <E>(item: Item<E>, i: number, length: number): Item<E> =>
-  item._tag === "Span" && item.durable === "no" && (i === 0 || i < length - 1) ? { ...item, durable: "asked" } : item
+const toPersist = <E>(s: State<E>): State<E> => {
+  let { nextId } = s
+  const line = s.line.map((item, i): Item<E> =>
+    item._tag === "Span" && item.durable === "no" && (i === 0 || i < s.line.length - 1)
+      ? { ...named(item, idOf(s, nextId++)), durable: "asked" }
+      : item
+  )
+  return { ...s, line, nextId }
+}
 
 /** Nothing waits. Without spans there is nothing to ask for, nor an id to know. */
 const atRest = <E>(s: State<E>): State<E> => {

@@ -76,6 +76,12 @@ export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
   return { ...span, to: first?.stamp ?? from }
 }
 
+/**
+ * Where nothing was known before a span, what is older than this life was never missed; but not of a span that an earlier life left:
+ * that one may have begun long before.
+ */
+const sinceOf = ({ until }: Span, since: number | null): number | null => until === Time.never ? null : since
+
 /** An answer to a question of that stamp may say something of it. */
 export const isAskable = ({ until }: Span, sentAt: Time.Instant): boolean =>
   until !== null && Time.between(until, sentAt) >= 0
@@ -95,19 +101,22 @@ export const within = (
   const oldest = rows[0]?.timestamp ?? null
   return rows.filter(({ id, timestamp }) => {
     if (id === undefined && (timestamp === oldest || timestamp === growing)) return false
-    return spans.some((span) =>
-      contains(span, timestamp) && (span.from !== null || since === null || timestamp === null || timestamp >= since)
-    )
+    return spans.some((span) => {
+      const bound = sinceOf(span, since)
+      return contains(span, timestamp) &&
+        (span.from !== null || bound === null || timestamp === null || timestamp >= bound)
+    })
   })
 }
 
 /** The answer reaches back to what was known before the span (B3). */
 export const isStartCovered = (
-  { from }: Span,
+  span: Span,
   rows: ReadonlyArray<TradeRow>,
   known: ReadonlySet<string>,
   since: number | null
 ): boolean => {
+  const { from } = span
   if (from !== null) {
     return rows.some(({ id, timestamp }) => {
       const isKnown = id !== undefined && known.has(id)
@@ -117,7 +126,8 @@ export const isStartCovered = (
   const oldest = rows[0]
   // An exchange that has no trades at all has lost none.
   if (oldest === undefined) return true
-  return since !== null && oldest.timestamp !== null && oldest.timestamp < since
+  const bound = sinceOf(span, since)
+  return bound !== null && oldest.timestamp !== null && oldest.timestamp < bound
 }
 
 /** The answer reaches to where the socket took over. `growing`: the newest timestamp of rows without ids, if it is not over. */
