@@ -11,7 +11,7 @@ const shared = {
 const short = process.env["FAULTS_SHORT"] === "1"
 
 /** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
-const slow = ["Check", "CommandLine", "Commands", "Configuration", "HealthStates", "Monitoring", "Network", "Package"].map((name) => `test/e2e/${name}.test.ts`)
+const slow = ["Check", "CommandLine", "Commands", "Configuration", "Elsewhere", "HealthStates", "Monitoring", "Network", "Package"].map((name) => `test/e2e/${name}.test.ts`)
 /** They judge by what happens in a stretch of real time, or how long something takes: a busy neighbour would spoil it. */
 const measured = [
   "test/hostile/{Conformance,Servers}.test.ts",

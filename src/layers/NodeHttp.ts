@@ -15,13 +15,13 @@ import { ReadableStream } from "node:stream/web"
 import * as zlib from "node:zlib"
 import * as NodeDial from "./NodeDial.ts"
 import type { Proxy } from "./NodeProxy.ts"
-import { version } from "./Version.ts"
+import { userAgent } from "./Version.ts"
 
 /** A connection that has been idle for so long is closed, ms: before most servers do it, with a request of ours on its way. */
 const idle = 4_000
 
-/** What is given unless a request says otherwise. Some gateways refuse a client without a name. */
-const defaults = { "accept-encoding": "gzip, br", "user-agent": `effect-exchange-feeds/${version}` }
+/** What is given unless a request says otherwise. */
+const defaults = { "accept-encoding": "gzip, br", "user-agent": userAgent }
 
 /** Closed with its scope. Connects to nothing by itself. */
 export const layer = (proxy?: Proxy): Layer.Layer<HttpClient.HttpClient> =>
@@ -34,11 +34,15 @@ interface Agents {
   readonly https: https.Agent
 }
 
+const agentsOf = (options: http.AgentOptions): Agents => {
+  const all = { ...NodeDial.options(), ...options }
+  return { http: new http.Agent(all), https: new https.Agent(all) }
+}
+
+const agentFor = (url: URL, agents: Agents): http.Agent => url.protocol === "https:" ? agents.https : agents.http
+
 const directAgents = Effect.acquireRelease(
-  Effect.sync((): Agents => {
-    const options = { ...NodeDial.options(), keepAlive: true, timeout: idle }
-    return { http: new http.Agent(options), https: new https.Agent(options) }
-  }),
+  Effect.sync(() => agentsOf({ keepAlive: true, timeout: idle })),
   (agents) =>
     Effect.sync(() => {
       agents.http.destroy()
@@ -47,21 +51,14 @@ const directAgents = Effect.acquireRelease(
 )
 
 const make = (direct: Agents, proxy: Proxy | undefined): HttpClient.HttpClient =>
-  HttpClient.make((request, url, signal) => {
-    const isSecure = url.protocol === "https:"
-    const agent = proxy?.agent(url, signal) ?? (isSecure ? direct.https : direct.http)
-    return Effect.flatMap(bytesOf(request), (body) =>
-      Effect.flatMap(
-        answerOf(request, () =>
-          (isSecure ? https : http).request(url, {
-            agent,
-            method: request.method,
-            headers: { ...defaults, ...request.headers },
-            signal
-          }), body),
-        (answer) => responseOf(request, answer)
-      ))
-  })
+  HttpClient.make((request, url, signal) =>
+    bytesOf(request).pipe(
+      Effect.flatMap((body) =>
+        answerOf({ request, url, signal, body }, proxy?.agent(url, signal) ?? agentFor(url, direct))
+      ),
+      Effect.flatMap((answer) => responseOf(request, answer))
+    )
+  )
 
 const failed = (request: HttpClientRequest, cause: unknown, reason: "Transport" | "Encode" = "Transport") =>
   new RequestError({ request, reason, cause })
@@ -78,20 +75,43 @@ const bytesOf = (request: HttpClientRequest): Effect.Effect<Uint8Array | undefin
   }
 }
 
+interface Call {
+  readonly request: HttpClientRequest
+  readonly url: URL
+  readonly signal: AbortSignal
+  readonly body: Uint8Array | undefined
+}
+
 const answerOf = (
-  request: HttpClientRequest,
-  dial: () => http.ClientRequest,
-  body: Uint8Array | undefined
+  call: Call,
+  agent: http.Agent
 ): Effect.Effect<http.IncomingMessage, RequestError> =>
   Effect.async((resume) => {
-    const outgoing = dial()
+    const { body, request, signal, url } = call
     const fail = (cause: unknown) => resume(Effect.fail(failed(request, cause)))
-    outgoing.once("response", (answer) => resume(Effect.succeed(answer)))
-    // Also after the answer has begun, when its body tells of it: an error that nobody listens to would end the process.
-    outgoing.on("error", fail)
-    outgoing.once("close", () => fail(new Error("closed without an answer")))
-    outgoing.end(body)
+    try {
+      const outgoing = (url.protocol === "https:" ? https : http).request(url, {
+        agent,
+        method: request.method,
+        headers: { ...defaults, ...request.headers },
+        signal
+      })
+      // The server hung up on a spare connection while we asked: that is no answer, and no failure of the server.
+      const lost = (cause: unknown) =>
+        outgoing.reusedSocket && isRepeatable(request) && !signal.aborted
+          ? resume(answerOf(call, agentFor(url, agentsOf({}))))
+          : fail(cause)
+      outgoing.once("response", (answer) => resume(Effect.succeed(answer)))
+      // Also after the answer has begun, when its body tells of it: an error that nobody listens to would end the process.
+      outgoing.on("error", lost)
+      outgoing.once("close", () => lost(new Error("closed without an answer")))
+      outgoing.end(body)
+    } catch (cause) {
+      fail(cause)
+    }
   })
+
+const isRepeatable = ({ method }: HttpClientRequest): boolean => method === "GET" || method === "HEAD"
 
 const decoders: ReadonlyMap<string, () => Transform> = new Map([
   ["gzip", () => zlib.createGunzip(lenient)],

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import WebSocket from "ws"
 import * as NodeDial from "./NodeDial.ts"
 import type * as NodeProxy from "./NodeProxy.ts"
+import { userAgent } from "./Version.ts"
 
 export interface Options {
   /** Bytes of one message, continuation frames included; beyond it the connection is closed with 1009. */
@@ -26,6 +27,7 @@ export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor
       perMessageDeflate: false,
       handshakeTimeout,
       followRedirects: false,
+      headers: { "user-agent": userAgent },
       agent: options.proxy?.agent(url, attempt.signal)
     })
     // A proxy that has not answered yet is hung up on too: `ws` knows of no connection before there is a tunnel.

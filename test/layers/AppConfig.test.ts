@@ -310,6 +310,17 @@ describe("NAME_FILE", () => {
       assert.deepStrictEqual(error.problems.map(({ name }) => name), ["KAFKA_SASL_PASSWORD_FILE"])
     }))
 
+  it.effect("a newline at the end of a secret is cut in the environment too, and nothing else", () =>
+    Effect.gen(function*() {
+      for (
+        const [text, password] of [["hunter2\n", "hunter2"], [" hunter2\r\n", " hunter2"], ["a\n\n", "a\n"]] as const
+      ) {
+        const { settings } = yield* parse({ ...sasl, KAFKA_SASL_PASSWORD: text })
+        const found = settings.kafka.security.sasl?.password
+        assert.strictEqual(found && Redacted.value(found), password)
+      }
+    }))
+
   it.effect("works for every setting", () =>
     Effect.gen(function*() {
       const { settings } = yield* parse({ HEALTH_PORT_FILE: "/port" }, { "/port": "0\n" })
@@ -334,6 +345,24 @@ describe("NAME_FILE", () => {
 })
 
 describe("problems", () => {
+  it.effect("say that quotes are part of the value; a warning where it is taken with them", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ QUEUE_MODE: "'journal'" }), [
+        {
+          name: "QUEUE_MODE",
+          problem:
+            "expected one of fallback, journal, got \"'journal'\"; the quotes are part of it (docker run --env-file keeps them)"
+        }
+      ])
+      const { warnings } = yield* parse({ DATA_DIR: "\"/data\"", NO_PROXY: "\"a\"" })
+      assert.sameMembers(
+        [...warnings],
+        ["DATA_DIR", "NO_PROXY"].map((name) =>
+          `${name}: the quotes around it are part of it (docker run --env-file keeps them)`
+        )
+      )
+    }))
+
   it.effect("come all at once, one aligned line each", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(parse({ SHUTDOWN_TIMEOUT: "30 parsecs", HEALTH_PORT: "70000", QUEUE_MODE: "x" }))

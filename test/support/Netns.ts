@@ -31,8 +31,10 @@ export interface Options {
 export interface Netns {
   /** What stands before a command that is to run inside. */
   readonly under: ReadonlyArray<string>
-  /** Whatever listens at this port of our 127.0.0.1 is there too, at every address. */
-  readonly bring: (port: number) => Promise<void>
+  /** Whatever listens at this port of our 127.0.0.1 is there too, at every address or at one, until it is taken away again. */
+  readonly bring: (port: number, address?: string) => Promise<() => Promise<void>>
+  /** From now on names mean this. */
+  readonly rename: (hosts: Options["hosts"]) => void
   readonly close: () => Promise<void>
 }
 
@@ -53,6 +55,13 @@ const started = (child: ChildProcess): Promise<ChildProcess> =>
     child.once("exit", (code) => reject(new Error(`${child.spawnargs.join(" ")} ended with ${code}`)))
   })
 
+const ended = async (child: ChildProcess): Promise<void> => {
+  if (child.exitCode !== null) return
+  const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()))
+  child.stdin?.end()
+  await gone
+}
+
 export const make = async ({ delay, hosts, nameServer }: Options): Promise<Netns> => {
   const name = `feeds-${process.pid}-${serial++}`
   const under = ["ip", "netns", "exec", name]
@@ -62,25 +71,31 @@ export const make = async ({ delay, hosts, nameServer }: Options): Promise<Netns
   const closers: Array<() => void> = []
   // `ip netns exec` puts what is there over what is in /etc.
   mkdirSync(etc, { recursive: true })
-  const lines = [["127.0.0.1", "localhost"], ...hosts].map((line) => `${line.join(" ")}\n`)
-  writeFileSync(path.join(etc, "hosts"), lines.join(""))
+  const rename = (hosts: Options["hosts"]) => {
+    const lines = [["127.0.0.1", "localhost"], ...hosts].map((line) => `${line.join(" ")}\n`)
+    writeFileSync(path.join(etc, "hosts"), lines.join(""))
+  }
+  rename(hosts)
   writeFileSync(path.join(etc, "resolv.conf"), nameServer === undefined ? "" : `nameserver ${nameServer}\n`)
   writeFileSync(
     path.join(etc, "nsswitch.conf"),
     nameServer === undefined ? "hosts: files\n" : "hosts: files dns\n"
   )
   const inside = async (...[command = "", ...args]: ReadonlyArray<string>) => {
-    children.push(
-      await started(spawn("ip", [...under.slice(1), command, ...args], { stdio: ["pipe", "pipe", "inherit"] }))
+    const child = await started(
+      spawn("ip", [...under.slice(1), command, ...args], { stdio: ["pipe", "pipe", "inherit"] })
     )
+    children.push(child)
+    return child
   }
   const here = (file: string) => path.join(import.meta.dirname, file)
   await run("ip", ["netns", "add", name])
   await inside("perl", here("far.pl"), "far0", String(delay))
   return {
     under,
-    bring: async (port) => {
-      const socket = path.join(scratch, String(port))
+    rename,
+    bring: async (port, address) => {
+      const socket = path.join(scratch, String(serial++))
       const server = createServer((client) => {
         const up = connect(port, "127.0.0.1")
         for (const [from, to] of [[client, up], [up, client]] as const) {
@@ -91,15 +106,17 @@ export const make = async ({ delay, hosts, nameServer }: Options): Promise<Netns
       })
       await new Promise<void>((resolve) => server.listen(socket, resolve))
       closers.push(() => void server.close())
-      await inside(process.execPath, here("relay.mjs"), String(port), socket)
+      const child = await inside(
+        process.execPath,
+        here("relay.mjs"),
+        String(port),
+        socket,
+        ...(address === undefined ? [] : [address])
+      )
+      return () => ended(child)
     },
     close: async () => {
-      for (const child of children) {
-        child.removeAllListeners("exit")
-        const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()))
-        child.stdin?.end()
-        await gone
-      }
+      for (const child of children) await ended(child)
       for (const close of closers) close()
       await run("ip", ["netns", "del", name])
       rmSync(etc, { recursive: true, force: true })

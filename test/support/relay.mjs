@@ -1,7 +1,7 @@
 // Into a network namespace: what connects to the port there reaches the socket in the file system, which has no namespace.
 import { connect, createServer } from "node:net"
 
-const [port, path] = process.argv.slice(2)
+const [port, path, address] = process.argv.slice(2)
 const server = createServer((client) => {
   const up = connect(path)
   for (const [from, to] of [[client, up], [up, client]]) {
@@ -10,5 +10,5 @@ const server = createServer((client) => {
     from.on("close", () => to.destroy())
   }
 })
-server.listen(Number(port), () => process.stdout.write("ready\n"))
+server.listen(Number(port), address, () => process.stdout.write("ready\n"))
 process.stdin.on("close", () => process.exit(0)).resume()

@@ -50,6 +50,9 @@ export const read = <E extends { readonly message: string }>(
     }
   )
 
+/** Whoever makes a secret with `echo` has one at its end, in a file and in the environment alike. */
+const withoutNewline = (text: string): string => text.replace(/\r?\n$/, "")
+
 const readOne = Effect.fnUntraced(function*<E extends { readonly message: string }>(
   env: Environment,
   readFile: ReadFile<E>,
@@ -58,12 +61,12 @@ const readOne = Effect.fnUntraced(function*<E extends { readonly message: string
   const direct = env[row.name] ?? ""
   const fileName = `${row.name}_FILE`
   const path = (env[fileName] ?? "").trim()
-  if (path === "") return isBlank(direct) ? undefined : { text: direct, source: "environment" }
+  if (path === "") return isBlank(direct) ? undefined : { text: withoutNewline(direct), source: "environment" }
   if (!isBlank(direct)) return { name: row.name, problem: `and ${fileName} are both set; keep one` }
   return yield* Effect.match(readFile(path), {
     onFailure: (error) => ({ name: fileName, problem: `cannot be read: ${error.message}` }),
     onSuccess: (content) => {
-      const text = content.replace(/\r?\n$/, "")
+      const text = withoutNewline(content)
       return isBlank(text) ? undefined : { text, source: `file ${path}`, file: path }
     }
   })

@@ -8,6 +8,9 @@ import type { Problem, Texts } from "./Environment.ts"
 import { quote } from "./Parsers.ts"
 import type { Row, Variable } from "./Variables.ts"
 
+/** Who passes on quotes that a shell would have taken for its own. */
+const keeper = "(docker run --env-file keeps them)"
+
 export class Reader {
   private readonly texts: Texts
   private readonly bad = new Map<string, string>()
@@ -21,14 +24,17 @@ export class Reader {
     const given = this.texts.given.get(variable.name)
     if (given === undefined) return variable.fallback
     const result = variable.parse(given.text)
+    const isQuoted = /^(["']).*\1$/s.test(given.text.trim())
     if (Either.isRight(result)) {
+      if (isQuoted) this.told.set(variable.name, `the quotes around it are part of it ${keeper}`)
       const leftOut = variable.leftOut(given.text)
       const items = variable.secret ? `${leftOut.length} of its items` : leftOut.map(quote).join(", ")
       if (leftOut.length > 0) this.told.set(variable.name, `not understood, and left out: ${items}`)
       return result.right
     }
     // What was expected may be said of a secret, what was got may not.
-    const problem = variable.secret ? result.left.replace(/, got .*$/s, "") : result.left
+    const expected = variable.secret ? result.left.replace(/, got .*$/s, "") : result.left
+    const problem = isQuoted ? `${expected}; the quotes are part of it ${keeper}` : expected
     if (variable.foreign) this.told.set(variable.name, `not understood, and not used: ${problem}`)
     else this.bad.set(variable.name, problem)
     return variable.fallback
