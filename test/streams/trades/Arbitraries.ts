@@ -1,0 +1,76 @@
+/** Any story. */
+import { FastCheck as fc } from "effect"
+import type { Rest, Setup, Step } from "./Story.ts"
+
+export const setup: fc.Arbitrary<Setup> = fc.record({
+  ids: fc.constantFrom("own" as const, "none" as const),
+  hold: fc.constantFrom(5_000, 5_000, 0),
+  date: fc.boolean(),
+  window: fc.constantFrom(1, 3),
+  slow: fc.constantFrom(0, 0, 40, 1_500),
+  before: fc.constantFrom(0, 3)
+})
+
+const rest: fc.Arbitrary<Rest> = fc.record({
+  says: fc.oneof(
+    { weight: 5, arbitrary: fc.constant("all" as const) },
+    { weight: 2, arbitrary: fc.constant("failure" as const) },
+    { weight: 1, arbitrary: fc.constantFrom("nothing" as const, "unsound" as const, "unknown" as const) }
+  ),
+  rows: fc.oneof(
+    { weight: 3, arbitrary: fc.constant(100_000) },
+    { weight: 1, arbitrary: fc.constantFrom(2, 5, 9) }
+  ),
+  queued: fc.constantFrom(0, 0, 800, 5_000, 60_000),
+  takes: fc.constantFrom(0, 100, 900, 4_200, 9_000),
+  early: fc.boolean()
+})
+
+export const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 9,
+    arbitrary: fc.record({
+      what: fc.constant("trade" as const),
+      amount: fc.constantFrom("1", "2"),
+      count: fc.constantFrom(1, 1, 2, 3)
+    })
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      what: fc.constant("wait" as const),
+      ms: fc.constantFrom(10, 300, 900, 1_000, 2_500, 4_000, 6_000, 40_000)
+    })
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      what: fc.constant("connect" as const),
+      after: fc.constantFrom(0, 0, 300, 2_000),
+      recovers: fc.boolean(),
+      mute: fc.constantFrom(false, false, true)
+    })
+  },
+  { weight: 5, arbitrary: fc.record({ what: fc.constant("drop" as const), newest: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.constantFrom<Step>({ what: "silence" }, { what: "unlist" }, { what: "list" }) },
+  { weight: 2, arbitrary: fc.constantFrom<Step>({ what: "heard" }, { what: "stop" }, { what: "kill" }) },
+  { weight: 3, arbitrary: fc.constant<Step>({ what: "start" }) },
+  { weight: 3, arbitrary: rest.map((rest): Step => ({ what: "rest", rest })) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Step>(
+      { what: "disk", disk: "full" },
+      { what: "disk", disk: "hangs" },
+      { what: "disk", disk: "ok" },
+      { what: "disk", disk: "ok" }
+    )
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      what: fc.constant("sink" as const),
+      trades: fc.constantFrom(0, 0, 300, 3_000),
+      told: fc.constantFrom(0, 0, 300, 3_000)
+    })
+  }
+)

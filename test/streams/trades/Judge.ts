@@ -1,0 +1,213 @@
+/** What must hold of any story (`Story.ts`): nothing is missing untold, at no moment and not in the end. */
+import * as assert from "node:assert/strict"
+import type * as Holes from "../../../src/streams/trades/Holes.ts"
+import type { Issued, Told } from "./Story.ts"
+
+const lies = ({ from, to }: Holes.Gap, ms: number): boolean =>
+  (from === null || from.ms <= ms) && (to === null || ms <= to.ms)
+
+const liesWithin = ({ from, to }: Holes.Gap, ms: number): boolean =>
+  (from === null || from.ms < ms) && (to === null || ms < to.ms)
+
+const textOf = ({ cause, complete, from, gapId, id, recovered, to }: Holes.Gap): string =>
+  `${id} (${gapId}) ${from?.text} to ${to?.text} ${cause} ${recovered} ${complete}`
+
+/** Of equal trades only their number counts. */
+const groupOf = (id: string): string => id.split(":").length === 4 ? id : id.slice(0, id.lastIndexOf(":"))
+
+const push = <K, V>(into: Map<K, Array<V>>, key: K, value: V): void => {
+  const found = into.get(key)
+  if (found === undefined) into.set(key, [value])
+  else found.push(value)
+}
+
+export const judge = (told: Told): void => {
+  const { isDiskSpared, isHistorySpared, issued, setup, words } = told
+  const timeOf = ({ row }: Issued): number => row.timestamp ?? NaN
+  const byId = new Map(issued.map((one) => [one.id, one]))
+
+  /** Ids delivered, by group. */
+  const delivered = new Map<string, Set<string>>()
+  const add = (into: Map<string, Set<string>>, id: string): void => {
+    const group = groupOf(id)
+    const found = into.get(group)
+    if (found === undefined) into.set(group, new Set([id]))
+    else found.add(id)
+  }
+  /** By `gapId`: the last one delivered. */
+  const last = new Map<string, Holes.Gap>()
+  const gapOf = new Map<string, Holes.Gap>()
+  const all = new Map<string, Array<Holes.Gap>>()
+  /** Ids that a socket brought when they were issued, while no other was open. */
+  const alone = new Set<string>()
+  /** Delivered, and in no checkpoint that was written since. */
+  let unwritten = new Set<string>()
+  const excusable = new Set<string>()
+  /** The first trade that was known, and since then always. */
+  let known: number | undefined
+  let checked = 0
+  /**
+   * A life took over a hole without a beginning, or nothing but a hole, as the trades behind it died with the life before: the trade at
+   * its edge is not known by id.
+   */
+  let isBare = false
+
+  // Of the present life.
+  let emitted = new Map<string, Set<string>>()
+  let published = new Map<string, Holes.Gap>()
+  let heardLive: Array<{ readonly issued: Issued; readonly at: number }> = []
+  let heard = new Map<string, Set<string>>()
+  let fromHistory = new Map<string, Set<string>>()
+  let newest = -1
+  let recovered = 0
+
+  const isAccounted = (one: Issued): boolean => {
+    const group = groupOf(one.id)
+    const rank = issued.slice(known, one.n + 1).filter(({ id }) => groupOf(id) === group).length
+    const ids = new Set([...delivered.get(group) ?? [], ...emitted.get(group) ?? []])
+    if (rank <= ids.size) return true
+    const isIn = (gap: Holes.Gap) => !gap.complete && lies(gap, timeOf(one))
+    return Array.from(last.values()).some(isIn) || Array.from(published.values()).some(isIn)
+  }
+
+  for (const [at, word] of words.entries()) {
+    switch (word._tag) {
+      case "Begin": {
+        emitted = new Map()
+        published = new Map()
+        heardLive = []
+        heard = new Map()
+        fromHistory = new Map()
+        newest = -1
+        const { memory } = word
+        const { holes = [], ids = [] } = memory ?? {}
+        if (holes.some(({ from }) => ids.length === 0 || from === null)) isBare = true
+        if (ids.length === 0 && holes.length === 0) known = undefined
+        for (const id of memory?.ids ?? []) {
+          const one = byId.get(id)
+          if (one !== undefined && alone.has(id) && setup.ids === "own") heardLive.push({ issued: one, at: 0 })
+        }
+        checked = known ?? 0
+        break
+      }
+      case "Heard": {
+        const { isLive, isShared, issued: one } = word
+        if (known === undefined) {
+          known = one.n
+          checked = known
+        }
+        if (!isLive) break
+        if (!isShared) {
+          heardLive.push({ issued: one, at })
+          alone.add(one.id)
+        }
+        // Without ids it may have been taken for one that another socket brought.
+        if (!isShared || setup.ids === "own") add(heard, one.id)
+        break
+      }
+      case "Trade": {
+        const { received, trade } = word
+        assert.ok(byId.has(trade.id), `${trade.id} was never issued`)
+        add(emitted, trade.id)
+        if (received === undefined) {
+          assert.strictEqual(trade.source, "rest")
+          recovered += 1
+          const group = groupOf(trade.id)
+          add(fromHistory, trade.id)
+          const ofGroup = issued.filter(({ id }) => groupOf(id) === group).length
+          assert.ok(
+            (fromHistory.get(group)?.size ?? 0) <= ofGroup - (heard.get(group)?.size ?? 0),
+            `the socket brought ${trade.id}, and it is told as the history's`
+          )
+          break
+        }
+        assert.strictEqual(trade.source, "ws")
+        const { issued: one, place } = received
+        assert.ok(place > newest, "the order of receipt")
+        newest = place
+        // Whatever came before it is here, or was told.
+        for (; checked <= one.n; checked++) {
+          const before = issued[checked]
+          if (before === undefined) continue
+          assert.ok(
+            isAccounted(before),
+            `${before.id} of ${before.at} is missing untold, and ${one.id} of ${one.at} was handed over`
+          )
+        }
+        break
+      }
+      case "Gap": {
+        const { gap, made } = word
+        assert.ok(!gapOf.has(gap.id), `${gap.id} is the id of two events`)
+        gapOf.set(gap.id, gap)
+        push(all, gap.gapId, gap)
+        published.set(gap.gapId, gap)
+        if (gap.from !== null && gap.to !== null) assert.ok(gap.from.ms <= gap.to.ms, textOf(gap))
+        const inside = heardLive.filter(({ at, issued }) => at < made && liesWithin(gap, timeOf(issued)))
+        assert.deepStrictEqual(inside.map(({ issued: { id } }) => id), [], `wider than what was seen: ${textOf(gap)}`)
+        break
+      }
+      case "Behind": {
+        const { gaps, kept } = word
+        for (const gap of gaps) {
+          assert.ok(
+            last.get(gap.gapId)?.id === gap.id ||
+              kept.some(({ from, gapId }) => gapId === gap.gapId || (gapId === null && from === (gap.from?.text ?? null))),
+            `${textOf(gap)} is not durable before what is behind it: ${JSON.stringify(kept)}`
+          )
+        }
+        break
+      }
+      case "Delivered": {
+        const { event } = word
+        if (event.type === "trade") {
+          const group = groupOf(event.id)
+          if (delivered.get(group)?.has(event.id) === true) {
+            assert.ok(excusable.has(event.id), `${event.id} is delivered twice`)
+          }
+          add(delivered, event.id)
+          unwritten.add(event.id)
+        } else {
+          const gap = gapOf.get(event.id)
+          if (gap !== undefined) last.set(gap.gapId, gap)
+        }
+        break
+      }
+      case "Written":
+        unwritten = new Set()
+        break
+      case "Died":
+        for (const id of unwritten) excusable.add(id)
+        unwritten = new Set()
+        break
+    }
+  }
+
+  // In the end.
+  emitted = new Map()
+  published = new Map()
+  const owed = known === undefined ? [] : issued.slice(known)
+  for (const one of owed) {
+    assert.ok(isAccounted(one), `${one.id} of ${one.at} is missing in the end, and no gap says so`)
+  }
+  for (const [gapId, tellings] of all) {
+    for (const gap of tellings) {
+      assert.strictEqual(gap.from?.text, tellings[0]?.from?.text, `from of ${gapId}`)
+      assert.ok(gap.recovered <= recovered, `of ${recovered} recovered: ${textOf(gap)}`)
+    }
+  }
+  if (isDiskSpared || isHistorySpared) return
+  /** Only a row that is older than all proves that none is missing, or with ids, the trade at the edge. */
+  const isProvable = ({ from }: Holes.Gap): boolean =>
+    from === null
+      ? setup.date && setup.before > 0 && !isBare
+      : (setup.ids === "own" && !isBare) || issued.some((one) => timeOf(one) < from.ms)
+  for (const [gapId, gap] of last) if (isProvable(gap)) last.delete(gapId)
+  for (const one of owed) assert.ok(isAccounted(one), `${one.id} of ${one.at} was never brought`)
+  for (const gap of gapOf.values()) {
+    if (!isProvable(gap)) continue
+    const ofGap = all.get(gap.gapId) ?? []
+    const final = ofGap.at(-1)
+    if (final?.complete === false) assert.fail(`never told as filled: ${textOf(gap)}`)
+  }
+}

@@ -1,0 +1,847 @@
+/**
+ * One market's trades as a story: an exchange that issues them, sockets that bring them or not, a history that answers well or badly, a
+ * disk, and collectors that live one after the other. The holes are the pure machine's, identity and checkpoint the real ones (all that
+ * the next life knows is text in a store); what `Backfill.ts` does with fibers is done here step by step on a clock of its own.
+ */
+import { Effect, Logger } from "effect"
+import * as Checkpoint from "../../../src/services/Checkpoint.ts"
+import * as FeedStatus from "../../../src/services/FeedStatus.ts"
+import * as Time from "../../../src/services/Time.ts"
+import { encode, type MarketEvent, type Trade } from "../../../src/services/MarketEvent.ts"
+import type { TradeRow } from "../../../src/streams/Exchange.ts"
+import * as ExchangeClock from "../../../src/streams/ExchangeClock.ts"
+import * as Board from "../../../src/streams/Feed/Board.ts"
+import * as Identity from "../../../src/streams/Feed/Identity.ts"
+import type { View } from "../../../src/streams/Feed/TradeGroups.ts"
+import { toTrades } from "../../../src/streams/Feed/Trades.ts"
+import * as Holes from "../../../src/streams/trades/Holes.ts"
+import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
+
+export interface Setup {
+  /** `own`: the exchange gives ids, and milliseconds. `none`: no ids, whole seconds, many equal trades. */
+  readonly ids: "own" | "none"
+  readonly hold: number
+  /** The history's answers have a `Date`. */
+  readonly date: boolean
+  /** Rows of a push, of exchanges with ids: the last ones are repeated. */
+  readonly window: number
+  /** How late what was handed over is taken, ms. */
+  readonly slow: number
+  /** Trades that are older than all collectors. */
+  readonly before: number
+}
+
+/** How the history answers. */
+export interface Rest {
+  readonly says: "all" | "nothing" | "unsound" | "failure" | "unknown"
+  /** The newest ones of all. */
+  readonly rows: number
+  /** Before the question is sent, and until its answer comes, ms. */
+  readonly queued: number
+  readonly takes: number
+  /** The answer is made when the question comes, or just before it leaves. */
+  readonly early: boolean
+}
+
+export type Disk = "ok" | "full" | "hangs"
+
+export type Step =
+  | { readonly what: "trade"; readonly amount: string; readonly count: number }
+  | { readonly what: "wait"; readonly ms: number }
+  /** `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. */
+  | { readonly what: "connect"; readonly after: number; readonly recovers: boolean; readonly mute: boolean }
+  | { readonly what: "drop"; readonly newest: boolean }
+  /** The connections live and bring nothing, which looks strange; then they do again. */
+  | { readonly what: "silence" }
+  | { readonly what: "heard" }
+  | { readonly what: "stop" }
+  | { readonly what: "kill" }
+  | { readonly what: "start" }
+  | { readonly what: "rest"; readonly rest: Rest }
+  | { readonly what: "disk"; readonly disk: Disk }
+  /** How late Kafka takes what it is given, ms: trades, and what is told, which goes another way. */
+  | { readonly what: "sink"; readonly trades: number; readonly told: number }
+  | { readonly what: "unlist" }
+  | { readonly what: "list" }
+
+export const well: Rest = { says: "all", rows: 100_000, queued: 0, takes: 100, early: false }
+
+export const exchangeSymbol = { own: "AAA_IRT", none: "AAATMN" } as const
+export const exchangeOf = { own: "bitpin", none: "wallex" } as const
+
+/** Exchange time at the beginning. The clock of the collectors began elsewhere. */
+export const start = Date.parse("2026-06-11T12:59:45.000Z")
+const symbol = "AAA/IRT"
+const askAfter = { own: 0, none: 3_200 } as const
+const patience = 1_000
+const maxAge = 24 * 3_600_000
+const refresh = 600_000
+
+export interface Issued {
+  readonly row: TradeRow
+  /** As the contract has it. */
+  readonly id: string
+  /** When, ms since the beginning. */
+  readonly at: number
+  /** Its place among all. */
+  readonly n: number
+}
+
+/** What a life gives away, in its order. */
+export type Word =
+  /** `received`: of a socket's trade, which one it was, and its place among those that sockets brought. */
+  | {
+    readonly _tag: "Trade"
+    readonly trade: Trade
+    readonly received: { readonly issued: Issued; readonly place: number } | undefined
+    readonly life: number
+  }
+  /** `made`: how many words there were when the machine made it. */
+  | { readonly _tag: "Gap"; readonly gap: Holes.Gap; readonly made: number; readonly life: number }
+  /** A socket's trade follows, the first behind these gaps: what the store has of holes. */
+  | {
+    readonly _tag: "Behind"
+    readonly gaps: ReadonlyArray<Holes.Gap>
+    readonly kept: ReadonlyArray<Checkpoint.Hole>
+    readonly life: number
+  }
+  | { readonly _tag: "Begin"; readonly life: number; readonly memory: Checkpoint.MarketMemory | undefined }
+  /** A socket brought it. `isLive`: when it was issued, not with later ones. `isShared`: another socket was open at some time. */
+  | {
+    readonly _tag: "Heard"
+    readonly issued: Issued
+    readonly isLive: boolean
+    readonly isShared: boolean
+    readonly life: number
+  }
+  | { readonly _tag: "Delivered"; readonly event: MarketEvent; readonly life: number }
+  | { readonly _tag: "Died"; readonly life: number; readonly disk: Disk; readonly clean: boolean }
+  | { readonly _tag: "Written"; readonly life: number }
+
+export interface Told {
+  readonly setup: Setup
+  readonly issued: ReadonlyArray<Issued>
+  readonly words: ReadonlyArray<Word>
+  /** The disk was bad once. */
+  readonly isDiskSpared: boolean
+  /** Some history was no whole one: short, empty, or of a market not known. */
+  readonly isHistorySpared: boolean
+  /** Holes that the last life left, and that its checkpoint knows. */
+  readonly left: ReadonlyArray<Holes.Span>
+  readonly kept: ReadonlyArray<Checkpoint.Hole>
+}
+
+interface Session {
+  readonly view: View
+  readonly recovers: boolean
+  isMute: boolean
+  /** Another one was open at the same time. */
+  isShared: boolean
+  isListening: boolean
+  isOpen: boolean
+}
+
+interface Life {
+  readonly n: number
+  readonly checkpoint: Checkpoint.Checkpoint["Type"]
+  readonly memory: ReadonlyMap<string, Checkpoint.MarketMemory>
+  readonly identity: Identity.Identity
+  readonly clock: ExchangeClock.ExchangeClock
+  readonly sessions: Array<Session>
+  readonly rows: Map<MarketEvent, { readonly issued: Issued; readonly place: number }>
+  market: { holes: Holes.State<MarketEvent>; state: Identity.MarketState; heardSince: Time.Instant | undefined } | undefined
+  isInherited: boolean
+  isHanding: boolean
+  isListed: boolean
+  isWriting: boolean
+  isToWrite: boolean
+  /** A write in a second. */
+  isWriteDue: boolean
+  handings: Array<ReadonlyArray<MarketEvent>>
+  readonly lanes: { readonly trades: Array<MarketEvent>; readonly told: Array<MarketEvent> }
+  readonly isSending: { trades: boolean; told: boolean }
+  position: number | undefined
+  /** Told, and no trade of a socket was handed over since. */
+  behind: ReadonlyArray<Holes.Gap>
+}
+
+const quiet = <A, E>(effect: Effect.Effect<A, E>): A =>
+  Effect.runSync(Effect.provide(effect, Logger.remove(Logger.defaultLogger)))
+
+/** Our clock against the exchange's. */
+const monotonicStart = 7_000
+
+export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
+  const exchange = exchangeOf[setup.ids]
+  const key = `${exchange}:${symbol}`
+  const prefix = `${key}:t:`
+  const words: Array<Word> = []
+  const say = (word: Word): void => void words.push(word)
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // time
+
+  let elapsed = 0
+  const now = (): Time.Instant => Time.instant(monotonicStart + elapsed)
+  let order = 0
+  let agenda: Array<{ readonly at: number; readonly order: number; readonly run: () => void }> = []
+  const later = (ms: number, run: () => void): void => void agenda.push({ at: elapsed + ms, order: order++, run })
+
+  /** All that is due by then happens, each at its time. */
+  const pass = (ms: number): void => {
+    const until = elapsed + ms
+    for (let turn = 0;; turn++) {
+      if (turn > 20_000) throw new Error(`it turns on the spot: ${JSON.stringify(life?.market?.holes)}`)
+      let next = agenda[0]
+      for (const one of agenda) {
+        if (next === undefined || one.at < next.at || (one.at === next.at && one.order < next.order)) next = one
+      }
+      const wake = wakeOf()
+      if (wake !== undefined && wake <= until && (next === undefined || wake <= next.at)) {
+        elapsed = Math.max(elapsed, wake)
+        wakeUp()
+        continue
+      }
+      if (next === undefined || next.at > until) break
+      agenda = agenda.filter((one) => one !== next)
+      elapsed = Math.max(elapsed, next.at)
+      next.run()
+    }
+    elapsed = until
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the exchange
+
+  const issued: Array<Issued> = []
+  let rest: Rest = well
+  let isHistorySpared = false
+  const timeAt = (ms: number): number => setup.ids === "own" ? start + ms : Math.floor((start + ms) / 1000) * 1000
+  const equals = new Map<string, number>()
+  const issue = (amount: string, at: number): Issued => {
+    const timestamp = timeAt(at)
+    const n = issued.length
+    const row: TradeRow = {
+      id: setup.ids === "own" ? `x${n}` : undefined,
+      price: "100",
+      amount,
+      side: "buy",
+      timestamp
+    }
+    const group = `${timestamp}:buy:100:${amount}`
+    const count = (equals.get(group) ?? 0) + 1
+    equals.set(group, count)
+    const one = { row, id: prefix + (row.id ?? `${group}:${count}`), at, n }
+    issued.push(one)
+    return one
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the disk, which outlives all lives
+
+  let disk: Disk = "ok"
+  let isDiskSpared = false
+  const segments = new Map<number, ReadonlyArray<string>>()
+  const store: Checkpoint.Store = {
+    old: { path: "checkpoint", read: Effect.succeed(undefined) },
+    pathOf: (segment) => `checkpoint-2/${segment}`,
+    segments: Effect.sync(() => Array.from(segments.keys()).sort((a, b) => a - b)),
+    read: (segment) => Effect.sync(() => ({ texts: segments.get(segment) ?? [], damaged: 0 })),
+    append: (segment, text) =>
+      Effect.suspend(() => {
+        if (disk !== "ok") {
+          return new Checkpoint.CheckpointError({ reason: "io", path: "checkpoint-2", message: disk })
+        }
+        segments.set(segment, [...segments.get(segment) ?? [], text])
+        return Effect.void
+      }),
+    removeBefore: (segment) =>
+      Effect.sync(() => {
+        for (const one of segments.keys()) if (one < segment) segments.delete(one)
+      })
+  }
+  const keptNow = (): ReadonlyArray<Checkpoint.Hole> =>
+    quiet(Effect.flatMap(Checkpoint.make(store), ({ markets }) => markets)).get(key)?.holes ?? []
+  let waitingForDisk: Array<() => void> = []
+  const becomeDisk = (next: Disk): void => {
+    disk = next
+    if (next !== "ok") isDiskSpared = true
+    if (next === "hangs") return
+    const waiting = waitingForDisk
+    waitingForDisk = []
+    for (const run of waiting) run()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // a life
+
+  let life: Life | undefined
+  let lives = 0
+  let sink = { trades: 0, told: 0 }
+  const isNow = (one: Life): boolean => one === life
+
+  const write = (one: Life): boolean => {
+    const ok = quiet(Effect.match(one.checkpoint.write, { onSuccess: () => true, onFailure: () => false }))
+    if (ok) say({ _tag: "Written", life: one.n })
+    return ok
+  }
+
+  /** At most once a second, as the sink does it. */
+  const writeSoon = (one: Life): void => {
+    if (one.isWriteDue) return
+    one.isWriteDue = true
+    later(1_000, () => {
+      if (!isNow(one)) return
+      one.isWriteDue = false
+      if (disk === "hangs") waitingForDisk.push(() => void (isNow(one) && write(one)))
+      else if (!write(one)) writeSoon(one)
+    })
+  }
+
+  const deliver = (one: Life, event: MarketEvent): void => {
+    say({ _tag: "Delivered", event, life: one.n })
+    quiet(event.type === "trade" ? one.checkpoint.settle([encode(event)]) : one.checkpoint.resolve([encode(event)]))
+    writeSoon(one)
+  }
+
+  const send = (one: Life, name: "trades" | "told"): void => {
+    const [event] = one.lanes[name]
+    if (event === undefined || one.isSending[name]) return
+    one.isSending[name] = true
+    later(sink[name], () => {
+      if (!isNow(one)) return
+      one.isSending[name] = false
+      one.lanes[name].shift()
+      deliver(one, event)
+      send(one, name)
+    })
+  }
+
+  const gaps = new Map<MarketEvent, { readonly gap: Holes.Gap; readonly made: number }>()
+
+  /** From here on it belongs to the sink. */
+  const emit = (one: Life, events: ReadonlyArray<MarketEvent>): void => {
+    for (const event of events) {
+      if (event.type === "trade") {
+        const received = one.rows.get(event)
+        if (received !== undefined && one.behind.length > 0) {
+          say({ _tag: "Behind", gaps: one.behind, kept: keptNow(), life: one.n })
+          one.behind = []
+        }
+        say({ _tag: "Trade", trade: event, received, life: one.n })
+        one.lanes.trades.push(event)
+      } else {
+        const found = gaps.get(event)
+        if (found !== undefined) {
+          say({ _tag: "Gap", ...found, life: one.n })
+          if (!found.gap.complete && !isDiskSpared) one.behind = [...one.behind, found.gap]
+        }
+        one.lanes.told.push(event)
+      }
+    }
+    send(one, "trades")
+    send(one, "told")
+  }
+
+  const toHole = (
+    { cause, from, gapId, recovered, to }: Holes.Span,
+    over: Checkpoint.Hole["over"]
+  ): Checkpoint.Hole => ({ cause, gapId, from: from?.text ?? null, to: to?.text ?? null, recovered, over })
+
+  const keep = (one: Life, market: NonNullable<Life["market"]>): void => {
+    one.checkpoint.keepHoles(
+      key,
+      exchangeSymbol[setup.ids],
+      Holes.spansToKeep(market.holes).map((span) => toHole(span, null))
+    )
+    writeSoon(one)
+  }
+
+  const gapEvent = (gap: Holes.Gap): MarketEvent => {
+    const event: MarketEvent = {
+      type: "status",
+      v: 1,
+      exchange,
+      event: "gap",
+      id: gap.id,
+      channel: "trades",
+      symbol,
+      receivedAt: new Date(start + elapsed).toISOString(),
+      gapId: gap.gapId,
+      from: gap.from?.text ?? null,
+      to: gap.to?.text ?? null,
+      cause: gap.cause,
+      recovered: gap.recovered,
+      complete: gap.complete
+    }
+    gaps.set(event, { gap, made: words.length })
+    return event
+  }
+
+  const persist = (one: Life, market: NonNullable<Life["market"]>): void => {
+    one.isToWrite = true
+    if (one.isWriting) return
+    one.isWriting = true
+    later(5, () => {
+      if (!isNow(one)) return
+      one.isToWrite = false
+      const done = () => {
+        if (!isNow(one)) return
+        one.isWriting = false
+        step(one, { _tag: "Persisted", ok: write(one) })
+        if (one.isToWrite && one.market !== undefined) persist(one, one.market)
+      }
+      keep(one, market)
+      if (disk === "hangs") waitingForDisk.push(done)
+      else done()
+    })
+  }
+
+  const step = (one: Life, input: Holes.Input<MarketEvent>): void => {
+    const { market } = one
+    if (market === undefined) return
+    const before = market.holes
+    const [commands, after] = Holes.step(before, input, now())
+    market.holes = after
+    const events: Array<MarketEvent> = []
+    for (const command of commands) {
+      if (command._tag === "Persist") persist(one, market)
+      else if (command._tag === "Keep") keep(one, market)
+      else if (command._tag === "Publish") events.push(gapEvent(command.gap))
+      else if (command._tag === "HandOver") events.push(...command.events)
+      else if (command.isKept) {
+        keep(one, market)
+        one.checkpoint.closeHole(key, toHole(command.span, command.complete ? "filled" : "given up"), {
+          trade: command.lastTrade === null ? null : prefix + command.lastTrade,
+          event: command.lastEvent
+        })
+      }
+    }
+    if (after.handing > before.handing) {
+      one.handings.push(events)
+      hand(one)
+    }
+  }
+
+  const hand = (one: Life): void => {
+    if (one.isHanding || one.handings.length === 0) return
+    one.isHanding = true
+    const go = () => {
+      if (!isNow(one)) return
+      const [events = []] = one.handings
+      one.handings = one.handings.slice(1)
+      one.isHanding = false
+      emit(one, events)
+      step(one, { _tag: "Handed" })
+      forgetIfGone(one)
+      hand(one)
+    }
+    if (setup.slow === 0) go()
+    else later(setup.slow, go)
+  }
+
+  const forgetIfGone = (one: Life): void => {
+    if (one.market?.holes.vanished !== true || !Holes.isIdle(one.market.holes)) return
+    one.checkpoint.forget(key)
+    writeSoon(one)
+    one.market = undefined
+  }
+
+  const marketOf = (one: Life): NonNullable<Life["market"]> =>
+    one.market ??= {
+      holes: Holes.initial({
+        hold: setup.hold,
+        patience,
+        askAfter: askAfter[setup.ids],
+        maxAge,
+        idPrefix: `${exchange}:status:${one.n}:gap:${symbol}:`
+      }),
+      state: one.identity.market({ symbol, exchangeSymbol: exchangeSymbol[setup.ids] }),
+      heardSince: undefined
+    }
+
+  const inherit = (one: Life): boolean => {
+    if (one.isInherited) return false
+    one.isInherited = true
+    const found = one.memory.get(key)
+    if (found === undefined) return false
+    const market = marketOf(one)
+    const spans = (found.holes ?? []).map(({ cause, from, gapId, over, recovered, to }) => ({
+      cause: cause as Holes.Cause,
+      from: from === null ? null : Spans.parsed(from),
+      to: to === null ? null : Spans.parsed(to),
+      by: null,
+      until: to === null ? null : Time.never,
+      gapId,
+      recovered,
+      outcome: over ?? "open" as const
+    }))
+    if (spans.length > 0) {
+      step(one, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(prefix.length)) })
+    }
+    if (!one.identity.isRemembered(symbol) && spans.length === 0) return false
+    const edge = market.state.edge()
+    step(one, { _tag: "Lost", cause: "restart", edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null } })
+    return true
+  }
+
+  const by = (one: Life): Holes.Stamp | null => {
+    const latest = one.clock.latest(now())
+    return latest === null ? null : Spans.stampOfMs(latest)
+  }
+
+  const listen = (one: Life, session: Session, recovered: boolean): void => {
+    if (session.isListening) return
+    session.isListening = true
+    const market = marketOf(one)
+    market.heardSince ??= now()
+    inherit(one)
+    step(one, { _tag: "Subscribed", recovered, by: by(one), edge: market.state.edge() })
+  }
+
+  const deafen = (one: Life, session: Session, cause: Holes.Cause): void => {
+    if (!session.isListening) return
+    session.isListening = false
+    step(one, { _tag: "Lost", cause, edge: marketOf(one).state.edge() })
+  }
+
+  const bring = (one: Life, session: Session, trades: ReadonlyArray<Issued>, live: Issued | undefined): void => {
+    const market = marketOf(one)
+    const { state } = market
+    if (setup.ids === "none") listen(one, session, false)
+    if (state.suspect) {
+      state.suspect = false
+      step(one, { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by(one) })
+    }
+    for (const heard of trades) {
+      say({ _tag: "Heard", issued: heard, isLive: heard === live, isShared: session.isShared, life: one.n })
+    }
+    const identified = state.identify(session.view, trades.map(({ row }) => row))
+    const events = toTrades(exchange, state, identified, start + elapsed, "ws")
+    identified.forEach(({ row }, i) => {
+      const event = events[i]
+      const found = trades.find((one) => one.row === row)
+      if (event !== undefined && found !== undefined) one.rows.set(event, { issued: found, place: one.rows.size })
+    })
+    if (events.length === 0) return
+    const fresh = freshOf(identified, events)
+    if (Holes.mustWait(market.holes)) step(one, { _tag: "Arrived", trades: fresh })
+    else {
+      if (market.holes.open.length > 0) step(one, { _tag: "Passed", trades: fresh })
+      emit(one, events)
+    }
+  }
+
+  const freshOf = (
+    identified: ReadonlyArray<Identity.Identified>,
+    events: ReadonlyArray<MarketEvent>
+  ): ReadonlyArray<Holes.Fresh<MarketEvent>> =>
+    identified.flatMap(({ id, row }, i) => {
+      const event = events[i]
+      return event === undefined ? [] : [{ id: id.slice(prefix.length), stamp: Spans.stampOf(row), event }]
+    })
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the history
+
+  const ask = (one: Life): void => {
+    const exchangeNow = one.clock.earliest(now())
+    if (exchangeNow !== null) step(one, { _tag: "Aged", exchangeNow })
+    if (one.market === undefined || Holes.askAt(one.market.holes) === undefined) return
+    step(one, { _tag: "Asked" })
+    const { market } = one
+    later(rest.queued, () => {
+      const { early, rows: count, says, takes } = rest
+      const sentAt = now()
+      const seen = () => ({ rows: issued.slice(-count).map(({ row }) => row), at: elapsed })
+      const first = seen()
+      later(takes, () => {
+        if (!isNow(one) || one.market !== market) return
+        const { at, rows: all } = early ? first : seen()
+        const date = setup.date ? Math.floor((start + at) / 1000) * 1000 : null
+        if (date !== null && says !== "failure") one.clock.heard({ date, sentAt, at: now() })
+        if (says === "failure" || says === "unknown") {
+          if (says === "unknown") isHistorySpared = true
+          step(one, { _tag: "Unanswered", isUnknown: says === "unknown" })
+          forgetIfGone(one)
+          return
+        }
+        if (all.length < issued.length || says === "nothing") isHistorySpared = true
+        const rows = says === "nothing" ? [] : says === "unsound" ? all.filter((_, i) => i % 3 !== 1) : all
+        const oldest = rows[0]
+        const since = market.heardSince === undefined ? null : one.clock.earliest(market.heardSince)
+        const answer: Holes.Answer = {
+          rows,
+          oldest: oldest === undefined ? null : Spans.stampOf(oldest),
+          sound: says !== "unsound",
+          sentAt,
+          date,
+          since: since === null ? null : since - 1_000
+        }
+        const { state } = market
+        const identified = state.settle(Holes.candidates(market.holes, answer), market.holes.known)
+        const events = toTrades(exchange, state, identified, start + elapsed, "rest")
+        step(one, { _tag: "Answered", answer, fresh: freshOf(identified, events) })
+        forgetIfGone(one)
+      })
+    })
+  }
+
+  const wakeOf = (): number | undefined => {
+    const holes = life?.market?.holes
+    const due = holes === undefined ? undefined : Time.earliest(Holes.wakeAt(holes), Holes.askAt(holes))
+    return due === undefined ? undefined : Math.max(elapsed, Time.between(Time.instant(monotonicStart), due))
+  }
+
+  const wakeUp = (): void => {
+    const holes = life?.market?.holes
+    if (life === undefined || holes === undefined) return
+    const wake = Holes.wakeAt(holes)
+    if (wake !== undefined && Time.between(wake, now()) >= 0) step(life, { _tag: "Tick" })
+    const market = life.market
+    const askAt = market === undefined ? undefined : Holes.askAt(market.holes)
+    if (askAt !== undefined && Time.between(askAt, now()) >= 0) ask(life)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // the list of markets
+
+  const listed = (one: Life): void => {
+    if (one.isListed) return
+    if (one.market !== undefined && !Holes.isIdle(one.market.holes)) step(one, { _tag: "Vanished" })
+    if (one.market === undefined && !one.isInherited && one.memory.get(key)?.exchangeSymbol !== undefined) {
+      marketOf(one)
+      if (inherit(one)) step(one, { _tag: "Vanished" })
+    }
+    const exchangeNow = one.clock.earliest(now())
+    if (exchangeNow !== null && one.market?.holes.vanished === true) step(one, { _tag: "Aged", exchangeNow })
+    forgetIfGone(one)
+  }
+
+  const refreshes = (one: Life): void => {
+    if (!isNow(one)) return
+    listed(one)
+    later(refresh, () => refreshes(one))
+  }
+
+  let isListed = true
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what happens
+
+  const subscribe = (one: Life, session: Session): void => {
+    if (setup.ids === "none" || !session.isOpen || !one.isListed) return
+    const recovered = session.recovers && one.position !== undefined
+    const missed = recovered ? issued.slice(one.position) : []
+    one.position = issued.length
+    listen(one, session, recovered)
+    if (missed.length > 0 && !session.isMute) bring(one, session, missed, undefined)
+  }
+
+  const connect = (one: Life, { after, mute, recovers }: Extract<Step, { readonly what: "connect" }>): void => {
+    if (one.sessions.length === 2) return
+    for (const other of one.sessions) other.isShared = true
+    const session: Session = {
+      view: one.identity.views.open(),
+      recovers,
+      isMute: mute && setup.ids === "none",
+      isShared: one.sessions.length > 0,
+      isListening: false,
+      isOpen: true
+    }
+    one.sessions.push(session)
+    later(after, () => isNow(one) && subscribe(one, session))
+  }
+
+  const drop = (one: Life, session: Session): void => {
+    one.identity.views.close(session.view)
+    session.isOpen = false
+    one.sessions.splice(one.sessions.indexOf(session), 1)
+    deafen(one, session, "disconnected")
+  }
+
+  const trade = (amount: string): void => {
+    const fresh = issue(amount, elapsed)
+    if (life === undefined || !life.isListed) return
+    const listening = life.sessions.filter(({ isListening }) => isListening)
+    // Silence is noticed at the latest when one speaks again.
+    if (life.market !== undefined && listening.length > 0 && listening.every(({ isMute }) => isMute)) {
+      life.market.state.suspect = true
+    }
+    for (const session of life.sessions.slice()) {
+      if (session.isMute || (setup.ids === "own" && !session.isListening)) continue
+      if (life.position !== undefined) life.position = issued.length
+      bring(life, session, setup.ids === "own" ? issued.slice(-setup.window) : [fresh], fresh)
+    }
+  }
+
+  const begin = (): void => {
+    if (life !== undefined) return
+    const checkpoint = quiet(Checkpoint.make(store))
+    const memory = quiet(checkpoint.markets)
+    const board = Board.make(FeedStatus.make([exchange]), exchange)
+    lives += 1
+    life = {
+      n: lives,
+      checkpoint,
+      memory,
+      identity: Identity.make(exchange, memory, board),
+      clock: ExchangeClock.make(),
+      sessions: [],
+      rows: new Map(),
+      market: undefined,
+      isInherited: false,
+      isHanding: false,
+      isListed,
+      isWriting: false,
+      isToWrite: false,
+      isWriteDue: false,
+      handings: [],
+      lanes: { trades: [], told: [] },
+      isSending: { trades: false, told: false },
+      position: undefined,
+      behind: []
+    }
+    say({ _tag: "Begin", life: lives, memory: memory.get(key) })
+    // The list of markets came first, with its `Date`.
+    if (setup.date) {
+      life.clock.heard({ date: Math.floor((start + elapsed) / 1000) * 1000, sentAt: now(), at: now() })
+    }
+    refreshes(life)
+  }
+
+  const die = (one: Life, clean: boolean): void => {
+    say({ _tag: "Died", life: one.n, disk, clean })
+    life = undefined
+    agenda = []
+    waitingForDisk = []
+  }
+
+  const isQuiet = ({ handings, isHanding, market }: Life): boolean =>
+    market === undefined ||
+    (Holes.waiting(market.holes) === 0 && market.holes.handing === 0 && !isHanding && handings.length === 0)
+
+  const stop = (): void => {
+    const one = life
+    if (one === undefined) return
+    for (const session of one.sessions.slice()) drop(one, session)
+    if (one.market !== undefined && Holes.waiting(one.market.holes) > 0) step(one, { _tag: "Hurry" })
+    for (let n = 0; n < 400 && !isQuiet(one); n++) pass(25)
+    if (!isQuiet(one)) throw new Error(`a stop that does not end: ${JSON.stringify(one.market?.holes)}`)
+    for (const event of [...one.lanes.trades, ...one.lanes.told]) deliver(one, event)
+    one.lanes.trades.length = 0
+    one.lanes.told.length = 0
+    const isWritten = disk === "ok" && write(one)
+    die(one, isWritten)
+  }
+
+  const unlist = (): void => {
+    isListed = false
+    if (life === undefined) return
+    life.isListed = false
+    listed(life)
+    for (const session of life.sessions) deafen(life, session, "unsubscribed")
+  }
+
+  const list = (): void => {
+    isListed = true
+    const one = life
+    if (one === undefined || one.isListed) return
+    one.isListed = true
+    for (const session of one.sessions) subscribe(one, session)
+  }
+
+  const silence = (): void => {
+    if (life?.market === undefined || life.sessions.every(({ isListening }) => !isListening)) return
+    for (const session of life.sessions) session.isMute = true
+    life.market.state.suspect = true
+  }
+
+  const heard = (): void => {
+    for (const session of life?.sessions ?? []) session.isMute = false
+  }
+
+  const apply = (one: Step): void => {
+    switch (one.what) {
+      case "trade":
+        for (let n = 0; n < one.count; n++) trade(one.amount)
+        break
+      case "wait":
+        pass(one.ms)
+        break
+      case "connect":
+        if (life !== undefined) connect(life, one)
+        break
+      case "drop": {
+        const session = life?.sessions.at(one.newest ? -1 : 0)
+        if (life !== undefined && session !== undefined) drop(life, session)
+        break
+      }
+      case "silence":
+        silence()
+        break
+      case "heard":
+        heard()
+        break
+      case "stop":
+        stop()
+        break
+      case "kill":
+        if (life !== undefined) die(life, false)
+        break
+      case "start":
+        begin()
+        break
+      case "rest":
+        rest = one.rest
+        break
+      case "disk":
+        becomeDisk(one.disk)
+        break
+      case "sink":
+        sink = { trades: one.trades, told: one.told }
+        break
+      case "unlist":
+        unlist()
+        break
+      case "list":
+        list()
+        break
+    }
+    // No connection is lost and made again within a millisecond: the resolution of what is known of a question's time.
+    pass(one.what === "trade" ? 0 : 1)
+  }
+
+  for (let n = setup.before; n > 0; n--) issue("5", -n * 10_000)
+  begin()
+  for (const one of steps) apply(one)
+
+  return {
+    setup,
+    issued,
+    words,
+    isDiskSpared,
+    isHistorySpared,
+    left: (life as Life | undefined)?.market === undefined
+      ? []
+      : Holes.spans((life as unknown as { readonly market: NonNullable<Life["market"]> }).market.holes),
+    kept: keptNow()
+  }
+}
+
+/** All is well again, and there is time enough: whatever can be filled is. */
+export const healing: ReadonlyArray<Step> = [
+  { what: "disk", disk: "ok" },
+  { what: "sink", trades: 0, told: 0 },
+  { what: "rest", rest: well },
+  { what: "start" },
+  { what: "list" },
+  { what: "heard" },
+  { what: "connect", after: 0, recovers: false, mute: false },
+  { what: "wait", ms: 15_000 },
+  { what: "trade", amount: "9", count: 1 },
+  { what: "wait", ms: 30_000 },
+  { what: "trade", amount: "9", count: 1 },
+  { what: "wait", ms: 3_600_000 },
+  { what: "stop" }
+]
