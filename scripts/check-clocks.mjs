@@ -17,6 +17,23 @@ const allowed = new Map([
   ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
 ])
 
+/** Where a wall time may become a plain number (`Time.epochMillis`), to be written down or where nothing but it is there: file, and why. */
+const exits = new Map([
+  ["src/services/Time.ts", "it is the way"],
+  ["src/services/Metrics/Families.ts", "gauges of Prometheus are in epoch seconds"],
+  ["src/services/KafkaSink.ts", "part of an id"],
+  ["src/services/KafkaSink/RecordTime.ts", "a record's time, in epoch ms, which must not be ahead of ours"],
+  ["src/services/KafkaSink/Lag.ts", "how old a record of an earlier life is only its own time tells"],
+  ["src/services/MarketEvent.ts", "what waited for a history before it was handed over, if that is plausible"],
+  ["src/services/FileOutput.ts", "a file's name"],
+  ["src/services/FileQueue/Open.ts", "times in the queue's files, monotonic from its opening on"],
+  ["src/streams/Capture.ts", "a capture tells no other time"],
+  ["src/streams/Pipeline.ts", "part of an id"],
+  ["src/streams/Feed/StatusEvents.ts", "part of an id"],
+  ["src/streams/Feed/Session.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
+  ["src/layers/NodeDirectoryLock.ts", "a note for people"]
+])
+
 /** A property by this name, whatever it is of. */
 const properties = new Map([
   ["currentTimeMillis", "the wall clock as a plain number"],
@@ -87,8 +104,19 @@ const readingOf = (node) => {
     : undefined
 }
 
+/** Called by itself or of a namespace. */
+const isExit = (node) =>
+  ts.isCallExpression(node) &&
+  (ts.isIdentifier(node.expression)
+      ? node.expression.text
+      : ts.isPropertyAccessExpression(node.expression)
+      ? node.expression.name.text
+      : "") ===
+    "epochMillis"
+
 const problems = []
 const used = new Set()
+const left = new Set()
 
 for (const file of filesOf("src")) {
   const source = ts.createSourceFile(file, readFileSync(path.join(root, file), "utf8"), ts.ScriptTarget.Latest, true)
@@ -101,12 +129,25 @@ for (const file of filesOf("src")) {
         problems.push(`${file}:${line + 1}: ${reading}; use src/services/Time.ts`)
       } else used.add(allowance)
     }
+    if (isExit(node)) {
+      left.add(file)
+      if (!exits.has(file)) {
+        const { line } = source.getLineAndCharacterOfPosition(node.getStart(source))
+        problems.push(`${file}:${line + 1}: a wall time becomes a plain number, which no type keeps out of anything`)
+      }
+    }
     ts.forEachChild(node, visit)
   }
   visit(source)
 }
 
 for (const key of allowed.keys()) if (!used.has(key)) problems.push(`${key} reads no clock: its allowance is to go`)
+
+for (const key of exits.keys()) {
+  if (key !== "src/services/Time.ts" && !left.has(key)) {
+    problems.push(`${key}: no wall time becomes a number there any more`)
+  }
+}
 
 for (const problem of problems) console.error(problem)
 process.exitCode = problems.length === 0 ? 0 : 1

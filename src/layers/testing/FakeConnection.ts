@@ -12,13 +12,13 @@ interface Message {
   readonly issued: ReadonlyArray<Issued>
   /** Never joined with others. */
   readonly alone: boolean
-  /** Epoch ms before which it is held back. */
+  /** Until when it is held back, by `performance.now`. */
   readonly due: number
 }
 
 interface Written {
   readonly issued: ReadonlyArray<Issued>
-  /** Epoch ms. */
+  /** By `performance.now`. */
   readonly at: number
 }
 
@@ -51,7 +51,7 @@ export class FakeConnection {
   /** Trades written in this `doubt` and the one before. */
   private young: Array<Written> = []
   private old: Array<Written> = []
-  private rotated = Date.now()
+  private rotated = performance.now()
 
   constructor(ws: WebSocket, socket: Socket, batch: number, script: () => Script) {
     this.ws = ws
@@ -113,7 +113,7 @@ export class FakeConnection {
 
   private due(): number {
     const { delay } = this.script()
-    return delay > 0 ? Date.now() + delay : 0
+    return delay > 0 ? performance.now() + delay : 0
   }
 
   private push(message: Message): boolean {
@@ -135,7 +135,7 @@ export class FakeConnection {
     let taken = 0
     let heldUntil = 0
     while (taken < this.waiting.length && this.alive && !this.socket.writableNeedDrain) {
-      const now = Date.now()
+      const now = performance.now()
       const frame = this.nextFrame(taken, now)
       const head = frame[0]
       if (head === undefined) {
@@ -159,7 +159,7 @@ export class FakeConnection {
       this.timer = setTimeout(() => {
         this.timer = undefined
         this.pump()
-      }, Math.max(1, heldUntil - Date.now()))
+      }, Math.max(1, heldUntil - performance.now()))
     }
   }
 
@@ -200,7 +200,7 @@ export class FakeConnection {
   }
 
   private doubtWritten(): void {
-    const since = Date.now() - doubt
+    const since = performance.now() - doubt
     for (const { at, issued } of [...this.old, ...this.young]) {
       if (at >= since) { for (const one of issued) one.doubted += 1 }
     }

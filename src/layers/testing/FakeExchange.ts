@@ -157,9 +157,9 @@ export abstract class FakeExchange {
 
   /** Resolves when every tradable market has a subscriber; rejects after `timeout` ms. */
   async ready(timeout = 20_000): Promise<void> {
-    const end = Date.now() + timeout
+    const end = performance.now() + timeout
     while (this.subscribed < this.tradable.length) {
-      if (Date.now() > end) {
+      if (performance.now() > end) {
         throw new Error(`${this.id}: ${this.subscribed} of ${this.tradable.length} markets subscribed`)
       }
       await new Promise((resolve) => setTimeout(resolve, 10))
