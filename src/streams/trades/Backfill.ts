@@ -209,13 +209,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           events.push(...command.events)
           break
         case "Close": {
-          const { complete, isKept, lastEvent, lastTrade, span } = command
+          const { complete, isKept, lastEvent, span } = command
           board.gaps[complete ? "filled" : "told"] += 1
           if (!isKept) break
           const key = keyOf(state.market.symbol)
           keep(market)
           options.holes?.closeHole(key, toHole(span, complete ? "filled" : "given up"), {
-            trade: lastTrade === null ? null : `${key}:t:${lastTrade}`,
+            trade: span.lastTrade === null ? null : `${key}:t:${span.lastTrade}`,
             event: lastEvent
           })
           break
@@ -307,7 +307,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const ask = Effect.fnUntraced(function*(market: Market) {
     const { state } = market
     const exchangeNow = rest.clock.earliest(now())
-    if (exchangeNow !== null && Number.isFinite(maxAge)) step(market, { _tag: "Aged", exchangeNow })
+    if (exchangeNow !== null) step(market, { _tag: "Aged", exchangeNow })
     if (Holes.askAt(market.holes) === undefined) return
     step(market, { _tag: "Asked" })
     const answer = yield* rest.ask(history.path(state.market), history.decode).pipe(
@@ -438,6 +438,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       until: to === null ? null : Time.never,
       gapId,
       recovered,
+      lastTrade: null,
       outcome: over ?? "open" as const
     }))
     if (spans.length > 0) {
@@ -502,7 +503,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         if (inherit(market)) step(market, { _tag: "Vanished" })
       }
       const exchangeNow = rest.clock.earliest(now())
-      if (exchangeNow === null || !Number.isFinite(maxAge)) return
+      if (exchangeNow === null) return
       for (const market of markets.values()) if (market.holes.vanished) step(market, { _tag: "Aged", exchangeNow })
     },
     flush: Effect.suspend(() => {

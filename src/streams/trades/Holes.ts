@@ -47,8 +47,6 @@ interface SpanItem {
   readonly isTold: boolean
   /** Nobody heard the market since it began, so that a server which brings all since the connection was lost brings all of it. */
   readonly isRecoverable: boolean
-  /** Id of the last trade that filled it. */
-  readonly lastTrade: string | null
 }
 
 /** Trades that wait. `E` is whatever the caller hands over. */
@@ -163,7 +161,7 @@ export type Command<E> =
   | { readonly _tag: "Publish"; readonly gap: Gap }
   | { readonly _tag: "HandOver"; readonly events: ReadonlyArray<E> }
   /**
-   * The span is over. If the checkpoint has it (`isKept`), it stays there until the trade and the event with these ids are resolved:
+   * The span is over. If the checkpoint has it (`isKept`), it stays there until its `lastTrade` and the event with that id are resolved:
    * before that they may be lost.
    */
   | {
@@ -171,7 +169,6 @@ export type Command<E> =
     readonly span: Span
     readonly complete: boolean
     readonly isKept: boolean
-    readonly lastTrade: string | null
     readonly lastEvent: string | null
   }
 
@@ -275,7 +272,7 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     case "Lost":
       return s.listeners > 1
         ? left({ ...s, listeners: s.listeners - 1 }, input.cause, input.edge, now, out)
-        : lost({ ...s, listeners: 0 }, input.cause, input.edge)
+        : lost({ ...s, listeners: 0 }, input.cause, input.edge, now)
     case "Subscribed": {
       const more = { ...s, listeners: s.listeners + 1 }
       return subscribed(
@@ -287,7 +284,7 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
       )
     }
     case "Doubted":
-      return subscribed(lost(s, input.cause, input.edge), false, input.by, now, out)
+      return subscribed(lost(s, input.cause, input.edge, now), false, input.by, now, out)
     case "Arrived":
       return arrived(s, input.trades, now)
     case "Passed":
@@ -307,9 +304,9 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     case "Hurry":
       return { ...s, hurried: true }
     case "Vanished":
-      return vanished(s, now)
+      return s.vanished ? s : vanished(s, now)
     case "Aged":
-      return giveUp(s, (span) => Spans.isOlderThan(span, input.exchangeNow - s.options.maxAge, s.vanished), out)
+      return giveUp(s, (span) => Spans.isOlderThan(span, input.exchangeNow - maxAgeOf(s), s.vanished), out)
     case "GiveUpLargest": {
       const largest = Spans.largest(s.open)
       return giveUp(s, (span) => span === largest, out)
@@ -323,8 +320,7 @@ const itemOf = (span: Span, durable: SpanItem["durable"], outcome: Outcome = "op
   durable,
   outcome,
   isTold: span.gapId !== null,
-  isRecoverable: false,
-  lastTrade: null
+  isRecoverable: false
 })
 
 const takenOver = <E>(
@@ -360,14 +356,15 @@ const withTail = <E>(s: State<E>, tail: SpanItem, ...more: ReadonlyArray<Item<E>
   line: [...s.line.slice(0, -1), tail, ...more]
 })
 
-const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge): State<E> => {
+const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant): State<E> => {
   const deaf = { ...s, heardSince: null }
   const tail = tailOf(deaf)
   if (tail !== undefined) {
-    return withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null } })
+    return withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
   }
   const item = { ...itemOf(Spans.make(cause, last), "no"), isRecoverable: cause === "disconnected" }
-  return { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+  const next = { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+  return s.vanished ? vanished(next, now) : next
 }
 
 /**
@@ -407,7 +404,7 @@ const subscribed = <E>(
   const tail = tailOf(heard)
   if (tail === undefined) return heard
   if (recovered && tail.isRecoverable && tail.span.gapId === null) {
-    out.push({ _tag: "Close", span: tail.span, complete: true, isKept: false, lastTrade: null, lastEvent: null })
+    out.push({ _tag: "Close", span: tail.span, complete: true, isKept: false, lastEvent: null })
     return { ...heard, line: heard.line.slice(0, -1) }
   }
   return {
@@ -422,11 +419,10 @@ const returned = <E>(s: State<E>): State<E> => {
   const back = { ...s, vanished: false }
   const last = s.open.at(-1)
   if (last === undefined || last.to !== null || s.line.length > 0) return back
-  return { ...back, open: s.open.slice(0, -1), line: [itemOf({ ...last, until: null }, "yes")] }
+  return { ...back, open: s.open.slice(0, -1), line: [itemOf({ ...last, until: null, by: null }, "yes")] }
 }
 
 const vanished = <E>(s: State<E>, now: Instant): State<E> => {
-  if (s.vanished) return s
   const line = s.line.map((item): Item<E> =>
     item._tag === "Span" ? { ...item, span: { ...item.span, until: item.span.until ?? now } } : item
   )
@@ -510,7 +506,11 @@ const answered = <E>(
   }
   const shareOf = (i: number) => shares[i] ?? []
   const outcomeAt = (i: number) => outcomes[i] ?? "open"
-  const grown = (span: Span, i: number): Span => ({ ...span, recovered: span.recovered + shareOf(i).length })
+  const grown = (span: Span, i: number): Span => ({
+    ...span,
+    recovered: span.recovered + shareOf(i).length,
+    lastTrade: shareOf(i).at(-1)?.id ?? span.lastTrade
+  })
 
   let nextId = s.nextId
   const open: Array<Span> = []
@@ -529,14 +529,7 @@ const answered = <E>(
       idOf(s, nextId++)
     )
     out.push({ _tag: "Publish", gap })
-    out.push({
-      _tag: "Close",
-      span,
-      complete,
-      isKept: true,
-      lastTrade: share.at(-1)?.id ?? null,
-      lastEvent: gap.id
-    })
+    out.push({ _tag: "Close", span, complete, isKept: true, lastEvent: gap.id })
   })
 
   const deadline = Time.plus(s.heardSince ?? now, s.options.hold)
@@ -551,9 +544,14 @@ const answered = <E>(
     const came: ReadonlyArray<Item<E>> = share.length === 0
       ? []
       : [{ _tag: "Trades", events: share.map(({ event }) => event), deadline }]
+    const reached = unheardFrom(s, span, answer)
+    const upTo = reached === null ? span : { ...span, to: reached }
+    const beyond = reached === null
+      ? []
+      : [itemOf({ ...Spans.make(span.cause, reached), until: span.until }, "no")]
     return outcome === "filled"
-      ? [...came, { ...item, outcome, span, lastTrade: share.at(-1)?.id ?? null }]
-      : [{ ...item, outcome, span: Spans.narrowed(span, oldest) }, ...came]
+      ? [...came, { ...item, outcome, span: upTo }, ...beyond]
+      : [{ ...item, outcome, span: Spans.narrowed(upTo, oldest) }, ...came, ...beyond]
   })
 
   const growing = growingIn(s, answer)
@@ -573,11 +571,19 @@ const answered = <E>(
     known: [...s.known, ...fresh.map(({ id }) => id)],
     asking: false,
     // A subscription that came while the question was under way asks for one of its own, sooner.
-    askAt: isLeft && !s.vanished ? sooner(again, s.askAt) : s.askAt,
+    askAt: isLeft && (!s.vanished || isSoon) ? sooner(again, s.askAt) : s.askAt,
     attempts,
     seen: seeing(s.seen, answer.rows.at(-1)?.timestamp ?? null, now),
     nextId
   }
+}
+
+/** Nobody hears the market: the time of an answer's last trade, behind which its span goes on. Null where it does not. */
+const unheardFrom = <E>(s: State<E>, { from, to }: Span, { rows }: Answer): Stamp | null => {
+  const newest = rows.at(-1)
+  if (!s.vanished || to !== null || from === null || newest === undefined) return null
+  const reached = Spans.stampOf(newest)
+  return reached === null || reached.ms < from.ms ? from : reached
 }
 
 const sooner = (a: Instant, b: Instant | null): Instant => b !== null && Time.between(a, b) < 0 ? b : a
@@ -592,13 +598,17 @@ const unanswered = <E>(s: State<E>, isUnknown: boolean, now: Instant, out: Array
   return s.vanished ? next : { ...next, askAt: sooner(Time.plus(now, backoff(attempts)), s.askAt) }
 }
 
+/** What a vanished market left open is not kept for ever. */
+const maxAgeOf = <E>({ options, vanished }: State<E>): number =>
+  vanished ? Math.min(options.maxAge, 24 * 3_600_000) : options.maxAge
+
 /** Nothing more is expected of these spans; what was last told of them holds. */
 const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {
   let nextId = s.nextId
   for (const span of s.open.filter(which)) {
     const gap = Spans.gapOf(span, false, idOf(s, nextId++))
     out.push({ _tag: "Publish", gap })
-    out.push({ _tag: "Close", span, complete: false, isKept: true, lastTrade: null, lastEvent: gap.id })
+    out.push({ _tag: "Close", span, complete: false, isKept: true, lastEvent: gap.id })
   }
   return {
     ...s,
@@ -640,7 +650,7 @@ const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E>
     return advance({ ...s, line: rest }, now, out)
   }
   if (!isDue(s, item, now)) return firstDeadline(s.line) === undefined ? { ...s, hurried: false } : s
-  const { durable, isTold, lastTrade, outcome, span } = item
+  const { durable, isTold, outcome, span } = item
   /** The first event about a span has its `gapId`. */
   const id = isTold || span.gapId === null ? idOf(s, s.nextId) : span.gapId
   const next = { ...s, line: rest, nextId: s.nextId + 1 }
@@ -648,7 +658,7 @@ const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E>
     const gap = isTold || span.recovered > 0 ? Spans.gapOf(span, true, id) : undefined
     if (gap !== undefined) out.push({ _tag: "Publish", gap })
     const lastEvent = gap?.id ?? null
-    out.push({ _tag: "Close", span, complete: true, isKept: span.gapId !== null, lastTrade, lastEvent })
+    out.push({ _tag: "Close", span, complete: true, isKept: span.gapId !== null, lastEvent })
     return advance(next, now, out)
   }
   if (durable === "no" && s.persistingSince === null) {
@@ -667,7 +677,6 @@ const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): State<E>
       span: published,
       complete: false,
       isKept: true,
-      lastTrade: null,
       lastEvent: gap.id
     })
     return advance(next, now, out)

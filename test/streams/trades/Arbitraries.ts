@@ -69,8 +69,8 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     weight: 2,
     arbitrary: fc.record({
       what: fc.constant("sink" as const),
-      trades: fc.constantFrom(0, 0, 300, 3_000),
-      told: fc.constantFrom(0, 0, 300, 3_000)
+      trades: fc.constantFrom(0, 0, 300, 3_000, 90_000),
+      told: fc.constantFrom(0, 0, 300, 3_000, 90_000)
     })
   }
 )

@@ -334,6 +334,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         const found = gaps.get(event)
         if (found !== undefined) {
           say({ _tag: "Gap", ...found, life: one.n })
+          one.behind = one.behind.filter(({ gapId }) => gapId !== found.gap.gapId)
           if (!found.gap.complete && !isDiskSpared) one.behind = [...one.behind, found.gap]
         }
         one.lanes.told.push(event)
@@ -412,7 +413,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       else if (command.isKept) {
         keep(one, market)
         one.checkpoint.closeHole(key, toHole(command.span, command.complete ? "filled" : "given up"), {
-          trade: command.lastTrade === null ? null : prefix + command.lastTrade,
+          trade: command.span.lastTrade === null ? null : prefix + command.span.lastTrade,
           event: command.lastEvent
         })
       }
@@ -474,6 +475,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       until: to === null ? null : Time.never,
       gapId,
       recovered,
+      lastTrade: null,
       outcome: over ?? "open" as const
     }))
     if (spans.length > 0) {

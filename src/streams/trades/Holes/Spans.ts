@@ -40,6 +40,8 @@ export interface Span {
   readonly gapId: string | null
   /** Trades that histories have brought. */
   readonly recovered: number
+  /** Id of the last one that this life has handed over. */
+  readonly lastTrade: string | null
 }
 
 /** A trade that is known. `stamp`: null where the exchange gives no time. */
@@ -62,7 +64,8 @@ export const make = (cause: Cause, from: Stamp | null): Span => ({
   by: null,
   until: null,
   gapId: null,
-  recovered: 0
+  recovered: 0,
+  lastTrade: null
 })
 
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
