@@ -88,6 +88,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     lastFrameAt: iso(lastFrameAt)
   })),
   listed: status.listed ?? 0,
+  leftOut: status.leftOut,
   lastFrameAt: iso(status.lastFrameAt),
   lastDataAt: iso(status.lastDataAt),
   dials: status.dials,

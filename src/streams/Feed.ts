@@ -5,6 +5,7 @@
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"
+import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -277,7 +278,9 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     retry: options.retry,
     cache: options.marketsCache,
     // Not to be cut in two by a stop: a connection that was made is also told to leave.
-    onList: (markets) => Effect.uninterruptible(follow(markets))
+    onList: (markets) => Effect.uninterruptible(follow(markets)),
+    onTidings: (event) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => emit([statusEvents.make("markets", now, { ...event })]))
   })
 
   const life = Effect.gen(function*() {

@@ -4,9 +4,9 @@ import type { Status } from "../../services/MarketEvent.ts"
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
-    event: "connected" | "disconnected" | "gap" | "stale",
+    event: "connected" | "disconnected" | "gap" | "markets" | "stale",
     at: number,
-    fields: Readonly<Record<string, string | number | boolean | null>>
+    fields: Readonly<Record<string, string | number | boolean | null | ReadonlyArray<string>>>
   ) => Status
 }
 
