@@ -89,6 +89,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     lastFrameAt: iso(lastFrameAt?.wall ?? null)
   })),
   listed: status.listed ?? 0,
+  leftOut: status.leftOut,
   lastFrameAt: iso(status.lastFrameAt?.wall ?? null),
   lastDataAt: iso(status.lastDataAt?.wall ?? null),
   dials: status.dials,

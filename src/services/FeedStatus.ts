@@ -52,6 +52,8 @@ export interface ExchangeStatus {
   readonly connections: ReadonlyMap<number, ConnectionStatus>
   /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
   readonly listed: number | null
+  /** Tradable markets that are not collected, though nobody chose so: as the exchange names them, one line each. */
+  readonly leftOut: ReadonlyArray<string>
   readonly markets: ReadonlyMap<string, MarketStatus>
   readonly lastFrameAt: Moment | null
   /** Last decoded event. */
@@ -77,6 +79,7 @@ export const empty = (exchange: string): ExchangeStatus => ({
   api: { at: null, checkedAt: null, ok: null, durationMs: null, message: null },
   connections: new Map(),
   listed: null,
+  leftOut: [],
   markets: new Map(),
   lastFrameAt: null,
   lastDataAt: null,

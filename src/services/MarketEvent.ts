@@ -63,7 +63,7 @@ export const Book = Schema.Struct({
 })
 export type Book = typeof Book.Type
 
-export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker")
+export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker", "markets")
 export type StatusKind = typeof StatusKind.Type
 
 /** A status event has further fields by its kind (`from`, `to`, `cause`, `count`, ...), all plain JSON values. */

@@ -23,6 +23,7 @@ import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
+import * as Time from "../services/Time.ts"
 import type { Recorder } from "./Capture.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Board from "./Feed/Board.ts"
@@ -299,7 +300,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     retry: options.retry,
     cache: options.marketsCache,
     // Not to be cut in two by a stop: a connection that was made is also told to leave.
-    onList: (markets) => Effect.uninterruptible(follow(markets))
+    onList: (markets) => Effect.uninterruptible(follow(markets)),
+    onTidings: (event) => Effect.flatMap(Time.wall, (now) => emit([statusEvents.make("markets", now, { ...event })]))
   })
 
   const life = Effect.gen(function*() {

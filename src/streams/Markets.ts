@@ -9,10 +9,14 @@ import * as Schema from "effect/Schema"
 import { CanonicalSymbol } from "../services/MarketEvent.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as DecodeFailure from "./DecodeFailure.ts"
-import type { Exchange, Listed, Market } from "./Exchange.ts"
+import type { Exchange, Market } from "./Exchange.ts"
 import type { Board } from "./Feed/Board.ts"
+import { choose, chosenBy } from "./Markets/Choice.ts"
+import * as Tidings from "./Markets/Tidings.ts"
 import * as Json from "./protocols/Json.ts"
 import type { Rest } from "./Rest.ts"
+
+export { type Choice, choose, chosenBy, type LeftOut, matcher } from "./Markets/Choice.ts"
 
 /** The last good list, kept by the app; text of ours. */
 export interface Cache {
@@ -33,78 +37,8 @@ export interface Options {
   readonly cache: Cache | undefined
   /** Told of each list, chosen and tradable only, in the exchange's order. Never told of an empty one. */
   readonly onList: (markets: ReadonlyArray<Market>) => Effect.Effect<void>
-}
-
-/** More than any exchange we know lists; an API gone mad must not open a hundred sockets (OPERATIONS.md section 7). */
-const maxMarkets = 2000
-
-const isCanonical = Schema.is(CanonicalSymbol)
-
-const exchangeSymbolPattern = /^[A-Za-z0-9_]{1,64}$/
-
-/** Wallex says TMN for Toman; the Iranian quote is always IRT. */
-const quoteOf = (quote: string): string => quote === "TMN" ? "IRT" : quote
-
-/** The market of a row of the list; its symbols are allow-listed, since they end in keys, labels and frames. */
-export const marketOf = (listed: Listed): Either.Either<Market, DecodeFailure.DecodeFailure> => {
-  const symbol = `${listed.base.toUpperCase()}/${quoteOf(listed.quote.toUpperCase())}`
-  return isCanonical(symbol) && exchangeSymbolPattern.test(listed.exchangeSymbol)
-    ? Either.right({ symbol, exchangeSymbol: listed.exchangeSymbol })
-    : Either.left(DecodeFailure.make("symbol", `${listed.exchangeSymbol}: ${symbol}`))
-}
-
-/** Whether a canonical symbol is chosen: `*` stands for any characters, `?` for one. No globs choose everything. */
-export const matcher = (globs: ReadonlyArray<string>): (symbol: string) => boolean => {
-  if (globs.length === 0) return () => true
-  const patterns = globs.map((glob) => {
-    const escaped = glob.toUpperCase().replaceAll(/[\\^$.|+()[\]{}]/g, "\\$&")
-    return new RegExp(`^${escaped.replaceAll(/\*+/g, ".*").replaceAll("?", ".")}$`)
-  })
-  return (symbol) => patterns.some((pattern) => pattern.test(symbol))
-}
-
-/** By globs, and ours. */
-export const chosenBy = (
-  { globs, share }: Pick<Options, "globs" | "share">
-): (symbol: string) => boolean => {
-  const matches = matcher(globs)
-  return share === undefined ? matches : (symbol) => matches(symbol) && share(symbol)
-}
-
-export interface Choice {
-  readonly markets: ReadonlyArray<Market>
-  readonly failures: ReadonlyArray<DecodeFailure.DecodeFailure>
-}
-
-/**
- * Tradable, chosen, each once. `known`: canonical symbols of the list before. They keep their places when a list is too long: an API
- * gone mad must not push living markets out.
- */
-export const choose = (
-  rows: ReadonlyArray<Either.Either<Listed, DecodeFailure.DecodeFailure>>,
-  isChosen: (symbol: string) => boolean,
-  known: ReadonlySet<string> = new Set()
-): Choice => {
-  const listed = new Map<string, Market>()
-  const failures: Array<DecodeFailure.DecodeFailure> = []
-  for (const row of rows) {
-    if (Either.isRight(row) && !row.right.tradable) continue
-    const market = Either.flatMap(row, marketOf)
-    if (Either.isLeft(market)) failures.push(market.left)
-    else if (!isChosen(market.right.symbol)) continue
-    else if (listed.has(market.right.symbol)) {
-      failures.push(DecodeFailure.make("symbol", `${market.right.symbol} is listed twice`))
-    } else listed.set(market.right.symbol, market.right)
-  }
-  const all = Array.from(listed.values())
-  if (all.length <= maxMarkets) return { markets: all, failures }
-  let room = maxMarkets - all.filter(({ symbol }) => known.has(symbol)).length
-  const markets: Array<Market> = []
-  for (const market of all) {
-    if (known.has(market.symbol) || room-- > 0) markets.push(market)
-    else failures.push(DecodeFailure.make("too_large", market.symbol))
-  }
-  return { markets, failures }
+  /** Told of what is left out of a list, and of globs that find nothing, when that changes. */
+  readonly onTidings: (event: Tidings.Event) => Effect.Effect<void>
 }
 
 const Cached = Schema.Array(Schema.Struct({ symbol: CanonicalSymbol, exchangeSymbol: Schema.String }))
@@ -123,6 +57,7 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
   const first = yield* Effect.makeLatch(false)
   let last: ReadonlyArray<Market> = []
   let saved = ""
+  let told = Tidings.nothing
 
   const use = (markets: ReadonlyArray<Market>): Effect.Effect<void> => {
     last = markets
@@ -156,12 +91,17 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
         (rows) => rows.some((row) => Either.isRight(row) && row.right.tradable),
         () => DecodeFailure.make("schema", "a list without a tradable market")
       ))
-    const { failures, markets } = choose(rows, isChosen, new Set(last.map(({ symbol }) => symbol)))
-    for (const { reason } of failures) board.failure(reason)
+    const choice = choose(rows, isChosen, new Set(last.map(({ symbol }) => symbol)))
+    const { failures, leftOut, markets } = choice
+    const tidings = Tidings.tell(told, choice, options.globs)
+    told = tidings.told
+    // What is left out counts once; a row that cannot be read with each list, as anything that was not understood.
+    const again = new Set(leftOut.filter(({ name }) => !tidings.fresh.has(name)).map(({ failure }) => failure))
+    for (const failure of failures) if (!again.has(failure)) board.failure(failure.reason)
+    board.leftOut(tidings.leftOut)
     board.show()
-    const beyond = failures.filter(({ reason }) => reason === "too_large").length
-    if (beyond > 0) yield* annotate(Effect.logWarning(`more than ${maxMarkets} markets are listed; left out`, beyond))
-    if (markets.length === 0) yield* annotate(Effect.logWarning("no market is chosen", options.globs))
+    yield* Effect.forEach(tidings.lines, (text) => annotate(Effect.logWarning(text)), { discard: true })
+    yield* Effect.forEach(tidings.events, options.onTidings, { discard: true })
     yield* use(markets)
     yield* keep(markets)
   })

@@ -157,6 +157,14 @@ describe("markets", () => {
       symbol: "BTC/IRT",
       exchangeSymbol: "BTCTMN"
     })
+    s.bitpin.addMarket({ base: "H100-AI", quote: "IRT", price: "1" })
+    s.bitpin.addMarket({ base: "$WIF", quote: "USDT", price: "1" })
+    const some = await exchangeFeeds(["markets"], environment(s, { MARKETS: "BTC/*,NONE/IRT", EXCHANGES: "bitpin" }))
+    assert.strictEqual(some.stdout, "bitpin\tBTC/IRT\tBTC_IRT\n")
+    assert.match(
+      some.stderr,
+      /^bitpin: markets are left out.*: H100-AI_IRT, \$WIF_USDT\nbitpin: MARKETS: nothing is found by NONE\/IRT\n$/
+    )
     s.bitpin.server.script.rest = Script.unavailable
     const away = await exchangeFeeds(["markets"], environment(s))
     assert.strictEqual(away.code, 69)

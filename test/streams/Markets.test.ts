@@ -1,9 +1,11 @@
 import { HttpClientError, HttpClientRequest } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Either, Layer, TestClock } from "effect"
+import { Deferred, Effect, Either, HashMap, Layer, Logger, LogLevel, Option, Schema, TestClock } from "effect"
+import * as MarketEvent from "../../src/services/MarketEvent.ts"
 import { bitpin } from "../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../src/streams/exchanges/Wallex.ts"
 import * as Markets from "../../src/streams/Markets.ts"
+import * as Tidings from "../../src/streams/Markets/Tidings.ts"
 import * as FakeApi from "./support/FakeApi.ts"
 import { centrifugo, FakeSockets, layer as sockets, silent } from "./support/FakeSockets.ts"
 import { run, settle } from "./support/Harness.ts"
@@ -61,6 +63,39 @@ describe("Markets: choosing", () => {
     assert.deepStrictEqual(failures.map(({ reason }) => reason), ["symbol", "symbol", "symbol", "symbol", "symbol"])
   })
 
+  it("takes the signs that exchanges have in their symbols; a name with one is none of ours", () => {
+    const rows = [
+      listed("BTC-USD", "BTC", "USD"),
+      listed("XBT/USD.p", "XBT", "USDP"),
+      listed("spot:TRX$", "TRX", "USD"),
+      listed("H100-AI_IRT", "H100-AI", "IRT"),
+      listed("BTC.d_IRT", "BTC.d", "IRT"),
+      listed("$WIF_USDT", "$WIF", "USDT"),
+      listed("تتر_IRT", "تتر", "IRT"),
+      listed("..", "DOTS", "IRT"),
+      listed("A B", "AB", "IRT"),
+      listed("", "NONE", "IRT"),
+      listed("BTC-USD", "BTC2", "USD"),
+      listed("OLD_IRT", "O-L-D", "IRT", false)
+    ]
+    const { leftOut, markets } = Markets.choose(rows, all)
+    assert.deepStrictEqual(markets.map(({ exchangeSymbol, symbol }) => [exchangeSymbol, symbol]), [
+      ["BTC-USD", "BTC/USD"],
+      ["XBT/USD.p", "XBT/USDP"],
+      ["spot:TRX$", "TRX/USD"]
+    ])
+    assert.deepStrictEqual(leftOut.map(({ name, reason }) => [name, reason]), [
+      ["H100-AI_IRT", "name"],
+      ["BTC.d_IRT", "name"],
+      ["$WIF_USDT", "name"],
+      ["تتر_IRT", "name"],
+      ["..", "name"],
+      ["A B", "name"],
+      ["NONE/IRT", "name"],
+      ["BTC-USD", "twice"]
+    ])
+  })
+
   it("is bounded", () => {
     const rows = Array.from({ length: 10_000 }, (_, i) => listed(`M${i}`, `M${i}`, "IRT"))
     assert.strictEqual(Markets.choose(rows, all).markets.length, 2000)
@@ -75,6 +110,119 @@ describe("Markets: choosing", () => {
     assert.deepStrictEqual(chosen(["BTC/IRT", "*/USDT"], symbols), ["BTC/IRT", "BTC/USDT"])
     assert.deepStrictEqual(chosen(["???/irt"], symbols), ["BTC/IRT", "ETH/IRT"])
     assert.deepStrictEqual(chosen(["BTC.IRT", "B"], symbols), [])
+  })
+})
+
+describe("Markets: what is left out", () => {
+  /** One after the other, the last one again and again. */
+  const lists = (...all: ReadonlyArray<ReadonlyArray<string>>) => {
+    let n = 0
+    return world((call) =>
+      Effect.sync(() => ({
+        body: call.path.includes("/mkt/") ? FakeApi.bitpinList(...all[Math.min(n++, all.length - 1)] ?? []) : "[]"
+      }))
+    )
+  }
+
+  /** Warnings of what is left out or not found, as they come. */
+  const logged = (lines: Array<string>) =>
+    Logger.replace(
+      Logger.defaultLogger,
+      Logger.make(({ annotations, logLevel, message }) => {
+        const text = String(Array.isArray(message) ? message.join(" ") : message)
+        if (logLevel === LogLevel.Warning && /left out|found|chosen/.test(text)) {
+          lines.push(`${Option.getOrElse(HashMap.get(annotations, "exchange"), () => "?")}: ${text}`)
+        }
+      })
+    )
+
+  it.scoped("is named once for each list that changes it: in the log, in the status, in an event", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      const feed = yield* run(bitpin, { marketsRefresh: "1 minute" })
+      const told = Effect.gen(function*() {
+        yield* settle
+        const events = (yield* feed.rest).filter((one) => one.type === "status" && one.event === "markets")
+        return [lines.splice(0), feed.status().leftOut, events]
+      })
+      const nextList = Effect.andThen(TestClock.adjust("61 seconds"), told)
+
+      const [line, names, events] = yield* told
+      assert.deepStrictEqual(line, [
+        "bitpin: markets are left out, since their names do not fit BASE/QUOTE, or hold what no symbol may: H100-AI_IRT, $WIF_USDT"
+      ])
+      assert.deepStrictEqual(names, ["H100-AI_IRT", "$WIF_USDT"])
+      assert.lengthOf(events ?? [], 1)
+      const event = Schema.decodeUnknownSync(MarketEvent.Status)(events?.[0])
+      assert.deepInclude(event, {
+        exchange: "bitpin",
+        event: "markets",
+        listed: 3,
+        chosen: 1,
+        leftOut: ["H100-AI_IRT", "$WIF_USDT"],
+        reason: "left_out"
+      })
+      assert.strictEqual(feed.status().decodeFailures.get("symbol"), 2)
+
+      // The same list, and one that has more of ours.
+      assert.deepStrictEqual(yield* nextList, [[], ["H100-AI_IRT", "$WIF_USDT"], []])
+      assert.deepStrictEqual(yield* nextList, [[], ["H100-AI_IRT", "$WIF_USDT"], []])
+      assert.strictEqual(feed.status().decodeFailures.get("symbol"), 2)
+
+      const [another, more] = yield* nextList
+      assert.deepStrictEqual(another?.length, 1)
+      assert.deepStrictEqual(more, ["H100-AI_IRT", "$WIF_USDT", "BTC.d_IRT"])
+      assert.strictEqual(feed.status().decodeFailures.get("symbol"), 3)
+
+      const [end, none, last] = yield* nextList
+      assert.deepStrictEqual(end, ["bitpin: no market is left out any more"])
+      assert.deepStrictEqual(none, [])
+      assert.deepInclude(last?.[0], { listed: 1, chosen: 1, leftOut: [], reason: "left_out" })
+    }).pipe(Effect.provide(Layer.merge(
+      logged(lines),
+      lists(
+        ["BTC_IRT", "H100-AI_IRT", "$WIF_USDT"],
+        ["BTC_IRT", "H100-AI_IRT", "$WIF_USDT"],
+        ["BTC_IRT", "ETH_IRT", "H100-AI_IRT", "$WIF_USDT"],
+        ["BTC_IRT", "H100-AI_IRT", "$WIF_USDT", "BTC.d_IRT"],
+        ["BTC_IRT"]
+      )
+    )))
+  })
+
+  it.scoped("a glob that finds nothing is told once, whatever the lists after", () => {
+    const lines: Array<string> = []
+    return Effect.gen(function*() {
+      const feed = yield* run(bitpin, {
+        marketsRefresh: "1 minute",
+        markets: ["BTC/*", "ETH-IRT", "DOGE/USDT"],
+        share: (symbol) => symbol !== "BTC/IRT"
+      })
+      yield* settle
+      assert.deepStrictEqual(lines.splice(0), [
+        "bitpin: MARKETS: nothing is found by ETH-IRT, DOGE/USDT",
+        "bitpin: no market is chosen"
+      ])
+      const events = (yield* feed.rest).filter((one) => one.type === "status" && one.event === "markets")
+      assert.lengthOf(events, 1)
+      assert.deepInclude(events[0], { listed: 1, chosen: 0, leftOut: [], reason: "unmatched" })
+      for (let list = 0; list < 4; list++) {
+        yield* TestClock.adjust("61 seconds")
+        yield* settle
+      }
+      assert.deepStrictEqual(lines, [])
+    }).pipe(Effect.provide(Layer.merge(
+      logged(lines),
+      lists(["BTC_IRT"], ["BTC_IRT"], ["BTC_IRT", "ETH_IRT"], ["BTC_IRT"])
+    )))
+  })
+
+  it("in thousands is a number beside the first thousand", () => {
+    const rows = Array.from({ length: 3_000 }, (_, i) => listed(`${i}-`, `${i}-`, "IRT"))
+    const { leftOut, lines } = Tidings.tell(Tidings.nothing, Markets.choose(rows, all), [])
+    assert.lengthOf(leftOut, 1_001)
+    assert.strictEqual(leftOut.at(-1), "and 2000 more")
+    assert.match(lines[0] ?? "", /0-, 1-, .*, 19-, and 2980 more$/)
   })
 })
 

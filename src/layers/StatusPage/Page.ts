@@ -264,7 +264,10 @@ const exchangeRow = (one: Exchange): ReadonlyArray<Cell> => {
     cell(one.exchange),
     cell(`${open} of ${one.connections.length} open`),
     cell(`${active} of ${requested} active`),
-    cell(`${one.markets.filter(({ lastAt }) => lastAt !== null).length} of ${one.listed} live`),
+    cell(
+      `${one.markets.filter(({ lastAt }) => lastAt !== null).length} of ${one.listed} live` +
+        (one.leftOut.length === 0 ? "" : `, ${one.leftOut.length} left out`)
+    ),
     cell(one.lastDataAt),
     cell(one.dials),
     cell(one.reconnects),

@@ -30,6 +30,8 @@ export interface Exchange {
   }>
   /** Tradable markets that were chosen. */
   readonly listed: number
+  /** Tradable markets that are not collected since their names do not fit, another has the same, or there are too many. */
+  readonly leftOut: ReadonlyArray<string>
   readonly lastFrameAt: string | null
   readonly lastDataAt: string | null
   readonly dials: number

@@ -18,6 +18,8 @@ export interface Board {
   readonly market: (symbol: string) => Market
   /** Markets no longer listed leave the page. */
   readonly listed: (symbols: ReadonlySet<string>) => void
+  /** Tradable markets that are not collected, though nobody chose so. */
+  readonly leftOut: (names: ReadonlyArray<string>) => void
   readonly failure: (reason: string) => void
   readonly dialed: () => void
   readonly lost: (message: string) => void
@@ -76,6 +78,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     listed: (symbols) => {
       state.listed = symbols.size
       for (const symbol of markets.keys()) if (!symbols.has(symbol)) markets.delete(symbol)
+    },
+    leftOut: (names) => {
+      state.leftOut = names
     },
     failure: (reason) => {
       decodeFailures.set(reason, (decodeFailures.get(reason) ?? 0) + 1)

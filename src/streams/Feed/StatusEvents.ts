@@ -5,7 +5,7 @@ import * as Time from "../../services/Time.ts"
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
-    event: "connected" | "disconnected" | "stale",
+    event: "connected" | "disconnected" | "markets" | "stale",
     at: Time.WallTime,
     fields: Fields
   ) => Status
@@ -13,7 +13,7 @@ export interface StatusEvents {
   readonly gap: (id: string, at: Time.WallTime, fields: Fields) => Status
 }
 
-type Fields = Readonly<Record<string, string | number | boolean | null>>
+type Fields = Readonly<Record<string, string | number | boolean | null | ReadonlyArray<string>>>
 
 /** `collector`: unique to this feed's life. */
 export const make = (exchange: string, collector: string): StatusEvents => {

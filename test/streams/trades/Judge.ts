@@ -152,7 +152,9 @@ export const judge = (told: Told): void => {
         for (const gap of gaps) {
           assert.ok(
             last.get(gap.gapId)?.id === gap.id ||
-              kept.some(({ from, gapId }) => gapId === gap.gapId || (gapId === null && from === (gap.from?.text ?? null))),
+              kept.some(({ from, gapId }) =>
+                gapId === gap.gapId || (gapId === null && from === (gap.from?.text ?? null))
+              ),
             `${textOf(gap)} is not durable before what is behind it: ${JSON.stringify(kept)}`
           )
         }

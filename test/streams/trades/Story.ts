@@ -6,8 +6,8 @@
 import { Effect, Logger } from "effect"
 import * as Checkpoint from "../../../src/services/Checkpoint.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
-import * as Time from "../../../src/services/Time.ts"
 import { encode, type MarketEvent, type Trade } from "../../../src/services/MarketEvent.ts"
+import * as Time from "../../../src/services/Time.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as ExchangeClock from "../../../src/streams/ExchangeClock.ts"
 import * as Board from "../../../src/streams/Feed/Board.ts"
@@ -149,7 +149,9 @@ interface Life {
   readonly clock: ExchangeClock.ExchangeClock
   readonly sessions: Array<Session>
   readonly rows: Map<MarketEvent, { readonly issued: Issued; readonly place: number }>
-  market: { holes: Holes.State<MarketEvent>; state: Identity.MarketState; heardSince: Time.Instant | undefined } | undefined
+  market:
+    | { holes: Holes.State<MarketEvent>; state: Identity.MarketState; heardSince: Time.Instant | undefined }
+    | undefined
   isInherited: boolean
   isHanding: boolean
   isListed: boolean
