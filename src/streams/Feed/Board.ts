@@ -24,6 +24,8 @@ export interface Board {
   readonly stale: (remedy: string) => void
   /** Living. */
   readonly gaps: Mutable<FeedStatus.Gaps>
+  /** From where the open holes are read whenever somebody looks. */
+  readonly holes: (open: FeedStatus.ExchangeStatus["openHoles"]) => void
   readonly frame: (at: WallTime) => void
   readonly data: (at: WallTime) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
@@ -47,6 +49,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
   }
   return {
     gaps,
+    holes: (open) => {
+      state.openHoles = open
+    },
     stale: (remedy) => {
       stale.set(remedy, (stale.get(remedy) ?? 0) + 1)
     },

@@ -28,7 +28,10 @@ export interface Options {
   readonly patience: number
   /** After a subscription, before the history is asked, ms (`Exchange.rest.history.askAfter`). */
   readonly askAfter: number
-  /** A span that ended longer ago, by the exchange's clock, is given up, ms; `Infinity`: none is. */
+  /**
+   * A span that ended longer ago, by the exchange's clock, is given up, ms; `Infinity`: none is but those of a vanished market, after
+   * a day.
+   */
   readonly maxAge: number
   /** Begins the ids of `gap` events; unique to the market and to this life of the collector. */
   readonly idPrefix: string
@@ -36,6 +39,8 @@ export interface Options {
 
 /** What the history's answers have made of a span: nothing that settles it, all of its trades, or that no more of them will come. */
 type Outcome = "open" | "filled" | "given up"
+
+type Found = Omit<Span, "since"> & { readonly outcome: Outcome }
 
 interface SpanItem {
   readonly _tag: "Span"
@@ -117,7 +122,7 @@ export type Input<E> =
   /** What earlier lives left, oldest first. `outcome`: what they had come to, but for the last event. */
   | {
     readonly _tag: "TakenOver"
-    readonly spans: ReadonlyArray<Span & { readonly outcome: Outcome }>
+    readonly spans: ReadonlyArray<Found>
     readonly known: ReadonlyArray<string>
   }
   /** A listener less. */
@@ -260,15 +265,15 @@ export const step = <E>(
 const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command<E>>): State<E> => {
   switch (input._tag) {
     case "TakenOver":
-      return takenOver(s, input.spans, input.known)
+      return takenOver(s, input.spans, input.known, now)
     case "Lost":
       return s.listeners > 1
         ? { ...s, listeners: s.listeners - 1 }
-        : lost({ ...s, listeners: 0 }, input.cause, input.edge)
+        : lost({ ...s, listeners: 0 }, input.cause, input.edge, now)
     case "Subscribed":
       return subscribed({ ...s, listeners: s.listeners + 1 }, input.recovered, input.by, now, out)
     case "Doubted":
-      return subscribed(lost(s, input.cause, input.edge), false, input.by, now, out)
+      return subscribed(lost(s, input.cause, input.edge, now), false, input.by, now, out)
     case "Arrived":
       return arrived(s, input.trades, now)
     case "Passed":
@@ -290,7 +295,7 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     case "Vanished":
       return vanished(s, now)
     case "Aged":
-      return giveUp(s, (span) => Spans.isOlderThan(span, input.exchangeNow - s.options.maxAge, s.vanished), out)
+      return giveUp(s, (span) => Spans.isOlderThan(span, input.exchangeNow - maxAgeOf(s), s.vanished), out)
     case "GiveUpLargest": {
       const largest = Spans.largest(s.open)
       return giveUp(s, (span) => span === largest, out)
@@ -308,12 +313,13 @@ const itemOf = (span: Span, durable: SpanItem["durable"], outcome: Outcome = "op
 
 const takenOver = <E>(
   s: State<E>,
-  found: ReadonlyArray<Span & { readonly outcome: Outcome }>,
-  known: ReadonlyArray<string>
+  found: ReadonlyArray<Found>,
+  known: ReadonlyArray<string>,
+  now: Instant
 ): State<E> => ({
   ...s,
   known: [...s.known, ...known],
-  line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf(span, "yes", outcome))]
+  line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf({ ...span, since: now }, "yes", outcome))]
 })
 
 /** A span at the end of the line that has no end yet: nothing came since. */
@@ -327,11 +333,11 @@ const withTail = <E>(s: State<E>, tail: SpanItem, ...more: ReadonlyArray<Item<E>
   line: [...s.line.slice(0, -1), tail, ...more]
 })
 
-const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge): State<E> => {
+const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant): State<E> => {
   const deaf = { ...s, heardSince: null }
   const tail = tailOf(deaf)
   if (tail !== undefined) return withTail(deaf, { ...tail, span: { ...tail.span, until: null } })
-  return { ...deaf, line: [...s.line, itemOf(Spans.make(cause, last), "no")], known: [...s.known, ...known] }
+  return { ...deaf, line: [...s.line, itemOf(Spans.make(cause, last, now), "no")], known: [...s.known, ...known] }
 }
 
 const subscribed = <E>(
@@ -532,6 +538,10 @@ const unanswered = <E>(s: State<E>, isUnknown: boolean, now: Instant, out: Array
   if (isUnknown) return giveUp(next, ({ until }) => until !== null, out)
   return s.vanished ? next : { ...next, askAt: sooner(Time.plus(now, backoff(attempts)), s.askAt) }
 }
+
+/** Nobody asks for the holes of a market that is gone: without a bound they would be kept for ever. */
+const maxAgeOf = <E>({ options: { maxAge }, vanished }: State<E>): number =>
+  vanished && maxAge === Infinity ? 86_400_000 : maxAge
 
 /** Nothing more is expected of these spans; what was last told of them holds. */
 const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {

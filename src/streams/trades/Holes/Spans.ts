@@ -40,6 +40,8 @@ export interface Span {
   readonly gapId: string | null
   /** Trades that histories have brought. */
   readonly recovered: number
+  /** When this life of the collector came to know of it. */
+  readonly since: Time.Instant
 }
 
 /** A trade that is known. `stamp`: null where the exchange gives no time. */
@@ -55,14 +57,15 @@ export interface Trade {
  */
 export const settledAfter = 2_000
 
-export const make = (cause: Cause, from: Stamp | null): Span => ({
+export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Span => ({
   cause,
   from,
   to: null,
   by: null,
   until: null,
   gapId: null,
-  recovered: 0
+  recovered: 0,
+  since
 })
 
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
