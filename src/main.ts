@@ -15,6 +15,7 @@ const codeOf = (error: Cli.CliError): number => {
       return error.code
     case "CaptureFailed":
     case "CheckFailed":
+    case "GapsFailed":
     case "QueueFailed":
     case "Unhealthy":
       return 1

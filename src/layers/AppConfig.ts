@@ -3,6 +3,7 @@
  * take plain options.
  */
 import * as FileSystem from "@effect/platform/FileSystem"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Checks from "./AppConfig/Checks.ts"
@@ -60,7 +61,7 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
   return {
     settings,
     warnings: [...unknown(env), ...reader.warnings(), ...warnings],
-    effective: Variables.rows.map((row) => reader.effective(row))
+    effective: Variables.rows.map((row) => effectiveOf(reader, settings, row))
   }
 })
 
@@ -150,8 +151,20 @@ const endpointsOf = (reader: Reader, variables: typeof Variables.bitpin) => ({
   wsUrl: reader.get(variables.wsUrl)
 })
 
+/** What waits for a history is in memory: a journal has nothing there. Another value that is set is refused (`Checks`). */
+const holdOf = (reader: Reader): Duration.Duration => {
+  const hold = reader.get(Variables.backfill.hold)
+  return reader.get(Variables.queue.mode) === "journal" ? Duration.zero : hold
+}
+
+/** Of one setting, as `config` prints it. */
+const effectiveOf = (reader: Reader, settings: Settings, row: Variables.Row): Effective =>
+  row === Variables.backfill.hold && !reader.isSet(row) && settings.queue.mode === "journal"
+    ? { name: row.name, value: "0", source: "QUEUE_MODE=journal" }
+    : reader.effective(row)
+
 const settingsOf = (reader: Reader): Settings => {
-  const { bitpin, feeds, kafka, proxy, queue, retry, service, traces, wallex, ws } = Variables
+  const { backfill, bitpin, feeds, kafka, proxy, queue, retry, service, traces, wallex, ws } = Variables
   return {
     sink: reader.get(service.sink),
     kafka: {
@@ -193,6 +206,7 @@ const settingsOf = (reader: Reader): Settings => {
       maxDelay: reader.get(retry.maxDelay),
       jitter: reader.get(retry.jitter)
     },
+    backfill: { hold: holdOf(reader), maxAge: reader.get(backfill.maxAge) },
     queue: {
       mode: reader.get(queue.mode),
       maxBytes: reader.get(queue.maxBytes),

@@ -28,6 +28,7 @@ import * as Capture from "./commands/Capture.ts"
 import * as Check from "./commands/Check.ts"
 import * as Config from "./commands/Config.ts"
 import * as Demo from "./commands/Demo.ts"
+import * as Gaps from "./commands/Gaps.ts"
 import * as Healthcheck from "./commands/Healthcheck.ts"
 import * as Markets from "./commands/Markets.ts"
 import * as Queue from "./commands/Queue.ts"
@@ -50,6 +51,7 @@ export type CliError =
   | Healthcheck.Unhealthy
   | Capture.CaptureFailed
   | Check.CheckFailed
+  | Gaps.GapsFailed
   | Markets.MarketsFailed
   | Queue.QueueFailed
   | DemoFailed
@@ -133,6 +135,18 @@ const commandsOf = (env: AppConfig.Environment, terminal: Observability.Terminal
     ).pipe(
       Command.withDescription("How a running service is, as a live table in the terminal.")
     ),
+    Command.make("gaps", gapsOptions, ({ dataDir, json, url }) =>
+      Effect.interruptible(
+        Gaps.gaps(env, terminal, {
+          json,
+          dataDir: Option.getOrUndefined(dataDir),
+          url: Option.getOrUndefined(url)
+        })
+      )).pipe(
+        Command.withDescription(
+          "The holes in trades that are open: of a running service, or if none answers those in the checkpoint in DATA_DIR."
+        )
+      ),
     Command.make("config", configOptions, (options) => Effect.interruptible(Config.config(env, options))).pipe(
       Command.withDescription("Prints every setting as it is in effect, and where it comes from. Secrets are hidden.")
     ),
@@ -250,6 +264,18 @@ const topOptions = {
   )
 }
 
+const gapsOptions = {
+  json,
+  url: Options.text("url").pipe(
+    Options.withDescription("Where the service listens; only it is asked."),
+    Options.optional
+  ),
+  dataDir: Options.text("data-dir").pipe(
+    Options.withDescription("A data directory; only its checkpoint is read, also beside a running service."),
+    Options.optional
+  )
+}
+
 const format = Options.choice("format", ["ndjson"]).pipe(
   Options.withDescription("One JSON object a line."),
   Options.withDefault("ndjson" as const)
@@ -318,6 +344,7 @@ const footer = HelpDoc.blocks([
     ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets of all exchanges to a broker"],
     ["SINK=stdout exchange-feeds run | jq .price", "the same into a pipe; SINK=file writes compressed files"],
     ["exchange-feeds top", "how is the service on this machine?"],
+    ["exchange-feeds gaps", "which trades are not there yet, and what is awaited?"],
     ["MARKETS='BTC/IRT,*/USDT' exchange-feeds config", "check the settings, and see which are in effect"],
     ["exchange-feeds tap --exchange wallex --markets BTC/IRT", "watch an exchange's trades, without Kafka"],
     ["exchange-feeds capture record --exchange bitpin --out raw.ndjson.gz", "keep raw frames"],

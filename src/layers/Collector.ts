@@ -238,6 +238,20 @@ const kafkaCheck = (producer: KafkaProducer["Type"], sink: Effect.Effect<SinkVie
     })
   )
 
+/** What the settings say of one exchange's feed. */
+export const feedSettings = (id: Settings["exchanges"][number], settings: Settings) => ({
+  endpoints: settings.endpoints[id],
+  channels: settings.channels,
+  markets: settings.markets,
+  share: Shard.share(settings.shard, id),
+  subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
+  stagger: settings.ws.stagger,
+  idleTimeout: settings.ws.idleTimeout,
+  retry: settings.retry,
+  backfillHold: settings.backfill.hold,
+  backfillMaxAge: settings.backfill.maxAge
+} satisfies Partial<Feed.FeedOptions>)
+
 const feedOf = Effect.fnUntraced(function*(
   id: Settings["exchanges"][number],
   settings: Settings,
@@ -252,18 +266,11 @@ const feedOf = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Stream.Stream<MarketEvent, never, HttpClient.HttpClient>> {
   const { breakers, files, holes, letters, memory, stop } = parts
   return Feed.events(exchanges[id], {
-    endpoints: settings.endpoints[id],
-    channels: settings.channels,
-    markets: settings.markets,
-    share: Shard.share(settings.shard, id),
-    subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
-    stagger: settings.ws.stagger,
-    idleTimeout: settings.ws.idleTimeout,
+    ...feedSettings(id, settings),
     breakers: {
       api: yield* breakers.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),
       ws: yield* breakers.make({ name: `${id}_ws`, group: "ws", ...settings.ws.breaker })
     },
-    retry: settings.retry,
     memory,
     holes,
     marketsRefresh: Defaults.marketsRefresh,

@@ -97,6 +97,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
   lastError: line(status.lastError),
   decodeFailures: Object.fromEntries(status.decodeFailures),
   gaps: status.gaps,
+  openHoles: status.openHoles(),
   stale: Object.fromEntries(status.stale),
   events: accounts
     .filter(({ exchange, origin }) => origin === "live" && exchange === status.exchange)

@@ -28,7 +28,7 @@ export interface MarketStatus {
 
 /** Holes in markets' trades (DELIVERY.md section 4). */
 export interface Gaps {
-  /** Being filled. */
+  /** Neither filled nor given up. */
   readonly open: number
   /** Filled from the exchange's history, whole. */
   readonly filled: number
@@ -36,6 +36,28 @@ export interface Gaps {
   readonly told: number
   /** Trades that histories brought. */
   readonly recovered: number
+}
+
+/** A stretch of a market's time in which trades may be missing, and which is neither filled nor given up. */
+export interface OpenHole {
+  readonly symbol: string
+  /** Why nobody listened: `disconnected`, `restart`, `stale`, `unsubscribed`, `sequence`. */
+  readonly cause: string
+  /** Exchange times of the last trade before it and of the first behind it, ISO-8601; null where none is known. */
+  readonly from: string | null
+  readonly to: string | null
+  /** `id` of the first `gap` event that told of it, perhaps of an earlier life; null: none did. */
+  readonly gapId: string | null
+  /** Trades that histories have brought. */
+  readonly recovered: number
+  /** This life has told of it, so trades behind it have gone on. Else they wait. */
+  readonly published: boolean
+  /** Trades in memory that wait for it. */
+  readonly waiting: number
+  /** Milliseconds since this life of the collector came to know of it, by the monotonic clock. */
+  readonly ageMs: number
+  /** What comes next, in plain words. */
+  readonly awaits: string
 }
 
 export interface ExchangeStatus {
@@ -65,6 +87,8 @@ export interface ExchangeStatus {
   /** By reason: `json`, `schema`, `too_deep`, `too_large`, `unknown`, ... */
   readonly decodeFailures: ReadonlyMap<string, number>
   readonly gaps: Gaps
+  /** As they are when it is called, oldest first. */
+  readonly openHoles: () => ReadonlyArray<OpenHole>
   /** Silences longer than a stream's usual ones, by remedy: `resubscribe`, `reconnect`. */
   readonly stale: ReadonlyMap<string, number>
 }
@@ -73,6 +97,8 @@ export interface Shape {
   readonly update: (exchange: string, change: (status: ExchangeStatus) => ExchangeStatus) => void
   readonly exchanges: () => ReadonlyArray<ExchangeStatus>
 }
+
+const noHoles = (): ReadonlyArray<OpenHole> => []
 
 export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
@@ -88,6 +114,7 @@ export const empty = (exchange: string): ExchangeStatus => ({
   lastError: null,
   decodeFailures: new Map(),
   gaps: { open: 0, filled: 0, told: 0, recovered: 0 },
+  openHoles: noHoles,
   stale: new Map()
 })
 

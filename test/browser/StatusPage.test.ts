@@ -9,7 +9,7 @@ import { createRequire } from "node:module"
 import * as path from "node:path"
 import { type Browser, chromium, type Page } from "playwright-core"
 import * as HttpRoutes from "../../src/layers/HttpRoutes.ts"
-import type { MarketStatus } from "../../src/services/FeedStatus.ts"
+import type { MarketStatus, OpenHole } from "../../src/services/FeedStatus.ts"
 import { loopback, make } from "../layers/http/sources.ts"
 import { exchange, failed } from "../services/Health/inputs.ts"
 import { install } from "../support/packages.ts"
@@ -60,6 +60,19 @@ const market = (symbol: string, over: Partial<MarketStatus> = {}): readonly [str
   ...over
 }]
 
+const hole: OpenHole = {
+  symbol: "BTC/IRT",
+  cause: "disconnected",
+  from: "2026-06-11T12:59:45.263627Z",
+  to: "2026-06-11T13:01:07.000412Z",
+  gapId: "wallex:status:k3f9:gap:BTC/IRT:1",
+  recovered: 12,
+  published: true,
+  waiting: 0,
+  ageMs: 754_000,
+  awaits: "its history: to be asked in 29 s"
+}
+
 /** As many as a large exchange has. */
 const many = Array.from({ length: 1_000 }, (_, i) => market(`M${i}/IRT`, { trades: i }))
 
@@ -86,6 +99,15 @@ describe("the status page in Chromium", () => {
       yield* seen(page, "#summary", "healthy")
       yield* seen(page, "#log li", /kafka: healthy → unhealthy/)
       yield* seen(page, "#log li", /kafka: unhealthy → healthy/)
+
+      // A connection is lost, and 25 markets have a hole.
+      let holes = Array.from({ length: 25 }, (_, n) => ({ ...hole, symbol: `M${n}/IRT`, ageMs: n * 1000 }))
+      status.update("bitpin", () => exchange("bitpin", { openHoles: () => holes }))
+      yield* seen(page, "#holes tr", "M24/IRT")
+      yield* seen(page, "#holes-more", "and 5 more")
+      assert.strictEqual(yield* Effect.promise(() => page.locator("#holes tr").count()), 20)
+      holes = []
+      yield* seen(page, "#holes-more", "none")
 
       // A market goes silent; one has a name that is meant to do harm.
       status.update("bitpin", () =>
@@ -152,7 +174,12 @@ describe("the status page in Chromium", () => {
     () =>
       Effect.gen(function*() {
         const { inputs, sources, status } = yield* make()
-        status.update("wallex", () => exchange("wallex", { markets: new Map([market("BTC/IRT", { stale: true })]) }))
+        status.update("wallex", () =>
+          exchange("wallex", {
+            markets: new Map([market("BTC/IRT", { stale: true })]),
+            gaps: { open: 1, filled: 0, told: 0, recovered: 0 },
+            openHoles: () => [hole]
+          }))
         yield* Ref.update(inputs, (all) => ({ ...all, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") }))
         const url = yield* HttpRoutes.serve(loopback, sources)
         const browser = yield* launch

@@ -7,6 +7,7 @@ import * as Script from "../../src/layers/testing/Script.ts"
 import * as Broker from "../kafka/Broker.ts"
 import * as Jvm from "../kafka/Jvm.ts"
 import { exchangeFeeds } from "../support/bundle.ts"
+import { until } from "./Service.ts"
 import { cleanups, emit, ready, type Stage, stage } from "./Stage.ts"
 
 const environment = (s: Stage, over: Readonly<Record<string, string>> = {}) => ({
@@ -171,6 +172,89 @@ describe("markets", () => {
     assert.match(away.stderr, /bitpin: status: HTTP 503/)
     assert.strictEqual(away.stderr.trim().split("\n").length, 1)
   }, 60_000)
+})
+
+describe("gaps", () => {
+  it(
+    "lists what a running service has open and what is awaited, as do top and the page; then what its checkpoint keeps",
+    async () => {
+      const s = await stage("127.0.0.1:1", 3, 1)
+      const service = s.start({
+        SINK: "file",
+        EXCHANGES: "bitpin",
+        BACKFILL_HOLD: "1h",
+        API_BREAKER_MAX_FAILURES: "1000"
+      })
+      await s.bitpin.ready()
+      s.bitpin.trades(30)
+      await service.settled(30)
+      const url = await service.baseUrl()
+      const gaps = async (...args: ReadonlyArray<string>) => {
+        const { code, stderr, stdout } = await exchangeFeeds(["gaps", "--json", ...args], {
+          DATA_DIR: s.dataDir,
+          HEALTH_PORT: new URL(url).port
+        })
+        assert.strictEqual(code, 0, stderr)
+        return {
+          stderr,
+          holes: stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line))
+        }
+      }
+      assert.deepStrictEqual((await gaps()).holes, [])
+
+      s.bitpin.server.script.rest = "hang"
+      s.bitpin.server.drop("reset")
+      await s.bitpin.ready()
+      s.bitpin.trades(6)
+      let seen = await gaps()
+      await until(
+        "six trades wait",
+        async () => {
+          seen = await gaps()
+          return seen.holes.reduce((sum, { waiting }) => sum + waiting, 0) === 6
+        },
+        60_000,
+        () => JSON.stringify(seen) + service.tail()
+      )
+      assert.lengthOf(seen.holes, 3)
+      for (const hole of seen.holes) {
+        assert.deepInclude(hole, {
+          exchange: "bitpin",
+          cause: "disconnected",
+          gapId: null,
+          recovered: 0,
+          published: false,
+          waiting: 2,
+          source: "service"
+        })
+        assert.match(hole.from, /^\d{4}-.*\d{6}Z$/)
+        assert.isAtLeast(hole.ageMs, 0)
+        assert.match(hole.awaits, /^its history: /)
+      }
+      const { stdout } = await exchangeFeeds(["top", "--url", url, "--count", "1"])
+      assert.lengthOf(stdout.match(/^bitpin \S+ +disconnected .* its history: /gm) ?? [], 3)
+      assert.include((await service.get("/")).body, "its history: ")
+      // Nobody was told of them, and nothing was handed over behind them: the next life finds them by the last trades.
+      assert.deepStrictEqual((await gaps("--data-dir", s.dataDir)).holes, [])
+
+      assert.deepStrictEqual(await service.stop(), { code: 0, signal: null })
+      const { holes: kept, stderr } = await gaps()
+      assert.include(stderr, "no service answers at")
+      assert.lengthOf(kept, 3)
+      for (const hole of kept) {
+        assert.deepInclude(hole, {
+          exchange: "bitpin",
+          published: true,
+          waiting: null,
+          ageMs: null,
+          source: "checkpoint"
+        })
+        assert.match(hole.gapId, /^bitpin:status:/)
+      }
+      assert.deepStrictEqual(kept.map(({ symbol }) => symbol).sort(), seen.holes.map(({ symbol }) => symbol).sort())
+    },
+    120_000
+  )
 })
 
 describe("top", () => {

@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
 import * as Variables from "../../src/layers/AppConfig/Variables.ts"
+import type { Report } from "../../src/layers/StatusPage.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import { unavailable } from "../../src/layers/testing/Script.ts"
@@ -474,6 +475,71 @@ scene("journal", ["QUEUE_MODE"], async (broker) => {
   assert.isAtMost(fallback, 0)
   assert.isAbove(journal, 10_000)
 }, true)
+
+/** A hole of six trades in BitPin's markets, whose histories do not answer, and nine trades behind it. */
+const throughAHole = async (s: Stage, service: Service) => {
+  await s.bitpin.ready()
+  s.bitpin.trades(30)
+  await service.settled(30)
+  s.bitpin.server.script.rest = "hang"
+  s.bitpin.server.drop(1006)
+  s.bitpin.trades(6)
+  assert.lengthOf(s.bitpin.issued.filter(({ sent }) => sent), 30)
+  await s.bitpin.ready()
+  s.bitpin.trades(9)
+}
+
+/** Trades, whatever an answer of Kafka that was late has repeated. */
+const fromHistory = async (broker: Broker.Broker, s: Stage): Promise<number> => {
+  const records = await verify(s, broker.address, "allowed")
+  return new Set(records.flatMap(({ headers }) => headers["source"] === "rest" ? [headers["id"]] : [])).size
+}
+
+const patientApi = { EXCHANGES: "bitpin", API_BREAKER_MAX_FAILURES: "1000" }
+
+scene("how long live trades wait for a history", ["BACKFILL_HOLD"], async (broker) => {
+  const s = await stage(broker.address, 3, 1)
+  const service = s.start({ ...patientApi, BACKFILL_HOLD: "1h" })
+  await throughAHole(s, service)
+  const waiting = async (): Promise<number> => {
+    const { exchanges }: Report = JSON.parse((await service.get("/api/status")).body)
+    return exchanges.flatMap(({ openHoles }) => openHoles).reduce((sum, { waiting }) => sum + waiting, 0)
+  }
+  await soon("nine wait", service, async () => await waiting() === 9)
+  assert.strictEqual(sum(await service.ledger(), "delivered"), 30)
+  // What hangs is given up after 10 s, and asked again: longer than the 5 s that they would wait by default.
+  s.bitpin.server.heal()
+  await service.settled(45)
+  assert.strictEqual(await fromHistory(broker, s), 6)
+  assert.strictEqual(await sampleOf(service, "feeds_gaps_total", { exchange: "bitpin", outcome: "told" }), 0)
+  const status = await Consumer.readTopic(broker.address, s.topic.replace(".trade.", ".status."))
+  const gaps = status.map(({ value }) => JSON.parse(value)).filter(({ event }) => event === "gap")
+  assert.deepStrictEqual(gaps.map(({ complete, recovered }) => [complete, recovered]), [[true, 2], [true, 2], [
+    true,
+    2
+  ]])
+})
+
+scene("holes that are too old", ["BACKFILL_MAX_AGE"], async (broker) => {
+  const s = await stage(broker.address, 3, 1)
+  const first = s.start({ ...patientApi, BACKFILL_HOLD: "0" })
+  await throughAHole(s, first)
+  await first.settled(39)
+  assert.strictEqual(await sampleOf(first, "feeds_gaps_open", { exchange: "bitpin" }), 3)
+  assert.deepStrictEqual(await first.stop(), { code: 0, signal: null })
+  s.bitpin.server.heal()
+  // Its `Date` has whole seconds, and is late by what an answer takes.
+  await pause(2_500)
+  const next = s.start({ ...patientApi, BACKFILL_MAX_AGE: "1ms" })
+  await soon(
+    "given up",
+    next,
+    async () => await sampleOf(next, "feeds_gaps_total", { exchange: "bitpin", outcome: "told" }) === 3
+  )
+  await soon("nothing open", next, async () => await sampleOf(next, "feeds_gaps_open", { exchange: "bitpin" }) === 0)
+  assert.deepStrictEqual(await next.stop(), { code: 0, signal: null })
+  assert.strictEqual(await fromHistory(broker, s), 0)
+})
 
 scene("a small queue", ["QUEUE_MAX_BYTES"], async () => {
   const s = await stage(nowhere, 3)

@@ -75,6 +75,7 @@ describe("defaults", () => {
         },
         api: { breaker: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 } },
         retry: { maxAttempts: 5, baseDelay: Duration.seconds(1), maxDelay: Duration.seconds(30), jitter: 0.1 },
+        backfill: { hold: Duration.seconds(5), maxAge: Duration.hours(24) },
         queue: {
           mode: "fallback",
           maxBytes: 1_073_741_824,
@@ -148,6 +149,8 @@ describe("defaults", () => {
       KAFKA_SSL_CA_LOCATION: "",
       KAFKA_SSL_CERTIFICATE_LOCATION: "",
       KAFKA_SSL_KEY_LOCATION: "",
+      BACKFILL_HOLD: "5s",
+      BACKFILL_MAX_AGE: "24h",
       QUEUE_MODE: "fallback",
       QUEUE_MAX_BYTES: "1GiB",
       QUEUE_FULL_POLICY: "drop_oldest",
@@ -213,6 +216,8 @@ const changes: ReadonlyArray<
   ["RETRY_BASE_DELAY", "100ms", (s) => s.retry.baseDelay, Duration.millis(100)],
   ["RETRY_MAX_DELAY", "5s", (s) => s.retry.maxDelay, Duration.seconds(5)],
   ["RETRY_JITTER", "0", (s) => s.retry.jitter, 0],
+  ["BACKFILL_HOLD", "0", (s) => s.backfill.hold, Duration.zero],
+  ["BACKFILL_MAX_AGE", "0", (s) => s.backfill.maxAge, Duration.zero],
   ["QUEUE_MODE", "journal", (s) => s.queue.mode, "journal"],
   ["QUEUE_MAX_BYTES", "500MB", (s) => s.queue.maxBytes, 500_000_000],
   ["QUEUE_FULL_POLICY", "block", (s) => s.queue.fullPolicy, "block"],
@@ -266,6 +271,43 @@ describe("every setting", () => {
     Effect.gen(function*() {
       const blank = Object.fromEntries(rows.flatMap(({ name }) => [[name, " "], [`${name}_FILE`, ""]]))
       assert.deepStrictEqual((yield* parse(blank)).settings, (yield* parse({})).settings)
+    }))
+})
+
+describe("BACKFILL_HOLD", () => {
+  const seen = ({ effective, settings }: AppConfig.Parsed) => ({
+    hold: Duration.toMillis(settings.backfill.hold),
+    ...effective.find(({ name }) => name === "BACKFILL_HOLD")
+  })
+
+  it.effect("is 0 in journal mode if it is not set: there nothing waits in memory", () =>
+    Effect.gen(function*() {
+      const unset = { name: "BACKFILL_HOLD", hold: 0, value: "0", source: "QUEUE_MODE=journal" }
+      assert.deepStrictEqual(seen(yield* parse({ QUEUE_MODE: "journal" })), unset)
+      assert.deepStrictEqual(seen(yield* parse({ QUEUE_MODE: "Journal", BACKFILL_HOLD: " " })), unset)
+      for (const text of ["0", "0s"]) {
+        const set = { ...unset, source: "environment" }
+        assert.deepStrictEqual(seen(yield* parse({ QUEUE_MODE: "journal", BACKFILL_HOLD: text })), set)
+      }
+      const fallback = { name: "BACKFILL_HOLD", hold: 5_000, value: "5s", source: "default" }
+      assert.deepStrictEqual(seen(yield* parse({})), fallback)
+    }))
+
+  it.effect("set to another value in journal mode is refused, and told what was expected", () =>
+    Effect.gen(function*() {
+      for (const [text, shown] of [["5s", "5s"], ["1 ms", "1ms"], ["2H", "2h"]] as const) {
+        assert.deepStrictEqual(yield* problemsOf({ QUEUE_MODE: "journal", BACKFILL_HOLD: text }), [{
+          name: "BACKFILL_HOLD",
+          problem: `expected 0 with QUEUE_MODE=journal, where nothing waits in memory, got "${shown}"`
+        }])
+      }
+      assert.deepStrictEqual(yield* problemsOf({ QUEUE_MODE: "fallback", BACKFILL_HOLD: "1h" }), [])
+    }))
+
+  it.effect("is not compared while something is wrong with either: one mistake is one line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* namesOf({ QUEUE_MODE: "journal", BACKFILL_HOLD: "soon" }), ["BACKFILL_HOLD"])
+      assert.deepStrictEqual(yield* namesOf({ QUEUE_MODE: "diary", BACKFILL_HOLD: "9s" }), ["QUEUE_MODE"])
     }))
 })
 

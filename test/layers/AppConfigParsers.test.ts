@@ -50,7 +50,10 @@ describe("durations", () => {
 
   it("zero only where it means something", () => {
     assert.strictEqual(bad(parser, "0s"), "expected a duration of at least 1ms, got \"0s\"")
-    assert.strictEqual(Duration.toMillis(good(Parsers.duration({ min: 0 }), "0s")), 0)
+    const least0 = Parsers.duration({ min: 0 })
+    for (const text of ["0", "0s", "0ms"]) assert.strictEqual(Duration.toMillis(good(least0, text)), 0)
+    assert.strictEqual(least0.print(Duration.zero), "0")
+    assert.strictEqual(bad(parser, "0"), "expected a duration of at least 1ms, got \"0\"")
   })
 
   it("as the contract writes its defaults", () => {

@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import type { Problem } from "./Environment.ts"
 import type { Reader } from "./Reader.ts"
 import type { Settings } from "./Settings.ts"
-import { kafka, retry, service, traces } from "./Variables.ts"
+import { backfill, kafka, queue, retry, service, traces } from "./Variables.ts"
 
 export interface Findings {
   readonly problems: ReadonlyArray<Problem>
@@ -64,6 +64,18 @@ export const check = (reader: Reader, settings: Settings): Findings => {
         ? { name: retry.baseDelay.name, problem: `expected at most ${retry.maxDelay.name} (${max}), got "${base}"` }
         : { name: retry.maxDelay.name, problem: `expected at least ${retry.baseDelay.name} (${base}), got "${max}"` }
     )
+  }
+
+  const { hold } = backfill
+  if (
+    settings.queue.mode === "journal" && reader.isGood(queue.mode) && reader.isSet(hold) && reader.isGood(hold) &&
+    !Duration.isZero(reader.get(hold))
+  ) {
+    const { value } = reader.effective(hold)
+    problems.push({
+      name: hold.name,
+      problem: `expected 0 with ${queue.mode.name}=journal, where nothing waits in memory, got "${value}"`
+    })
   }
 
   if (Duration.greaterThanOrEqualTo(settings.shutdownTimeout, lastResort) && reader.isGood(service.shutdownTimeout)) {

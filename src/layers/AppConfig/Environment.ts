@@ -90,7 +90,7 @@ const otherProxies: ReadonlyMap<string, string> = new Map([
 ])
 
 /** What begins so is meant for this program. `LOG_`, `API_`, `HEALTH_` and `DATA_` are everybody's. */
-const ours = /^(KAFKA|QUEUE|BITPIN|WALLEX|WS|RETRY)_|^API_BREAKER_/
+const ours = /^(KAFKA|QUEUE|BACKFILL|BITPIN|WALLEX|WS|RETRY)_|^API_BREAKER_/
 
 /** Kubernetes tells every pod of every Service: a Service called `kafka` gives KAFKA_PORT=tcp://... and more. */
 const isForeign = (name: string, value: string): boolean =>

@@ -81,16 +81,17 @@ const durationUnits: ReadonlyArray<readonly [unit: string, millis: number]> = [
 /** `60s` rather than `1m`: one of a unit is said in the next smaller one, down to seconds. */
 const printDuration = (duration: Duration.Duration): string => {
   const millis = Duration.toMillis(duration)
+  if (millis === 0) return "0"
   const [unit, factor] =
     durationUnits.find(([, factor]) => millis % factor === 0 && millis >= (factor > 1_000 ? 2 * factor : factor)) ??
       ["ms", 1]
   return `${millis / factor}${unit}`
 }
 
-/** Whole milliseconds, at most ten years. `min` is in milliseconds. */
+/** Whole milliseconds, at most ten years; nothing is `0` as well as `0s`. `min` is in milliseconds. */
 export const duration = (options: { readonly min: number } = { min: 1 }): Parser<Duration.Duration> => ({
   parse: (text) => {
-    const [, number = "", unit = ""] = /^([\d.]+) ?(ms|s|m|h|d)$/.exec(text.toLowerCase()) ?? []
+    const [, number = "", unit = ""] = /^([\d.]+) ?(ms|s|m|h|d)$/.exec(text === "0" ? "0ms" : text.toLowerCase()) ?? []
     const factor = durationUnits.find(([name]) => name === unit)?.[1] ?? Number.NaN
     const millis = decimal.test(number) ? Math.round(Number(number) * factor) : Number.NaN
     if (!(millis >= 0 && millis <= 3_650 * 86_400_000)) {

@@ -100,6 +100,12 @@ export interface Settings {
     /** 0.1 = ten per cent either way. */
     readonly jitter: number
   }
+  readonly backfill: {
+    /** 0: live trades never wait for a history. */
+    readonly hold: Duration.Duration
+    /** 0: no bound. */
+    readonly maxAge: Duration.Duration
+  }
   readonly queue: {
     readonly mode: "fallback" | "journal"
     readonly maxBytes: number

@@ -202,6 +202,21 @@ export const feeds = {
   )
 }
 
+export const backfill = {
+  hold: variable(
+    "BACKFILL_HOLD",
+    Parsers.duration({ min: 0 }),
+    Defaults.backfillHold,
+    "How long live trades of a market wait in memory for its history after a lost connection; `0` with `QUEUE_MODE=journal`"
+  ),
+  maxAge: variable(
+    "BACKFILL_MAX_AGE",
+    Parsers.duration({ min: 0 }),
+    Defaults.backfillMaxAge,
+    "A hole that ended longer ago, by the exchange's clock, is told and not asked for any more; `0` = no bound"
+  )
+}
+
 const endpoints = (name: string, { apiUrl, wsUrl }: Endpoints) => ({
   apiUrl: variable(`${name}_API_URL`, Parsers.httpUrl, apiUrl, "Base address of its REST API"),
   wsUrl: variable(`${name}_WS_URL`, Parsers.wsUrl, wsUrl, "Address of its WebSocket")
@@ -328,6 +343,7 @@ export const traces = {
 export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [
   { title: "Service", rows: Object.values(service) },
   { title: "Exchanges", rows: [...Object.values(feeds), ...Object.values(bitpin), ...Object.values(wallex)] },
+  { title: "Holes in trades", rows: Object.values(backfill) },
   {
     title: "Connections",
     rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)]

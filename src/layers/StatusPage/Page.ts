@@ -2,6 +2,7 @@
  * The status page as HTML. It shows all without its script; with it, it is kept up to date: what has an id and `data-live`, and the
  * bodies of tables, are replaced by what `/events` brings.
  */
+import * as Holes from "./Holes.ts"
 import type { Events, Exchange, Report } from "./Report.ts"
 import { script } from "./Script.ts"
 
@@ -37,6 +38,7 @@ export const body = (report: Report): string =>
 <dl class="tiles">${tiles(report)}</dl>
 ${section("Checks", table("checks", ["check", "status", "last check", "took", "message"], checkRows(report)))}
 ${section("Exchanges", table("exchanges", exchangeColumns, report.exchanges.map(exchangeRow)))}
+${section("Open holes", holes(report))}
 ${section("Kafka and the queue", table("lanes", laneColumns, laneRows(report)) + usage(report))}
 ${section("Circuit breakers", table("breakers", ["breaker", "state", "next try"], breakerRows(report)))}
 ${section("Events", table("events", eventColumns, eventRows(report)))}
@@ -275,6 +277,18 @@ const exchangeRow = (one: Exchange): ReadonlyArray<Cell> => {
     cell(total(one.decodeFailures)),
     wide(one.lastError)
   ]
+}
+
+/** A lost connection opens one in each of its markets. */
+const maxHoles = 20
+
+const holes = ({ exchanges }: Report): string => {
+  const open = Holes.all(exchanges)
+  const more = open.length > maxHoles ? `and ${open.length - maxHoles} more` : open.length === 0 ? "none" : ""
+  const rows = open.slice(0, maxHoles).map((hole) =>
+    Holes.cells(hole).map((value, i) => Holes.columns[i] === "awaits" ? wide(String(value)) : cell(value))
+  )
+  return `${table("holes", Holes.columns, rows)}<p id="holes-more" data-live>${text(more)}</p>`
 }
 
 const eventColumns = [

@@ -2,7 +2,7 @@
  * The body of `/api/status`, and all that the page shows.
  */
 import type { Snapshot } from "../../services/CircuitBreaker.ts"
-import type { ConnectionState, Gaps, MarketStatus } from "../../services/FeedStatus.ts"
+import type { ConnectionState, Gaps, MarketStatus, OpenHole } from "../../services/FeedStatus.ts"
 import type { Answer } from "../../services/Health.ts"
 import type { LaneStatus } from "../../services/KafkaSink.ts"
 
@@ -38,8 +38,10 @@ export interface Exchange {
   readonly reconnects: number
   readonly lastError: string | null
   readonly decodeFailures: Readonly<Record<string, number>>
-  /** Holes in trades: being filled, filled whole, told as not filled; and the trades that histories brought. */
+  /** Holes in trades: open, filled whole, told as not filled; and the trades that histories brought. */
   readonly gaps: Gaps
+  /** All of them, oldest first. */
+  readonly openHoles: ReadonlyArray<OpenHole>
   /** Silences longer than usual, by remedy. */
   readonly stale: Readonly<Record<string, number>>
   readonly events: ReadonlyArray<Events>

@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as Time from "../../services/Time.ts"
 import type * as AppConfig from "../AppConfig.ts"
 import type { Report } from "../StatusPage.ts"
+import * as Holes from "../StatusPage/Holes.ts"
 import * as Healthcheck from "./Healthcheck.ts"
 import * as Output from "./Output.ts"
 
@@ -53,7 +54,7 @@ export const table = (now: Report, before: Report | undefined, seconds: number):
   return [
     `${now.name} ${now.version}  ${now.health.status}  ${now.timestamp}`,
     "",
-    ...columns([
+    ...Output.columns([
       [
         "EXCHANGE",
         "CONNECTED",
@@ -89,19 +90,43 @@ export const table = (now: Report, before: Report | undefined, seconds: number):
       })
     ]),
     "",
-    ...columns([
+    ...Output.columns([
       ["TOPIC", "MODE", "QUEUED", "OLDEST", "LAST ACK"],
       ...now.lanes.map((
         { ackedAt, mode, oldest, queued, topic }
       ) => [topic, mode, String(queued), oldest ?? "-", ackedAt ?? "-"])
     ]),
+    ...holes(now),
     ...(bad.length === 0
       ? []
-      : ["", ...columns(bad.map(([name, { message, status }]) => [name, status, message ?? ""]))])
+      : ["", ...Output.columns(bad.map(([name, { message, status }]) => [name, status, message ?? ""]))])
   ]
 }
 
 // internal
+
+/** More would push what is below them off the screen. */
+const maxHoles = 10
+
+const holes = ({ exchanges }: Report): ReadonlyArray<string> => {
+  // A service of an older version does not tell them.
+  const open = Holes.all(exchanges.filter(({ openHoles }) => Array.isArray(openHoles)))
+  if (open.length === 0) return []
+  return [
+    "",
+    ...Output.columns([
+      ["HOLE", "CAUSE", "OPEN FOR", "WAITING", "AWAITS"],
+      ...open.slice(0, maxHoles).map(({ ageMs, awaits, cause, exchange, symbol, waiting }) => [
+        `${exchange} ${symbol}`,
+        cause,
+        Holes.duration(ageMs),
+        String(waiting),
+        awaits
+      ])
+    ]),
+    ...(open.length > maxHoles ? [`and ${open.length - maxHoles} more: exchange-feeds gaps`] : [])
+  ]
+}
 
 const total = ({ events }: Report["exchanges"][number]) =>
   events.reduce((sum, one) => ({
@@ -110,8 +135,3 @@ const total = ({ events }: Report["exchanges"][number]) =>
     queued: sum.queued + one.queued,
     dropped: sum.dropped + Object.values(one.dropped).reduce((a, b) => a + b, 0)
   }), { received: 0, delivered: 0, queued: 0, dropped: 0 })
-
-const columns = (rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)))
-  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd())
-}

@@ -157,7 +157,12 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
         )
       )
     ),
-    gauge("feeds_gaps_open", "Holes in markets' trades that are being filled.", each(({ gaps }) => gaps.open)),
+    gauge("feeds_gaps_open", "Holes in markets' trades: neither filled nor given up.", each(({ gaps }) => gaps.open)),
+    gauge(
+      "feeds_gaps_open_oldest_age_seconds",
+      "How long the oldest open hole has been known; 0 where none is open.",
+      each(({ openHoles }) => openHoles().reduce((oldest, { ageMs }) => Math.max(oldest, ageMs), 0) / 1000)
+    ),
     counter(
       "feeds_gaps_total",
       "Holes in markets' trades that are closed: filled whole from the exchange's history, or told as not filled.",

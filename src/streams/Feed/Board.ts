@@ -26,6 +26,8 @@ export interface Board {
   readonly stale: (remedy: string) => void
   /** Living. */
   readonly gaps: Mutable<FeedStatus.Gaps>
+  /** From where the open holes are read whenever somebody looks. */
+  readonly holes: (open: FeedStatus.ExchangeStatus["openHoles"]) => void
   readonly frame: (at: Moment) => void
   readonly data: (at: Moment) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
@@ -49,6 +51,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
   }
   return {
     gaps,
+    holes: (open) => {
+      state.openHoles = open
+    },
     stale: (remedy) => {
       stale.set(remedy, (stale.get(remedy) ?? 0) + 1)
     },

@@ -26,6 +26,7 @@ import { toTrades } from "../Feed/Trades.ts"
 import type * as Rest from "../Rest.ts"
 import * as Holes from "./Holes.ts"
 import * as Spans from "./Holes/Spans.ts"
+import * as View from "./Holes/View.ts"
 
 export type { Cause } from "./Holes.ts"
 
@@ -99,10 +100,8 @@ type History = ReadonlyArray<Either.Either<TradeRow, DecodeFailure>>
 interface Market {
   state: MarketState
   holes: State
-  /** When it was first subscribed to in this life, */
+  /** When it was first subscribed to in this life. */
   heardSince: Time.Instant | undefined
-  /** Since when it has had a hole without a break, */
-  openSince: Time.Instant | undefined
 }
 
 interface Handing {
@@ -151,8 +150,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         maxAge,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }),
-      heardSince: undefined,
-      openSince: undefined
+      heardSince: undefined
     }
     markets.set(symbol, market)
     return market
@@ -224,8 +222,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     held += Holes.waiting(after) - Holes.waiting(before)
     known += after.known.length - before.known.length
-    if (Holes.spans(after).length === 0) market.openSince = undefined
-    else market.openSince ??= now()
+    board.gaps.open += Holes.spans(after).length - Holes.spans(before).length
     if (after.handing > before.handing) handings.unsafeOffer({ market, events })
     if (flushed !== undefined && isQuiet()) Deferred.unsafeDone(flushed, Exit.void)
     changed.unsafeOpen()
@@ -396,7 +393,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const at = now()
     bound()
     let due: Time.Instant | undefined
-    let open = 0
     for (const market of markets.values()) {
       const { holes } = market
       const wake = Holes.wakeAt(holes)
@@ -409,9 +405,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           tokens.unsafeOffer(undefined)
         } else due = Time.earliest(due, askAt)
       }
-      open += Holes.spans(market.holes).length
     }
-    board.gaps.open = open
     yield* due === undefined
       ? changed.await
       : Effect.raceFirst(changed.await, Effect.sleep(Math.max(1, Time.between(now(), due))))
@@ -456,6 +450,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     options.holes?.forget(keyOf(market.symbol))
     markets.delete(market.symbol)
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // to be seen
+
+  board.holes(() => {
+    if (board.gaps.open === 0) return []
+    const at = now()
+    return Array.from(markets.values())
+      .flatMap(({ holes, state: { market } }) => View.open(market.symbol, holes, at))
+      .sort((a, b) => b.ageMs - a.ageMs)
+  })
 
   yield* Effect.forkScoped(Effect.all(Array.from({ length: workers }, () => worker), { concurrency: "unbounded" }))
   yield* Effect.forkScoped(Effect.forever(handOver))

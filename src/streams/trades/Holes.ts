@@ -28,7 +28,10 @@ export interface Options {
   readonly patience: number
   /** After a subscription, before the history is asked, ms (`Exchange.rest.history.askAfter`). */
   readonly askAfter: number
-  /** A span that ended longer ago, by the exchange's clock, is given up, ms; `Infinity`: none is. */
+  /**
+   * A span that ended longer ago, by the exchange's clock, is given up, ms; `Infinity`: none is but those of a vanished market, after
+   * a day.
+   */
   readonly maxAge: number
   /** Begins the ids of `gap` events; unique to the market and to this life of the collector. */
   readonly idPrefix: string
@@ -36,6 +39,8 @@ export interface Options {
 
 /** What the history's answers have made of a span: nothing that settles it, all of its trades, or that no more of them will come. */
 type Outcome = "open" | "filled" | "given up"
+
+type Found = Omit<Span, "since"> & { readonly outcome: Outcome }
 
 interface SpanItem {
   readonly _tag: "Span"
@@ -121,7 +126,7 @@ export type Input<E> =
   /** What earlier lives left, oldest first. `outcome`: what they had come to, but for the last event. */
   | {
     readonly _tag: "TakenOver"
-    readonly spans: ReadonlyArray<Span & { readonly outcome: Outcome }>
+    readonly spans: ReadonlyArray<Found>
     readonly known: ReadonlyArray<string>
   }
   /** A listener less. */
@@ -325,7 +330,7 @@ const itemOf = (span: Span, durable: SpanItem["durable"], outcome: Outcome = "op
 
 const takenOver = <E>(
   s: State<E>,
-  found: ReadonlyArray<Span & { readonly outcome: Outcome }>,
+  found: ReadonlyArray<Found>,
   known: ReadonlyArray<string>,
   now: Instant
 ): State<E> => ({
@@ -333,7 +338,7 @@ const takenOver = <E>(
   // What has an end does not wait for a subscription.
   askAt: now,
   known: [...s.known, ...known],
-  line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf(span, "yes", outcome))]
+  line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf({ ...span, since: now }, "yes", outcome))]
 })
 
 /** Nothing has to be over before the history is asked. */
@@ -362,7 +367,7 @@ const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant)
   if (tail !== undefined) {
     return withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
   }
-  const item = { ...itemOf(Spans.make(cause, last), "no"), isRecoverable: cause === "disconnected" }
+  const item = { ...itemOf(Spans.make(cause, last, now), "no"), isRecoverable: cause === "disconnected" }
   const next = { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
   return s.vanished ? vanished(next, now) : next
 }
@@ -379,7 +384,7 @@ const left = <E>(s: State<E>, cause: Cause, { last }: Edge, now: Instant, out: A
   const { known, last: from } = joined?.edge ?? { known: [], last: null }
   const isSettled = joined === null || Time.between(joined.at, now) >= Spans.settledAfter || hasIds(s)
   if (isSettled || from === null || tail !== undefined) return alone
-  const item = itemOf({ ...Spans.make(cause, from), to: last ?? from, until: now }, "no")
+  const item = itemOf({ ...Spans.make(cause, from, now), to: last ?? from, until: now }, "no")
   out.push({ _tag: "Keep" })
   return {
     ...alone,
@@ -548,7 +553,7 @@ const answered = <E>(
     const upTo = reached === null ? span : { ...span, to: reached }
     const beyond = reached === null
       ? []
-      : [itemOf({ ...Spans.make(span.cause, reached), until: span.until }, "no")]
+      : [itemOf({ ...Spans.make(span.cause, reached, now), until: span.until }, "no")]
     return outcome === "filled"
       ? [...came, { ...item, outcome, span: upTo }, ...beyond]
       : [{ ...item, outcome, span: Spans.narrowed(upTo, oldest) }, ...came, ...beyond]
@@ -598,9 +603,9 @@ const unanswered = <E>(s: State<E>, isUnknown: boolean, now: Instant, out: Array
   return s.vanished ? next : { ...next, askAt: sooner(Time.plus(now, backoff(attempts)), s.askAt) }
 }
 
-/** What a vanished market left open is not kept for ever. */
-const maxAgeOf = <E>({ options, vanished }: State<E>): number =>
-  vanished ? Math.min(options.maxAge, 24 * 3_600_000) : options.maxAge
+/** Nobody asks for the holes of a market that is gone: without a bound they would be kept for ever. */
+const maxAgeOf = <E>({ options: { maxAge }, vanished }: State<E>): number =>
+  vanished && maxAge === Infinity ? 86_400_000 : maxAge
 
 /** Nothing more is expected of these spans; what was last told of them holds. */
 const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {

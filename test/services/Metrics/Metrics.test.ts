@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import type { Snapshot } from "../../../src/services/CircuitBreaker.ts"
+import type { OpenHole } from "../../../src/services/FeedStatus.ts"
 import { evaluate } from "../../../src/services/Health/Evaluate.ts"
 import type { LaneStatus } from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
@@ -26,6 +27,19 @@ const laneStatus = (over: Partial<LaneStatus> = {}): LaneStatus => ({
   ...over
 })
 
+const hole = (ageMs: number): OpenHole => ({
+  symbol: "BTC/IRT",
+  cause: "disconnected",
+  from: null,
+  to: null,
+  gapId: null,
+  recovered: 0,
+  published: false,
+  waiting: 0,
+  ageMs,
+  awaits: "its history: asked now"
+})
+
 /** A program that has seen a bit of everything. */
 const everything = (): ReadonlyArray<Metrics.Family> => {
   const ledger = Ledger.make()
@@ -36,7 +50,10 @@ const everything = (): ReadonlyArray<Metrics.Family> => {
   return [
     ...Metrics.ledgerFamilies(ledger.accounts(), ["bitpin", "wallex"], ["trades"]),
     ...Metrics.breakerFamilies([breaker("bitpin_api", "api"), breaker("kafka_trade", "kafka", { state: "half_open" })]),
-    ...Metrics.feedFamilies([exchange("bitpin"), exchange("wallex", { markets: new Map() })], now.at),
+    ...Metrics.feedFamilies([
+      exchange("bitpin", { openHoles: () => [hole(12_345), hole(1_000)] }),
+      exchange("wallex", { markets: new Map() })
+    ], now.at),
     ...Metrics.queueFamilies([laneStatus()], { bytes: 1, maxBytes: 2 }),
     ...Metrics.healthFamilies(evaluate(fine(), now)),
     Metrics.buildFamily({ version: "0.1.0", node: "v20.20.2" })
@@ -177,6 +194,14 @@ describe("the other parts", () => {
       ) {
         assert.include(body, `${line}\n`)
       }
+    }))
+
+  it.scoped("the age of the oldest open hole, 0 where none is open", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(series(yield* bodyOf(everything()), "feeds_gaps_open_oldest_age_seconds"), [
+        "feeds_gaps_open_oldest_age_seconds{exchange=\"bitpin\"} 12.345",
+        "feeds_gaps_open_oldest_age_seconds{exchange=\"wallex\"} 0"
+      ])
     }))
 
   it.scoped("queues", () =>

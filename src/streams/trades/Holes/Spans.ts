@@ -42,6 +42,8 @@ export interface Span {
   readonly recovered: number
   /** Id of the last one that this life has handed over. */
   readonly lastTrade: string | null
+  /** When this life of the collector came to know of it. */
+  readonly since: Time.Instant
 }
 
 /** A trade that is known. `stamp`: null where the exchange gives no time. */
@@ -57,7 +59,7 @@ export interface Trade {
  */
 export const settledAfter = 2_000
 
-export const make = (cause: Cause, from: Stamp | null): Span => ({
+export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Span => ({
   cause,
   from,
   to: null,
@@ -65,7 +67,8 @@ export const make = (cause: Cause, from: Stamp | null): Span => ({
   until: null,
   gapId: null,
   recovered: 0,
-  lastTrade: null
+  lastTrade: null,
+  since
 })
 
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
