@@ -17,7 +17,7 @@ if (missing.length > 0) {
   process.exit(64)
 }
 
-const compiled = ["produce", "queue", "recovery"]
+const compiled = ["checkpoint", "produce", "queue", "recovery"]
 const outdir = path.join(root, ".cache/bench")
 await esbuild.build({
   absWorkingDir: root,

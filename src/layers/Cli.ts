@@ -361,6 +361,6 @@ const footer = HelpDoc.blocks([
     ["70", "a defect in the program"],
     ["73", "the data directory cannot be made"],
     ["75", "temporary: the data directory is in use, or the stop was cut off"],
-    ["78", "the configuration is not valid"]
+    ["78", "the configuration is not valid, or a later release wrote the data directory"]
   ])
 ])

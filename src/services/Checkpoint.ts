@@ -55,7 +55,7 @@ export const make = Effect.fnUntraced(function*(
   store: Store,
   sizes: Writer.Sizes = Writer.defaults
 ): Effect.fn.Return<Checkpoint["Type"], CheckpointError> {
-  const found = yield* Reader.read(store, sizes.segment)
+  const found = yield* Reader.read(store)
   const { memory } = found
   const { failure, write } = Writer.make(store, found, sizes)
   return {

@@ -213,6 +213,17 @@ describe("health", () => {
     120_000
   )
 
+  it("degraded while the checkpoint cannot be written, which is named, though Kafka takes everything", async () => {
+    const s = await stage(nowhere, 3)
+    // No file may grow beyond 200 bytes: the lock fits, what was delivered does not.
+    const service = s.start({ SINK: "stdout" }, ["prlimit", "--fsize=200"])
+    await ready(s)
+    await emit(s, 200)
+    const { checks } = await becomes(service, "no checkpoint", degradedBy("persistence"))
+    assert.match(checks["persistence"]?.message ?? "", /^the checkpoint: .*\/checkpoint-2\.\d{8}\.log/)
+    assert.strictEqual(checks["kafka"]?.status, "healthy")
+  }, 60_000)
+
   it("draining after SIGTERM, while Kafka does not answer", async () => {
     const { proxy } = await startBrokerBehindProxy()
     const { s, service } = await running(proxy.address)

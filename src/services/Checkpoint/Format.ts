@@ -28,6 +28,8 @@ export interface Position {
 
 export interface Entry {
   readonly position: Position
+  /** Number of an earlier segment that is durable to its end; only in the first entry of a segment. */
+  readonly after: number | undefined
   readonly markets: ReadonlyArray<MarketEntry>
 }
 
@@ -65,6 +67,7 @@ const EntryText = Schema.Struct({
   v: Schema.Literal(2),
   seq: Schema.Number,
   old: Schema.optional(Schema.Number),
+  after: Schema.optional(Schema.Number),
   markets: Schema.Array(MarketText)
 })
 
@@ -132,8 +135,11 @@ export const printMarket = ({ ids, key, kind, lastOfOld, times, ...rest }: Marke
 }
 
 /** `markets`: printed ones. */
-export const printEntry = ({ old, seq }: Position, markets: ReadonlyArray<string>): string =>
-  `{"v":2,"seq":${seq},${old === undefined ? "" : `"old":${old},`}"markets":[${markets.join(",")}]}`
+export const printEntry = (
+  { old, seq }: Position,
+  after: number | undefined,
+  markets: ReadonlyArray<string>
+): string => `${JSON.stringify({ v: 2, seq, old, after }).slice(0, -1)},"markets":[${markets.join(",")}]}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // reading
@@ -168,7 +174,11 @@ export const parseEntry = (text: string): Either.Either<Entry, Unreadable> => {
   const value = parse(text)
   return Either.mapBoth(decodeEntry(value), {
     onLeft: () => unreadable(value, 2),
-    onRight: ({ markets, old, seq }): Entry => ({ position: { seq, old }, markets: markets.map(toMarketEntry) })
+    onRight: ({ after, markets, old, seq }): Entry => ({
+      position: { seq, old },
+      after,
+      markets: markets.map(toMarketEntry)
+    })
   })
 }
 

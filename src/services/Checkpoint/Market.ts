@@ -33,6 +33,8 @@ export interface Market {
   isForgotten: boolean
   /** `ids` are trimmed when they are so many. */
   trimAt: number
+  /** None came since: they are in order, and each is there once. */
+  isTrimmed: boolean
 }
 
 export const make = (key: string): Market => ({
@@ -48,7 +50,8 @@ export const make = (key: string): Market => ({
   unwritten: "all",
   areHolesUnwritten: false,
   isForgotten: false,
-  trimAt: 2 * memoryOfMarket
+  trimAt: 2 * memoryOfMarket,
+  isTrimmed: true
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -60,10 +63,10 @@ const isWithinHole = ({ spans }: Market, time: number | null | undefined): boole
 /** Indices into `ids`, oldest first, each trade once: the newest, and of the older ones those within holes. */
 const select = (market: Market) => {
   const { ids, times } = market
-  const order = Array.from(new Map(ids.map((id, i) => [id, i])).values())
+  const order = market.isTrimmed ? Array.from(ids.keys()) : Array.from(new Map(ids.map((id, i) => [id, i])).values())
   const timeOf = (i: number) => times[i] ?? -Infinity
   // Of two infinities the difference is not a number, and so they go by order of delivery too.
-  order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)
+  if (!market.isTrimmed) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)
   const cut = Math.max(0, order.length - memoryOfMarket)
   return {
     older: order.slice(0, cut).filter((i) => isWithinHole(market, times[i])).slice(-maxWithinHoles),
@@ -81,12 +84,14 @@ export const trim = (market: Market): void => {
   // In another order now: those that no write has are not the last ones any more.
   if (market.unwritten !== 0) market.unwritten = "all"
   market.trimAt = kept.length + Math.max(memoryOfMarket, kept.length)
+  market.isTrimmed = true
 }
 
 /** `time`: epoch ms of the exchange, null where it gave none. */
 export const add = (market: Market, id: string, time: number | null): void => {
   market.ids.push(id)
   market.times.push(time ?? (market.last === null ? null : epochMsOf(market.last)))
+  market.isTrimmed = false
   if (market.unwritten !== "all") market.unwritten += 1
   if (market.ids.length >= market.trimAt) trim(market)
 }

@@ -96,15 +96,15 @@ export const make = (): Memory => {
     if (market.closing.length > 0) resolved(market, id)
   }
 
-  const printed = (market: Market.Market, from: number): MarketEntry => {
+  const printed = (market: Market.Market, kind: "whole" | "more", from: number): MarketEntry => {
     const { closing, exchangeSymbol, ids, key, last, lastOfOld, open, times } = market
-    const isWhole = from === 0
+    const isWhole = kind === "whole"
     const areHolesSaid = market.areHolesUnwritten || (isWhole && open.length + closing.length > 0)
     market.unwritten = 0
     market.areHolesUnwritten = false
     return {
       key,
-      kind: isWhole ? "whole" : "more",
+      kind,
       exchangeSymbol: isWhole ? exchangeSymbol : undefined,
       last: last ?? undefined,
       ids: ids.slice(from),
@@ -121,7 +121,7 @@ export const make = (): Memory => {
 
   const whole = (market: Market.Market): MarketEntry => {
     Market.trim(market)
-    return printed(market, 0)
+    return printed(market, "whole", 0)
   }
 
   const apply = (entry: MarketEntry): void => {
@@ -141,6 +141,8 @@ export const make = (): Memory => {
       )
     }
     ids.forEach((id, i) => Market.add(market, id, times[i] ?? null))
+    // As it was when it was printed.
+    if (kind === "whole") market.isTrimmed = true
     if (last !== undefined && last !== null) Market.advance(market, last)
     market.unwritten = 0
     market.areHolesUnwritten = false
@@ -220,7 +222,9 @@ export const make = (): Memory => {
       const market = markets.get(key)
       if (market === undefined) return { key, kind: "gone", ids: [], times: [] }
       const { ids, unwritten } = market
-      return unwritten === "all" ? whole(market) : printed(market, ids.length - unwritten)
+      return unwritten === "all" || unwritten === ids.length
+        ? whole(market)
+        : printed(market, "more", ids.length - unwritten)
     },
     copy: (key) => {
       const market = markets.get(key)

@@ -34,21 +34,23 @@ const ofLaterRelease = (path: string, version: number) =>
  * What cannot be understood is no reason not to start: it means that less is known, which costs copies. A version that is not known is
  * one: it would be started as if for the first time.
  */
-export const read = Effect.fnUntraced(function*(
-  store: Store,
-  segmentSize: number
-): Effect.fn.Return<Found, CheckpointError> {
+export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<Found, CheckpointError> {
   const memory = Memory.make()
   const wholes = new Map<string, number>()
-  const doubtful = new Set<string>()
+  /** Markets of the last entry of a segment, and what it says besides, by the segment. */
+  const doubtful = new Map<string, number>()
+  const lastPositions = new Map<number, Format.Position>()
   let position: Format.Position = { seq: 0, old: undefined }
   let durable = position
 
-  const apply = (segment: number, entry: Format.Entry): void => {
-    durable = position
+  const apply = (segment: number, { after, markets, ...entry }: Format.Entry): void => {
     position = entry.position
-    memory.apply(position.seq, entry.markets)
-    for (const { key, kind } of entry.markets) {
+    if (after !== undefined) {
+      durable = lastPositions.get(after) ?? durable
+      for (const [key, one] of doubtful) if (one === after) doubtful.delete(key)
+    }
+    memory.apply(position.seq, markets)
+    for (const { key, kind } of markets) {
       if (kind !== "more") {
         wholes.delete(key)
         doubtful.delete(key)
@@ -63,20 +65,18 @@ export const read = Effect.fnUntraced(function*(
     const path = store.pathOf(segment)
     const { damaged, texts } = yield* store.read(segment)
     let lines = damaged
-    let size = 0
     let last: Format.Entry | undefined
     for (const text of texts) {
       const entry = Format.parseEntry(text)
-      size += text.length
       if (Either.isRight(entry)) {
+        if (last !== undefined) durable = last.position
         last = entry.right
         apply(segment, last)
       } else if (entry.left.version === undefined) lines += 1
       else return yield* ofLaterRelease(path, entry.left.version)
     }
-    // One that is full was left after a write that succeeded.
-    if (size >= segmentSize) durable = position
-    else for (const { key } of last?.markets ?? []) doubtful.add(key)
+    lastPositions.set(segment, position)
+    for (const { key } of last?.markets ?? []) doubtful.set(key, segment)
     if (lines > 0) {
       yield* Effect.logError("the checkpoint is damaged: trades may be repeated, holes forgotten").pipe(
         Effect.annotateLogs({ path, lines })
@@ -97,6 +97,6 @@ export const read = Effect.fnUntraced(function*(
       )
     }
   }
-  for (const key of doubtful) memory.unwrite(key)
+  for (const key of doubtful.keys()) memory.unwrite(key)
   return { memory, wholes, position: durable, old: old?.mark ?? position.old, segments }
 })

@@ -17,7 +17,7 @@ export interface Sizes {
   readonly copy: readonly [least: number, most: number]
 }
 
-export const defaults: Sizes = { entry: 256 * 1024, segment: 1024 * 1024, copy: [4 * 1024, 128 * 1024] }
+export const defaults: Sizes = { entry: 128 * 1024, segment: 1024 * 1024, copy: [4 * 1024, 64 * 1024] }
 
 export interface Writer {
   /** Durable when it succeeds; nothing is written if nothing changed. */
@@ -45,6 +45,8 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
   let { position } = found
   let segment = (segments.at(-1) ?? 0) + 1
   let size = 0
+  /** The last one that is durable to its end. */
+  let after: number | undefined
   let oldest = segments[0] ?? segment
   let failure: string | null = null
   const writing = Effect.unsafeMakeSemaphore(1)
@@ -55,16 +57,17 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
   }
 
   const copy = (draft: Draft): void => {
+    const said = new Set(draft.markets.flatMap(({ key, kind }) => kind === "whole" ? [key] : []))
     const end = draft.size + Math.min(copyMost, Math.max(copyLeast, 2 * draft.size))
     for (const [key, number] of wholes) {
       if (number >= segment || draft.size >= end) return
-      const market = memory.copy(key)
+      const market = said.has(key) ? undefined : memory.copy(key)
       if (market !== undefined) say(draft, market)
     }
   }
 
   const append = (draft: Draft, next: Format.Position) => {
-    const text = Format.printEntry(next, draft.texts)
+    const text = Format.printEntry(next, size === 0 ? after : undefined, draft.texts)
     return store.append(segment, text).pipe(
       Effect.andThen(Effect.sync(() => {
         position = next
@@ -90,7 +93,10 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
     if (keys.length === 0 && next.seq === position.seq && next.old === position.old) return Effect.void
     let durable = 0
     const appendNext = Effect.suspend(() => {
-      if (size >= sizes.segment) leave()
+      if (size >= sizes.segment) {
+        after = segment
+        leave()
+      }
       const draft: Draft = { markets: [], texts: [], size: 0 }
       let end = durable
       for (; end < keys.length && draft.size < sizes.entry; end++) say(draft, memory.change(keys[end] ?? ""))

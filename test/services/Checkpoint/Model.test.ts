@@ -117,7 +117,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 /** As in production; and so small that each write is cut into entries, begins segments and removes some. */
 const allSizes = [
-  { entry: 256 * 1024, segment: 1024 * 1024, copy: [4 * 1024, 128 * 1024] },
+  { entry: 128 * 1024, segment: 1024 * 1024, copy: [4 * 1024, 64 * 1024] },
   { entry: 10, segment: 3_000, copy: [2_000, 8_000] },
   { entry: 200, segment: 1, copy: [1, 100] }
 ] as const
