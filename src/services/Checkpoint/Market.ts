@@ -104,27 +104,31 @@ export const advance = (market: Market, time: string): void => {
 // ---------------------------------------------------------------------------------------------------------------------
 // holes
 
+const startOf = ({ from }: Hole): number => from === null ? -Infinity : epochMsOf(from)
+const endOf = ({ to }: Hole): number => to === null ? Infinity : epochMsOf(to)
+
 const isSame = (a: Hole, b: Hole): boolean => a.gapId === b.gapId && (a.gapId !== null || a.from === b.from)
+
+/** What an earlier life closed untold, this one may have told of: as the same hole it begins where that one did, and ends no sooner. */
+const isAgain = (now: Hole, before: Hole): boolean =>
+  isSame(now, before) || (before.gapId === null && now.from === before.from && endOf(now) >= endOf(before))
 
 export const setHoles = (market: Market, open: ReadonlyArray<Hole>, closing: ReadonlyArray<Closing>): void => {
   market.open = open
   market.closing = closing
-  market.spans = [...open, ...closing.map(({ hole }) => hole)].map(({ from, to }) => [
-    from === null ? -Infinity : epochMsOf(from),
-    to === null ? Infinity : epochMsOf(to)
-  ])
+  market.spans = [...open, ...closing.map(({ hole }) => hole)].map((hole) => [startOf(hole), endOf(hole)])
   market.areHolesUnwritten = true
 }
 
 /** In place of those that were open. One that was closing in an earlier life may be among them: this life closes it again. */
 export const keepHoles = (market: Market, open: ReadonlyArray<Hole>): void =>
-  setHoles(market, open, market.closing.filter(({ hole }) => !open.some((one) => isSame(one, hole))))
+  setHoles(market, open, market.closing.filter(({ hole }) => !open.some((one) => isAgain(one, hole))))
 
 export const closeHole = (market: Market, hole: Hole, awaited: Awaited): void => {
-  const isOther = (one: Hole) => !isSame(one, hole)
-  const closing = market.closing.filter((one) => isOther(one.hole))
+  const closing = market.closing.filter((one) => !isAgain(hole, one.hole))
   const isAwaiting = awaited.trade !== null || awaited.event !== null
-  setHoles(market, market.open.filter(isOther), isAwaiting ? [...closing, { hole, awaited }] : closing)
+  const open = market.open.filter((one) => !isSame(hole, one))
+  setHoles(market, open, isAwaiting ? [...closing, { hole, awaited }] : closing)
 }
 
 /** True if a closing hole waited for it. */
@@ -140,8 +144,6 @@ export const resolve = (market: Market, id: string): boolean => {
 
 // ---------------------------------------------------------------------------------------------------------------------
 // for the next life
-
-const startOf = ({ from }: Hole): number => from === null ? -Infinity : epochMsOf(from)
 
 export const memoryOf = (market: Market): MarketMemory => {
   const { closing, exchangeSymbol, ids, last, open, times } = market

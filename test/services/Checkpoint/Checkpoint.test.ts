@@ -167,6 +167,24 @@ describe("holes", () => {
       assert.deepStrictEqual((yield* memoryOf(checkpoint))?.holes, [hole(0, 10, null)])
     }))
 
+  it.effect("one that closed untold in an earlier life, and is told of in this one, is one hole", () =>
+    Effect.gen(function*() {
+      const disk = diskOf()
+      const first = yield* open(disk)
+      first.closeHole(key, hole(0, 10, null, "filled"), awaiting)
+      yield* first.write
+      const second = yield* open(disk)
+      assert.deepStrictEqual((yield* memoryOf(second))?.holes, [hole(0, 10, null)])
+      second.keepHoles(key, "BTC_IRT", [hole(0, 12, "gap")])
+      assert.deepStrictEqual((yield* memoryOf(second))?.holes, [hole(0, 12, "gap")])
+      second.closeHole(key, hole(0, 12, "gap", "filled"), { trade: null, event: null })
+      assert.deepStrictEqual((yield* memoryOf(second))?.holes, [])
+      // Another one, which ends sooner, is not.
+      second.closeHole(key, hole(0, 10, null, "filled"), awaiting)
+      second.keepHoles(key, "BTC_IRT", [hole(0, 5, "gap")])
+      assert.lengthOf((yield* memoryOf(second))?.holes ?? [], 2)
+    }))
+
   it.effect("a market that is gone is forgotten with all that is known, but not before the last word is resolved", () =>
     Effect.gen(function*() {
       const disk = diskOf()

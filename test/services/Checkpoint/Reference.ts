@@ -62,6 +62,12 @@ const holesChanged = (market: Market): void => {
 
 const isSame = (a: Hole, b: Hole): boolean => a.gapId === b.gapId && (a.gapId !== null || a.from === b.from)
 
+/** Told of since, or longer. */
+const isAgain = (now: Hole, before: Hole): boolean =>
+  before.gapId === null
+    ? now.from === before.from && (now.gapId === null || msOf(now.to, Infinity) >= msOf(before.to, Infinity))
+    : now.gapId === before.gapId
+
 export const resolve = (markets: Markets, key: string, id: string): void => {
   const market = markets.get(key)
   if (market === undefined || !market.closing.some((one) => one.event === id || one.trade === id)) return
@@ -102,7 +108,7 @@ export const keepHoles = (markets: Markets, key: string, symbol: string, holes: 
   market.isForgotten = false
   market.symbol = symbol
   market.open = [...holes]
-  market.closing = market.closing.filter(({ hole }) => !holes.some((one) => isSame(one, hole)))
+  market.closing = market.closing.filter(({ hole }) => !holes.some((one) => isAgain(one, hole)))
   holesChanged(market)
 }
 
@@ -116,7 +122,7 @@ export const closeHole = (
   if (!isAwaiting && !markets.has(key)) return
   const market = marketOf(markets, key)
   market.open = market.open.filter((one) => !isSame(one, hole))
-  market.closing = market.closing.filter((one) => !isSame(one.hole, hole))
+  market.closing = market.closing.filter((one) => !isAgain(hole, one.hole))
   if (isAwaiting) market.closing.push({ hole, ...awaited })
   holesChanged(market)
 }
