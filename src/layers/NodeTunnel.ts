@@ -43,6 +43,8 @@ const byConnect = (proxy: URL, target: Target, signal: AbortSignal): Promise<net
     const request = (proxy.protocol === "https:" ? https : http).request({
       ...NodeDial.options(),
       ...addressOf(proxy),
+      // Else the name in the header below, the exchange's, is the one that the proxy's certificate would have to bear.
+      servername: net.isIP(addressOf(proxy).host) === 0 ? addressOf(proxy).host : "",
       agent: false,
       method: "CONNECT",
       path: authority(target),

@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import kafkajs, { type Admin, ConfigResourceTypes } from "kafkajs"
+import * as Time from "../Time.ts"
 import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
@@ -62,8 +63,30 @@ const asking = <A>(
 /** The health check waits a second longer (`Health.ts`). */
 const probeLimit = 8_000
 
+/** A cluster far away answers late, but it answers; one that is frozen says nothing at all for so long, ms. */
+const silenceLimit = 2_000
+
 export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
-  Effect.asVoid(ask(settings, probeLimit, (admin) => admin.describeCluster()))
+  Effect.clockWith((clock) => {
+    let signOfLife = Time.instantOf(clock)
+    const connect: typeof settings.transport.connect = (target) => {
+      const socket = settings.transport.connect(target)
+      const heard = () => {
+        signOfLife = Time.instantOf(clock)
+      }
+      socket.on("connect", heard)
+      socket.on("data", heard)
+      return socket
+    }
+    const silence: Effect.Effect<never, KafkaUnavailable> = Effect.suspend(() => {
+      const left = silenceLimit - Time.between(signOfLife, Time.instantOf(clock))
+      return left > 0
+        ? Effect.andThen(Effect.sleep(left), silence)
+        : unavailable("timeout", `${settings.brokers.join(", ")}: silent for ${silenceLimit} ms`)
+    })
+    const heeding = { ...settings, transport: { ...settings.transport, connect } }
+    return Effect.asVoid(Effect.raceFirst(ask(heeding, probeLimit, (admin) => admin.describeCluster()), silence))
+  })
 
 /** A dial, a login and two questions of a cluster that is slow. */
 const advertisedLimit = 12_000

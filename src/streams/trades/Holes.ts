@@ -553,7 +553,7 @@ const answered = <E>(
     const upTo = reached === null ? span : { ...span, to: reached }
     const beyond = reached === null
       ? []
-      : [itemOf({ ...Spans.make(span.cause, reached, now), until: span.until }, "no")]
+      : [itemOf({ ...Spans.make(span.cause, reached, span.since), until: span.until }, "no")]
     return outcome === "filled"
       ? [...came, { ...item, outcome, span: upTo }, ...beyond]
       : [{ ...item, outcome, span: Spans.narrowed(upTo, oldest) }, ...came, ...beyond]

@@ -25,6 +25,8 @@ export const open = <E>(symbol: string, state: Holes.State<E>, now: Time.Instant
     ...state.line.flatMap((item, i) =>
       item._tag === "Trades" ? [] : [{
         ...hole(item.span),
+        // It has its id from when it is written down; nobody has been told of it yet.
+        gapId: item.isTold ? item.span.gapId : null,
         published: false,
         waiting: state.line.slice(i).reduce((sum, one) => one._tag === "Trades" ? sum + one.events.length : sum, 0),
         awaits: item.outcome !== "open" && i > 0
