@@ -14,6 +14,10 @@ const allowed = new Map([
     "it turns kafkajs's own moments, which are the wall clock's, into steady ones"
   ],
   ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
+  [
+    "src/layers/commands/Check/ClockOffset.ts",
+    "it measures how far this machine's calendar is from the exchange's: two wall clocks are its subject"
+  ],
   ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
 ])
 
@@ -27,6 +31,7 @@ const exits = new Map([
   ["src/services/MarketEvent.ts", "what waited for a history before it was handed over, if that is plausible"],
   ["src/services/FileOutput.ts", "a file's name"],
   ["src/services/FileQueue/Open.ts", "times in the queue's files, monotonic from its opening on"],
+  ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/Feed/StatusEvents.ts", "part of an id"],

@@ -20,8 +20,6 @@ export interface Question {
 /** True if the history has trades that the socket should have brought. */
 export type SecondOpinion = (question: Question) => Effect.Effect<boolean>
 
-export const none: SecondOpinion = () => Effect.succeed(false)
-
 /**
  * One call, no retry: a connection that is silent for longer is asked about again. A trade counts if it is younger than all that is
  * known of its market, and than the beginning of the silence by the exchange's own clock; where that clock is not known, only a market
