@@ -127,9 +127,10 @@ const underAttack = (
     const stopFlood = fake.flood(200)
     yield* until("trades", () => running.trades().length > 10, 20_000)
     begin(victim)
-    yield* until("the drop", () => dropped(running), 10_000)
+    // A busy machine takes its time to send and to refuse: what counts is that it happens.
+    yield* until("the drop", () => dropped(running), 30_000)
     // It comes back by itself, and to data.
-    yield* until("a new connection", () => fake.subscribed === 2, 10_000)
+    yield* until("a new connection", () => fake.subscribed === 2, 30_000)
     const had = fake.issued.length
     yield* until("data again", () => fake.issued.length > had + 20, 20_000)
     stopFlood()
@@ -165,7 +166,7 @@ for (const name of ["bitpin", "wallex"] as const) {
           assert.strictEqual(running.status().decodeFailures.get(counted), 1)
           assert.match(running.status().lastError ?? "", /^broken: /)
           assert.isBelow(process.memoryUsage.rss() - rss, 150 * mebi)
-        }).pipe(Effect.provide(layer)))
+        }).pipe(Effect.provide(layer)), 120_000)
     }
   })
 }
