@@ -192,19 +192,18 @@ export const make = Effect.fnUntraced(function*(
           Effect.andThen(Effect.forEach(all, (lane) => lane.stop(timeout), { concurrency: "unbounded" })),
           Effect.andThen((durable) => Effect.map(writeCheckpoint, (written) => written && durable.every((one) => one)))
         ),
-      ended: Effect.raceAll([
-        ...all.map((lane) => lane.ended),
-        Fiber.await(checkpointing).pipe(
-          Effect.flatMap((exit) =>
-            Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
-              ? Effect.die(Cause.squash(exit.cause))
-              : Effect.never
-          )
-        )
-      ])
+      // Not `raceAll`, which waits for a success as long as one of them lives.
+      ended: all.reduce((ended, lane) => Effect.raceFirst(ended, lane.ended), died(checkpointing))
     }
   }
 })
+
+/** Dies if it did; otherwise never returns. */
+const died = (fiber: Fiber.RuntimeFiber<never>): Effect.Effect<never> =>
+  Effect.flatMap(Fiber.await(fiber), (exit) =>
+    Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)
+      ? Effect.die(Cause.squash(exit.cause))
+      : Effect.never)
 
 /** Epoch ms, as a queue tells it. */
 const iso = (time: number | null): string | null => time === null ? null : Time.iso(Time.wallTime(time))

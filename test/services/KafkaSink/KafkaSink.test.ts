@@ -13,7 +13,7 @@ import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import * as DeadLetters from "../../../src/services/DeadLetters.ts"
 import { EventSink } from "../../../src/services/EventSink.ts"
 import * as FileQueue from "../../../src/services/FileQueue.ts"
-import type { KafkaProducer } from "../../../src/services/KafkaProducer.ts"
+import { KafkaProducer } from "../../../src/services/KafkaProducer.ts"
 import * as KafkaSink from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
@@ -42,6 +42,7 @@ interface Setting {
   readonly maxBytes?: number
   readonly books?: boolean
   readonly fullPolicy?: FileQueue.FullPolicy
+  readonly checkpoint?: Layer.Layer<Checkpoint>
 }
 
 type Kafka = Context.Context<Fake.FakeKafka | KafkaProducer>
@@ -64,7 +65,7 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
       Layer.provideMerge(Layer.mergeAll(
         CircuitBreaker.layer,
         DeadLetters.layer(directory),
-        DataDirectory.checkpoint(directory),
+        setting.checkpoint ?? DataDirectory.checkpoint(directory),
         FileQueue.layer({
           dir: directory,
           maxBytes: setting.maxBytes ?? 1024 * 1024 * 1024,
@@ -489,6 +490,49 @@ describe("KafkaSink", () => {
         for (const id of fromQueue) assert.include(known, id)
         yield* two.stop
         yield* two.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "a lane that dies is told, though the others live: a supervisor has to start the process again",
+    () =>
+      Effect.gen(function*() {
+        const { directory, fake, kafka } = yield* setup
+        const producer = Context.get(kafka, KafkaProducer)
+        const broken = Context.make(Fake.FakeKafka, fake).pipe(Context.add(KafkaProducer, {
+          ...producer,
+          lane: (options) =>
+            Effect.map(
+              producer.lane(options),
+              (lane) => options.topic === topic ? { ...lane, send: () => Effect.dieMessage("planted") } : lane
+            )
+        }))
+        const one = yield* begin(directory, broken)
+        yield* one.offer(0, 1)
+        const exit = yield* Effect.exit(Effect.timeout(one.lanes.ended, "20 seconds"))
+        assert.include(String(exit), "planted")
+        yield* one.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "a defect in writing the checkpoint is told as that of a lane: the process must not go on without",
+    () =>
+      Effect.gen(function*() {
+        const { directory, kafka } = yield* setup
+        const checkpoint = Layer.mock(Checkpoint, {
+          coveredSeq: Effect.succeed(0),
+          write: Effect.dieMessage("planted"),
+          keepHoles: () => {},
+          closeHole: () => {},
+          forget: () => {}
+        })
+        const one = yield* begin(directory, kafka, { checkpoint })
+        const exit = yield* Effect.exit(Effect.timeout(one.lanes.ended, "20 seconds"))
+        assert.include(String(exit), "planted")
+        yield* one.end
       }),
     60_000
   )
