@@ -112,11 +112,10 @@ const connectionStates = ["connecting", "open", "backoff"] as const
 
 export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant): ReadonlyArray<Family> => {
   const ages = (pick: (feed: ExchangeStatus) => Moment | null) =>
-    feeds.flatMap((feed): ReadonlyArray<Sample> => {
+    feeds.map((feed): Sample => {
       const moment = pick(feed)
-      return moment === null
-        ? []
-        : [{ labels: { exchange: feed.exchange }, value: Math.max(0, between(moment.at, now)) / 1000 }]
+      const value = moment === null ? Number.NaN : Math.max(0, between(moment.at, now)) / 1000
+      return { labels: { exchange: feed.exchange }, value }
     })
   const each = (pick: (feed: ExchangeStatus) => number) =>
     feeds.map((feed): Sample => ({ labels: { exchange: feed.exchange }, value: pick(feed) }))
@@ -189,7 +188,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
     ),
     gauge(
       "feeds_connection_last_frame_age_seconds",
-      "How long ago that was, whatever the wall clock did since. Absent before the first.",
+      "How long ago that was, whatever the wall clock did since. NaN = never.",
       ages(({ lastFrameAt }) => lastFrameAt)
     ),
     gauge(
@@ -199,7 +198,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
     ),
     gauge(
       "feeds_last_event_age_seconds",
-      "How long ago that was, whatever the wall clock did since. Absent before the first.",
+      "How long ago that was, whatever the wall clock did since. NaN = never.",
       ages(({ lastDataAt }) => lastDataAt)
     ),
     gauge(
