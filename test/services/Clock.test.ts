@@ -1,4 +1,4 @@
-/** What the program's parts do while the wall clock is stepped: the same as without the step (DELIVERY.md section 7). */
+/** What the program's parts do while the wall clock is stepped: the same as without the step. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref, TestClock } from "effect"
 import * as FileOutput from "../../src/services/FileOutput.ts"

@@ -1,4 +1,4 @@
-/** What a feed does while the wall clock is stepped: the same, at the same moments, as without the step (DELIVERY.md section 7). */
+/** What a feed does while the wall clock is stepped: the same, at the same moments, as without the step. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Either, Layer, Logger, TestClock } from "effect"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"

@@ -414,7 +414,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // earlier lives
 
-  /** Once a market: what earlier lives left open. Null: they knew nothing of it. */
+  /** Markets whose memory of earlier lives was taken over: once each. */
   const inherited = new Set<string>()
   const inherit = (market: Market): boolean => {
     const { symbol } = market.state.market

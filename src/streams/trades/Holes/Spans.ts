@@ -54,7 +54,7 @@ export interface Trade {
 }
 
 /**
- * A timestamp is over in a history so long after it began, ms (I2): the coarsest clock of an exchange counts whole seconds, and its
+ * A timestamp is over in a history so long after it began, ms : the coarsest clock of an exchange counts whole seconds, and its
  * servers may differ by one.
  */
 export const settledAfter = 2_000
@@ -88,7 +88,7 @@ export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
  */
 const sinceOf = ({ until }: Span, since: number | null): number | null => until === Time.never ? null : since
 
-/** An answer to a question of that stamp may say something of it. */
+/** An answer to a question of that moment may say something of it. */
 export const isAskable = ({ until }: Span, sentAt: Time.Instant): boolean =>
   until !== null && Time.between(until, sentAt) >= 0
 
@@ -115,7 +115,7 @@ export const within = (
   })
 }
 
-/** The answer reaches back to what was known before the span (B3). */
+/** The answer reaches back to what was known before the span. */
 export const isStartCovered = (
   span: Span,
   rows: ReadonlyArray<TradeRow>,
