@@ -244,7 +244,7 @@ describe("gaps", () => {
       for (const hole of kept) {
         assert.deepInclude(hole, {
           exchange: "bitpin",
-          published: true,
+          published: null,
           waiting: null,
           ageMs: null,
           source: "checkpoint"
