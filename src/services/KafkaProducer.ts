@@ -14,6 +14,7 @@ import type { Address } from "./KafkaProducer/Address.ts"
 import { classify, ruinsClient, unavailable } from "./KafkaProducer/classify.ts"
 import * as Client from "./KafkaProducer/Client.ts"
 import * as Cluster from "./KafkaProducer/Cluster.ts"
+import * as Home from "./KafkaProducer/Home.ts"
 import { KafkaRejected, KafkaUnavailable } from "./KafkaProducer/KafkaError.ts"
 import * as Partitions from "./KafkaProducer/Partitions.ts"
 import * as Patches from "./KafkaProducer/patches.ts"
@@ -43,14 +44,20 @@ export interface LaneProducer {
 
 export interface LaneProducerOptions {
   readonly topic: string
-  /** Runs at once when a request has timed out, long before `send` itself fails: opens the lane's breaker (DELIVERY.md H3). */
-  readonly onRequestTimeout: Effect.Effect<void>
+  /**
+   * Runs at once when a request to that broker (`host:port`) has timed out, long before `send` itself fails: opens the lane's breaker
+   * (DELIVERY.md H3).
+   */
+  readonly onRequestTimeout: (broker: string) => Effect.Effect<void>
 }
 
 export class KafkaProducer extends Context.Tag("effect-exchange-feeds/services/KafkaProducer")<KafkaProducer, {
   /** Never fails and does not connect: the first `send` does. Closed (time-limited) with its scope. */
   readonly lane: (options: LaneProducerOptions) => Effect.Effect<LaneProducer, never, Scope.Scope>
-  /** Asks the cluster for itself, within eight seconds: the health check. */
+  /**
+   * Asks the cluster for itself, within eight seconds: the health check. Also sees when another cluster answers at the addresses of
+   * the settings; lanes then leave the one they were on.
+   */
   readonly probe: Effect.Effect<void, KafkaUnavailable>
   /** Of these topics, the ones that the cluster does not have, or does not show us. */
   readonly missing: (topics: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<string>, KafkaUnavailable>
@@ -88,9 +95,10 @@ export const make = Effect.fnUntraced(function*(
   Patches.steadyClocks()
   Patches.encodeBy(transport.gzip)
   const settings = settingsOf(options, transport, yield* Secrets.make(options.security, options.readSecurityAgain))
+  const home = Home.make(settings)
   return {
-    lane: (lane) => makeLane(settings, options.createTopics?.partitions, lane),
-    probe: Cluster.probe(settings),
+    lane: (lane) => makeLane(settings, home, options.createTopics?.partitions, lane),
+    probe: home.ask,
     missing: (topics) =>
       Effect.map(Cluster.topics(settings), (there) => topics.filter((topic) => !there.includes(topic)))
   }
@@ -139,6 +147,7 @@ const closeTimeout = Duration.seconds(2)
 
 const makeLane = Effect.fnUntraced(function*(
   settings: Client.Settings,
+  home: Home.Home,
   createPartitions: number | undefined,
   options: LaneProducerOptions
 ): Effect.fn.Return<LaneProducer, never, Scope.Scope> {
@@ -146,8 +155,11 @@ const makeLane = Effect.fnUntraced(function*(
   const run = yield* FiberSet.makeRuntime<never>()
   const partitions = Partitions.make(topic)
   const creating = yield* Effect.makeSemaphore(1)
-  /** Learned by dialling: a new client is not lost when only the brokers of the configuration are away. */
-  const known = new Set(settings.brokers)
+  /** Those that a client was connected to when it last worked: a new client is not lost when only the brokers of the settings are away. */
+  let learned: ReadonlySet<string> = new Set()
+  let moves = home.moves()
+  /** Connections of this client that had ended when it was last asked whose cluster it is. */
+  let ended = 0
   let generation = 0
   let failures = 0
   let client: Client.Client | undefined
@@ -155,15 +167,12 @@ const makeLane = Effect.fnUntraced(function*(
 
   const open = (): Client.Client => {
     // Each client begins with another broker: kafkajs itself never turns from one that takes connections and says nothing.
-    const brokers = Array.from(known)
+    const brokers = [...settings.brokers, ...learned]
     const first = generation++ % brokers.length
     const rotated = { ...settings, brokers: [...brokers.slice(first), ...brokers.slice(0, first)] }
     return Client.make(rotated, topic, partitions, {
-      onRequestTimeout: () => {
-        run(options.onRequestTimeout)
-      },
-      onDial: (broker) => {
-        known.add(broker)
+      onRequestTimeout: (broker) => {
+        run(options.onRequestTimeout(broker))
       }
     })
   }
@@ -172,11 +181,43 @@ const makeLane = Effect.fnUntraced(function*(
     client?.abandon()
     client = undefined
     failures = 0
+    ended = 0
+  })
+
+  const isLearned = (broker: string) => !settings.brokers.includes(broker)
+
+  /** The next dial may be to a broker that was learned: by now of the cluster of before, which would take what is meant for another. */
+  const mayStray = (): boolean => {
+    if (client === undefined) return learned.size > 0
+    return client.sockets.ended() !== ended && client.sockets.dialled().some(isLearned)
+  }
+
+  const askHome = Effect.suspend(() => {
+    if (!mayStray()) return Effect.void
+    const now = client?.sockets.ended() ?? 0
+    return home.ask.pipe(
+      // Nobody there: then what was learned is all there is.
+      Effect.catchTag("KafkaUnavailable", () => Effect.void),
+      Effect.andThen(() => {
+        ended = now
+      })
+    )
+  })
+
+  const followHome = Effect.suspend(() => {
+    if (moves === home.moves()) return Effect.void
+    moves = home.moves()
+    learned = new Set()
+    return giveUp
   })
 
   const attempt = (records: ReadonlyArray<EventRecord>) =>
-    // Of a client that is there already nothing is read: it has its login and its certificates.
-    Effect.when(settings.secrets.renewed, () => client === undefined).pipe(Effect.andThen(sending(records)))
+    askHome.pipe(
+      Effect.andThen(followHome),
+      // Of a client that is there already nothing is read: it has its login and its certificates.
+      Effect.andThen(Effect.when(settings.secrets.renewed, () => client === undefined)),
+      Effect.andThen(sending(records))
+    )
 
   const sending = (records: ReadonlyArray<EventRecord>) =>
     Effect.async<void, KafkaUnavailable | KafkaRejected>((resume) => {
@@ -194,6 +235,7 @@ const makeLane = Effect.fnUntraced(function*(
       Effect.onExit((exit) => {
         if (exit._tag === "Success") {
           failures = 0
+          learned = new Set(client?.sockets.connected().filter(isLearned))
           return Effect.void
         }
         failures += 1

@@ -37,6 +37,38 @@ describe("a broker that fails", () => {
     180_000
   )
 
+  it("killed, then frozen: one line each names the broker and the reason, and one says that it is over", async () => {
+    const broker = await startBroker()
+    const s = await stage(broker.address, 3)
+    const service = s.start({ KAFKA_BREAKER_TIMEOUT: "500ms" })
+    const told = (): ReadonlyArray<Record<string, string>> =>
+      service.lines.filter((line) => line.startsWith("{") && line.includes("deliver")).map((line) => JSON.parse(line))
+        .filter(({ topic }) => topic === s.topic)
+    const outage = async (begin: () => Promise<void>, end: () => Promise<void> | void) => {
+      const before = told().length
+      await begin()
+      await emit(s, 200)
+      await until("told", () => told().length > before, 30_000, () => service.tail())
+      // It is tried again and again.
+      await emit(s, 200)
+      await pause(3_000)
+      await end()
+      await service.settled(sentCount(s))
+      return told().slice(before).map(({ level, message, reason }) => [level, message, reason])
+    }
+    await ready(s)
+    await emit(s, 200)
+    await service.settled(sentCount(s))
+    const [away, back, ...more] = await outage(broker.kill, broker.start)
+    assert.deepStrictEqual(away?.slice(0, 2), ["WARN", "records cannot be delivered, they wait in the queue"])
+    assert.include(away?.[2], `ECONNREFUSED ${broker.address}`)
+    assert.deepStrictEqual([back, ...more], [["INFO", "records are delivered again", undefined]])
+    assert.deepStrictEqual(await outage(broker.freeze, broker.thaw), [
+      ["WARN", "records cannot be delivered, they wait in the queue", `${broker.address}: a request has timed out`],
+      ["INFO", "records are delivered again", undefined]
+    ])
+  }, 120_000)
+
   it("negative control: a reader that only pauses its socket in the outage is cut", async () => {
     const s = await stage("127.0.0.1:1", 4)
     const { server } = s.wallex

@@ -30,6 +30,8 @@ export interface Options {
   readonly properties?: Readonly<Record<string, string>>
   /** Further arguments of the storage tool, such as `--add-scram`. */
   readonly format?: ReadonlyArray<string>
+  /** Sixteen bytes in base 64, where two brokers must not be taken for one cluster. */
+  readonly cluster?: string
 }
 
 export interface Broker {
@@ -141,11 +143,11 @@ export const make = async (options: Options = {}): Promise<Broker> => {
   const properties = path.join(directory, "server.properties")
   mkdirSync(path.join(directory, "data"))
   writeFileSync(properties, propertiesOf(directory, ports, options))
-  if (options.format === undefined) {
+  if (options.format === undefined && options.cluster === undefined) {
     await prepareTemplate()
     cpSync(path.join(template, "data"), path.join(directory, "data"), { recursive: true })
   } else {
-    await Jvm.format(properties, ["--standalone", ...options.format])
+    await Jvm.format(properties, ["--standalone", ...options.format ?? []], options.cluster)
   }
   const node = Jvm.node(directory)
   const address = `127.0.0.1:${ports.port}`

@@ -69,14 +69,21 @@ export const prepare = (): Promise<void> =>
     }
   })
 
-/** Formats the log directory that the properties name. */
-export const format = async (properties: string, parameters: ReadonlyArray<string>): Promise<void> => {
+/** Any sixteen bytes, in base 64. */
+const clusterId = "RASqLWHOowoCGbNLE-kwSA"
+
+/** Formats the log directory that the properties name. Brokers of different clusters have different ids. */
+export const format = async (
+  properties: string,
+  parameters: ReadonlyArray<string>,
+  cluster = clusterId
+): Promise<void> => {
   await run("java", [
     ...flags,
     "kafka.tools.StorageTool",
     "format",
     "--cluster-id",
-    "RASqLWHOowoCGbNLE-kwSA", // any sixteen bytes
+    cluster,
     ...parameters,
     "--config",
     properties

@@ -118,8 +118,8 @@ describe("a broker that is well", () => {
     Effect.gen(function*() {
       const topic = newTopic()
       const kafka = yield* kafkaOf(options())
-      const lane = yield* kafka.lane({ topic, onRequestTimeout: Effect.void })
-      const other = yield* kafka.lane({ topic: yield* existing(), onRequestTimeout: Effect.void })
+      const lane = yield* kafka.lane({ topic, onRequestTimeout: () => Effect.void })
+      const other = yield* kafka.lane({ topic: yield* existing(), onRequestTimeout: () => Effect.void })
       const create = Effect.promise(() => createTopic(inject("kafkaBroker"), topic))
       const sendFails = Effect.flip(lane.send([recordOf("a", "1")]))
 

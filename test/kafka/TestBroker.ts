@@ -53,7 +53,7 @@ export const kafkaOf = (options: Options) =>
 
 /** The lane of a producer of its own. */
 export const laneOf = (options: Options, topic: string, onRequestTimeout: Effect.Effect<void> = Effect.void) =>
-  Effect.flatMap(kafkaOf(options), (kafka) => kafka.lane({ topic, onRequestTimeout }))
+  Effect.flatMap(kafkaOf(options), (kafka) => kafka.lane({ topic, onRequestTimeout: () => onRequestTimeout }))
 
 let topics = 0
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -21,11 +22,47 @@ const temporary: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelea
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
 )
 
+/** A file system of sixteen inodes; undefined where it is not allowed to mount one. */
+const fewInodes: Effect.Effect<string | undefined, never, Scope.Scope> = Effect.flatMap(
+  temporary,
+  (directory) =>
+    Effect.acquireRelease(
+      Effect.sync(() =>
+        spawnSync("mount", ["-t", "tmpfs", "-o", "size=16m,nr_inodes=16", "tmpfs", directory]).status === 0
+          ? directory
+          : undefined
+      ),
+      (mounted) => Effect.sync(() => mounted === undefined ? undefined : spawnSync("umount", ["-l", mounted]))
+    )
+)
+
 const bytes = (text: string) => new TextEncoder().encode(text)
 
 const mode = (file: string) => fs.statSync(file).mode & 0o777
 
 describe("NodeFileOps", () => {
+  it.scoped("bytes but no inodes: says that it is these, for a file and for a directory", (context) =>
+    Effect.gen(function*() {
+      const ops = yield* FileOps
+      const directory = yield* fewInodes
+      if (directory === undefined) return context.skip("not allowed to mount a file system")
+      const make = (n: number) => withFile(ops, `${directory}/${n}`, "create", () => Effect.void)
+      const failure = yield* Effect.flip(Effect.forEach(Array.from({ length: 20 }, (_, n) => n), make))
+      assert.strictEqual(failure.code, "ENOSPC")
+      assert.strictEqual(failure.message, `ENOSPC: no inodes left on the file system (df -i), open '${failure.path}'`)
+      assert.match(
+        (yield* Effect.flip(ops.makeDirectory(`${directory}/a/b`))).message,
+        /^ENOSPC: no inodes left .*, mkdir '/
+      )
+      assert.isAbove(yield* ops.freeBytes(directory), 8 * 1024 * 1024)
+      // With inodes again it is the bytes that are missing, and the system says so.
+      yield* ops.unlink(`${directory}/0`)
+      const full = yield* Effect.flip(
+        withFile(ops, `${directory}/big`, "create", (file) => writeAll(file, new Uint8Array(17 * 1024 * 1024), 0))
+      )
+      assert.include(full.message, "ENOSPC: no space left on device")
+    }).pipe(Effect.provide(NodeFileOps.layer)))
+
   it.scoped("writes, reads, cuts and names errors as the system does", () =>
     Effect.gen(function*() {
       const ops = yield* FileOps

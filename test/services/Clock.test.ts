@@ -33,7 +33,7 @@ describe("under a stepped wall clock", () => {
         const disk = new MemoryDisk()
         const lane = yield* Effect.flatMap(
           KafkaProducer,
-          (producer) => producer.lane({ topic, onRequestTimeout: Effect.void })
+          (producer) => producer.lane({ topic, onRequestTimeout: () => Effect.void })
         ).pipe(
           Effect.provide(
             FileOutput.layer({ directory: "/data/out", maxAge: "10 minutes", compress: () => Effect.void }).pipe(

@@ -12,7 +12,7 @@ const directory = `/data/out/${topic}`
 
 /** A lane on it, as one life of a process has it. Compressing is copying. */
 const lane = (disk: MemoryDisk, options: Partial<FileOutput.Options> = {}) =>
-  Effect.flatMap(KafkaProducer, (producer) => producer.lane({ topic, onRequestTimeout: Effect.void })).pipe(
+  Effect.flatMap(KafkaProducer, (producer) => producer.lane({ topic, onRequestTimeout: () => Effect.void })).pipe(
     Effect.provide(
       FileOutput.layer({
         directory: "/data/out",

@@ -187,8 +187,7 @@ describe("sockets", () => {
       },
       gzip: () => Promise.reject(new Error("nothing is sent"))
     }
-    const brokers: Array<string> = []
-    const sockets = makeSockets(transport, (broker) => brokers.push(broker))
+    const sockets = makeSockets(transport)
     // As `connectionPoolBuilder.js` splits it.
     const [host = "", port = ""] = Address.forKafkajs("[::1]:9092").split(":")
     const socket = sockets.open({ host, port: Number(port), ssl: {}, onConnect: () => {} })
@@ -196,10 +195,39 @@ describe("sockets", () => {
     socket.on("error", (error) => heard.push(error.message))
     socket.emit("error", new AggregateError([new Error("connect ECONNREFUSED ::1:9092"), new Error("other")]))
     assert.deepStrictEqual(dialled, ["::1"])
-    assert.deepStrictEqual(brokers, ["[::1]:9092"])
+    assert.deepStrictEqual(sockets.dialled(), ["[::1]:9092"])
     assert.deepStrictEqual(heard, ["connect ECONNREFUSED ::1:9092; other"])
     sockets.destroy(`${host}:${port}`)
     assert.isTrue(opened[0]?.destroyed)
+  })
+
+  it("lead where a connection was made, until it ends", () => {
+    const opened: Array<{ readonly socket: Socket; readonly onConnect: () => void }> = []
+    const sockets = makeSockets({
+      connect: ({ onConnect }) => {
+        const socket = new Socket()
+        opened.push({ socket, onConnect })
+        return socket
+      },
+      gzip: () => Promise.reject(new Error("nothing is sent"))
+    })
+    let told = 0
+    for (const host of ["a", "b", "a", "c"]) {
+      sockets.open({
+        host,
+        port: 1,
+        ssl: {},
+        onConnect: () => {
+          told += 1
+        }
+      })
+    }
+    for (const { onConnect } of opened.slice(0, 3)) onConnect()
+    assert.strictEqual(told, 3)
+    assert.deepStrictEqual(sockets.dialled(), ["b:1", "a:1", "c:1"])
+    assert.deepStrictEqual([sockets.connected(), sockets.ended()], [["a:1", "b:1"], 0])
+    for (const { socket } of opened.slice(1)) socket.emit("close")
+    assert.deepStrictEqual([sockets.connected(), sockets.ended()], [["a:1"], 2])
   })
 })
 
@@ -364,7 +392,7 @@ describe("a lane", () => {
     Effect.gen(function*() {
       const { dials, transport } = mute()
       const kafka = yield* KafkaProducer.make(options, transport)
-      const lane = yield* kafka.lane({ topic: "t", onRequestTimeout: Effect.void })
+      const lane = yield* kafka.lane({ topic: "t", onRequestTimeout: () => Effect.void })
       yield* lane.send([])
       assert.deepStrictEqual(dials, [])
       const send = Effect.fork(Effect.flip(lane.send(records)))
@@ -381,7 +409,7 @@ describe("a lane", () => {
     Effect.gen(function*() {
       const { dials, transport } = mute()
       const kafka = yield* KafkaProducer.make(options, transport)
-      const lane = yield* Effect.scoped(kafka.lane({ topic: "t", onRequestTimeout: Effect.void }))
+      const lane = yield* Effect.scoped(kafka.lane({ topic: "t", onRequestTimeout: () => Effect.void }))
       assert.strictEqual(yield* lane.partitionOf("a"), undefined)
       assert.deepStrictEqual(dials, [])
     }))

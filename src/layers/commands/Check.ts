@@ -101,6 +101,11 @@ const mebibytes = (bytes: number): string => `${Math.floor(bytes / 2 ** 20)} MiB
 const disk = ({ dataDir, queue }: AppConfig.Settings): Finding =>
   Effect.flatMap(FileOps, (files) => files.freeBytes(dataDir)).pipe(
     Effect.mapError(problem),
+    Effect.tap(() =>
+      Effect.tryPromise({ try: () => NodeFileOps.hasInodes(dataDir), catch: problem }).pipe(
+        Effect.filterOrFail((has) => has, () => new Problem({ message: "no inodes left on the file system (df -i)" }))
+      )
+    ),
     Effect.filterOrFail(
       (free) => free >= queue.maxBytes,
       (free) => new Problem({ message: `${mebibytes(free)} free, and QUEUE_MAX_BYTES is ${mebibytes(queue.maxBytes)}` })

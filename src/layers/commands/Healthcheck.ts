@@ -6,7 +6,9 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as http from "node:http"
+import { reasonOf } from "../../services/ErrorText.ts"
 import * as AppConfig from "../AppConfig.ts"
+import * as NodeDial from "../NodeDial.ts"
 
 /** It did not answer, or not with 200. */
 export class Unhealthy extends Schema.TaggedError<Unhealthy>()("Unhealthy", {
@@ -60,15 +62,17 @@ export const get = (url: string): Effect.Effect<{ readonly code: number; readonl
     if (!URL.canParse(url) || new URL(url).protocol !== "http:") {
       return fail("not an address such as http://127.0.0.1:8080")
     }
-    const request = http.get(url, { signal: AbortSignal.timeout(timeout), agent: false }, (response) => {
+    const signal = AbortSignal.timeout(timeout)
+    const failed = (error: Error) => fail(signal.aborted ? `no answer within ${timeout} ms` : reasonOf(error))
+    const request = http.get(url, { ...NodeDial.options(), signal, agent: false }, (response) => {
       let body = ""
       response.setEncoding("utf8")
       response.on("data", (chunk: string) => {
         if (body.length < maxBody) body += chunk
       })
-      response.on("error", (error) => fail(error.message))
+      response.on("error", failed)
       response.on("end", () => resume(Effect.succeed({ code: response.statusCode ?? 0, text: body })))
     })
-    request.on("error", (error) => fail(error.message))
+    request.on("error", failed)
     return Effect.sync(() => request.destroy())
   })

@@ -11,7 +11,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import { KafkaProducer, KafkaRejected, KafkaUnavailable, type LaneProducer } from "../../services/KafkaProducer.ts"
+import {
+  KafkaProducer,
+  KafkaRejected,
+  KafkaUnavailable,
+  type LaneProducer,
+  type LaneProducerOptions
+} from "../../services/KafkaProducer.ts"
 import { partitionOf } from "../../services/KafkaProducer/Partitions.ts"
 import type { EventRecord } from "../../services/MarketEvent.ts"
 
@@ -150,30 +156,32 @@ const make = Effect.gen(function*() {
       return Effect.forEach(held, arrive, { discard: true })
     })
 
-  const send = (topic: string, onRequestTimeout: Effect.Effect<void>) => (records: ReadonlyArray<EventRecord>) =>
-    Effect.gen(function*() {
-      const request: Request = {
-        topic,
-        records,
-        answer: yield* Deferred.make<void, KafkaUnavailable | KafkaRejected>()
-      }
-      const { answer } = request
-      // On its way a request belongs to the broker: it arrives also when its sender has given up.
-      if (Duration.toMillis(delay) === 0 || state === "down") yield* arrive(request)
-      else yield* FiberSet.run(underway, Effect.delay(arrive(request), delay))
-      // The event at the first timeout, the rejection at the second, as with kafkajs (KAFKA-REAL.md section 1).
-      return yield* Deferred.await(answer).pipe(
-        Effect.timeoutTo({ duration: requestTimeout, onSuccess: () => true, onTimeout: () => false }),
-        Effect.flatMap((answered) =>
-          answered ? Effect.void : Effect.zipRight(
-            onRequestTimeout,
-            Deferred.await(answer).pipe(
-              Effect.timeoutFail({ duration: requestTimeout, onTimeout: () => timedOut })
+  const send =
+    (topic: string, onRequestTimeout: LaneProducerOptions["onRequestTimeout"]) =>
+    (records: ReadonlyArray<EventRecord>) =>
+      Effect.gen(function*() {
+        const request: Request = {
+          topic,
+          records,
+          answer: yield* Deferred.make<void, KafkaUnavailable | KafkaRejected>()
+        }
+        const { answer } = request
+        // On its way a request belongs to the broker: it arrives also when its sender has given up.
+        if (Duration.toMillis(delay) === 0 || state === "down") yield* arrive(request)
+        else yield* FiberSet.run(underway, Effect.delay(arrive(request), delay))
+        // The event at the first timeout, the rejection at the second, as with kafkajs (KAFKA-REAL.md section 1).
+        return yield* Deferred.await(answer).pipe(
+          Effect.timeoutTo({ duration: requestTimeout, onSuccess: () => true, onTimeout: () => false }),
+          Effect.flatMap((answered) =>
+            answered ? Effect.void : Effect.zipRight(
+              onRequestTimeout("fake:9092"),
+              Deferred.await(answer).pipe(
+                Effect.timeoutFail({ duration: requestTimeout, onTimeout: () => timedOut })
+              )
             )
           )
         )
-      )
-    })
+      })
 
   const producer: KafkaProducer["Type"] = {
     lane: ({ onRequestTimeout, topic }) =>

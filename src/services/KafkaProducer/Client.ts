@@ -7,7 +7,7 @@ import * as Address from "./Address.ts"
 import type { Partitions } from "./Partitions.ts"
 import { RecordMessage } from "./ProduceRequest.ts"
 import type { Secrets } from "./Secrets.ts"
-import { makeSockets, type Transport } from "./Transport.ts"
+import { makeSockets, type Sockets, type Transport } from "./Transport.ts"
 
 /** Milliseconds. */
 export interface Timeouts {
@@ -79,6 +79,8 @@ export interface Client {
   /** Connects if need be. Rejects with whatever kafkajs rejects with, or `IncompleteAnswer`. */
   readonly send: (records: ReadonlyArray<EventRecord>) => Promise<void>
   readonly isConnected: () => boolean
+  /** Where its connections lead, led, and have ended. */
+  readonly sockets: Omit<Sockets, "open" | "destroy" | "close">
   /** Waits for what is pending; never rejects. */
   readonly disconnect: () => Promise<void>
   /** At once: every request fails, no socket stays. */
@@ -86,12 +88,11 @@ export interface Client {
 }
 
 export interface Hooks {
-  readonly onRequestTimeout: () => void
-  readonly onDial: (broker: string) => void
+  readonly onRequestTimeout: (broker: string) => void
 }
 
 export const make = (settings: Settings, topic: string, partitions: Partitions, hooks: Hooks): Client => {
-  const sockets = makeSockets(settings.transport, hooks.onDial)
+  const sockets = makeSockets(settings.transport)
   const producer = new kafkajs.Kafka(configOf(settings, sockets.open)).producer({
     ...producerConfig,
     createPartitioner: partitions.partitioner
@@ -102,7 +103,7 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
   producer.on(producer.events.REQUEST_TIMEOUT, (event) => {
     if (abandoned) return
     sockets.destroy(event.payload.broker)
-    hooks.onRequestTimeout()
+    hooks.onRequestTimeout(Address.shown(event.payload.broker))
   })
   return {
     send: async (records) => {
@@ -122,6 +123,7 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
       if (unanswered === undefined || unanswered.length > 0) throw new IncompleteAnswer(unanswered ?? [])
     },
     isConnected: () => connected,
+    sockets,
     disconnect: () => producer.disconnect().then(() => {}, () => {}), // it is closed either way: `abandon` follows
     abandon: () => {
       abandoned = true

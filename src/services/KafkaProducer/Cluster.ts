@@ -27,12 +27,9 @@ const asking = <A>(
   limit: number,
   use: (admin: Admin) => Promise<A>
 ): Effect.Effect<A, KafkaUnavailable> => {
-  let dialled = settings.brokers.join(", ")
   return Effect.acquireUseRelease(
     Effect.sync(() => {
-      const sockets = makeSockets(settings.transport, (broker) => {
-        dialled = broker
-      })
+      const sockets = makeSockets(settings.transport)
       const timeouts = {
         ...settings.timeouts,
         connection: Math.min(limit, settings.timeouts.connection),
@@ -41,7 +38,7 @@ const asking = <A>(
       const kafka = new kafkajs.Kafka(configOf({ ...settings, timeouts }, sockets.open))
       return { admin: kafka.admin({ retry: { retries: 0 } }), sockets }
     }),
-    ({ admin }) =>
+    ({ admin, sockets }) =>
       Effect.tryPromise({
         try: () => admin.connect().then(() => use(admin)),
         catch: (cause) => {
@@ -50,7 +47,10 @@ const asking = <A>(
         }
       }).pipe(Effect.timeoutFail({
         duration: limit,
-        onTimeout: () => unavailable("timeout", `${dialled}: no answer within ${limit} ms`)
+        onTimeout: () => {
+          const broker = sockets.dialled().at(-1) ?? settings.brokers.join(", ")
+          return unavailable("timeout", `${broker}: no answer within ${limit} ms`)
+        }
       })),
     ({ admin, sockets }) =>
       Effect.sync(() => {
@@ -66,7 +66,8 @@ const probeLimit = 8_000
 /** A cluster far away answers late, but it answers; one that is frozen says nothing at all for so long, ms. */
 const silenceLimit = 2_000
 
-export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable> =>
+/** Which cluster answers at the addresses of the settings: its id, which not everything that speaks Kafka's protocol has. */
+export const probe = (settings: Settings): Effect.Effect<string | undefined, KafkaUnavailable> =>
   Effect.clockWith((clock) => {
     let signOfLife = Time.instantOf(clock)
     const connect: typeof settings.transport.connect = (target) => {
@@ -85,7 +86,11 @@ export const probe = (settings: Settings): Effect.Effect<void, KafkaUnavailable>
         : unavailable("timeout", `${settings.brokers.join(", ")}: silent for ${silenceLimit} ms`)
     })
     const heeding = { ...settings, transport: { ...settings.transport, connect } }
-    return Effect.asVoid(Effect.raceFirst(ask(heeding, probeLimit, (admin) => admin.describeCluster()), silence))
+    return Effect.map(
+      Effect.raceFirst(ask(heeding, probeLimit, (admin) => admin.describeCluster()), silence),
+      // kafkajs's types know no null.
+      ({ clusterId }: { readonly clusterId: string | null }) => clusterId ?? undefined
+    )
   })
 
 /** A dial, a login and two questions of a cluster that is slow. */

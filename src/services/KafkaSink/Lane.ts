@@ -44,7 +44,7 @@ export interface Options {
 export interface Parts {
   readonly queue: DiskQueue
   /** Built with the lane's own reaction to a request timeout. */
-  readonly producer: (onRequestTimeout: Effect.Effect<void>) => Effect.Effect<LaneProducer, never, Scope.Scope>
+  readonly producer: (onRequestTimeout: Sender.OnRequestTimeout) => Effect.Effect<LaneProducer, never, Scope.Scope>
   readonly breaker: CircuitBreaker
   readonly deadLetters: DeadLetters["Type"]
   readonly ledger: Ledger.Shape

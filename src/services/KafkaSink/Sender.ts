@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
-import { KafkaRejected, KafkaUnavailable, type LaneProducer } from "../KafkaProducer.ts"
+import { KafkaRejected, KafkaUnavailable, type LaneProducer, type LaneProducerOptions } from "../KafkaProducer.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
@@ -29,11 +29,13 @@ export interface Sender {
   readonly status: () => Status
 }
 
+export type OnRequestTimeout = LaneProducerOptions["onRequestTimeout"]
+
 interface Options {
   readonly topic: string
   readonly retry: RetryPolicy.Options
   readonly breaker: CircuitBreaker
-  readonly producer: (onRequestTimeout: Effect.Effect<void>) => Effect.Effect<LaneProducer, never, Scope.Scope>
+  readonly producer: (onRequestTimeout: OnRequestTimeout) => Effect.Effect<LaneProducer, never, Scope.Scope>
   readonly clock: Clock.Clock
   readonly tell: (input: Handover.Input) => Effect.Effect<unknown>
 }
@@ -77,6 +79,8 @@ export const make = Effect.fnUntraced(function*(
   let status: Status = { ackedAt: null, failedAt: null, message: null }
   let reopening = false
   let sending = false
+  /** Told of, and not back yet. */
+  let away = false
 
   /** After a failure: wait, then for the breaker, then let the machine try again. */
   const reopen = Effect.suspend(() => {
@@ -94,19 +98,39 @@ export const make = Effect.fnUntraced(function*(
     )
   })
 
-  const producer = yield* connect(
+  /** One line when the breaker opens and one when it closes, however long it takes and how often Kafka is tried in between. */
+  const tellAway = (reason: string) =>
+    Effect.flatMap(breaker.snapshot, ({ state }) => {
+      if (away || state === "closed") return Effect.void
+      away = true
+      return Effect.annotateLogs(Effect.logWarning("records cannot be delivered, they wait in the queue"), {
+        topic,
+        reason
+      })
+    })
+
+  const tellBack = Effect.suspend(() =>
+    !away ? Effect.void : Effect.flatMap(breaker.snapshot, ({ state }) => {
+      if (state !== "closed") return Effect.void
+      away = false
+      return Effect.annotateLogs(Effect.logInfo("records are delivered again"), { topic })
+    })
+  )
+
+  const producer = yield* connect((broker) =>
     // H3: at once, without waiting for the send itself to fail.
     Effect.suspend(() => {
+      const message = `${broker}: a request has timed out`
       // Until that send is answered, or tried again and answered. Where none is out there is nothing that would take it back.
-      if (sending) status = { ...status, failedAt: Time.momentOf(clock), message: "a request has timed out" }
-      return breaker.trip
+      if (sending) status = { ...status, failedAt: Time.momentOf(clock), message }
+      return Effect.andThen(breaker.trip, tellAway(message))
     }).pipe(Effect.andThen(tell({ _tag: "GateClosed" })), Effect.andThen(reopen))
   )
 
   const failed = (message: string) =>
     Effect.suspend(() => {
       status = { ...status, failedAt: Time.momentOf(clock), message }
-      return tell({ _tag: "SendFailed" })
+      return Effect.andThen(tellAway(message), tell({ _tag: "SendFailed" }))
     }).pipe(Effect.andThen(reopen))
 
   const rejected = (records: ReadonlyArray<EventRecord>, error: KafkaRejected) =>
@@ -176,10 +200,14 @@ export const make = Effect.fnUntraced(function*(
                 onFailure: (error) =>
                   error._tag === "KafkaRejected"
                     // An answer about a record, from a broker that works.
-                    ? permit.succeed.pipe(Effect.andThen(rejected(records, error)))
+                    ? permit.succeed.pipe(Effect.andThen(tellBack), Effect.andThen(rejected(records, error)))
                     : permit.fail.pipe(Effect.andThen(failed(error.message))),
                 onSuccess: () =>
-                  permit.succeed.pipe(Effect.andThen(sent(records, startedAt)), Effect.andThen(backoff.reset))
+                  permit.succeed.pipe(
+                    Effect.andThen(tellBack),
+                    Effect.andThen(sent(records, startedAt)),
+                    Effect.andThen(backoff.reset)
+                  )
               })
             )
           }

@@ -17,9 +17,10 @@ const setUp = Effect.gen(function*() {
   const timeouts: Array<number> = []
   const lane = yield* kafka.lane({
     topic: "t",
-    onRequestTimeout: Effect.map(TestClock.currentTimeMillis, (now) => {
-      timeouts.push(now)
-    })
+    onRequestTimeout: () =>
+      Effect.map(TestClock.currentTimeMillis, (now) => {
+        timeouts.push(now)
+      })
   })
   const ids = Effect.map(fake.records("t"), (records) => records.map((stored) => stored.headers["id"]))
   return { fake, kafka, lane, timeouts, ids, send: (...records: ReadonlyArray<EventRecord>) => lane.send(records) }

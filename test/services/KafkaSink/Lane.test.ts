@@ -1,8 +1,9 @@
 /** One lane between a Kafka that answers when told to and a disk that takes nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Queue, TestClock } from "effect"
+import { Deferred, Duration, Effect, Logger, Queue, TestClock } from "effect"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import { FileQueueError, type Queue as DiskQueue } from "../../../src/services/FileQueue.ts"
+import { KafkaUnavailable } from "../../../src/services/KafkaProducer.ts"
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
 import * as Lane from "../../../src/services/KafkaSink/Lane.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
@@ -119,6 +120,7 @@ describe("Lane", () => {
     Effect.gen(function*() {
       const answers = yield* Queue.unbounded<void>()
       let timeOut: Effect.Effect<void> = Effect.void
+      const away = "b:9092: a request has timed out"
       const lane = yield* Lane.make(
         { name: "trade", topic: "t", handover: { ...Handover.defaults, linger: 0 }, retry: RetryPolicy.defaults },
         () => Effect.succeed(noDisk),
@@ -131,7 +133,7 @@ describe("Lane", () => {
             successThreshold: 1
           }),
           producer: (onRequestTimeout) => {
-            timeOut = onRequestTimeout
+            timeOut = onRequestTimeout("b:9092")
             return Effect.succeed({
               topic: "t",
               send: () => Queue.take(answers),
@@ -157,9 +159,81 @@ describe("Lane", () => {
       yield* TestClock.adjust("1200 millis")
       assert.deepStrictEqual(yield* seen, { awaited: 1_200, message: null })
       yield* timeOut
-      assert.deepStrictEqual(yield* seen, { awaited: 1_200, message: "a request has timed out" })
+      assert.deepStrictEqual(yield* seen, { awaited: 1_200, message: away })
       yield* Queue.offer(answers, undefined)
       yield* settled(({ sending }) => sending === 0)
       assert.deepStrictEqual(yield* seen, { awaited: null, message: null })
     }).pipe(quiet))
+
+  it.scoped("tells in one line that Kafka is away and why, and in one that it is back, however often it is tried", () => {
+    const lines: Array<string> = []
+    const logger = Logger.make(({ annotations, message }) => {
+      const text = Array.isArray(message) ? message.join(" ") : String(message)
+      if (text.includes("delivered")) {
+        lines.push([text, ...Array.from(annotations, ([name, value]) => `${name}=${String(value)}`).sort()].join(" "))
+      }
+    })
+    return Effect.gen(function*() {
+      const refused = new KafkaUnavailable({
+        reason: "connection",
+        message: "b:9092: connect ECONNREFUSED 10.0.0.1:9092"
+      })
+      let answer: Effect.Effect<void, KafkaUnavailable> = Effect.void
+      let timeOut: Effect.Effect<void> = Effect.void
+      let attempts = 0
+      const lane = yield* Lane.make(
+        { name: "trade", topic: "t", handover: { ...Handover.defaults, linger: 0 }, retry: RetryPolicy.defaults },
+        () => Effect.succeed(noDisk),
+        {
+          breaker: yield* CircuitBreaker.make({
+            name: "kafka",
+            group: "kafka",
+            maxFailures: 3,
+            timeout: Duration.seconds(1),
+            successThreshold: 2
+          }),
+          producer: (onRequestTimeout) => {
+            timeOut = onRequestTimeout("c:9092")
+            return Effect.succeed({
+              topic: "t",
+              send: () => Effect.suspend(() => (attempts += 1, answer)),
+              partitionOf: () => Effect.succeed(0)
+            })
+          },
+          deadLetters: { record: () => Effect.void, frame: () => Effect.void },
+          ledger: Ledger.make(),
+          checkpoint: { resolve: () => Effect.void },
+          onDropped: () => Effect.void
+        }
+      )
+      const until = (done: () => boolean) =>
+        Effect.repeat(Effect.zipLeft(TestClock.adjust("1 second"), Effect.yieldNow()), { until: done })
+      const more = (n: number) =>
+        Effect.suspend(() => {
+          const enough = attempts + n
+          return Effect.andThen(lane.offer([record(n)]), until(() => attempts >= enough))
+        })
+      yield* more(1)
+      assert.deepStrictEqual(lines, [])
+      answer = refused
+      // A failure or two are no outage.
+      yield* more(2)
+      assert.deepStrictEqual(lines, [])
+      yield* more(10)
+      const away = (reason: string) => `records cannot be delivered, they wait in the queue reason=${reason} topic=t`
+      assert.deepStrictEqual(lines, [away(refused.message)])
+      answer = Effect.void
+      // The breaker wants two.
+      yield* more(1)
+      yield* more(1)
+      yield* until(() => lines.length > 1)
+      assert.deepStrictEqual(lines.splice(0), [away(refused.message), "records are delivered again topic=t"])
+      yield* timeOut
+      yield* timeOut
+      yield* more(1)
+      yield* more(1)
+      yield* until(() => lines.length > 1)
+      assert.deepStrictEqual(lines, [away("c:9092: a request has timed out"), "records are delivered again topic=t"])
+    }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  })
 })
