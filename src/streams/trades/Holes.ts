@@ -105,7 +105,7 @@ export interface Answer {
   readonly sound: boolean
   /** When the question was sent. */
   readonly sentAt: Instant
-  /** The answer's `Date`: epoch ms of the exchange's clock; null if it had none. */
+  /** It was made at that time of the exchange's clock or later, epoch ms; null if that is not known. */
   readonly date: number | null
   /** Where no trade was known before a span: what is older was never missed, epoch ms of the exchange's clock; null: not known. */
   readonly since: number | null
