@@ -44,9 +44,11 @@ describe("trades", () => {
   it.effect("the last time is compared with all its digits", () =>
     Effect.gen(function*() {
       const checkpoint = yield* open(diskOf())
-      for (const time of ["2026-06-11T12:59:45.263627Z", "2026-06-11T12:59:45.263100Z", "2026-06-11T12:59:45.263Z"]) {
-        yield* checkpoint.settle([trade(1, "BTC/IRT", time)])
-      }
+      yield* checkpoint.settle(
+        ["2026-06-11T12:59:45.263627Z", "2026-06-11T12:59:45.263100Z", "2026-06-11T12:59:45.263Z"].map((time, i) =>
+          trade(i, "BTC/IRT", time)
+        )
+      )
       assert.strictEqual((yield* memoryOf(checkpoint))?.lastTimestamp, "2026-06-11T12:59:45.263627Z")
     }))
 
