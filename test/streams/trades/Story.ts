@@ -48,6 +48,8 @@ export type Disk = "ok" | "full" | "hangs"
 export type Step =
   | { readonly what: "trade"; readonly amount: string; readonly count: number }
   | { readonly what: "wait"; readonly ms: number }
+  /** Since the beginning. */
+  | { readonly what: "until"; readonly ms: number }
   /** `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. */
   | { readonly what: "connect"; readonly after: number; readonly recovers: boolean; readonly mute: boolean }
   | { readonly what: "drop"; readonly newest: boolean }
@@ -773,6 +775,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       case "wait":
         pass(one.ms)
         break
+      case "until":
+        pass(Math.max(0, one.ms - elapsed))
+        break
       case "connect":
         if (life !== undefined) connect(life, one)
         break
@@ -813,7 +818,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         break
     }
     // No connection is lost and made again within a millisecond: the resolution of what is known of a question's time.
-    pass(one.what === "trade" ? 0 : 1)
+    pass(one.what === "trade" || one.what === "until" ? 0 : 1)
   }
 
   for (let n = setup.before; n > 0; n--) issue("5", -n * 10_000)
