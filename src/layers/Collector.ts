@@ -17,6 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Checkpoint, type HoleStore, type MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
+import * as Complaint from "../services/Complaint.ts"
 import * as DeadLetters from "../services/DeadLetters.ts"
 import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
 import { EventSink } from "../services/EventSink.ts"
@@ -265,6 +266,7 @@ const feedOf = Effect.fnUntraced(function*(
   }
 ): Effect.fn.Return<Stream.Stream<MarketEvent, never, HttpClient.HttpClient>> {
   const { breakers, files, holes, letters, memory, stop } = parts
+  const unkept = Complaint.make()
   return Feed.events(exchanges[id], {
     ...feedSettings(id, settings),
     breakers: {
@@ -277,7 +279,8 @@ const feedOf = Effect.fnUntraced(function*(
     marketsCache: DataDirectory.marketsCache(files, settings.dataDir, id),
     onUndecodable: (frame) =>
       letters.frame(frame).pipe(
-        Effect.catchTag("DeadLetterError", (error) => Effect.logWarning("a frame could not be kept", error.message))
+        Effect.catchTag("DeadLetterError", ({ message, path }) =>
+          unkept.tell("a frame could not be kept", { exchange: id, path, error: message }))
       ),
     stop
   }).pipe(Stream.provideSomeLayer(NodeWebSocket.layer({

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Checkpoint from "../services/Checkpoint.ts"
 import * as Lines from "../services/Checkpoint/Lines.ts"
+import * as Complaint from "../services/Complaint.ts"
 import { FileOps, type FileOpsError, readFile, replaceFile, withFile, writeAll } from "../services/FileOps.ts"
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -39,14 +40,14 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
     )
   )
 
+  const complaint = Complaint.make()
+
   /** Where nothing depends on it: at worst a file is left that says nothing new. */
   const unlink = (path: string) =>
     files.unlink(path).pipe(
       Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void),
       Effect.catchTag("FileOpsError", (error) =>
-        Effect.logWarning("an old part of the checkpoint cannot be removed").pipe(
-          Effect.annotateLogs({ path, error: error.message })
-        ))
+        complaint.tell("an old part of the checkpoint cannot be removed", { path, error: error.message }))
     )
 
   const append = Effect.fnUntraced(function*(segment: number, entry: string) {
@@ -92,9 +93,7 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
           Effect.forEach(found.filter((one) => one < segment), (one) => unlink(pathOf(one)), { discard: true })
         ),
         Effect.catchTag("FileOpsError", (error) =>
-          Effect.logWarning("old parts of the checkpoint cannot be found").pipe(
-            Effect.annotateLogs({ path: error.path, error: error.message })
-          ))
+          complaint.tell("old parts of the checkpoint cannot be found", { path: error.path, error: error.message }))
       )
   }
 }

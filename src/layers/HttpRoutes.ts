@@ -81,7 +81,8 @@ export const serve = Effect.fnUntraced(function*(
 
 // internal
 
-const maxListeners = 32
+/** Half of all connections at most: the rest is for probes. */
+const maxListeners = Math.min(32, Math.floor(HttpServer.maxConnections / 2))
 
 /** Less than the second between two events of one listener, ms. */
 const madeFor = 900

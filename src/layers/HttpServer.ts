@@ -7,6 +7,7 @@ import * as PlatformServer from "@effect/platform/HttpServer"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import type { Socket } from "node:net"
 
@@ -71,7 +72,35 @@ const limits = {
 /** A client that reads nothing of what it asked for is let go. */
 const inactivity = 60_000
 
-const maxConnections = 256
+const mostConnections = 256
+
+/** What the collector needs itself of a small limit: sockets to exchanges and to Kafka, files of the queue, Node's own. */
+const reserved = 32
+
+/**
+ * How many connections this server takes, of a limit of open files: of what is beyond the collector's own needs half, so that whoever
+ * looks at it does not take the last descriptor from a socket or a file. Undefined: the limit is not known.
+ */
+export const connectionsFor = (openFiles: number | undefined): number =>
+  openFiles === undefined
+    ? mostConnections
+    : Math.max(4, Math.min(mostConnections, Math.floor((openFiles - reserved) / 2)))
+
+/** The soft limit of this process, as Linux tells it. */
+const openFilesLimit = (): number | undefined => {
+  try {
+    const [, limit] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? []
+    return limit === undefined ? undefined : Number(limit)
+  } catch {
+    return undefined
+  }
+}
+
+/** Of this process, from its start on. */
+export const maxConnections: number = connectionsFor(openFilesLimit())
+
+/** To one for whom there is no room: all connections are being answered. */
+const full = "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 /** For what is under way when it closes. */
 const patience = 3_000
@@ -101,8 +130,11 @@ class Server extends http.Server {
       const [oldest] = this.unused
       const victim = oldest ?? socket
       this.forget(victim)
+      if (victim === socket) {
+        victim.on("error", () => {}).end(full, () => victim.destroy())
+        return
+      }
       victim.destroy()
-      if (victim === socket) return
     }
     this.connected.add(socket)
     this.unused.add(socket)

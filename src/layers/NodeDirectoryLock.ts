@@ -157,6 +157,20 @@ const put = (own: string, text: string, file: string): boolean => {
   }
 }
 
+/** Durable before it is put anywhere: of a file that was not, a crash of the system leaves the name and no content. */
+const writeDurably = (file: string, text: string): void => {
+  const handle = fs.openSync(file, "wx", 0o600)
+  try {
+    fs.writeFileSync(handle, text)
+    fs.fsyncSync(handle)
+  } finally {
+    fs.closeSync(handle)
+  }
+}
+
+/** What a crash of the system leaves of a file that was written shortly before: nothing, or zeros in its length. */
+const isBlank = (text: string): boolean => /^[\0\s]*$/.test(text)
+
 const names: Contest.Names = { idOf: (text) => createHash("sha256").update(text).digest("hex").slice(0, 16) }
 
 /** The contest for the mark. Without a flock nothing else keeps others out; with one a disk without room keeps nobody from starting. */
@@ -176,11 +190,12 @@ const enter = Effect.fnUntraced(function*(
 
   const remove = (name: string) => attempt(within(name), () => fs.rmSync(within(name), { force: true }))
   const write = attempt(own, () => {
-    if (!fs.existsSync(own)) fs.writeFileSync(own, mine, { flag: "wx", mode: 0o600 })
+    if (!fs.existsSync(own)) writeDurably(own, mine)
   })
   const judge = Effect.fnUntraced(function*(text: string) {
     const mark = Mark.decode(text)
-    if (mark === null) return "unknown"
+    // A mark is put whole. With the flock in our hands its owner cannot be one that has it, and one without put no blank mark.
+    if (mark === null) return flock && isBlank(text) ? "dead" : "unknown"
     const theirs = Mark.socketOf(mark)
     return Mark.judge(mark, {
       flock,

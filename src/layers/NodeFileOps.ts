@@ -8,6 +8,7 @@ import { constants, fdatasync, write } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
+import { advised } from "../services/ErrorText.ts"
 import { type File, FileOps, FileOpsError, type OpenMode } from "../services/FileOps.ts"
 
 const flags: Record<OpenMode, number> = {
@@ -19,14 +20,11 @@ const flags: Record<OpenMode, number> = {
 
 const isErrno = (cause: unknown): cause is NodeJS.ErrnoException => cause instanceof Error && "code" in cause
 
-const failure = (op: string, path: string, cause: unknown): FileOpsError =>
-  new FileOpsError({
-    op,
-    path,
-    code: isErrno(cause) && cause.code !== undefined ? cause.code : "UNKNOWN",
-    message: cause instanceof Error ? cause.message : String(cause),
-    cause
-  })
+const failure = (op: string, path: string, cause: unknown): FileOpsError => {
+  const code = isErrno(cause) && cause.code !== undefined ? cause.code : "UNKNOWN"
+  const message = advised(code, cause instanceof Error ? cause.message : String(cause))
+  return new FileOpsError({ op, path, code, message, cause })
+}
 
 /** A call that is under way goes on in Node's threads whatever happens here: so it is waited for. */
 const call = <A>(op: string, path: string, run: () => Promise<A>): Effect.Effect<A, FileOpsError> =>

@@ -10,9 +10,22 @@ const localEnd = / - Local \(.*\)$/
 const partsOf = (error: object): ReadonlyArray<unknown> =>
   "errors" in error && Array.isArray(error.errors) ? error.errors : []
 
+/** What to do about an error of the operating system that no retry mends. */
+const advice: Readonly<Record<string, string>> = {
+  EMFILE:
+    "this process has all the files and sockets open that it may: raise its limit (ulimit -n, LimitNOFILE=, --ulimit nofile)",
+  ENFILE: "this machine has all the files and sockets open that it can: raise fs.file-max"
+}
+
+/** With what to do about it, where `code` is one that the operator has to mend. */
+export const advised = (code: unknown, text: string): string => {
+  const todo = typeof code === "string" && Object.hasOwn(advice, code) ? advice[code] : undefined
+  return todo === undefined ? text : `${text}; ${todo}`
+}
+
 const ownText = (error: Error): string => {
-  if (error.message !== "") return error.message.replace(localEnd, "")
-  return "code" in error && typeof error.code === "string" ? error.code : error.name
+  const code = "code" in error && typeof error.code === "string" ? error.code : undefined
+  return error.message === "" ? code ?? error.name : advised(code, error.message.replace(localEnd, ""))
 }
 
 const reason = (error: unknown, depth: number): string => {

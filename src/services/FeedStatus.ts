@@ -84,7 +84,7 @@ export interface ExchangeStatus {
   readonly reconnects: number
   /** Why the last session ended, one line. */
   readonly lastError: string | null
-  /** By reason: `json`, `schema`, `too_deep`, `too_large`, `unknown`, ... */
+  /** By reason, one of `decodeReasons`. */
   readonly decodeFailures: ReadonlyMap<string, number>
   readonly gaps: Gaps
   /** As they are when it is called, oldest first. */
@@ -92,6 +92,30 @@ export interface ExchangeStatus {
   /** Silences longer than a stream's usual ones, by remedy: `resubscribe`, `reconnect`. */
   readonly stale: ReadonlyMap<string, number>
 }
+
+/** Why something that an exchange sent was not understood. */
+export const decodeReasons = [
+  /** Not JSON. */
+  "json",
+  /** JSON of another shape than documented. */
+  "schema",
+  /** Nested deeper than 32. */
+  "too_deep",
+  /** A frame, a string or a list beyond its bound. */
+  "too_large",
+  /** A price or an amount that is no positive decimal of sane length. */
+  "number",
+  /** A time that cannot be one; the trade is delivered all the same where its identity does not need it. */
+  "time",
+  /** A symbol outside the allow-list, or one that contradicts its channel. */
+  "symbol",
+  /** A WebSocket frame that is not text. */
+  "binary",
+  /** Against RFC 6455: invalid UTF-8, compressed though that was not agreed on, an unknown opcode. */
+  "protocol",
+  /** Well-formed, but nothing we know. */
+  "unknown"
+] as const
 
 export interface Shape {
   readonly update: (exchange: string, change: (status: ExchangeStatus) => ExchangeStatus) => void

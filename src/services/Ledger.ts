@@ -10,17 +10,14 @@ import type { LaneName } from "./MarketEvent.ts"
 
 export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_lettered" | "filtered"
 
-/** Why, for the places that ask for it. */
-export type Reason =
-  | "full"
-  | "corrupt"
-  | "expired"
-  | "too_large"
-  | "invalid"
-  | "duplicate"
-  | "market"
-  | "unjournaled"
-  | "conflated"
+/** Why, for the places that ask for it; `market`: of one that nobody chose. */
+export const reasons = {
+  dropped: ["full", "corrupt", "expired"],
+  deadLettered: ["too_large", "invalid"],
+  filtered: ["duplicate", "market", "conflated"]
+} as const
+
+export type Reason = (typeof reasons)[keyof typeof reasons][number]
 
 export interface Account {
   /** An exchange; for records inherited at open: none, `origin` says so. */

@@ -173,7 +173,7 @@ export const make = Effect.fnUntraced(function*(
     }))
 
   /** Tells the board how the API is. */
-  const requests = Metrics.restRequest(options.exchange)
+  const requests = Metrics.restRequest(options.exchange, RestError.fields.reason.literals)
 
   const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
     Effect.flatMap(Time.now, (started) => {

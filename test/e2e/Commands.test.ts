@@ -61,7 +61,7 @@ describe("check", () => {
       [
         "a port that is closed",
         { KAFKA_BROKER: "127.0.0.1:1" },
-        /^FAILED {2}kafka broker 127\.0\.0\.1:1: .*ECONNREFUSED/
+        /^FAILED {2}kafka at 127\.0\.0\.1:1: .*ECONNREFUSED/
       ],
       ["no TLS there", { KAFKA_SECURITY_PROTOCOL: "SSL" }, /^FAILED {2}kafka login: /],
       [
@@ -244,7 +244,7 @@ describe("gaps", () => {
       for (const hole of kept) {
         assert.deepInclude(hole, {
           exchange: "bitpin",
-          published: true,
+          published: null,
           waiting: null,
           ageMs: null,
           source: "checkpoint"

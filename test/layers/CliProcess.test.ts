@@ -56,6 +56,13 @@ const run = (
     child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr, took: performance.now() - since }))
   })
 
+describe("without a descriptor left", () => {
+  it("a name that would be looked up elsewhere gets its answer here", async () => {
+    const { code, stderr, stdout } = await run("exhaustedNames")
+    assert.deepStrictEqual({ code, stderr, stdout }, { code: 0, stderr: "", stdout: "not found\n" })
+  })
+})
+
 describe("signals", () => {
   it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s stops gracefully: 0, and nothing on stderr", async (signal) => {
     const { code, stderr, stdout } = await run("waits", (child) => child.kill(signal))
@@ -102,6 +109,11 @@ describe("signals", () => {
     const defect = await run("stuckDefect", undefined, { FIFO: fifo })
     assert.deepStrictEqual({ code: defect.code, signal: defect.signal }, { code: null, signal: "SIGKILL" })
     assert.include(defect.stderr, "boom")
+  })
+
+  it("no descriptor is left for the process that would kill it: it stops all the same", async () => {
+    const { code, stderr } = await run("exhausted", (child) => child.kill("SIGTERM"))
+    assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
   })
 
   it("a blocked event loop does not keep it alive either", async () => {

@@ -113,6 +113,21 @@ describe("NodeDirectoryLock", () => {
       assert.strictEqual(error.path, "/proc/none/data")
     }).pipe(Effect.provide(NodeDirectoryLock.layer)))
 
+  const blanks: ReadonlyArray<readonly [what: string, text: string]> = [["empty", ""], ["of zeros", "\0".repeat(200)]]
+
+  describe("a mark that a crash of the system left", () => {
+    it.scopedLive.each(blanks)("%s is nobody's where there is a flock", ([, text]) =>
+      Effect.gen(function*() {
+        const directory = yield* temporary
+        const file = path.join(directory, "LOCK.pid")
+        fs.writeFileSync(file, text)
+        yield* acquire(directory)
+        assert.include(fs.readFileSync(file, "utf8"), `"pid":${process.pid}`)
+        assert.deepStrictEqual(fs.readdirSync(directory).filter((name) => name.startsWith("LOCK.after")), [])
+        assert.strictEqual((yield* Effect.flip(Effect.scoped(acquire(directory))))._tag, "Locked")
+      }).pipe(Effect.provide(NodeDirectoryLock.layer)))
+  })
+
   describe("without a flock program", () => {
     /** Nothing is found on it. */
     const withoutFlock = Effect.acquireRelease(
@@ -146,6 +161,20 @@ describe("NodeDirectoryLock", () => {
         fs.writeFileSync(path.join(directory, "LOCK.pid"), note.replace(/"host":"[^"]+"/, `"host":"elsewhere"`))
         assert.strictEqual((yield* Effect.flip(Effect.scoped(acquire(directory))))._tag, "Locked")
       }).pipe(Effect.provide(NodeDirectoryLock.layer)))
+
+    it.scopedLive.each(blanks)(
+      "a mark that is %s may be anybody's: the message says what to do",
+      ([, text]) =>
+        Effect.gen(function*() {
+          yield* withoutFlock
+          const directory = yield* temporary
+          const file = path.join(directory, "LOCK.pid")
+          fs.writeFileSync(file, text)
+          const error = yield* Effect.flip(Effect.scoped(acquire(directory)))
+          assert.strictEqual(error._tag, "Locked")
+          assert.include(error.message, `rm '${file}'`)
+        }).pipe(Effect.provide(NodeDirectoryLock.layer))
+    )
 
     it.scoped("half a note is nobody's: who could not write it says so, and is not in the way", () =>
       Effect.gen(function*() {

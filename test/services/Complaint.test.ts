@@ -28,6 +28,41 @@ describe("Complaint", () => {
     )
   })
 
+  it.effect("is told no oftener of what fails and works in turns", () => {
+    const told: Array<string> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel !== LogLevel.Debug) told.push(`${logLevel.label} ${String(message)}`)
+    })
+    return Effect.gen(function*() {
+      const complaint = Complaint.make()
+      for (let turn = 0; turn < 119; turn++) {
+        yield* complaint.tell("away", { error: "EMFILE" })
+        yield* complaint.over("well", {})
+        yield* TestClock.adjust("1 second")
+      }
+      assert.deepStrictEqual(told, ["WARN away", "INFO well", "WARN away", "INFO well"])
+    }).pipe(
+      Effect.provide(Logger.replace(Logger.defaultLogger, logger)),
+      Logger.withMinimumLogLevel(LogLevel.Debug)
+    )
+  })
+
+  it.effect("is told once of attempts that fail alike, each at a file of its own", () => {
+    const told: Array<unknown> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      if (logLevel === LogLevel.Warning) told.push(message)
+    })
+    return Effect.gen(function*() {
+      const complaint = Complaint.make()
+      for (let attempt = 1; attempt <= 59; attempt++) {
+        const path = `/data/checkpoint-2.${String(attempt).padStart(8, "0")}.log`
+        yield* complaint.tell("away", { error: `EROFS: read-only file system, open '${path}'` })
+        yield* TestClock.adjust("1 second")
+      }
+      assert.lengthOf(told, 1)
+    }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
+  })
+
   it.effect("remembers so many errors, however they are numbered", () => {
     let warnings = 0
     const logger = Logger.make(({ logLevel }) => {

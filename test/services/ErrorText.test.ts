@@ -16,6 +16,11 @@ describe("what an error says", () => {
       new Error("connect ENETUNREACH 2001:db8::1:443 - Local (:::0)"),
       "connect ENETUNREACH 2001:db8::1:443"
     ],
+    [
+      "with what to do, where no descriptor is left",
+      new Error("fetch failed", { cause: Object.assign(new Error("connect EMFILE 10.0.0.1:443"), { code: "EMFILE" }) }),
+      "connect EMFILE 10.0.0.1:443; this process has all the files and sockets open that it may: raise its limit (ulimit -n, LimitNOFILE=, --ulimit nofile)"
+    ],
     ["its code, if it has no words", Object.assign(new Error(""), { code: "ECONNREFUSED" }), "ECONNREFUSED"],
     ["its name, if it has nothing else", new TypeError(""), "TypeError"],
     ["whatever was thrown", "why", "why"]

@@ -113,6 +113,23 @@ describe("Backfill: BitPin", () => {
       assert.deepStrictEqual(told(yield* drain), ["gap 0 to 0 disconnected 0 filled"])
     }).pipe(provide))
 
+  it.scoped("lets go at once what waits for a history that has nothing, and asks again half a minute later", () =>
+    Effect.gen(function*() {
+      const { drain, drop, go, trade, world } = yield* begin("bitpin")
+      yield* trade()
+      yield* drop
+      yield* trade()
+      const { history } = world
+      world.history = 0
+      yield* go(1)
+      // Nothing is asked before the five seconds are over: waiting on would bring nothing, and a crash would take what waits.
+      yield* trade()
+      assert.deepStrictEqual(told(yield* drain), ["1 ws", "gap 0 to 0 disconnected 0 not filled", "2 ws", "3 ws"])
+      world.history = history
+      yield* go(32)
+      assert.deepStrictEqual(told(yield* drain), ["gap 0 to 0 disconnected 0 filled"])
+    }).pipe(provide))
+
   it.scoped("holds no more than 10 000 trades", () =>
     Effect.gen(function*() {
       const { drain, drop, go, trade, world } = yield* begin("bitpin")

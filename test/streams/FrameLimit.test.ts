@@ -50,6 +50,37 @@ describe("a frame within the limit", () => {
   }
 })
 
+describe("a frame that a bound of the decoder refuses", () => {
+  const deep = "[".repeat(40) + "]".repeat(40)
+  const cases = [
+    ["nested too deep", deep, "too_deep", 3],
+    ["a number of 65 KiB", `{"push":${"9".repeat(65 * 1024)}}`, "too_large", 3],
+    ["2 000 documents", "[]\n".repeat(2_000), "too_large", 3],
+    // Control: it is no list of trades by any reading, and told nowhere but in the dead letters.
+    ["no JSON", "<html>", "json", 0]
+  ] as const
+  for (const [what, frame, reason, brought] of cases) {
+    it.scopedLive(`${what}: what it may have held ${brought === 0 ? "is not asked for" : "is a hole"}`, () =>
+      Effect.gen(function*() {
+        const { fake, running, symbol } = yield* begun({ history: 300 })
+        // Three trades in its place: no frame of ours has them.
+        fake.server.script.mute = "all"
+        for (let n = 0; n < 3; n++) fake.trade(symbol)
+        fake.server.heal()
+        fake.server.frame(frame)
+        yield* until("the refusal", () => (running.status().decodeFailures.get(reason) ?? 0) > 0, 10_000)
+        fake.trade(symbol)
+        yield* until("what came after it", () => running.trades().at(-1)?.source === "ws", 20_000)
+        yield* until("the holes", () => running.status().gaps.open === 0, 20_000)
+        assert.strictEqual(recovered(running), brought)
+        assert.strictEqual(fake.server.dials.length, 1)
+        const gaps = gapsOf(running)
+        assert.strictEqual(gaps.length, brought === 0 ? 0 : 1)
+        for (const gap of gaps) assert.deepInclude(gap, { cause: "undecoded", complete: true, recovered: 3 })
+      }).pipe(Effect.provide(network(4 * mebi))))
+  }
+})
+
 describe("a frame beyond the limit", () => {
   /** 200 trades in 5 MB, of which the history has the last `history`. */
   const refused = (options: FakeBitpin.Options, isDone: (running: Running) => boolean) =>

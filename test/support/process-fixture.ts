@@ -4,8 +4,10 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { open } from "node:fs"
+import { lookup } from "node:dns"
+import { open, openSync } from "node:fs"
 import * as Process from "../../src/layers/Process.ts"
+import * as Names from "../../src/layers/Process/Names.ts"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", { code: Schema.Int, message: Schema.String }) {}
 
@@ -20,12 +22,28 @@ const incomplete = Effect.uninterruptibleMask((restore) =>
 
 const openFifo = Effect.sync(() => open(process.env["FIFO"] ?? "", "r", () => {}))
 
+/** Until no descriptor is left. */
+const exhaust = Effect.sync(() => {
+  try {
+    for (;;) openSync("/dev/null", "r")
+  } catch {
+    // There are no more.
+  }
+})
+
+const lookUp = Effect.async<void>((resume) => {
+  Names.install()
+  lookup("nowhere.invalid", (error) => resume(Console.log(error === null ? "found" : "not found")))
+})
+
 const modes: Record<string, Effect.Effect<unknown, Failed>> = {
   waits: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Console.log("released"))),
   slow: ready.pipe(
     Effect.zipRight(Effect.never),
     Effect.ensuring(Effect.zipRight(Console.log("stopping"), Effect.sleep("2500 millis")))
   ),
+  exhausted: Effect.zipRight(exhaust, ready).pipe(Effect.zipRight(Effect.never)),
+  exhaustedNames: Effect.zipRight(exhaust, lookUp),
   hangs: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Effect.never)),
   // A thread of Node's pool waits in the kernel for somebody to write to a FIFO.
   stuck: openFifo.pipe(Effect.zipRight(ready), Effect.zipRight(Effect.never)),

@@ -14,6 +14,7 @@ import { readFileSync } from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
 import { isIP } from "node:net"
 import * as readline from "node:readline"
+import type { Readable } from "node:stream"
 
 type Lookup = typeof dns.lookup
 type Addresses = Array<dns.LookupAddress>
@@ -81,8 +82,10 @@ const elsewhere = (otherwise: LookUp): LookUp => {
     }
     launched.once("error", lost).once("exit", lost)
     launched.stdin?.on("error", () => {})
-    if (launched.stdout === null) return launched
-    readline.createInterface({ input: launched.stdout }).on("line", (line) => {
+    // Whatever the types say: a child for which no descriptor is left (EMFILE) comes without streams, and says so later.
+    const stdout: Readable | null | undefined = launched.stdout
+    if (stdout === null || stdout === undefined) return launched
+    readline.createInterface({ input: stdout }).on("line", (line) => {
       const { addresses, failure, id }: Answer = JSON.parse(line)
       const asked = waiting.get(id)
       waiting.delete(id)

@@ -6,6 +6,7 @@
  * As PID 1 of a container nobody inside can kill us: there the runtime does it, or its `init`.
  */
 import { spawn } from "node:child_process"
+import type { Writable } from "node:stream"
 
 export interface Watchdog {
   /** The process is about to exit: if it is still there half a second later it is killed. */
@@ -29,7 +30,9 @@ export const start = (patience: number): Watchdog => {
   })
   // Without it there is still the way from inside.
   child.on("error", () => {})
-  child.stdin.on("error", () => {})
   child.unref()
-  return { hurry: () => child.stdin.write(".") }
+  // Whatever the types say: a child for which no descriptor is left (EMFILE) comes without streams.
+  const stdin: Writable | undefined = child.stdin
+  stdin?.on("error", () => {})
+  return { hurry: () => stdin?.write(".") }
 }

@@ -1,9 +1,10 @@
 /** The open holes of all exchanges in words: for the page, `top` and `gaps`. */
 import type { OpenHole } from "../../services/FeedStatus.ts"
 
-/** `waiting`, `ageMs`: null where no service runs that could know. */
-export type Hole = Omit<OpenHole, "waiting" | "ageMs"> & {
+/** `published`, `waiting`, `ageMs`: null where no service runs that could know. */
+export type Hole = Omit<OpenHole, "published" | "waiting" | "ageMs"> & {
   readonly exchange: string
+  readonly published: boolean | null
   readonly waiting: number | null
   readonly ageMs: number | null
 }
@@ -37,7 +38,7 @@ export const cells = (hole: Hole): ReadonlyArray<string | number | null> => [
   hole.ageMs === null ? null : duration(hole.ageMs),
   hole.awaits,
   hole.waiting,
-  hole.published ? "yes" : hole.gapId === null ? "no" : "by an earlier life",
+  hole.published === null ? "perhaps" : hole.published ? "yes" : hole.gapId === null ? "no" : "by an earlier life",
   hole.recovered,
   hole.from,
   hole.to

@@ -167,7 +167,8 @@ const holesOf = (markets: ReadonlyMap<string, Checkpoint.MarketMemory>): Readonl
       to,
       gapId,
       recovered,
-      published: gapId !== null,
+      // It has its id before it is told, so that a crash between the two leaves one hole and not two.
+      published: gapId === null ? false : null,
       waiting: null,
       ageMs: null,
       awaits: "the next start"

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"
 import * as Origins from "./Origins.ts"
 import * as Segment from "./Segment.ts"
-import { type Shared, told } from "./Shared.ts"
+import { complained, type Shared } from "./Shared.ts"
 import * as State from "./State.ts"
 
 /** The next segment: durable with its name before anything goes into it. */
@@ -55,7 +55,7 @@ export const sync = ({ syncs }: Shared, file: File): Effect.Effect<void, FileOps
   })
 
 const discard = (shared: Shared, file: File): Effect.Effect<void> =>
-  Effect.andThen(closeQuietly(file), told("remove", shared.ops.unlink(file.path)))
+  Effect.andThen(closeQuietly(file), complained(shared, "remove", shared.ops.unlink(file.path)))
 
 /** The active segment is done with, in order: what `append` promised to sync later is synced now. Guarded by `structure`. */
 export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
@@ -64,7 +64,7 @@ export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Retur
   shared.active = undefined
   State.closed(active.segment)
   // Its records were acknowledged without a promise about a loss of power.
-  if (active.dirty && settings.fsync === "interval") yield* told("sync", sync(shared, active.file))
+  if (active.dirty && settings.fsync === "interval") yield* complained(shared, "sync", sync(shared, active.file))
   yield* closeQuietly(active.file)
 })
 
@@ -76,7 +76,7 @@ export const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Re
   State.closed(active.segment)
   if (active.segment.end > active.segment.base) {
     // What was not acknowledged is not to come back after a crash, as far as the disk lets us; recovery does the rest.
-    yield* told("cut", active.file.truncate(active.segment.size))
+    yield* complained(shared, "cut", active.file.truncate(active.segment.size))
     return yield* closeQuietly(active.file)
   }
   state.segments = state.segments.filter((segment) => segment !== active.segment)

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
+import * as Complaint from "../Complaint.ts"
 import type { FileOps } from "../FileOps.ts"
 import * as Metrics from "../Metrics.ts"
 import * as Time from "../Time.ts"
@@ -50,6 +51,7 @@ export const open = Effect.fnUntraced(function*(
     steady: yield* steadyClock,
     expiredAt: -Infinity,
     healing: false,
+    complaint: Complaint.make(),
     syncs: Metrics.queueSync()
   }
   const reader = Reader.make(shared)

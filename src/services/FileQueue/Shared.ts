@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
+import type { Complaint } from "../Complaint.ts"
 import { type File, type FileOps, type FileOpsError, isNoRoom, replaceFile } from "../FileOps.ts"
 import type * as Metrics from "../Metrics.ts"
 import type { Encoder } from "./Body.ts"
@@ -57,6 +58,8 @@ export interface Shared {
   expiredAt: number
   /** A fiber watches the full disk. */
   healing: boolean
+  /** Of what is done with each attempt to write, where nothing depends on it. */
+  readonly complaint: Complaint
 }
 
 export const ioError = (error: FileOpsError, reason?: FileQueueError["reason"]): FileQueueError =>
@@ -74,6 +77,17 @@ export const told = (what: string, effect: Effect.Effect<void, FileOpsError>): E
       Effect.logWarning("the disk refuses what the queue does to be safe").pipe(
         Effect.annotateLogs({ what, path: error.path, code: error.code })
       ))
+  )
+
+/** As `told`, of what a disk that fails refuses each second. */
+export const complained = (
+  { complaint }: Shared,
+  what: string,
+  effect: Effect.Effect<void, FileOpsError>
+): Effect.Effect<void> =>
+  effect.pipe(
+    Effect.catchTag("FileOpsError", ({ message, path }) =>
+      complaint.tell("the disk refuses what the queue does to be safe", { what, path, error: message }))
   )
 
 export const cursorPath = (directory: string): string => `${directory}/cursor`

@@ -154,9 +154,10 @@ const expireAt = (shared: Shared, now: number): Effect.Effect<void> => {
   shared.expiredAt = now
   return Drop.expire(shared).pipe(
     Effect.catchTag("FileQueueError", (error) =>
-      Effect.logWarning("records past QUEUE_MAX_AGE cannot be dropped").pipe(
-        Effect.annotateLogs({ topic: shared.state.topic, error: error.message })
-      ))
+      shared.complaint.tell("records past QUEUE_MAX_AGE cannot be dropped", {
+        topic: shared.state.topic,
+        error: error.message
+      }))
   )
 }
 

@@ -3,7 +3,7 @@
  * own, which cannot be stuck.
  */
 import * as Effect from "effect/Effect"
-import kafkajs, { type Admin, ConfigResourceTypes } from "kafkajs"
+import kafkajs, { type Admin } from "kafkajs"
 import * as Time from "../Time.ts"
 import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
@@ -128,7 +128,11 @@ export const compacted = (
   ask(settings, 5_000, (admin) =>
     admin.describeConfigs({
       includeSynonyms: false,
-      resources: names.map((name) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: ["cleanup.policy"] }))
+      resources: names.map((name) => ({
+        type: kafkajs.ConfigResourceTypes.TOPIC,
+        name,
+        configNames: ["cleanup.policy"]
+      }))
     })).pipe(
       Effect.map(({ resources }) =>
         resources.filter(({ configEntries }) =>

@@ -13,7 +13,7 @@ import type { Checkpoint } from "../Checkpoint.ts"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
 import * as Complaint from "../Complaint.ts"
 import type { DeadLetters } from "../DeadLetters.ts"
-import type { FileQueueError, Loss, Queue as DiskQueue, QueueSnapshot } from "../FileQueue.ts"
+import { FileQueueError, type Loss, type Queue as DiskQueue, type QueueSnapshot } from "../FileQueue.ts"
 import type { LaneProducer } from "../KafkaProducer.ts"
 import type * as Ledger from "../Ledger.ts"
 import { type EventRecord, type LaneName } from "../MarketEvent.ts"
@@ -137,7 +137,7 @@ export const make = Effect.fnUntraced(function*(
   // -------------------------------------------------------------------------------------------------------------------
   // disk
 
-  const queueErrors = Metrics.queueErrors(options.topic)
+  const queueErrors = Metrics.queueErrors(options.topic, FileQueueError.fields.reason.literals)
 
   const complaint = Complaint.make()
 

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { CircuitBreaker } from "../CircuitBreaker.ts"
-import { type KafkaRejected, KafkaUnavailable, type LaneProducer, type LaneProducerOptions } from "../KafkaProducer.ts"
+import { KafkaRejected, KafkaUnavailable, type LaneProducer, type LaneProducerOptions } from "../KafkaProducer.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Metrics from "../Metrics.ts"
 import * as RetryPolicy from "../RetryPolicy.ts"
@@ -71,7 +71,10 @@ export const make = Effect.fnUntraced(function*(
   const recordTime = RecordTime.make()
   const durations = Metrics.kafkaSend(topic)
   const batches = Metrics.kafkaBatch(topic)
-  const failures = Metrics.kafkaFailures(topic)
+  const failures = Metrics.kafkaFailures(topic, [
+    ...KafkaUnavailable.fields.reason.literals,
+    ...KafkaRejected.fields.reason.literals
+  ])
   const backoff = yield* Schedule.driver(RetryPolicy.forever(retry))
   let status: Status = { ackedAt: null, failedAt: null, message: null }
   let reopening = false

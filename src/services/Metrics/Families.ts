@@ -3,10 +3,10 @@
  * closed sets are there from the start with 0, so that `rate()` sees the first event.
  */
 import type { Snapshot } from "../CircuitBreaker.ts"
-import type { ExchangeStatus, MarketStatus } from "../FeedStatus.ts"
+import { decodeReasons, type ExchangeStatus, type MarketStatus } from "../FeedStatus.ts"
 import type { Answer } from "../Health/Model.ts"
 import type { LaneStatus } from "../KafkaSink.ts"
-import type { Account } from "../Ledger.ts"
+import { type Account, reasons } from "../Ledger.ts"
 import { between, epochMillis, type Instant, type Moment, type WallTime, wallTime } from "../Time.ts"
 import { counter, type Family, gauge, type Labels, type Sample, stateSet } from "./Family.ts"
 
@@ -14,12 +14,6 @@ import { counter, type Family, gauge, type Labels, type Sample, stateSet } from 
 const seconds = (time: WallTime | null): number => time === null ? 0 : epochMillis(time) / 1000
 
 // The ledger
-
-const reasons = {
-  dropped: ["full", "corrupt", "expired"],
-  deadLettered: ["too_large", "invalid"],
-  filtered: ["duplicate", "market"]
-} as const
 
 /** Records inherited from an earlier life have no exchange: Prometheus takes an empty label for an absent one. */
 const labelsOf = ({ channel, exchange, origin }: Account): Labels =>
@@ -151,7 +145,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
       "Frames that could not be decoded, by reason.",
       feeds.flatMap(({ decodeFailures, exchange }) =>
         Array.from(
-          new Set(["json", "schema", "too_deep", "too_large", "unknown", ...decodeFailures.keys()]),
+          new Set<string>([...decodeReasons, ...decodeFailures.keys()]),
           (reason): Sample => ({ labels: { exchange, reason }, value: decodeFailures.get(reason) ?? 0 })
         )
       )

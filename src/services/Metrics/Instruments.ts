@@ -115,26 +115,17 @@ export const kafkaBatch = (topic: string): Histogram =>
     topic
   })
 
-/** By the reason of `KafkaUnavailable` or `KafkaRejected`. */
-export const kafkaFailures = (topic: string): (reason: string) => Counter =>
+/** `reasons`: all that a failure may have. */
+export const kafkaFailures = (topic: string, reasons: ReadonlyArray<string>): (reason: string) => Counter =>
   each(
-    [
-      "connection",
-      "timeout",
-      "authentication",
-      "authorization",
-      "tls",
-      "topic",
-      "MESSAGE_TOO_LARGE",
-      "INVALID_TIMESTAMP"
-    ],
+    reasons,
     (reason) => counter("feeds_kafka_delivery_failures_total", "Sends that failed, by reason.", { topic, reason })
   )
 
-/** By the reason of `FileQueueError`; `dead_letter`: one could not be written. */
-export const queueErrors = (topic: string): (reason: string) => Counter =>
+/** `reasons`: all that an error may have; `dead_letter` stands for a dead letter that could not be written. */
+export const queueErrors = (topic: string, reasons: ReadonlyArray<string>): (reason: string) => Counter =>
   each(
-    ["full", "refused", "failed", "io", "dead_letter"],
+    [...reasons, "dead_letter"],
     (reason) =>
       counter("feeds_queue_errors_total", "Writes and reads of the queue that failed, by reason.", { topic, reason })
   )
@@ -154,21 +145,22 @@ export const queueSync = (): Histogram => {
 export const receivedBytes = (exchange: string): Counter =>
   counter("feeds_received_bytes_total", "Length of the frames received, after decompression.", { exchange })
 
-/** By the code of the other side's close, or our own reason. */
+/** By the code of the other side's close, or our own reason, one of `reasons`. */
 export const closes = (
-  exchange: string
+  exchange: string,
+  reasons: ReadonlyArray<string>
 ): (why: { readonly code?: number | undefined; readonly reason: string }) => Counter => {
   const help = "Sessions that ended, by who ended them and why: a close code, or our reason."
   const of = (initiator: string) => (reason: string) =>
     counter("feeds_connection_closes_total", help, { exchange, initiator, reason })
   const remote = each(["1000", "1001", "1006", "1009", "1011", "1012"], of("remote"))
-  const local = each(["dial", "handshake", "refused", "idle", "broken", "stale"], of("local"))
+  const local = each(reasons, of("local"))
   return ({ code, reason }) => code === undefined ? local(reason) : remote(String(code))
 }
 
-/** From the request to the decoded answer, milliseconds; `outcome`: `ok`, or the reason of `RestError`. */
-export const restRequest = (exchange: string): (outcome: string) => Histogram =>
-  each(["ok", "status", "timeout", "transport", "body"], (outcome) => {
+/** From the request to the decoded answer, milliseconds; `outcome`: `ok`, or one of `reasons`. */
+export const restRequest = (exchange: string, reasons: ReadonlyArray<string>): (outcome: string) => Histogram =>
+  each(["ok", ...reasons], (outcome) => {
     const seconds = histogram(
       "feeds_rest_request_duration_seconds",
       "Duration of calls of an exchange's REST API, by outcome.",

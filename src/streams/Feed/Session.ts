@@ -204,12 +204,19 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const text = (into: Gathering, frame: string, now: Time.Moment): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
+    /** Refused by a bound of ours, it may have held trades. */
+    let isUnread = false
     for (const message of socket.decode(frame, topics.topicOf)) {
-      if (message._tag === "failure") failure ??= message.failure
+      if (message._tag === "failure") {
+        failure ??= message.failure
+        isUnread ||= message.failure.reason === "too_deep" || message.failure.reason === "too_large"
+      }
       apply(into, message, now)
     }
+    if (failure === undefined) return
     // One entry for each frame, however many of its rows were bad.
-    if (failure !== undefined) into.dead.push({ failure, text: frame, receivedAt: now.wall })
+    into.dead.push({ failure, text: frame, receivedAt: now.wall })
+    if (isUnread) topics.unread()
   }
 
   const binary = (into: Gathering, receivedAt: Time.WallTime): void => {

@@ -68,6 +68,8 @@ export interface Topics {
   readonly rejected: (topic: string, remedy: Remedy, now: Time.Instant) => boolean
   readonly unsubscribed: (topic: string, resubscribe: boolean) => void
   readonly heard: (exchangeSymbol: string, now: Time.Instant) => void
+  /** A frame was not read, of whatever topic: what it held is missing from what is heard. */
+  readonly unread: () => void
   /** No data since that instant. */
   readonly isSilentSince: (at: Time.Instant) => boolean
   /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
@@ -178,7 +180,7 @@ export const make = (options: {
     if (!market.suspect) return
     trust(market)
     market.rhythm.restart()
-    backfill.doubted(market)
+    backfill.doubted(market, "stale")
   }
 
   const want = (entry: Entry): void => {
@@ -370,6 +372,9 @@ export const make = (options: {
     sync,
     command,
     check,
+    unread: () => {
+      for (const { listening, market } of entries.values()) if (listening) backfill.doubted(market, "undecoded")
+    },
     isSilentSince: (at) => silentSince === at,
     hasCommands: () => wanted.size > 0 || leaving.length > 0,
     topicOf: (id) => byCommand.get(id)?.topic,

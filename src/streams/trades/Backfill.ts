@@ -35,8 +35,8 @@ export interface Backfill {
   readonly lost: (state: MarketState, cause: Holes.Cause) => void
   /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
   readonly subscribed: (state: MarketState, recovered: boolean) => void
-  /** It is heard again after a silence that was strange: what it said meanwhile, nobody may have heard. */
-  readonly doubted: (state: MarketState) => void
+  /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
+  readonly doubted: (state: MarketState, cause: Holes.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
   readonly take: (
     state: MarketState,
@@ -480,7 +480,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       inherit(market)
       step(market, { _tag: "Subscribed", recovered, by: by(), edge: state.edge() })
     },
-    doubted: (state) => step(marketOf(state), { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by() }),
+    doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
     take: (state, identified, events) => {
       if (events.length === 0) return false
       const market = markets.get(state.market.symbol)

@@ -634,7 +634,12 @@ const isWaitedFor = <E>(s: State<E>, { outcome }: SpanItem): boolean => {
   if (outcome !== "open") return false
   // It was asked for once.
   if (s.vanished && !s.asking && s.askAt === null) return false
-  return !s.hurried || firstDeadline(s.line) === undefined
+  const deadline = firstDeadline(s.line)
+  if (deadline === undefined) return true
+  // While nobody hears the market, the next subscription asks anew.
+  const isHeard = s.heardSince !== null
+  const isAskedInTime = s.asking || (s.askAt !== null && Time.between(s.askAt, deadline) > 0)
+  return !s.hurried && (!isHeard || isAskedInTime)
 }
 
 /** The span at the front is not waited for any longer. */

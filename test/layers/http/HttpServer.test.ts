@@ -147,6 +147,20 @@ describe("closing", () => {
     }))
 })
 
+describe("a limit of open files", () => {
+  it.each([
+    // What Node itself has open leaves nothing: then probes go before caution.
+    [16, 4],
+    [48, 8],
+    [256, 112],
+    [544, 256],
+    [1_048_576, 256],
+    [undefined, 256]
+  ])("of %s leaves %i connections", (openFiles, connections) => {
+    assert.strictEqual(HttpServer.connectionsFor(openFiles), connections)
+  })
+})
+
 describe("slow clients", () => {
   it.scopedLive("three hundred of them do not keep a probe out", () =>
     Effect.gen(function*() {

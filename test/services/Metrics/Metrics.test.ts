@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Metric, Scope } from "effect"
 import { execFileSync } from "node:child_process"
 import type { Snapshot } from "../../../src/services/CircuitBreaker.ts"
-import type { OpenHole } from "../../../src/services/FeedStatus.ts"
+import { decodeReasons, type OpenHole } from "../../../src/services/FeedStatus.ts"
 import { evaluate } from "../../../src/services/Health/Evaluate.ts"
+import { KafkaUnavailable } from "../../../src/services/KafkaProducer.ts"
 import type { LaneStatus } from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import * as Metrics from "../../../src/services/Metrics.ts"
@@ -194,6 +195,27 @@ describe("the other parts", () => {
       ) {
         assert.include(body, `${line}\n`)
       }
+    }))
+
+  it.scoped("each reason of a closed set has its series from the start; other is for what no set has", () =>
+    Effect.gen(function*() {
+      const body = yield* bodyOf(everything())
+      for (const reason of decodeReasons) {
+        assert.include(body, `feeds_decode_failures_total{exchange="wallex",reason="${reason}"} `)
+      }
+      for (const reason of Ledger.reasons.filtered) {
+        assert.include(body, `feeds_events_filtered_total{channel="trades",exchange="wallex",reason="${reason}"} `)
+      }
+      const reasons = KafkaUnavailable.fields.reason.literals
+      const failed = Metrics.kafkaFailures("closed-set", reasons)
+      for (const reason of [...reasons, "new"]) failed(reason).add(1)
+      const { body: counted } = yield* (yield* Metrics.make).expose(undefined)
+      assert.sameMembers(
+        series(counted, "feeds_kafka_delivery_failures_total").filter((line) => line.includes("closed-set")),
+        [...reasons, "other"].map((reason) =>
+          `feeds_kafka_delivery_failures_total{reason="${reason}",topic="closed-set"} 1`
+        )
+      )
     }))
 
   it.scoped("the age of the oldest open hole, 0 where none is open", () =>

@@ -146,8 +146,8 @@ describe("an open hole", () => {
     const market = machine()
     market.at(0, lost(0))
     market.at(1, subscribed, arrived(10))
-    market.at(2, lost(10))
-    market.at(3, subscribed, arrived(20))
+    market.at(1.5, lost(10))
+    market.at(2, subscribed, arrived(20))
     market.at(4, asked, answered(4, 10, 20))
     const [first, second] = market.seen(4)
     assert.deepStrictEqual([first?.awaits, second?.awaits], [
