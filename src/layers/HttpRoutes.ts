@@ -128,7 +128,8 @@ const eventsOf = Effect.fnUntraced(
       )
     )
     return Effect.map(HttpServerRequest.HttpServerRequest, ({ method }) => {
-      const headers = { "x-accel-buffering": "no" }
+      // Proxies that compress, or wait for more, hold back what is to be seen now: nginx minds the first, others the second.
+      const headers = { "x-accel-buffering": "no", "cache-control": "no-store, no-transform" }
       const contentType = "text/event-stream"
       if (method === "HEAD") return HttpServerResponse.empty({ headers: { ...headers, "content-type": contentType } })
       return listeners >= maxListeners
@@ -155,7 +156,7 @@ const add = <R extends HttpLayerRouter.Provided = never>(
         Effect.tapErrorCause((cause) => Effect.logError("a request failed", cause)),
         Effect.map((response) => {
           answers(String(response.status)).add(1)
-          return HttpServerResponse.setHeaders(response, security)
+          return HttpServerResponse.setHeaders(response, { ...security, ...response.headers })
         })
       )
     ),
