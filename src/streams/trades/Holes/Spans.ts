@@ -2,7 +2,7 @@
  * A span: a stretch of one market's time in which nobody listened. What it contains, what an answer of the history covers of it, what
  * is told of it. Plain functions of plain data.
  */
-import { epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
+import { compare, epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
 import * as Time from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
 
@@ -145,9 +145,14 @@ export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growin
   return newest.timestamp > to.ms || (newest.timestamp === to.ms && growing === null)
 }
 
-/** What an answer that begins within the span leaves missing: all before its oldest row. */
+/**
+ * What an answer that begins within the span leaves missing: all before its oldest row. Compared with all digits: two times of one
+ * millisecond may differ below it, and the hole must not be told to end later than it does.
+ */
 export const narrowed = (span: Span, oldest: Stamp | null): Span =>
-  oldest === null || !contains(span, oldest.ms) ? span : { ...span, to: oldest }
+  oldest === null || !contains(span, oldest.ms) || (span.to !== null && compare(span.to.text, oldest.text) < 0)
+    ? span
+    : { ...span, to: oldest }
 
 /** It ended before that, epoch ms of the exchange's clock; `noEnd`: or began, if there will be no end. */
 export const isOlderThan = ({ from, to }: Span, bound: number, noEnd: boolean): boolean =>
