@@ -30,3 +30,16 @@ describe("Spans: times within one millisecond", () => {
     assert.isFalse(Spans.isBefore(at("263000"), at("263")))
   })
 })
+
+describe("narrowed", () => {
+  const span = { ...Spans.make("disconnected", at("000001"), Time.instant(0)), to: at("263002") }
+
+  it("ends where the answer begins", () => {
+    assert.deepStrictEqual(Spans.narrowed(span, at("100")).to, at("100"))
+    assert.deepStrictEqual(Spans.narrowed(span, at("263001")).to, at("263001"))
+  })
+
+  it("is never widened by a row that is later within the same millisecond", () => {
+    assert.deepStrictEqual(Spans.narrowed(span, at("263003")), span)
+  })
+})

@@ -149,9 +149,14 @@ export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growin
   return !isBefore(reached, to) && (reached.ms > to.ms || growing === null)
 }
 
-/** What an answer that begins within the span leaves missing: all before its oldest row. */
+/**
+ * What an answer that begins within the span leaves missing: all before its oldest row. Compared with all digits: two times of one
+ * millisecond may differ below it, and the hole must not be told to end later than it does.
+ */
 export const narrowed = (span: Span, oldest: Stamp | null): Span =>
-  oldest === null || !contains(span, oldest.ms) ? span : { ...span, to: oldest }
+  oldest === null || !contains(span, oldest.ms) || (span.to !== null && isBefore(span.to, oldest))
+    ? span
+    : { ...span, to: oldest }
 
 /** It ended before that, epoch ms of the exchange's clock; `noEnd`: or began, if there will be no end. */
 export const isOlderThan = ({ by, from, to }: Span, bound: number, noEnd: boolean): boolean => {
