@@ -22,8 +22,8 @@ const measured = [
 const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
 
 const lengths = short
-  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FAULTS_SHORT: "1" }
-  : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000" }
+  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FUZZ_STORIES: "20000", FAULTS_SHORT: "1" }
+  : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000", FUZZ_STORIES: "20000" }
 
 export default defineConfig({
   test: {
@@ -48,6 +48,7 @@ export default defineConfig({
           include: [
             "test/services/KafkaSink/Handover.test.ts",
             "test/hostile/Frames.test.ts",
+            "test/streams/trades/Holes.test.ts",
             "test/streams/Truth.test.ts",
             "test/streams/Rotation.test.ts",
             "test/centrifugo/**/*.test.ts"

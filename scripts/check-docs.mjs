@@ -4,11 +4,10 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import * as path from "node:path"
 
 const root = path.resolve(import.meta.dirname, "..")
-const documents = [".", "docs"].flatMap((directory) =>
-  readdirSync(path.join(root, directory)).filter((name) => name.endsWith(".md")).map((name) =>
-    path.join(directory, name)
-  )
-)
+const documents = [
+  ...readdirSync(root),
+  ...readdirSync(path.join(root, "docs"), { recursive: true }).map((name) => path.join("docs", name))
+].filter((name) => name.endsWith(".md"))
 const problems = []
 
 const textOf = (file) => readFileSync(path.join(root, file), "utf8")

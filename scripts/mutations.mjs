@@ -1,4 +1,4 @@
-// T25: is there a test for each promise of the queue? Breaks one line of a copy of the sources at a time and runs the tests that should
+// T25: is there a test for each promise of the queue, and of the checkpoint? Breaks one line of a copy of the sources at a time and runs the tests that should
 // see it. Every one must be seen, and without any the same tests must be green. By hand, about ten minutes.
 //
 //   node scripts/mutations.mjs [name part]
@@ -9,6 +9,7 @@ import * as path from "node:path"
 
 const root = path.resolve(import.meta.dirname, "..")
 const queue = "src/services/FileQueue"
+const checkpoint = "src/services/Checkpoint"
 
 const mutations = [
   {
@@ -145,13 +146,200 @@ const mutations = [
     from: "if (first !== Ranges.skip(state.holes, Math.max(from, state.ackedTo))) return undefined",
     to: "",
     tests: ["Model"]
+  },
+  {
+    name: "checkpoint: trades go by the order of delivery",
+    file: `${checkpoint}/Market.ts`,
+    from: "if (!market.isTrimmed) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)",
+    to: "",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: trades within holes go with the rest",
+    file: `${checkpoint}/Market.ts`,
+    from: "order.slice(0, cut).filter((i) => isWithinHole(market, times[i]))",
+    to: "order.slice(0, 0)",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: the last time goes back",
+    file: `${checkpoint}/Market.ts`,
+    from: "market.last === null || compare(time, market.last) > 0",
+    to: "true",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: those of one time are the oldest of all",
+    file: `${checkpoint}/Market.ts`,
+    from: "time ?? (market.last === null ? null : epochMsOf(market.last))",
+    to: "time",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: sorted, and only the last ones are written",
+    file: `${checkpoint}/Market.ts`,
+    from: "if (market.unwritten !== 0) market.unwritten = \"all\"",
+    to: "",
+    tests: ["Model"]
+  },
+  {
+    name: "checkpoint: all untold holes are one",
+    file: `${checkpoint}/Market.ts`,
+    from: "a.gapId === b.gapId && (a.gapId !== null || a.from === b.from)",
+    to: "a.gapId === b.gapId",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: filled, though the trade may be lost",
+    file: `${checkpoint}/Market.ts`,
+    from: "trade === null ? hole : { ...hole, over: null }",
+    to: "hole",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: gone when either is resolved",
+    file: `${checkpoint}/Market.ts`,
+    from: "closing.filter(({ awaited: { event, trade } }) => event !== null || trade !== null)",
+    to: "closing.filter(({ awaited: { event, trade } }) => event !== null && trade !== null)",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: a market that came back is forgotten",
+    file: `${checkpoint}/Memory.ts`,
+    from: "      market.isForgotten = false\n    }\n    const text",
+    to: "    }\n    const text",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: what was on its way makes a forgotten market known",
+    file: `${checkpoint}/Memory.ts`,
+    from: "if (isLeftOver) {",
+    to: "if (false) {",
+    tests: ["Checkpoint"]
+  },
+  {
+    name: "checkpoint: all of version 1 is new each time",
+    file: `${checkpoint}/Memory.ts`,
+    from: "market.lastOfOld === undefined ? 0 : ids.lastIndexOf(market.lastOfOld) + 1",
+    to: "0",
+    tests: ["Upgrade"]
+  },
+  {
+    name: "checkpoint: version 1 is read each time",
+    file: `${checkpoint}/Reader.ts`,
+    from: "if (old !== undefined && old.mark !== position.old) {",
+    to: "if (old !== undefined) {",
+    tests: ["Upgrade"]
+  },
+  {
+    name: "checkpoint: a failed write is not written again as a whole",
+    file: `${checkpoint}/Memory.ts`,
+    from: "if (market !== undefined) market.unwritten = \"all\"\n      changed.add(key)",
+    to: "",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: a copy swallows what is not written",
+    file: `${checkpoint}/Memory.ts`,
+    from: "market.unwritten !== 0 || market.areHolesUnwritten",
+    to: "false",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: the position is ahead of what it covers",
+    file: `${checkpoint}/Writer.ts`,
+    from: "append(draft, isLast ? next : position)",
+    to: "append(draft, next)",
+    tests: ["Model", "Upgrade"]
+  },
+  {
+    name: "checkpoint: an interrupted write is lost",
+    file: `${checkpoint}/Writer.ts`,
+    from: "Effect.uninterruptible(write)",
+    to: "write",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: on in a file whose write failed",
+    file: `${checkpoint}/Writer.ts`,
+    from: "          leave()\n          for",
+    to: "          for",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: segments go while they are needed",
+    file: `${checkpoint}/Writer.ts`,
+    from: "const [needed = segment] = wholes.values()",
+    to: "const needed = segment",
+    tests: ["Model"]
+  },
+  {
+    name: "checkpoint: segments never go",
+    file: `${checkpoint}/Writer.ts`,
+    from: "if (needed <= oldest) return Effect.void",
+    to: "return Effect.void",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: what may not be durable counts as written",
+    file: `${checkpoint}/Reader.ts`,
+    from: "for (const key of doubtful.keys()) memory.unwrite(key)",
+    to: "",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: the position that may not be durable counts as written",
+    file: `${checkpoint}/Reader.ts`,
+    from: "position: durable, old:",
+    to: "position, old:",
+    tests: ["Model"]
+  },
+  {
+    name: "checkpoint: a line that was cut off is damage",
+    file: `${checkpoint}/Lines.ts`,
+    from: "else if (!isLast) damaged += 1",
+    to: "else damaged += 1",
+    tests: ["Disk"]
+  },
+  {
+    name: "checkpoint: any line counts",
+    file: `${checkpoint}/Lines.ts`,
+    from: "&& Number.parseInt(head, 16) === crc32(body, 0)",
+    to: "",
+    tests: ["Disk", "Model"]
+  },
+  {
+    name: "checkpoint: not synced",
+    file: "src/layers/DataDirectory.ts",
+    from: "Effect.andThen(writeAll(file, line, length), file.datasync)",
+    to: "writeAll(file, line, length)",
+    tests: ["Model"]
+  },
+  {
+    name: "checkpoint: a new segment's name is not made durable",
+    file: "src/layers/DataDirectory.ts",
+    from: "Effect.andThen(write, files.syncDirectory(directory))",
+    to: "write",
+    tests: ["Model"]
+  },
+  {
+    name: "checkpoint: a file each second on a full disk",
+    file: "src/layers/DataDirectory.ts",
+    from: "Effect.tapError(() => unlink(path))",
+    to: "Effect.tapError(() => Effect.void)",
+    tests: ["Disk"]
   }
 ]
 
 const wanted = mutations.filter(({ name }) => name.includes(process.argv[2] ?? ""))
 const copy = mkdtempSync(path.join(tmpdir(), "mutations-"))
 
-const run = (tests) =>
+/** Of the queue, or of the checkpoint. */
+const folderOf = (name) => name.startsWith("checkpoint:") ? "Checkpoint" : "FileQueue"
+
+const testsOf = ({ name, tests }) => tests.map((test) => `test/services/${folderOf(name)}/${test}.test.ts`)
+
+const run = (files) =>
   spawnSync(
     process.execPath,
     [
@@ -161,7 +349,7 @@ const run = (tests) =>
       "unit",
       "--bail",
       "1",
-      ...tests.map((name) => `test/services/FileQueue/${name}.test.ts`)
+      ...files
     ],
     {
       cwd: copy,
@@ -181,18 +369,19 @@ try {
     cpSync(path.join(root, name), path.join(copy, name), { recursive: true })
   }
   symlinkSync(path.join(root, "node_modules"), path.join(copy, "node_modules"))
-  const control = run([...new Set(wanted.flatMap(({ tests }) => tests))])
+  const control = run([...new Set(wanted.flatMap(testsOf))])
   if (control.status !== 0) throw new Error(`without any mutation:\n${control.stdout}`)
   console.log("without any: green")
-  for (const { file, from, name, tests, to } of wanted) {
+  for (const mutation of wanted) {
+    const { file, from, name, to } = mutation
     const target = path.join(copy, file)
     const source = readFileSync(target, "utf8")
     if (source.split(from).length !== 2) throw new Error(`${name}: ${file} does not have that line once`)
     writeFileSync(target, source.replace(from, () => to))
-    const red = firstRed(run(tests).stdout)
+    const red = firstRed(run(testsOf(mutation)).stdout)
     writeFileSync(target, source)
     if (red === undefined) unseen += 1
-    console.log(`${red === undefined ? "NOT SEEN" : "red"}  ${name}\n     ${red ?? tests.join(", ")}`)
+    console.log(`${red === undefined ? "NOT SEEN" : "red"}  ${name}\n     ${red ?? testsOf(mutation).join(", ")}`)
   }
 } finally {
   rmSync(copy, { recursive: true, force: true })

@@ -65,7 +65,7 @@ export interface Collector {
   readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
   readonly lanes: KafkaSink.KafkaSink["Type"]["lanes"]
   readonly ledger: Ledger.Shape
-  /** Sources first, then the lanes (DELIVERY.md H8). False if something could not be made durable. */
+  /** Sources first, then the lanes (docs/design/delivery.md H8). False if something could not be made durable. */
   readonly stop: Effect.Effect<boolean>
   /** Fails when a part that never ends has ended. */
   readonly ended: Effect.Effect<never, PipelineEnded>
@@ -124,7 +124,7 @@ export const make = Effect.fnUntraced(function*<E>(
 
   const lock = Context.get(yield* Layer.build(NodeDirectoryLock.layer), DirectoryLock)
   yield* lock.acquire(settings.dataDir).pipe(
-    Effect.catchTag("DirectoryLockError", (error) => unavailable(error.message))
+    Effect.catchTag("DirectoryLockError", (error) => unavailable(settings, error))
   )
 
   const storage = yield* Layer.build(
@@ -161,9 +161,9 @@ export const make = Effect.fnUntraced(function*<E>(
       ))
     )
   ).pipe(Effect.catchTags({
-    CheckpointError: ({ message, reason }) =>
-      reason === "version" ? new DataDirectoryTooNew({ message }) : unavailable(message),
-    FileQueueError: (error) => unavailable(error.message)
+    CheckpointError: (error) =>
+      error.reason === "version" ? new DataDirectoryTooNew({ message: error.message }) : unavailable(settings, error),
+    FileQueueError: (error) => unavailable(settings, error)
   }))
   const sink = Context.get(storage, EventSink)
   const kafka = Context.get(storage, KafkaSink.KafkaSink)
@@ -224,9 +224,12 @@ export const make = Effect.fnUntraced(function*<E>(
   }
 })
 
-const unavailable = (message: string) => new DataDirectoryUnavailable({ message })
+const unavailable = ({ dataDir }: Settings, { message }: { readonly message: string }) =>
+  new DataDirectoryUnavailable({
+    message: DataDirectory.refusal(dataDir, message, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
+  })
 
-/** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (KAFKA-REAL.md section 3). */
+/** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (docs/design/kafkajs.md "Probing a cluster"). */
 const kafkaCheck = (producer: KafkaProducer["Type"], sink: Effect.Effect<SinkView | undefined>) =>
   producer.probe.pipe(
     Effect.mapError(({ message }) => ({ message })),

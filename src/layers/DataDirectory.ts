@@ -1,11 +1,12 @@
 /**
- * What lies in `DATA_DIR` beside the queue: the checkpoint and the last good lists of markets (contract section 3).
+ * What lies in `DATA_DIR` beside the queue: the checkpoint and the last good lists of markets (docs/design/contract.md "The data directory").
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Checkpoint from "../services/Checkpoint.ts"
 import * as Lines from "../services/Checkpoint/Lines.ts"
 import * as Complaint from "../services/Complaint.ts"
+import { quoted } from "../services/DirectoryLock.ts"
 import { FileOps, type FileOpsError, readFile, replaceFile, withFile, writeAll } from "../services/FileOps.ts"
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
@@ -106,6 +107,13 @@ export const checkpoint = (
     Checkpoint.Checkpoint,
     Effect.flatMap(FileOps, (files) => Checkpoint.make(checkpointStore(files, directory)))
   )
+
+/** Why `directory` cannot be worked in; where it is a matter of rights, with what gives them. */
+export const refusal = (directory: string, why: string, user: { readonly uid: number; readonly gid: number }): string =>
+  /\b(EACCES|EPERM)\b/.test(why)
+    ? `${why}; this process is user ${user.uid}, group ${user.gid}, and needs all of the directory: ` +
+      `chown -R ${user.uid}:${user.gid} ${quoted(directory)}`
+    : why
 
 export interface MarketsCache {
   readonly load: Effect.Effect<string | undefined>

@@ -7,6 +7,8 @@ import * as HashMap from "effect/HashMap"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import type { Writable } from "node:stream"
 import type { LogSettings } from "./AppConfig.ts"
 
 /** Longest value of a log line, in UTF-16 units. */
@@ -120,14 +122,46 @@ export const logger = (format: Format, terminal: Terminal): Logger.Logger<unknow
 export const formatOf = (settings: LogSettings["format"], terminal: Terminal): Format =>
   settings === "auto" ? terminal.isTTY ? "pretty" : "json" : settings
 
+/** Of Node's stream: what its reader has not taken, in bytes. It takes whatever it is given, and keeps it in memory. */
+type Output = Pick<Writable, "writableLength">
+
+/** Waits at most for a reader that does not read: beyond it lines are dropped, or the log would take all memory there is. */
+const maxWaiting = 1024 * 1024
+
+/** As `self`, which writes to `output`; the first line after some were dropped is one that says how many. */
+const bounded = (self: Logger.Logger<unknown, void>, output: Output): Logger.Logger<unknown, void> => {
+  let dropped = 0
+  return Logger.make((options) => {
+    if (output.writableLength > maxWaiting) {
+      dropped += 1
+      return
+    }
+    if (dropped > 0) {
+      self.log({
+        ...options,
+        logLevel: LogLevel.Warning,
+        message: "lines of this log were dropped: whoever reads it did not keep up",
+        annotations: HashMap.make(["dropped", dropped]),
+        cause: Cause.empty
+      })
+      dropped = 0
+    }
+    self.log(options)
+  })
+}
+
 /**
  * Replaces the default logger; `level` is the least that is written. One after the other: merged, they would be built in parallel,
  * and a logger added there outlives the layer's scope.
  */
-export const layer = (settings: LogSettings, terminal: Terminal): Layer.Layer<never> =>
+export const layer = (
+  settings: LogSettings,
+  terminal: Terminal,
+  output: Output = process.stderr
+): Layer.Layer<never> =>
   Logger.minimumLogLevel(settings.level).pipe(
     Layer.provideMerge(Logger.replace(
       Logger.defaultLogger,
-      Logger.withConsoleError(logger(formatOf(settings.format, terminal), terminal))
+      bounded(Logger.withConsoleError(logger(formatOf(settings.format, terminal), terminal)), output)
     ))
   )

@@ -18,11 +18,11 @@ export * from "./Checkpoint/Store.ts"
 
 /** What a feed does with the holes of its markets. Keys are `exchange:symbol`. */
 export interface HoleStore {
-  /** In place of what was kept as open of this market; durable with the next `write`. */
+  /** In place of what was kept as open of this market; durable with the next `write`. A market that was forgotten is known from here on. */
   readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<Hole>) => void
   /** The hole is filled or given up. It is kept until what is awaited is resolved: delivered, durable, dropped, or a dead letter. */
   readonly closeHole: (key: string, hole: Hole, awaited: Awaited) => void
-  /** The market is gone for good: nothing is kept of it. A trade of it that is settled later makes it one again. */
+  /** The market is gone for good: nothing is kept of it, nor of what is settled later, until `keepHoles` names it again. */
   readonly forget: (key: string) => void
   /** Durable when it succeeds; nothing is written if nothing changed. */
   readonly write: Effect.Effect<void, CheckpointError>

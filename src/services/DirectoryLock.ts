@@ -35,7 +35,7 @@ export class Locked extends Schema.TaggedError<Locked>()("Locked", {
 }
 
 /** For a POSIX shell. */
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
+export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
 /** The lock could not be tried at all: the directory cannot be made or written. */
 export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()("DirectoryLockError", {

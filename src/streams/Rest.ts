@@ -48,7 +48,10 @@ export interface Answer<A> {
   readonly value: A
   /** When the question left: what happened later it cannot know. */
   readonly sentAt: Time.Instant
-  /** The answer's `Date`, epoch ms of the exchange's clock; null if it had none. */
+  /**
+   * The answer was made at that time of the exchange's clock or later, epoch ms: its `Date` less the time it took, since a server may
+   * make an answer long before it sends it. Null if it had no `Date`.
+   */
   readonly date: number | null
 }
 
@@ -103,7 +106,7 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
   )
 }
 
-/** Seconds, which Nobitex tells in the body (DOSSIER.md section 3). */
+/** Seconds, in the body of a 429 (`backOff`), as Nobitex tells them. */
 const decodeBackOff = Schema.decodeUnknownOption(Schema.Struct({ backOff: Schema.String }))
 
 const backOff = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string | undefined> =>
@@ -140,13 +143,13 @@ export const make = Effect.fnUntraced(function*(
       Effect.mapError(transport)
     )
     const date = RetryPolicy.httpDate(response.headers["date"] ?? "") ?? null
-    if (date !== null) clock.heard({ date, sentAt, at: yield* Time.now })
+    const at = yield* Time.now
+    if (date !== null) clock.heard({ date, sentAt, at })
     if (response.status < 200 || response.status > 299) {
-      const now = yield* Time.now
       const asked = response.headers["retry-after"] ?? (response.status === 429 ? yield* backOff(response) : undefined)
       const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, response.headers["date"])
       if (retryAfter !== undefined) {
-        quietUntil = Time.latest(quietUntil, Time.plus(now, Duration.toMillis(retryAfter)))
+        quietUntil = Time.latest(quietUntil, Time.plus(at, Duration.toMillis(retryAfter)))
       }
       return yield* new RestError({
         reason: "status",
@@ -156,7 +159,10 @@ export const make = Effect.fnUntraced(function*(
       })
     }
     const decoded = Either.flatMap(Json.parse(yield* textOf(response), Json.bodyLimits), decode)
-    return Either.isRight(decoded) ? { value: decoded.right, sentAt, date } : yield* new RestError({
+    if (Either.isRight(decoded)) {
+      return { value: decoded.right, sentAt, date: date === null ? null : date - Time.between(sentAt, at) }
+    }
+    return yield* new RestError({
       reason: "body",
       message: line(`${decoded.left.reason}: ${decoded.left.detail}`),
       status: response.status

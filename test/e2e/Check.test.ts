@@ -54,7 +54,7 @@ const inside = (net: Netns.Netns, env: Readonly<Record<string, string>>): Promis
     child.once("close", (code) => resolve({ code, stdout, stderr }))
   })
 
-describe.skipIf(!Netns.isPossible)("check, in a network of its own", () => {
+describe("check, in a network of its own", () => {
   it("a name server that does not answer is named, for Kafka and for an exchange", async () => {
     const net = await netns({ delay: 0, hosts: [], nameServer: Netns.silent })
     const s = await stage("127.0.0.1:1", 3)

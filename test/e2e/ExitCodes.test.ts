@@ -1,13 +1,24 @@
 /**
- * Each exit code of CONTRACT.md section 2, from the real process.
+ * Each exit code of docs/design/contract.md "Commands and exit codes", from the real process.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { spawnSync } from "node:child_process"
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync
+} from "node:fs"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
 import { afterAll, assert, beforeAll, describe, it } from "vitest"
-import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
+import { bundle, ensureBundle, exchangeFeeds } from "../support/bundle.ts"
 import { sum, until } from "./Service.ts"
 import { cleanups, emit, ready, stage } from "./Stage.ts"
 
@@ -70,6 +81,37 @@ describe("exit codes", () => {
     const { code, stderr } = await run({ DATA_DIR: path.join(directory, "file/data") })
     assert.strictEqual(code, 73, stderr)
   })
+
+  it.each(["", "queue", "LOCK", "checkpoint-2.00000001.log"])(
+    "73: the directory is another user's, or its %s: told with the command that gives it to this one",
+    async (name) => {
+      const data = mkdtempSync(path.join(directory, "owner-"))
+      // A program that anybody may read, and a directory that leads there.
+      const program = path.join(directory, "exchange-feeds.mjs")
+      copyFileSync(bundle, program)
+      chmodSync(directory, 0o755)
+      if (name !== "") {
+        const inside = path.join(data, name)
+        if (name === "queue") mkdirSync(inside)
+        else writeFileSync(inside, "")
+        chmodSync(inside, 0o700)
+        chownSync(data, 1234, 1234)
+      }
+      const { status, stderr } = spawnSync(
+        "setpriv",
+        ["--reuid=1234", "--regid=1234", "--clear-groups", process.execPath, program, "run"],
+        {
+          env: { PATH: process.env["PATH"], KAFKA_BROKER: nowhere, HEALTH_PORT: "0", DATA_DIR: data },
+          encoding: "utf8"
+        }
+      )
+      assert.strictEqual(status, 73, stderr)
+      assert.include(stderr, "EACCES")
+      assert.include(stderr, path.join(data, name))
+      assert.include(stderr, `chown -R 1234:1234 '${data}'`)
+    },
+    60_000
+  )
 
   it("75: the directory is another process's, which is named", async () => {
     const s = await stage(nowhere, 3)

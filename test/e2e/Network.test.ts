@@ -1,6 +1,6 @@
 /**
  * The built service in a network of its own: names with several addresses, peers that are far, families without a route. Needs the
- * right to make network namespaces: with root, not in every container.
+ * right to make network namespaces: as root, not in every container.
  */
 import { execFile } from "node:child_process"
 import { createServer } from "node:net"
@@ -55,7 +55,7 @@ const allArrives = async (s: Stage, service: Service, broker: string) => {
   await until("all in Kafka", isThere, 60_000, () => service.tail())
 }
 
-describe.skipIf(!Netns.isPossible)("names with two addresses, one 400 ms away", () => {
+describe("names with two addresses, one 400 ms away", () => {
   const others: ReadonlyArray<readonly [name: string, hosts: Netns.Options["hosts"]]> = [
     ["one without a route", [[Netns.far.v4, "far.example"], [Netns.unroutable, "far.example"]]],
     ["one that loses everything, before it", [[Netns.silent, "far.example"], [Netns.far.v4, "far.example"]]]
@@ -93,7 +93,7 @@ describe.skipIf(!Netns.isPossible)("names with two addresses, one 400 ms away", 
   }, 60_000)
 })
 
-describe.skipIf(!Netns.isPossible)("a refused name with two addresses", () => {
+describe("a refused name with two addresses", () => {
   it("each address and its reason are told, of Kafka with the name and port of the broker", async () => {
     const net = await netns({ delay: 0, hosts: [["::1", "localhost"]] })
     const s = await stage("localhost:9092", 3)

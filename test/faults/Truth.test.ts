@@ -1,6 +1,6 @@
 /**
  * The built service between misbehaving exchanges and a broker that comes and goes, for minutes: what was delivered and what was told
- * as missing is together all that was issued (issue 5). FAULT_MINUTES (30; 3 with --short) and FAULT_SEED choose the run.
+ * as missing is together all that was issued (docs/design/delivery.md B4). FAULT_MINUTES (30; 3 with --short) and FAULT_SEED choose the run.
  */
 import { assert, describe, it } from "vitest"
 import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
@@ -74,6 +74,33 @@ describe("nothing is missing untold", () => {
           await pause(between(500, 8_000))
           server.heal()
         }],
+        ["late history", async () => {
+          const server = exchange()?.server
+          if (server === undefined) return
+          // Less, and more, than trades wait for it.
+          server.script.restDelay = between(1_000, 9_000)
+          server.drop(1006)
+          await pause(between(1_000, 9_000))
+          server.heal()
+        }],
+        ["short history", async () => {
+          const server = exchange()?.server
+          if (server === undefined) return
+          server.script.rows = between(0, 4)
+          server.drop(1006)
+          await pause(between(500, 8_000))
+          server.heal()
+        }],
+        ["lost again while its history is asked for", async () => {
+          const server = exchange()?.server
+          if (server === undefined) return
+          server.script.restDelay = between(2_000, 5_000)
+          for (let n = between(1, 4); n > 0; n--) {
+            server.drop(1006)
+            await pause(between(600, 2_500))
+          }
+          server.heal()
+        }],
         ["garbage", () => exchange()?.server.frame("{\"push\":garbage")],
         ["broker away", async () => {
           await proxy.refuse(true)
@@ -89,6 +116,15 @@ describe("nothing is missing untold", () => {
         ["restart", async () => {
           await service.stop("SIGTERM")
           await pause(between(0, 1_500))
+          service = s.start(env)
+          await service.baseUrl()
+        }],
+        ["stopped young", async () => {
+          await service.stop("SIGTERM")
+          service = s.start(env)
+          await service.baseUrl()
+          await pause(between(1_000, 2_500))
+          await service.stop(pick(["SIGTERM", "SIGKILL"] as const) ?? "SIGKILL")
           service = s.start(env)
           await service.baseUrl()
         }],

@@ -1,5 +1,5 @@
 /**
- * Payloads meant to exhaust, to forge or to confuse, on the WebSocket (OPERATIONS.md section 7): the connection is dropped or the
+ * Payloads meant to exhaust, to forge or to confuse, on the WebSocket (docs/design/laws.md "Input is hostile"): the connection is dropped or the
  * frame refused, counted by its reason, dialled again with back-off, and other markets go on.
  */
 import { assert, describe, it } from "@effect/vitest"

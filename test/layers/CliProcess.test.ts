@@ -56,6 +56,26 @@ const run = (
     child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr, took: performance.now() - since }))
   })
 
+describe("a log whose reader does not read", () => {
+  it("waits in a mebibyte of memory, no more; read at last, it says how many lines are missing", async () => {
+    const child = spawn(process.execPath, [fixture, "talks"], { stdio: ["ignore", "pipe", "pipe"] })
+    const ended = new Promise((resolve) => child.once("exit", resolve))
+    const said = await new Promise<string>((resolve) => child.stdout.setEncoding("utf8").once("data", resolve))
+    const waiting = Number(/waiting (\d+)/.exec(said)?.[1])
+    assert.isAbove(waiting, 900_000)
+    assert.isBelow(waiting, 1_200_000)
+    let log = ""
+    for await (const chunk of child.stderr.setEncoding("utf8")) log += String(chunk)
+    assert.strictEqual(await ended, 0)
+    const lines = log.trimEnd().split("\n").map((line) => JSON.parse(line))
+    const dropped = lines.filter((line) => "dropped" in line)
+    assert.lengthOf(dropped, 1)
+    assert.strictEqual(lines.at(-1)?.message, "the last line")
+    // The one that tells, and the last one, are no part of them.
+    assert.strictEqual(lines.length - 2 + dropped[0].dropped, 20_000)
+  })
+})
+
 describe("without a descriptor left", () => {
   it("a name that would be looked up elsewhere gets its answer here", async () => {
     const { code, stderr, stdout } = await run("exhaustedNames")

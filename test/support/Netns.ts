@@ -1,12 +1,13 @@
 /**
  * A network of its own for a process: names as the test says, and a host that is far. Linux's namespaces, by `ip`; needs root.
  */
-import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { type ChildProcess, execFile, spawn } from "node:child_process"
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
+import { demandNetworks } from "./rights.ts"
 
 const run = promisify(execFile)
 
@@ -40,14 +41,6 @@ export interface Netns {
 
 let serial = 0
 
-/** Whether this machine lets us. */
-export const isPossible: boolean = (() => {
-  if (!existsSync("/dev/net/tun") || !existsSync("/usr/bin/perl")) return false
-  const name = `feeds-probe-${process.pid}`
-  if (spawnSync("ip", ["netns", "add", name]).status !== 0) return false
-  return spawnSync("ip", ["netns", "del", name]).status === 0
-})()
-
 /** Until it says that it is ready. */
 const started = (child: ChildProcess): Promise<ChildProcess> =>
   new Promise((resolve, reject) => {
@@ -63,6 +56,7 @@ const ended = async (child: ChildProcess): Promise<void> => {
 }
 
 export const make = async ({ delay, hosts, nameServer }: Options): Promise<Netns> => {
+  demandNetworks()
   const name = `feeds-${process.pid}-${serial++}`
   const under = ["ip", "netns", "exec", name]
   const etc = path.join("/etc/netns", name)

@@ -3,9 +3,11 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
 import { lookup } from "node:dns"
 import { open, openSync } from "node:fs"
+import * as Observability from "../../src/layers/Observability.ts"
 import * as Process from "../../src/layers/Process.ts"
 import * as Names from "../../src/layers/Process/Names.ts"
 
@@ -36,12 +38,23 @@ const lookUp = Effect.async<void>((resume) => {
   lookup("nowhere.invalid", (error) => resume(Console.log(error === null ? "found" : "not found")))
 })
 
+/** Says on stdout how much of its log nobody has taken, and goes on when somebody does. */
+const talks = Effect.gen(function*() {
+  yield* Effect.forEach(Array.from({ length: 20_000 }), (_, n) => Effect.logInfo(`line ${n} ${"x".repeat(480)}`), {
+    discard: true
+  })
+  yield* Console.log(`waiting ${process.stderr.writableLength}`)
+  yield* Effect.repeat(Effect.sleep("20 millis"), { until: () => process.stderr.writableLength === 0 })
+  yield* Effect.logInfo("the last line")
+}).pipe(Effect.provide(Observability.layer({ level: LogLevel.Info, format: "json" }, { isTTY: false, colors: false })))
+
 const modes: Record<string, Effect.Effect<unknown, Failed>> = {
   waits: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Console.log("released"))),
   slow: ready.pipe(
     Effect.zipRight(Effect.never),
     Effect.ensuring(Effect.zipRight(Console.log("stopping"), Effect.sleep("2500 millis")))
   ),
+  talks,
   exhausted: Effect.zipRight(exhaust, ready).pipe(Effect.zipRight(Effect.never)),
   exhaustedNames: Effect.zipRight(exhaust, lookUp),
   hangs: ready.pipe(Effect.zipRight(Effect.never), Effect.ensuring(Effect.never)),

@@ -180,7 +180,7 @@ export class FakeServer {
   private answer(request: IncomingMessage, response: ServerResponse): void {
     const url = new URL(request.url ?? "/", this.apiUrl)
     this.restCalls.push({ at: Date.now(), url: `${url.pathname}${url.search}` })
-    const { rest } = this.script
+    const { rest, restDelay } = this.script
     if (rest === "hang") return
     if (rest !== undefined) {
       response.writeHead(rest.status, rest.headers ?? {})
@@ -188,8 +188,10 @@ export class FakeServer {
       return
     }
     const body = this.protocol.rest(url)
-    response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" })
-    response.end(body ?? "{\"detail\":\"Not found.\"}")
+    setTimeout(() => {
+      response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" })
+      response.end(body ?? "{\"detail\":\"Not found.\"}")
+    }, restDelay)
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Wallex as its documents and captures have it (DOSSIER.md section 3): arrays as frames, no acknowledgement, no trade id, whole
+ * Wallex as its documents and captures have it (docs/design/exchanges/wallex.md): arrays as frames, no acknowledgement, no trade id, whole
  * seconds, sixteen decimals.
  */
 import * as Context from "effect/Context"
@@ -110,7 +110,8 @@ export class FakeWallexExchange extends FakeExchange {
     if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
     }
-    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, this.options.history ?? 50)
+    const rows = [...(this.recent.get(symbol) ?? [])].reverse()
+      .slice(0, Math.min(this.options.history ?? 50, this.server.script.rows))
     for (const { issued } of rows) issued.served = true
     const latestTrades = rows.map(({ body }) => body)
     return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })

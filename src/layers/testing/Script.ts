@@ -40,6 +40,10 @@ export type End = number | "reset"
 export interface Script {
   upgrade: Answer | undefined
   rest: Answer | undefined
+  /** Milliseconds that each REST answer is held back once it is made: it knows nothing of what comes meanwhile. */
+  restDelay: number
+  /** Trades of a market that REST gives, where that is fewer than it has. */
+  rows: number
   /** Right after accepting. */
   acceptThenClose: End | undefined
   /** Each connection ends when it has been sent so many frames. */
@@ -64,6 +68,8 @@ export interface Script {
 export const quiet = (): Script => ({
   upgrade: undefined,
   rest: undefined,
+  restDelay: 0,
+  rows: Infinity,
   acceptThenClose: undefined,
   closeAfterFrames: undefined,
   mute: new Set(),

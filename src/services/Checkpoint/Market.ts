@@ -22,6 +22,8 @@ export interface Market {
   last: string | null
   open: ReadonlyArray<Hole>
   closing: ReadonlyArray<Closing>
+  /** Trades that were lost and counted while there were holes: what is closed later need not wait for them. */
+  readonly lost: Set<string>
   /** Of `open` and `closing`, epoch ms, edges included. */
   spans: ReadonlyArray<readonly [from: number, to: number]>
   /** The newest id taken over from version 1's file: what stands behind it there, that version has delivered since. */
@@ -29,8 +31,6 @@ export interface Market {
   /** How many of `ids`, at their end, no write has. `all`: nor does any have the rest as it is now. */
   unwritten: number | "all"
   areHolesUnwritten: boolean
-  /** Nothing is to be kept of it once its closing holes are gone. */
-  isForgotten: boolean
   /** `ids` are trimmed when they are so many. */
   trimAt: number
   /** None came since: they are in order, and each is there once. */
@@ -45,11 +45,11 @@ export const make = (key: string): Market => ({
   last: null,
   open: [],
   closing: [],
+  lost: new Set(),
   spans: [],
   lastOfOld: undefined,
   unwritten: "all",
   areHolesUnwritten: false,
-  isForgotten: false,
   trimAt: 2 * memoryOfMarket,
   isTrimmed: true
 })
@@ -124,11 +124,26 @@ export const setHoles = (market: Market, open: ReadonlyArray<Hole>, closing: Rea
 export const keepHoles = (market: Market, open: ReadonlyArray<Hole>): void =>
   setHoles(market, open, market.closing.filter(({ hole }) => !open.some((one) => isAgain(one, hole))))
 
-export const closeHole = (market: Market, hole: Hole, awaited: Awaited): void => {
+export const closeHole = (market: Market, hole: Hole, { event, trade }: Awaited): void => {
+  // An answer before the one that closes it may have brought its last trade.
+  const isResolved = trade !== null && (market.ids.includes(trade) || market.lost.has(trade))
+  const awaited = { event, trade: isResolved ? null : trade }
   const closing = market.closing.filter((one) => !isAgain(hole, one.hole))
-  const isAwaiting = awaited.trade !== null || awaited.event !== null
+  const isAwaiting = awaited.trade !== null || event !== null
   const open = market.open.filter((one) => !isSame(hole, one))
   setHoles(market, open, isAwaiting ? [...closing, { hole, awaited }] : closing)
+}
+
+/** The trade of that id is lost and counted, or it is no trade. */
+export const lose = (market: Market, id: string): void => {
+  if (market.spans.length === 0) return market.lost.clear()
+  if (!id.startsWith(`${market.key}:t:`)) return
+  market.lost.add(id)
+  if (market.lost.size <= maxWithinHoles) return
+  for (const oldest of market.lost) {
+    market.lost.delete(oldest)
+    return
+  }
 }
 
 /** True if a closing hole waited for it. */

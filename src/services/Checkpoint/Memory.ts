@@ -52,6 +52,8 @@ const msOf = (time: string | null): number | null => {
 export const make = (): Memory => {
   const markets = new Map<string, Market.Market>()
   const changed = new Set<string>()
+  /** What was on its way when they were forgotten comes later, and must not make them known again. */
+  const forgotten = new Set<string>()
   let covered = 0
 
   const marketOf = (key: string): Market.Market => {
@@ -70,22 +72,23 @@ export const make = (): Memory => {
   const resolved = (market: Market.Market, id: string): void => {
     if (!Market.resolve(market, id)) return
     changed.add(market.key)
-    if (market.isForgotten && market.closing.length === 0) remove(market.key)
+    removeIfLeft(market)
+  }
+
+  /** Of a forgotten one the last word about its holes was awaited. */
+  const removeIfLeft = ({ closing, key }: Market.Market): void => {
+    if (forgotten.has(key) && closing.length === 0) remove(key)
   }
 
   const settleOne = ({ headers, key, value }: EventRecord): void => {
     const id = headers["id"]
     if (id === undefined) return
-    const market = marketOf(key)
-    if (market.isForgotten) {
-      // The lane keeps the order: what it settles before the trade that is awaited was handed over before the market was forgotten.
-      const isLeftOver = market.closing.some(({ awaited: { trade } }) => trade !== null)
-      if (isLeftOver) {
-        resolved(market, id)
-        return
-      }
-      market.isForgotten = false
+    if (forgotten.has(key)) {
+      const left = markets.get(key)
+      if (left !== undefined) resolved(left, id)
+      return
     }
+    const market = marketOf(key)
     const text = typeof value === "string" ? value : decoder.decode(value)
     const timestamp = timestampIn(text)
     const time = msOf(timestamp)
@@ -164,30 +167,34 @@ export const make = (): Memory => {
       for (const { headers, key } of records) {
         const id = headers["id"]
         const market = markets.get(key)
-        if (id !== undefined && market !== undefined && market.closing.length > 0) resolved(market, id)
+        if (id === undefined || market === undefined) continue
+        Market.lose(market, id)
+        if (market.closing.length > 0) resolved(market, id)
       }
     },
     keepHoles: (key, exchangeSymbol, holes) => {
+      forgotten.delete(key)
       if (holes.length === 0 && !markets.has(key)) return
       const market = marketOf(key)
-      market.isForgotten = false
       market.exchangeSymbol = exchangeSymbol
       Market.keepHoles(market, holes)
       changed.add(key)
     },
     closeHole: (key, hole, awaited) => {
       if (awaited.trade === null && awaited.event === null && !markets.has(key)) return
-      Market.closeHole(marketOf(key), hole, awaited)
+      const market = marketOf(key)
+      Market.closeHole(market, hole, awaited)
       changed.add(key)
+      removeIfLeft(market)
     },
     forget: (key) => {
+      forgotten.add(key)
       const market = markets.get(key)
       if (market === undefined) return
       if (market.closing.length === 0) return remove(key)
       // The last word about its holes may be lost still.
       const left = Market.make(key)
       left.exchangeSymbol = market.exchangeSymbol
-      left.isForgotten = true
       Market.setHoles(left, [], market.closing)
       markets.set(key, left)
       changed.add(key)

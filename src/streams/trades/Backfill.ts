@@ -303,8 +303,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const ask = Effect.fnUntraced(function*(market: Market) {
     const { state } = market
-    const exchangeNow = rest.clock.earliest(now())
-    if (exchangeNow !== null) step(market, { _tag: "Aged", exchangeNow })
+    step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
     if (Holes.askAt(market.holes) === undefined) return
     step(market, { _tag: "Asked" })
     const answer = yield* rest.ask(history.path(state.market), history.decode).pipe(
@@ -416,6 +415,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** Markets whose memory of earlier lives was taken over: once each. */
   const inherited = new Set<string>()
+  /** Markets of which the checkpoint is to know nothing until they are heard again. */
+  const forgotten = new Set<string>()
   const inherit = (market: Market): boolean => {
     const { symbol } = market.state.market
     if (inherited.has(symbol)) return false
@@ -448,6 +449,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const forgetIfGone = ({ holes, state: { market } }: Market): void => {
     if (!holes.vanished || !Holes.isIdle(holes)) return
     options.holes?.forget(keyOf(market.symbol))
+    forgotten.add(market.symbol)
     markets.delete(market.symbol)
   }
 
@@ -478,6 +480,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const market = marketOf(state)
       market.heardSince ??= now()
       inherit(market)
+      if (forgotten.delete(state.market.symbol)) keep(market)
       step(market, { _tag: "Subscribed", recovered, by: by(), edge: state.edge() })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
@@ -508,7 +511,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         if (inherit(market)) step(market, { _tag: "Vanished" })
       }
       const exchangeNow = rest.clock.earliest(now())
-      if (exchangeNow === null) return
       for (const market of markets.values()) if (market.holes.vanished) step(market, { _tag: "Aged", exchangeNow })
     },
     flush: Effect.suspend(() => {

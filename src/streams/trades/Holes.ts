@@ -105,7 +105,7 @@ export interface Answer {
   readonly sound: boolean
   /** When the question was sent. */
   readonly sentAt: Instant
-  /** The answer's `Date`: epoch ms of the exchange's clock; null if it had none. */
+  /** It was made at that time of the exchange's clock or later, epoch ms; null if that is not known. */
   readonly date: number | null
   /** Where no trade was known before a span: what is older was never missed, epoch ms of the exchange's clock; null: not known. */
   readonly since: number | null
@@ -152,8 +152,8 @@ export type Input<E> =
   | { readonly _tag: "Hurry" }
   /** Nobody will subscribe to it any more. */
   | { readonly _tag: "Vanished" }
-  /** `exchangeNow`: epoch ms of the exchange's clock, at the least. */
-  | { readonly _tag: "Aged"; readonly exchangeNow: number }
+  /** `exchangeNow`: epoch ms of the exchange's clock, at the least; null where it is not known. */
+  | { readonly _tag: "Aged"; readonly exchangeNow: number | null }
   /** Too much is remembered: the largest open span is given up. */
   | { readonly _tag: "GiveUpLargest" }
 
@@ -311,7 +311,7 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     case "Vanished":
       return s.vanished ? s : vanished(s, now)
     case "Aged":
-      return giveUp(s, (span) => Spans.isOlderThan(span, input.exchangeNow - maxAgeOf(s), s.vanished), out)
+      return giveUp(s, (span) => isTooOld(s, span, input.exchangeNow, now), out)
     case "GiveUpLargest": {
       const largest = Spans.largest(s.open)
       return giveUp(s, (span) => span === largest, out)
@@ -364,11 +364,10 @@ const withTail = <E>(s: State<E>, tail: SpanItem, ...more: ReadonlyArray<Item<E>
 const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant): State<E> => {
   const deaf = { ...s, heardSince: null }
   const tail = tailOf(deaf)
-  if (tail !== undefined) {
-    return withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
-  }
   const item = { ...itemOf(Spans.make(cause, last, now), "no"), isRecoverable: cause === "disconnected" }
-  const next = { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+  const next = tail === undefined
+    ? { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+    : withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
   return s.vanished ? vanished(next, now) : next
 }
 
@@ -482,6 +481,8 @@ const growingIn = <E>({ seen }: State<E>, { date, rows, sentAt }: Answer): numbe
 
 const outcomeOf = <E>(s: State<E>, span: Span, answer: Answer): Outcome => {
   const { rows, sentAt, since, sound } = answer
+  // Of a market that has traded an empty answer says nothing.
+  if (rows.length === 0 && s.seen !== null) return "open"
   if (!sound || !Spans.isAskable(span, sentAt) || !Spans.isEndCovered(span, rows, growingIn(s, answer))) return "open"
   if (Spans.isStartCovered(span, rows, new Set(s.known), since)) return "filled"
   // An empty answer says nothing. While nobody hears the market its next question may know more.
@@ -588,7 +589,7 @@ const unheardFrom = <E>(s: State<E>, { from, to }: Span, { rows }: Answer): Stam
   const newest = rows.at(-1)
   if (!s.vanished || to !== null || from === null || newest === undefined) return null
   const reached = Spans.stampOf(newest)
-  return reached === null || reached.ms < from.ms ? from : reached
+  return reached === null || Spans.isBefore(reached, from) ? from : reached
 }
 
 const sooner = (a: Instant, b: Instant | null): Instant => b !== null && Time.between(a, b) < 0 ? b : a
@@ -606,6 +607,17 @@ const unanswered = <E>(s: State<E>, isUnknown: boolean, now: Instant, out: Array
 /** Nobody asks for the holes of a market that is gone: without a bound they would be kept for ever. */
 const maxAgeOf = <E>({ options: { maxAge }, vanished }: State<E>): number =>
   vanished && maxAge === Infinity ? 86_400_000 : maxAge
+
+/**
+ * It ended too long ago by the exchange's clock. Where that is not known, or when the span ended is not, by ours: it was over at the
+ * latest when the market was heard again, or vanished.
+ */
+const isTooOld = <E>(s: State<E>, span: Span, exchangeNow: number | null, now: Instant): boolean => {
+  const { since, until } = span
+  const maxAge = maxAgeOf(s)
+  return (exchangeNow !== null && Spans.isOlderThan(span, exchangeNow - maxAge, s.vanished)) ||
+    (until !== null && Time.between(Time.latest(since, until), now) > maxAge)
+}
 
 /** Nothing more is expected of these spans; what was last told of them holds. */
 const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {

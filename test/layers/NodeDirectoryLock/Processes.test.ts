@@ -6,6 +6,7 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
+import { demandNamespaces } from "../../support/rights.ts"
 import { strace } from "../../support/strace.ts"
 
 const directory = fs.mkdtempSync(path.join(tmpdir(), "lock-"))
@@ -52,8 +53,7 @@ const container = (): ReadonlyArray<string> => [
   "sh"
 ]
 
-const [program = "", ...rest] = container()
-const hasContainers = spawnSync(program, [...rest, "true"]).status === 0
+beforeAll(() => demandNamespaces(container()))
 
 class Child {
   private readonly process: ChildProcess
@@ -177,7 +177,7 @@ describe("one owner of a directory", () => {
     120_000
   )
 
-  it.skipIf(!hasContainers)(
+  it(
     "in other containers: it keeps all others out, and killed it keeps none",
     async () => {
       for (const first of [now.with, now.without]) {
@@ -202,7 +202,7 @@ describe("one owner of a directory", () => {
     180_000
   )
 
-  it.skipIf(!hasContainers)(
+  it(
     "a mark of an earlier version without flock in another container, of which nothing can be told: file and command are named",
     async () => {
       for (const isAlive of [true, false]) {
@@ -256,7 +256,7 @@ describe("one owner of a directory", () => {
     "killed at its %s number %i, on a directory that a dead one has left: the next one gets it, wherever it is",
     async (call, n) => {
       const data = dataDir()
-      const dead = new Child(data, now.without, hasContainers ? container() : [])
+      const dead = new Child(data, now.without, container())
       assert.strictEqual(await dead.tries(), "locked")
       await dead.kill()
       const killed = new Child(
@@ -267,7 +267,7 @@ describe("one owner of a directory", () => {
       // It has ended without a word: the promise of one is broken.
       const said = await killed.tries().catch(String)
       assert.match(said, /ended without/)
-      const next = new Child(data, now.without, hasContainers ? container() : [])
+      const next = new Child(data, now.without, container())
       assert.strictEqual(await next.tries(), "locked")
       await next.leave()
       const again = new Child(data, now.with)

@@ -2,13 +2,14 @@
  * Name servers that never answer, in earnest: a network of its own, in which the only one listens and is mute.
  */
 import * as esbuild from "esbuild"
-import { execFile, spawn, spawnSync } from "node:child_process"
+import { execFile, spawn } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
 import { bundle, ensureBundle } from "../../support/bundle.ts"
+import { demandNamespaces } from "../../support/rights.ts"
 
 const directory = mkdtempSync(path.join(tmpdir(), "names-"))
 const resolv = path.join(directory, "resolv.conf")
@@ -54,10 +55,7 @@ const nameServer = (...entries: ReadonlyArray<string>): string =>
     entries.join(" ")
   } & until grep -q :0035 /proc/net/udp; do sleep 0.02; done;`
 
-const isPossible = (): boolean => {
-  const [command = "", ...args] = within(true, "")
-  return spawnSync(command, [...args, "true"]).status === 0
-}
+beforeAll(() => demandNamespaces(within(true, "")))
 
 interface Outcome {
   readonly code: number | null
@@ -119,7 +117,7 @@ const stopped = (asPid1: boolean, questions: number): Promise<Outcome> =>
     child.once("close", (code, signal) => resolve({ code, signal, text }))
   })
 
-describe.skipIf(!isPossible())("SIGTERM while name servers are mute", () => {
+describe("SIGTERM while name servers are mute", () => {
   it.each([["as a process among others", false], ["as PID 1 of a container", true]])(
     "ends it, %s, with 0: a clean stop",
     async (_, asPid1) => {
@@ -131,7 +129,7 @@ describe.skipIf(!isPossible())("SIGTERM while name servers are mute", () => {
   )
 })
 
-describe.skipIf(!isPossible())("look-ups", () => {
+describe("look-ups", () => {
   it("answer as those of Node, what is no question for name servers in this process, what they do not have in another", async () => {
     const [command = "", ...args] = within(
       true,

@@ -202,6 +202,9 @@ describe("the events of the page", () => {
         const others = yield* Effect.all(Array.from({ length: 31 }, () => follow(base)))
         yield* until("all hear", () => [first, ...others].every(({ heard }) => heard().includes("data: ")))
         assert.include(first.heard(), "content-type: text/event-stream")
+        // For proxies in between, each with a mind of its own.
+        assert.include(first.heard(), "x-accel-buffering: no")
+        assert.include(first.heard(), "cache-control: no-store, no-transform")
         // Each second anew.
         yield* until("a second event", () => first.heard().split("data: ").length > 2)
         assert.strictEqual((yield* Effect.promise(() => ask(`${base}/events`))).status, 503)

@@ -44,9 +44,11 @@ describe("trades", () => {
   it.effect("the last time is compared with all its digits", () =>
     Effect.gen(function*() {
       const checkpoint = yield* open(diskOf())
-      for (const time of ["2026-06-11T12:59:45.263627Z", "2026-06-11T12:59:45.263100Z", "2026-06-11T12:59:45.263Z"]) {
-        yield* checkpoint.settle([trade(1, "BTC/IRT", time)])
-      }
+      yield* checkpoint.settle(
+        ["2026-06-11T12:59:45.263627Z", "2026-06-11T12:59:45.263100Z", "2026-06-11T12:59:45.263Z"].map((time, i) =>
+          trade(i, "BTC/IRT", time)
+        )
+      )
       assert.strictEqual((yield* memoryOf(checkpoint))?.lastTimestamp, "2026-06-11T12:59:45.263627Z")
     }))
 
@@ -185,11 +187,27 @@ describe("holes", () => {
       assert.lengthOf((yield* memoryOf(second))?.holes ?? [], 2)
     }))
 
+  it.effect("one does not wait for a trade that an earlier answer brought, and that is delivered, or lost and counted", () =>
+    Effect.gen(function*() {
+      const disk = diskOf()
+      const checkpoint = yield* open(disk)
+      for (const isLost of [false, true]) {
+        checkpoint.keepHoles(key, "BTC_IRT", [hole(0, 10)])
+        if (isLost) yield* checkpoint.resolve([trade(7)])
+        else yield* checkpoint.settle([trade(5)])
+        checkpoint.keepHoles(key, "BTC_IRT", [])
+        checkpoint.closeHole(key, hole(0, 10, "gap", "filled"), { trade: idOf(isLost ? 7 : 5), event: "told" })
+        assert.lengthOf((yield* memoryOf(checkpoint))?.holes ?? [], 1)
+        yield* checkpoint.resolve([event("told")])
+        assert.deepStrictEqual((yield* memoryOf(checkpoint))?.holes, [])
+      }
+    }))
+
   it.effect("a market that is gone is forgotten with all that is known, but not before the last word is resolved", () =>
     Effect.gen(function*() {
       const disk = diskOf()
       const checkpoint = yield* open(disk)
-      yield* checkpoint.settle(trades(0, 10))
+      yield* checkpoint.settle(trades(0, 4))
       yield* checkpoint.settle(trades(0, 10, "ETH/IRT"))
       yield* checkpoint.write
       checkpoint.closeHole(key, hole(0, 10, "gap", "given up"), awaiting)
@@ -201,10 +219,11 @@ describe("holes", () => {
       const second = yield* open(disk)
       assert.deepInclude(yield* memoryOf(second), { ids: [], exchangeSymbol: "BTC_IRT", holes: [hole(0, 10)] })
       assert.isUndefined(yield* memoryOf(second, "ETH/IRT"))
-      yield* checkpoint.settle([trade(5)])
+      yield* checkpoint.settle([trade(5), trade(6), trade(6, "ETH/IRT")])
       yield* checkpoint.resolve([event("told")])
+      yield* checkpoint.settle([trade(7)])
       yield* checkpoint.write
-      assert.isUndefined(yield* nextLife(disk))
+      for (const symbol of ["BTC/IRT", "ETH/IRT"]) assert.isUndefined(yield* nextLife(disk, symbol))
     }))
 
   it.effect("a market that comes back is not forgotten with what is resolved of its earlier time", () =>
@@ -212,6 +231,7 @@ describe("holes", () => {
       const checkpoint = yield* open(diskOf())
       checkpoint.closeHole(key, hole(0, 10, "gap", "given up"), { trade: null, event: "told" })
       checkpoint.forget(key)
+      checkpoint.keepHoles(key, "BTC_IRT", [])
       yield* checkpoint.settle([trade(50)])
       yield* checkpoint.resolve([event("told")])
       assert.deepStrictEqual((yield* memoryOf(checkpoint))?.ids, [idOf(50)])

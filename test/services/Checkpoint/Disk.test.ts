@@ -4,6 +4,7 @@ import { Effect, Logger } from "effect"
 import { memoryOfMarket } from "../../../src/services/Checkpoint.ts"
 import * as Lines from "../../../src/services/Checkpoint/Lines.ts"
 import type { MemoryDisk, Operation } from "../../support/MemoryDisk.ts"
+import { breathe } from "../FileQueue/Harness.ts"
 import { directory, diskOf, hole, idOf, keyOf, memoryOf, nextLife, open, segments, trade, trades } from "./World.ts"
 
 const key = keyOf("BTC/IRT")
@@ -69,6 +70,30 @@ describe("a write", () => {
         assert.deepStrictEqual((yield* memoryOf(next))?.ids, [idOf(1), idOf(2)])
         assert.strictEqual(yield* next.coveredSeq, 2)
       }
+    }))
+
+  it.effect("that fails has taken nothing with the markets that it says besides", () =>
+    Effect.gen(function*() {
+      const disk = diskOf()
+      const first = yield* open(disk)
+      yield* first.settle([...trades(0, 200, "OLD/IRT"), ...trades(0, 20)])
+      yield* first.write
+      // Without it the next life would write all of them anew.
+      yield* first.settle([trade(0, "ETH/IRT")])
+      yield* first.write
+      // A market an entry; besides, what was said the longest ago, twice as much as there is that is new.
+      const second = yield* open(disk, { entry: 1, copy: [1, 65_536] })
+      yield* second.settle([trade(1, "ETH/IRT"), ...trades(0, 200, "XRP/IRT")])
+      disk.aside = { op: "datasync", before: second.settle([trade(20)]), after: Effect.void }
+      let syncs = 0
+      disk.fault = ({ op }) => op === "datasync" && ++syncs === 2 ? "EIO" : undefined
+      yield* Effect.flip(second.write)
+      disk.fault = () => undefined
+      // The last entry is a small one: of the rest, only the oldest comes with it.
+      yield* second.settle([trade(1, "USDT/IRT")])
+      yield* second.write
+      disk.crashPower(() => 0)
+      assert.lengthOf((yield* nextLife(disk))?.ids ?? [], 21)
     }))
 
   it.effect("that is interrupted is done all the same: whoever waits for the next one gets everything", () =>
@@ -184,7 +209,7 @@ describe("a life that ended in the middle of a write", () => {
       yield* Effect.exit(first.write)
       disk.crashProcess()
       disk.fault = () => undefined
-      const second = yield* open(disk)
+      const second = yield* open(disk, { copy: [0, 0] })
       assert.lengthOf((yield* memoryOf(second))?.ids ?? [], 6)
       yield* second.write
       disk.crashPower(() => 0)
@@ -206,10 +231,11 @@ describe("damage", () => {
       const [file = ""] = segments(disk)
       const bytes = disk.get(file).slice()
       const at = new TextDecoder().decode(bytes).indexOf("ETH/IRT")
-      bytes[at] = 0
+      // One bit: it is JSON still.
+      bytes[at] = (bytes[at] ?? 0) ^ 1
       disk.put(file, bytes)
       assert.lengthOf(yield* errorsOf(open(disk)), 1)
-      assert.isUndefined(yield* nextLife(disk, "ETH/IRT"))
+      for (const symbol of ["ETH/IRT", "DTH/IRT"]) assert.isUndefined(yield* nextLife(disk, symbol))
       for (const symbol of ["BTC/IRT", "XRP/IRT"]) assert.isDefined(yield* nextLife(disk, symbol))
     }))
 
@@ -240,7 +266,7 @@ describe("what is written goes with what happens", () => {
         const disk = diskOf()
         const checkpoint = yield* open(disk)
         const symbols = Array.from({ length: markets }, (_, i) => `M${i}/IRT`)
-        for (const symbol of symbols) yield* checkpoint.settle(trades(0, 32, symbol))
+        for (const symbol of symbols) yield* checkpoint.settle(trades(0, 16, symbol))
         yield* checkpoint.write
         const all = written(disk.trace)
 
@@ -261,6 +287,7 @@ describe("what is written goes with what happens", () => {
           most.inSecond = Math.max(most.inSecond, bytes)
           most.atOnce = Math.max(most.atOnce, ...disk.trace.map((operation) => operation.bytes))
           most.onDisk = Math.max(most.onDisk, disk.used())
+          yield* breathe
         }
         assert.isBelow(most.inSecond, 256 * 1024, "bytes in a second")
         assert.isBelow(most.atOnce, 512 * 1024, "bytes printed in one step")
@@ -285,6 +312,7 @@ describe("what is written goes with what happens", () => {
         yield* checkpoint.settle(symbols.map((symbol) => trade(n++, symbol)))
         yield* checkpoint.write
         peak = Math.max(peak, segments(disk).length)
+        yield* breathe
       }
       assert.isBelow(peak, 10)
       for (const symbol of symbols) assert.lengthOf((yield* nextLife(disk, symbol))?.ids ?? [], memoryOfMarket)

@@ -199,7 +199,7 @@ const play = (steps: ReadonlyArray<Step>, sizes: typeof allSizes[number], choose
         }
         const market = match?.markets.get(key)
         // Only that this life forgot it is not kept: the next one closes what is left of it.
-        if (market !== undefined) left.set(key, { ...structuredClone(market), isForgotten: false })
+        if (Reference.isKnown(market)) left.set(key, { ...structuredClone(market), isForgotten: false })
       }
       // A position is not ahead of what it covers.
       const covered = yield* checkpoint.coveredSeq

@@ -21,6 +21,7 @@ export interface Market {
   closing: Array<Closing>
   /** Ids that have to be kept because they lie within holes. */
   within: Set<string>
+  /** Until holes are kept of it again nothing is known but what is closing. */
   isForgotten: boolean
 }
 
@@ -41,6 +42,10 @@ const marketOf = (markets: Markets, key: string): Market => {
   markets.set(key, market)
   return market
 }
+
+/** A life that finds this knows of the market. */
+export const isKnown = (market: Market | undefined): market is Market =>
+  market !== undefined && (!market.isForgotten || market.closing.length > 0)
 
 /** In these tests all times have three digits, so that texts compare as the times do. */
 const msOf = (text: string | null, unknown: number): number => text === null ? unknown : epochMsOf(text)
@@ -77,7 +82,6 @@ export const resolve = (markets: Markets, key: string, id: string): void => {
   }
   market.closing = market.closing.filter(({ event, trade }) => event !== null || trade !== null)
   holesChanged(market)
-  if (market.isForgotten && market.closing.length === 0) markets.delete(key)
 }
 
 export const settle = (
@@ -90,8 +94,7 @@ export const settle = (
   }
 ): void => {
   const market = marketOf(markets, key)
-  if (market.isForgotten && market.closing.some(({ trade }) => trade !== null)) return resolve(markets, key, id)
-  market.isForgotten = false
+  if (market.isForgotten) return resolve(markets, key, id)
   const text = timestamp ?? market.last
   const time = text === null ? null : epochMsOf(text)
   market.trades.delete(id)
@@ -103,7 +106,7 @@ export const settle = (
 }
 
 export const keepHoles = (markets: Markets, key: string, symbol: string, holes: ReadonlyArray<Hole>): void => {
-  if (holes.length === 0 && !markets.has(key)) return
+  if (holes.length === 0 && !isKnown(markets.get(key))) return void markets.delete(key)
   const market = marketOf(markets, key)
   market.isForgotten = false
   market.symbol = symbol
@@ -119,7 +122,7 @@ export const closeHole = (
   awaited: { readonly trade: string | null; readonly event: string | null }
 ): void => {
   const isAwaiting = awaited.trade !== null || awaited.event !== null
-  if (!isAwaiting && !markets.has(key)) return
+  if (!isAwaiting && !isKnown(markets.get(key))) return
   const market = marketOf(markets, key)
   market.open = market.open.filter((one) => !isSame(one, hole))
   market.closing = market.closing.filter((one) => !isAgain(hole, one.hole))
@@ -128,21 +131,16 @@ export const closeHole = (
 }
 
 export const forget = (markets: Markets, key: string): void => {
-  const market = markets.get(key)
-  if (market === undefined) return
-  if (market.closing.length === 0) markets.delete(key)
-  else markets.set(key, { ...newMarket(), symbol: market.symbol, closing: market.closing, isForgotten: true })
+  const { closing, symbol } = markets.get(key) ?? newMarket()
+  markets.set(key, { ...newMarket(), symbol: closing.length > 0 ? symbol : undefined, closing, isForgotten: true })
 }
 
 export const copy = (markets: Markets): Markets => structuredClone(markets)
 
 /** What a life that finds `found` would know of it, if this is how it was. Undefined: nothing. Throws where it is not. */
 export const assertIs = (market: Market | undefined, found: MarketMemory | undefined): void => {
-  if (market === undefined || found === undefined) {
-    assert.isTrue(
-      market === undefined && found === undefined,
-      market === undefined ? "nothing is known" : "it is known"
-    )
+  if (!isKnown(market) || found === undefined) {
+    assert.isTrue(!isKnown(market) && found === undefined, isKnown(market) ? "it is known" : "nothing is known")
     return
   }
   const trades = newest(market)

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { checkpointStore } from "../../../src/layers/DataDirectory.ts"
 import * as Checkpoint from "../../../src/services/Checkpoint.ts"
+import { defaults, type Sizes } from "../../../src/services/Checkpoint/Writer.ts"
 import { encode, type EventRecord } from "../../../src/services/MarketEvent.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 
@@ -64,7 +65,8 @@ export const diskOf = (): MemoryDisk => {
 }
 
 /** A life of the collector. */
-export const open = (disk: MemoryDisk) => Checkpoint.make(checkpointStore(disk.ops, directory))
+export const open = (disk: MemoryDisk, sizes: Partial<Sizes> = {}) =>
+  Checkpoint.make(checkpointStore(disk.ops, directory), { ...defaults, ...sizes })
 
 export const memoryOf = (checkpoint: Checkpoint.Checkpoint["Type"], symbol = "BTC/IRT") =>
   Effect.map(checkpoint.markets, (markets) => markets.get(keyOf(symbol)))

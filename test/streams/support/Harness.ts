@@ -81,10 +81,20 @@ export const run = (
     }
   })
 
+const immediate = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve))
+
 /** Lets everything that is ready run, without time passing. */
-export const settle: Effect.Effect<void> = Effect.promise(() => new Promise((resolve) => setImmediate(resolve))).pipe(
-  Effect.repeatN(10),
-  Effect.asVoid
+export const settle: Effect.Effect<void> = Effect.promise(async () => {
+  for (let n = 0; n <= 10; n++) await immediate()
+})
+
+/**
+ * The test's clock as it is, but faster: before each step it looks three times whether all fibers are suspended, and goes by a timer of
+ * a millisecond from one look to the next. An immediate is enough, as everything here is in memory.
+ */
+export const hurryClock: Effect.Effect<void> = Effect.map(
+  Effect.clock,
+  (clock) => void Object.assign(clock, { yieldTimer: Effect.promise(immediate) })
 )
 
 export const api = (body: string) => FakeApi.layer(() => Effect.succeed({ body }))

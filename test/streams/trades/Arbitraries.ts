@@ -1,10 +1,11 @@
 /** Any story. */
 import { FastCheck as fc } from "effect"
-import type { Rest, Setup, Step } from "./Story.ts"
+import { day, type endings, type Rest, type Setup, type Step } from "./Story.ts"
 
 export const setup: fc.Arbitrary<Setup> = fc.record({
   ids: fc.constantFrom("own" as const, "none" as const),
   hold: fc.constantFrom(5_000, 5_000, 0),
+  maxAge: fc.constantFrom(day, day, Infinity),
   date: fc.boolean(),
   window: fc.constantFrom(1, 3),
   slow: fc.constantFrom(0, 0, 40, 1_500),
@@ -55,6 +56,7 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<Step>({ what: "silence" }, { what: "unlist" }, { what: "list" }) },
   { weight: 2, arbitrary: fc.constantFrom<Step>({ what: "heard" }, { what: "stop" }, { what: "kill" }) },
   { weight: 3, arbitrary: fc.constant<Step>({ what: "start" }) },
+  { weight: 1, arbitrary: fc.constant<Step>({ what: "others" }) },
   { weight: 3, arbitrary: rest.map((rest): Step => ({ what: "rest", rest })) },
   {
     weight: 1,
@@ -73,4 +75,12 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       told: fc.constantFrom(0, 0, 300, 3_000, 90_000)
     })
   }
+)
+
+export const ending: fc.Arbitrary<keyof typeof endings> = fc.constantFrom(
+  "healed" as const,
+  "healed" as const,
+  "healed" as const,
+  "silent" as const,
+  "vanished" as const
 )

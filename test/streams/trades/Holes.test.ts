@@ -1,20 +1,198 @@
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import { setup, step } from "./Arbitraries.ts"
+import { ending, setup, step } from "./Arbitraries.ts"
 import { judge } from "./Judge.ts"
-import { healing, play } from "./Story.ts"
+import { day, endings, play, type Rest, type Setup, start, type Step, type Told, whole } from "./Story.ts"
 
-const runs = Math.ceil(Number(process.env["FUZZ_RUNS"] ?? 10_000) / 10)
+/** Wallex: no ids, whole seconds. One trade is older than all. */
+const wallex: Setup = { ids: "none", hold: 5_000, maxAge: day, date: true, window: 1, slow: 0, before: 1 }
+
+const at = (second: number): Step => ({ what: "until", ms: second * 1000 })
+const connect: Step = { what: "connect", after: 0, recovers: false, mute: false }
+const drop: Step = { what: "drop", newest: false }
+const trades = (count: number): Step => ({ what: "trade", amount: "1", count })
+const trade = trades(1)
+const history = (rest: Partial<Rest>): Step => ({ what: "rest", rest: { ...whole, takes: 0, ...rest } })
+
+/** Line by line, as each begins at its moment. */
+const lines = (...all: ReadonlyArray<ReadonlyArray<Step>>): ReadonlyArray<Step> => all.flat()
+
+const secondOf = (ms: number): number => (ms - start) / 1000
+
+/** What the lives gave away, in order: a trade as `<second>:<n>`. */
+const said = ({ words }: Told): ReadonlyArray<string> =>
+  words.flatMap((word): ReadonlyArray<string> => {
+    switch (word._tag) {
+      case "Begin": {
+        const last = word.memory?.lastTimestamp ?? null
+        return last === null ? [] : [`life ${word.life} begins at ${secondOf(Date.parse(last))}`]
+      }
+      case "Trade": {
+        const [time, , , , n] = (word.trade.id.split(":t:")[1] ?? "").split(":")
+        return [`${secondOf(Number(time))}:${n} ${word.trade.source}`]
+      }
+      case "Gap": {
+        const { complete, from, gapId, id, recovered, to } = word.gap
+        const edge = (stamp: typeof from) => stamp === null ? "?" : secondOf(stamp.ms)
+        const again = id === gapId ? "" : " again"
+        return [`gap(${edge(from)}..${edge(to)}, complete:${complete}, recovered:${recovered})${again}`]
+      }
+      default:
+        return []
+    }
+  })
+
+/** What is said until the last step; whatever comes after, nothing is missing untold in the end. */
+const told = (...steps: ReadonlyArray<Step>): ReadonlyArray<string> => {
+  judge(play(wallex, [...steps, ...endings.healed]), "healed")
+  return said(play(wallex, steps))
+}
+
+describe("Holes: what was seen", () => {
+  describe("lost again while asked for", () => {
+    const lostAgain = lines(
+      [at(0), connect, trade, drop, trades(5)],
+      [at(1), connect, trade],
+      [at(2), drop]
+    )
+
+    for (const answer of [{ says: "nothing" }, { rows: 3 }, { says: "failure" }] as const) {
+      const first = [history(answer), ...lostAgain]
+      it(`the trade behind it waits for its own time, answered ${JSON.stringify(answer)}`, () => {
+        assert.deepStrictEqual(told(...first, at(5.9)), ["0:1 ws"])
+        assert.deepStrictEqual(told(...first, at(6.1)), [
+          "0:1 ws",
+          "gap(0..1, complete:false, recovered:0)",
+          "1:1 ws"
+        ])
+      })
+
+      it(`killed before that, the next life begins at 0, answered ${JSON.stringify(answer)}`, () => {
+        const next: ReadonlyArray<Step> = [at(5.9), { what: "kill" }, { what: "start" }, history({}), connect]
+        assert.deepStrictEqual(told(...first, ...next, at(10), trade, at(14)), [
+          "0:1 ws",
+          "life 2 begins at 0",
+          "0:2 rest",
+          "0:3 rest",
+          "0:4 rest",
+          "0:5 rest",
+          "0:6 rest",
+          "1:1 rest",
+          "gap(0..10, complete:true, recovered:6)",
+          "10:1 ws"
+        ])
+      })
+    }
+  })
+
+  describe("open at the end", () => {
+    const openAtTheEnd = lines(
+      [at(0), connect, trade, drop, trade],
+      [at(1), connect, trade]
+    )
+    /** History [-10, 0, 0, 1, 6] at 10. */
+    const next: ReadonlyArray<Step> = [at(5), { what: "start" }, connect, at(6), trade, at(10)]
+
+    it("a clean stop tells the hole, and the next life fills it", () => {
+      assert.deepStrictEqual(told(history({ takes: 700 }), ...openAtTheEnd, at(3), { what: "stop" }, ...next), [
+        "0:1 ws",
+        "gap(0..1, complete:false, recovered:0)",
+        "1:1 ws",
+        "life 2 begins at 1",
+        "0:2 rest",
+        "gap(0..1, complete:true, recovered:1) again",
+        "6:1 ws"
+      ])
+    })
+
+    it("and is not worse than a crash", () => {
+      assert.deepStrictEqual(told(history({ takes: 700 }), ...openAtTheEnd, at(3), { what: "kill" }, ...next), [
+        "0:1 ws",
+        "life 2 begins at 0",
+        "0:2 rest",
+        "1:1 rest",
+        "gap(0..6, complete:true, recovered:2)",
+        "6:1 ws"
+      ])
+    })
+  })
+
+  it("late history: what the socket brought does not come again", () => {
+    const each10 = Array.from({ length: 27 }, (_, i) => 10 * (i + 1))
+    assert.deepStrictEqual(
+      told(...lines(
+        [history({ says: "failure" })],
+        [at(0), connect, trade, drop],
+        [at(5), trade],
+        [at(9), connect],
+        ...each10.map((second) => [at(second), trade]),
+        [history({}), at(500)]
+      )),
+      [
+        "0:1 ws",
+        "gap(0..10, complete:false, recovered:0)",
+        ...each10.map((second) => `${second}:1 ws`),
+        "5:1 rest",
+        "gap(0..10, complete:true, recovered:1) again"
+      ]
+    )
+  })
+
+  describe("told and never closed", () => {
+    const filledLate = lines(
+      [history({ says: "failure" })],
+      [at(0), connect, trade, drop, trade],
+      [at(1), connect, trade],
+      [at(10), history({}), { what: "sink", trades: 0, told: 60_000 }],
+      [at(40)]
+    )
+    const first = [
+      "0:1 ws",
+      "gap(0..1, complete:false, recovered:0)",
+      "1:1 ws",
+      "0:2 rest",
+      "gap(0..1, complete:true, recovered:1) again"
+    ]
+    const next = lines(
+      [{ what: "sink", trades: 0, told: 0 }, { what: "start" }, connect],
+      [at(50), trade],
+      [at(60)]
+    )
+
+    it("killed before the last word was taken, the next life says it again", () => {
+      assert.deepStrictEqual(told(...filledLate, { what: "kill" }, ...next), [
+        ...first,
+        "life 2 begins at 1",
+        "gap(0..1, complete:true, recovered:1) again",
+        "50:1 ws"
+      ])
+    })
+
+    it("stopped, the last word is taken, and it is said once", () => {
+      assert.deepStrictEqual(told(...filledLate, { what: "stop" }, ...next), [
+        ...first,
+        "life 2 begins at 1",
+        "50:1 ws"
+      ])
+    })
+  })
+})
+
+/** `npm run test:faults` tells more. */
+const stories = Number(process.env["FUZZ_STORIES"] ?? 1_000)
 
 describe("Holes", () => {
   it("nothing is missing untold, whatever happens", async () => {
     await fc.assert(
-      fc.asyncProperty(setup, fc.array(step, { minLength: 3, maxLength: 30 }), async (setup, steps) => {
+      fc.asyncProperty(setup, fc.array(step, { minLength: 3, maxLength: 30 }), ending, async (setup, steps, ending) => {
         // The runner wants to be told now and then that its worker lives.
         await new Promise((resolve) => setImmediate(resolve))
-        judge(play(setup, [{ what: "connect", after: 0, recovers: true, mute: false }, ...steps, ...healing]))
+        const first: Step = { what: "connect", after: 0, recovers: true, mute: false }
+        // A hole that may be of any age waits for its history for ever.
+        const maxAge = ending === "silent" ? day : setup.maxAge
+        judge(play({ ...setup, maxAge }, [first, ...steps, ...endings[ending]]), ending)
       }),
-      { numRuns: runs }
+      { numRuns: stories }
     )
   }, 3_600_000)
 })

@@ -1,13 +1,17 @@
 /** What must hold of any story (`Story.ts`): nothing is missing untold, at no moment and not in the end. */
 import * as assert from "node:assert/strict"
+import * as ExchangeTime from "../../../src/services/ExchangeTime.ts"
 import type * as Holes from "../../../src/streams/trades/Holes.ts"
-import type { Issued, Told } from "./Story.ts"
+import type { endings, Issued, Told } from "./Story.ts"
 
-const lies = ({ from, to }: Holes.Gap, ms: number): boolean =>
-  (from === null || from.ms <= ms) && (to === null || ms <= to.ms)
+/** With all digits: of two times within a millisecond one is the earlier. */
+const isBefore = (a: string, b: string): boolean => ExchangeTime.compare(a, b) < 0
 
-const liesWithin = ({ from, to }: Holes.Gap, ms: number): boolean =>
-  (from === null || from.ms < ms) && (to === null || ms < to.ms)
+const lies = ({ from, to }: Holes.Gap, time: string): boolean =>
+  (from === null || !isBefore(time, from.text)) && (to === null || !isBefore(to.text, time))
+
+const liesWithin = ({ from, to }: Holes.Gap, time: string): boolean =>
+  (from === null || isBefore(from.text, time)) && (to === null || isBefore(time, to.text))
 
 const textOf = ({ cause, complete, from, gapId, id, recovered, to }: Holes.Gap): string =>
   `${id} (${gapId}) ${from?.text} to ${to?.text} ${cause} ${recovered} ${complete}`
@@ -21,9 +25,9 @@ const push = <K, V>(into: Map<K, Array<V>>, key: K, value: V): void => {
   else found.push(value)
 }
 
-export const judge = (told: Told): void => {
-  const { isDiskSpared, isHistorySpared, issued, setup, words } = told
-  const timeOf = ({ row }: Issued): number => row.timestamp ?? NaN
+export const judge = (told: Told, ending: keyof typeof endings): void => {
+  const { isDiskSpared, isHistorySpared, issued, kept, setup, words } = told
+  const timeOf = ({ row }: Issued): string => ExchangeTime.timeOf(row) ?? assert.fail("without a time")
   const byId = new Map(issued.map((one) => [one.id, one]))
 
   /** Ids delivered, by group. */
@@ -52,6 +56,8 @@ export const judge = (told: Told): void => {
    */
   let isBare = false
 
+  let isForgotten = false
+
   // Of the present life.
   let emitted = new Map<string, Set<string>>()
   let published = new Map<string, Holes.Gap>()
@@ -70,6 +76,12 @@ export const judge = (told: Told): void => {
     return Array.from(last.values()).some(isIn) || Array.from(published.values()).some(isIn)
   }
 
+  const account = (owed: ReadonlyArray<Issued>): void => {
+    for (const one of owed) {
+      assert.ok(isAccounted(one), `${one.id} of ${one.at} is missing in the end, and no gap says so`)
+    }
+  }
+
   for (const [at, word] of words.entries()) {
     switch (word._tag) {
       case "Begin": {
@@ -80,6 +92,7 @@ export const judge = (told: Told): void => {
         fromHistory = new Map()
         newest = -1
         const { memory } = word
+        if (isForgotten) assert.strictEqual(memory, undefined, "a market that was forgotten is known again")
         const { holes = [], ids = [] } = memory ?? {}
         if (holes.some(({ from }) => ids.length === 0 || from === null)) isBare = true
         if (ids.length === 0 && holes.length === 0) known = undefined
@@ -92,7 +105,8 @@ export const judge = (told: Told): void => {
       }
       case "Heard": {
         const { isLive, isShared, issued: one } = word
-        if (known === undefined) {
+        // A subscription that nobody answers is known by what it brings.
+        if (known === undefined || one.n < known) {
           known = one.n
           checked = known
         }
@@ -111,7 +125,6 @@ export const judge = (told: Told): void => {
         add(emitted, trade.id)
         if (received === undefined) {
           assert.strictEqual(trade.source, "rest")
-          recovered += 1
           const group = groupOf(trade.id)
           add(fromHistory, trade.id)
           const ofGroup = issued.filter(({ id }) => groupOf(id) === group).length
@@ -142,7 +155,7 @@ export const judge = (told: Told): void => {
         gapOf.set(gap.id, gap)
         push(all, gap.gapId, gap)
         published.set(gap.gapId, gap)
-        if (gap.from !== null && gap.to !== null) assert.ok(gap.from.ms <= gap.to.ms, textOf(gap))
+        if (gap.from !== null && gap.to !== null) assert.ok(!isBefore(gap.to.text, gap.from.text), textOf(gap))
         const inside = heardLive.filter(({ at, issued }) => at < made && liesWithin(gap, timeOf(issued)))
         assert.deepStrictEqual(inside.map(({ issued: { id } }) => id), [], `wider than what was seen: ${textOf(gap)}`)
         break
@@ -178,7 +191,24 @@ export const judge = (told: Told): void => {
       case "Written":
         unwritten = new Set()
         break
+      case "Forgotten":
+        isForgotten = true
+        for (const ids of delivered.values()) for (const id of ids) excusable.add(id)
+        if (known !== undefined) account(issued.slice(known, word.n))
+        known = undefined
+        break
+      case "Subscribed":
+        isForgotten = false
+        if (known === undefined) {
+          known = word.n
+          checked = known
+        }
+        break
+      case "Recovered":
+        recovered += word.count
+        break
       case "Died":
+        isForgotten &&= word.clean
         for (const id of unwritten) excusable.add(id)
         unwritten = new Set()
         break
@@ -188,22 +218,22 @@ export const judge = (told: Told): void => {
   // In the end.
   emitted = new Map()
   published = new Map()
-  const owed = known === undefined ? [] : issued.slice(known)
-  for (const one of owed) {
-    assert.ok(isAccounted(one), `${one.id} of ${one.at} is missing in the end, and no gap says so`)
-  }
+  // What nobody heard behind the last trade that was, the next life asks for.
+  const owed = known === undefined ? [] : issued.slice(known, ending === "silent" ? checked : undefined)
+  account(owed)
   for (const [gapId, tellings] of all) {
     for (const gap of tellings) {
       assert.strictEqual(gap.from?.text, tellings[0]?.from?.text, `from of ${gapId}`)
       assert.ok(gap.recovered <= recovered, `of ${recovered} recovered: ${textOf(gap)}`)
     }
   }
-  if (isDiskSpared || isHistorySpared) return
+  assert.deepStrictEqual(kept, [], "holes that are left")
+  if (isDiskSpared || isHistorySpared || ending !== "healed") return
   /** Only a row that is older than all proves that none is missing, or with ids, the trade at the edge. */
   const isProvable = ({ from }: Holes.Gap): boolean =>
     from === null
       ? setup.date && setup.before > 0 && !isBare
-      : (setup.ids === "own" && !isBare) || issued.some((one) => timeOf(one) < from.ms)
+      : (setup.ids === "own" && !isBare) || issued.some((one) => isBefore(timeOf(one), from.text))
   for (const [gapId, gap] of last) if (isProvable(gap)) last.delete(gapId)
   for (const one of owed) assert.ok(isAccounted(one), `${one.id} of ${one.at} was never brought`)
   for (const gap of gapOf.values()) {

@@ -5,6 +5,7 @@
  */
 import { Effect, Logger } from "effect"
 import * as Checkpoint from "../../../src/services/Checkpoint.ts"
+import * as ExchangeTime from "../../../src/services/ExchangeTime.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import { encode, type MarketEvent, type Trade } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
@@ -18,9 +19,10 @@ import * as Holes from "../../../src/streams/trades/Holes.ts"
 import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
 
 export interface Setup {
-  /** `own`: the exchange gives ids, and milliseconds. `none`: no ids, whole seconds, many equal trades. */
+  /** `own`: the exchange gives ids, and microseconds. `none`: no ids, whole seconds, many equal trades. */
   readonly ids: "own" | "none"
   readonly hold: number
+  readonly maxAge: number
   /** The history's answers have a `Date`. */
   readonly date: boolean
   /** Rows of a push, of exchanges with ids: the last ones are repeated. */
@@ -47,7 +49,11 @@ export type Disk = "ok" | "full" | "hangs"
 
 export type Step =
   | { readonly what: "trade"; readonly amount: string; readonly count: number }
+  /** Markets that share its connections trade, by which a subscription that nobody answers is known to be through. */
+  | { readonly what: "others" }
   | { readonly what: "wait"; readonly ms: number }
+  /** Since the beginning. */
+  | { readonly what: "until"; readonly ms: number }
   /** `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. */
   | { readonly what: "connect"; readonly after: number; readonly recovers: boolean; readonly mute: boolean }
   | { readonly what: "drop"; readonly newest: boolean }
@@ -64,7 +70,7 @@ export type Step =
   | { readonly what: "unlist" }
   | { readonly what: "list" }
 
-export const well: Rest = { says: "all", rows: 100_000, queued: 0, takes: 100, early: false }
+export const whole: Rest = { says: "all", rows: 100_000, queued: 0, takes: 100, early: false }
 
 export const exchangeSymbol = { own: "AAA_IRT", none: "AAATMN" } as const
 export const exchangeOf = { own: "bitpin", none: "wallex" } as const
@@ -74,12 +80,13 @@ export const start = Date.parse("2026-06-11T12:59:45.000Z")
 const symbol = "AAA/IRT"
 const askAfter = { own: 0, none: 3_200 } as const
 const patience = 1_000
-const maxAge = 24 * 3_600_000
+/** After which a vanished market's holes are given up, whatever `maxAge` is. */
+export const day = 24 * 3_600_000
 const refresh = 600_000
 
 export interface Issued {
   readonly row: TradeRow
-  /** As the contract has it. */
+  /** As docs/design/contract.md "Events" has it. */
   readonly id: string
   /** When, ms since the beginning. */
   readonly at: number
@@ -117,6 +124,12 @@ export type Word =
   | { readonly _tag: "Delivered"; readonly event: MarketEvent; readonly life: number }
   | { readonly _tag: "Died"; readonly life: number; readonly disk: Disk; readonly clean: boolean }
   | { readonly _tag: "Written"; readonly life: number }
+  /** `n`: trades issued until then. */
+  | { readonly _tag: "Subscribed"; readonly n: number; readonly life: number }
+  /** So many new ones a history has brought. */
+  | { readonly _tag: "Recovered"; readonly count: number; readonly life: number }
+  /** Nobody will subscribe to it, and nothing is kept of it. */
+  | { readonly _tag: "Forgotten"; readonly n: number; readonly life: number }
 
 export interface Told {
   readonly setup: Setup
@@ -153,6 +166,7 @@ interface Life {
     | { holes: Holes.State<MarketEvent>; state: Identity.MarketState; heardSince: Time.Instant | undefined }
     | undefined
   isInherited: boolean
+  isForgotten: boolean
   isHanding: boolean
   isListed: boolean
   isWriting: boolean
@@ -216,20 +230,28 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   // the exchange
 
   const issued: Array<Issued> = []
-  let rest: Rest = well
+  let rest: Rest = whole
   let isHistorySpared = false
-  const timeAt = (ms: number): number => setup.ids === "own" ? start + ms : Math.floor((start + ms) / 1000) * 1000
+  const timeAt = (ms: number): ExchangeTime.ExchangeTime => {
+    const second = Math.floor((start + ms) / 1000)
+    if (setup.ids === "none") return { timestamp: second * 1000 }
+    const micros = ms === micro.ms ? micro.next : 0
+    micro = { ms, next: micros + 7 }
+    const fraction = String((start + ms) % 1000 * 1000 + micros).padStart(6, "0")
+    return ExchangeTime.make(second, fraction) ?? { timestamp: start + ms }
+  }
+  let micro = { ms: -1, next: 0 }
   const equals = new Map<string, number>()
   const issue = (amount: string, at: number): Issued => {
-    const timestamp = timeAt(at)
     const n = issued.length
     const row: TradeRow = {
       id: setup.ids === "own" ? `x${n}` : undefined,
       price: "100",
       amount,
       side: "buy",
-      timestamp
+      ...timeAt(at)
     }
+    const { timestamp } = row
     const group = `${timestamp}:buy:100:${amount}`
     const count = (equals.get(group) ?? 0) + 1
     equals.set(group, count)
@@ -446,6 +468,8 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const forgetIfGone = (one: Life): void => {
     if (one.market?.holes.vanished !== true || !Holes.isIdle(one.market.holes)) return
     one.checkpoint.forget(key)
+    one.isForgotten = true
+    say({ _tag: "Forgotten", n: issued.length, life: one.n })
     writeSoon(one)
     one.market = undefined
   }
@@ -456,7 +480,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         hold: setup.hold,
         patience,
         askAfter: askAfter[setup.ids],
-        maxAge,
+        maxAge: setup.maxAge,
         idPrefix: `${exchange}:status:${one.n}:gap:${symbol}:`
       }),
       state: one.identity.market({ symbol, exchangeSymbol: exchangeSymbol[setup.ids] }),
@@ -500,6 +524,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const market = marketOf(one)
     market.heardSince ??= now()
     inherit(one)
+    if (one.isForgotten) keep(one, market)
+    one.isForgotten = false
+    say({ _tag: "Subscribed", n: issued.length, life: one.n })
     step(one, { _tag: "Subscribed", recovered, by: by(one), edge: market.state.edge() })
   }
 
@@ -549,8 +576,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   // the history
 
   const ask = (one: Life): void => {
-    const exchangeNow = one.clock.earliest(now())
-    if (exchangeNow !== null) step(one, { _tag: "Aged", exchangeNow })
+    step(one, { _tag: "Aged", exchangeNow: one.clock.earliest(now()) })
     if (one.market === undefined || Holes.askAt(one.market.holes) === undefined) return
     step(one, { _tag: "Asked" })
     const { market } = one
@@ -585,6 +611,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         const { state } = market
         const identified = state.settle(Holes.candidates(market.holes, answer), market.holes.known)
         const events = toTrades(exchange, state, identified, start + elapsed, "rest")
+        say({ _tag: "Recovered", count: identified.length, life: one.n })
         step(one, { _tag: "Answered", answer, fresh: freshOf(identified, events) })
         forgetIfGone(one)
       })
@@ -617,8 +644,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       marketOf(one)
       if (inherit(one)) step(one, { _tag: "Vanished" })
     }
-    const exchangeNow = one.clock.earliest(now())
-    if (exchangeNow !== null && one.market?.holes.vanished === true) step(one, { _tag: "Aged", exchangeNow })
+    if (one.market?.holes.vanished === true) step(one, { _tag: "Aged", exchangeNow: one.clock.earliest(now()) })
     forgetIfGone(one)
   }
 
@@ -695,6 +721,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       rows: new Map(),
       market: undefined,
       isInherited: false,
+      isForgotten: false,
       isHanding: false,
       isListed,
       isWriting: false,
@@ -770,10 +797,20 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       case "trade":
         for (let n = 0; n < one.count; n++) trade(one.amount)
         break
+      case "others":
+        for (const session of life?.sessions ?? []) {
+          if (life?.isListed === true && setup.ids === "none" && !session.isMute) listen(life, session, false)
+        }
+        break
       case "wait":
         pass(one.ms)
         break
+      case "until":
+        pass(Math.max(0, one.ms - elapsed))
+        break
       case "connect":
+        // No connection is lost and made again within a millisecond: the resolution of what is known of a question's time.
+        pass(1)
         if (life !== undefined) connect(life, one)
         break
       case "drop": {
@@ -812,8 +849,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         list()
         break
     }
-    // No connection is lost and made again within a millisecond: the resolution of what is known of a question's time.
-    pass(one.what === "trade" ? 0 : 1)
+    pass(one.what === "trade" || one.what === "until" || one.what === "drop" ? 0 : 1)
   }
 
   for (let n = setup.before; n > 0; n--) issue("5", -n * 10_000)
@@ -833,19 +869,37 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   }
 }
 
-/** All is well again, and there is time enough: whatever can be filled is. */
-export const healing: ReadonlyArray<Step> = [
+const well: ReadonlyArray<Step> = [
   { what: "disk", disk: "ok" },
   { what: "sink", trades: 0, told: 0 },
-  { what: "rest", rest: well },
-  { what: "start" },
+  { what: "start" }
+]
+
+const heardAgain: ReadonlyArray<Step> = [
   { what: "list" },
   { what: "heard" },
   { what: "connect", after: 0, recovers: false, mute: false },
   { what: "wait", ms: 15_000 },
-  { what: "trade", amount: "9", count: 1 },
-  { what: "wait", ms: 30_000 },
-  { what: "trade", amount: "9", count: 1 },
-  { what: "wait", ms: 3_600_000 },
-  { what: "stop" }
+  { what: "others" }
 ]
+
+const overADay: Step = { what: "wait", ms: day + 2 * 3_600_000 }
+
+/** How a story ends. No hole is left after any of them. */
+export const endings = {
+  /** All is well again, and there is time enough: whatever can be filled is. */
+  healed: [
+    ...well,
+    { what: "rest", rest: whole },
+    ...heardAgain,
+    { what: "trade", amount: "9", count: 1 },
+    { what: "wait", ms: 30_000 },
+    { what: "trade", amount: "9", count: 1 },
+    { what: "wait", ms: 3_600_000 },
+    { what: "stop" }
+  ],
+  /** The history stays empty, and nothing more is traded. */
+  silent: [...well, { what: "rest", rest: { ...whole, says: "nothing" } }, ...heardAgain, overADay, { what: "stop" }],
+  /** The market leaves the list for good. */
+  vanished: [...well, { what: "unlist" }, overADay, { what: "stop" }]
+} as const satisfies Record<string, ReadonlyArray<Step>>

@@ -2,7 +2,7 @@
  * A span: a stretch of one market's time in which nobody listened. What it contains, what an answer of the history covers of it, what
  * is told of it. Plain functions of plain data.
  */
-import { epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
+import { compare, epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
 import * as Time from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
 
@@ -22,6 +22,9 @@ export const stampOf = (row: Pick<TradeRow, "timestamp" | "time">): Stamp | null
 }
 
 export const stampOfMs = (ms: number): Stamp => ({ ms, text: new Date(ms).toISOString() })
+
+/** With all digits: of two times within a millisecond one is the earlier. */
+export const isBefore = (a: Stamp, b: Stamp): boolean => compare(a.text, b.text) < 0
 
 /** Of a text that `ExchangeTime` made. */
 export const parsed = (text: string): Stamp => ({ ms: epochMsOf(text), text })
@@ -78,7 +81,7 @@ export const contains = ({ from, to }: Span, ms: number | null): boolean =>
 export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
   if (span.to !== null) return span
   const { from } = span
-  const first = trades.find(({ stamp }) => stamp !== null && (from === null || stamp.ms >= from.ms))
+  const first = trades.find(({ stamp }) => stamp !== null && (from === null || !isBefore(stamp, from)))
   return { ...span, to: first?.stamp ?? from }
 }
 
@@ -130,8 +133,8 @@ export const isStartCovered = (
     })
   }
   const oldest = rows[0]
-  // An exchange that has no trades at all has lost none.
-  if (oldest === undefined) return true
+  // A market that never traded has lost nothing; but of one that has, an empty answer says nothing.
+  if (oldest === undefined) return span.to === null && span.recovered === 0
   const bound = sinceOf(span, since)
   return bound !== null && oldest.timestamp !== null && oldest.timestamp < bound
 }
@@ -141,17 +144,25 @@ export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growin
   const newest = rows.at(-1)
   if (newest === undefined) return true
   if (to === null) return growing === null
-  if (newest.timestamp === null) return true
-  return newest.timestamp > to.ms || (newest.timestamp === to.ms && growing === null)
+  const reached = stampOf(newest)
+  if (reached === null) return true
+  return !isBefore(reached, to) && (reached.ms > to.ms || growing === null)
 }
 
-/** What an answer that begins within the span leaves missing: all before its oldest row. */
+/**
+ * What an answer that begins within the span leaves missing: all before its oldest row. Compared with all digits: two times of one
+ * millisecond may differ below it, and the hole must not be told to end later than it does.
+ */
 export const narrowed = (span: Span, oldest: Stamp | null): Span =>
-  oldest === null || !contains(span, oldest.ms) ? span : { ...span, to: oldest }
+  oldest === null || !contains(span, oldest.ms) || (span.to !== null && isBefore(span.to, oldest))
+    ? span
+    : { ...span, to: oldest }
 
 /** It ended before that, epoch ms of the exchange's clock; `noEnd`: or began, if there will be no end. */
-export const isOlderThan = ({ from, to }: Span, bound: number, noEnd: boolean): boolean =>
-  to !== null ? to.ms < bound : noEnd && from !== null && from.ms < bound
+export const isOlderThan = ({ by, from, to }: Span, bound: number, noEnd: boolean): boolean => {
+  const end = to ?? by ?? (noEnd ? from : null)
+  return end !== null && end.ms < bound
+}
 
 const lengthOf = ({ from, to }: Span): number => from === null || to === null ? Infinity : to.ms - from.ms
 
@@ -181,7 +192,7 @@ export const gapOf = (span: Span, complete: boolean, id: string): Gap => {
     cause,
     from,
     // Never before its beginning: the two may come from clocks that differ.
-    to: end !== null && from !== null && end.ms < from.ms ? from : end,
+    to: end !== null && from !== null && isBefore(end, from) ? from : end,
     recovered,
     complete
   }
