@@ -22,6 +22,7 @@ import * as path from "node:path"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../services/DirectoryLock.ts"
 import { FileOps, isNoRoom } from "../services/FileOps.ts"
 import * as Time from "../services/Time.ts"
+import * as Inodes from "./Inodes.ts"
 import * as Beacon from "./NodeDirectoryLock/Beacon.ts"
 import * as Contest from "./NodeDirectoryLock/Contest.ts"
 import * as Mark from "./NodeDirectoryLock/Mark.ts"
@@ -57,7 +58,7 @@ const attempt = <A>(path: string, run: () => A): Effect.Effect<A, DirectoryLockE
       new DirectoryLockError({
         path,
         code: codeOf(cause),
-        message: naming(path, cause instanceof Error ? cause.message : String(cause)),
+        message: naming(path, Inodes.messageOf(cause)),
         cause
       })
   })

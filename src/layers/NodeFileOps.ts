@@ -10,6 +10,7 @@ import * as path from "node:path"
 import * as zlib from "node:zlib"
 import { advised } from "../services/ErrorText.ts"
 import { type File, FileOps, FileOpsError, type OpenMode } from "../services/FileOps.ts"
+import * as Inodes from "./Inodes.ts"
 
 const flags: Record<OpenMode, number> = {
   read: constants.O_RDONLY,
@@ -22,7 +23,7 @@ const isErrno = (cause: unknown): cause is NodeJS.ErrnoException => cause instan
 
 const failure = (op: string, path: string, cause: unknown): FileOpsError => {
   const code = isErrno(cause) && cause.code !== undefined ? cause.code : "UNKNOWN"
-  const message = advised(code, cause instanceof Error ? cause.message : String(cause))
+  const message = advised(code, Inodes.messageOf(cause))
   return new FileOpsError({ op, path, code, message, cause })
 }
 
@@ -61,33 +62,8 @@ const fileOf = (path: string, handle: fs.FileHandle): File => ({
   close: call("close", path, () => handle.close())
 })
 
-/** A file system may have bytes and no inode left to put a file's name to: the system calls both of them no space. */
-export const hasInodes = async (directory: string): Promise<boolean> => {
-  const { ffree, files } = await fs.statfs(directory)
-  // Some file systems have no fixed number of them, and say 0 of 0.
-  return files === 0 || ffree > 0
-}
-
-/** A call that makes files or directories. */
-const making = async <A>(make: () => Promise<A>): Promise<A> => {
-  try {
-    return await make()
-  } catch (cause) {
-    if (!isErrno(cause) || cause.code !== "ENOSPC" || cause.path === undefined) throw cause
-    // Where that cannot be told, it is the system's own words.
-    if (!await hasInodes(path.dirname(cause.path)).catch(() => true)) {
-      cause.message = `ENOSPC: no inodes left on the file system (df -i), ${cause.syscall ?? "open"} '${cause.path}'`
-    }
-    throw cause
-  }
-}
-
 const open = (path: string, mode: OpenMode): Effect.Effect<File, FileOpsError> =>
-  call(
-    "open",
-    path,
-    async () => fileOf(path, await making(() => fs.open(path, flags[mode] | constants.O_NOFOLLOW, 0o600)))
-  )
+  call("open", path, async () => fileOf(path, await fs.open(path, flags[mode] | constants.O_NOFOLLOW, 0o600)))
 
 /**
  * Each directory made is synced into its parent: a queue whose directory a power loss takes is a lost queue. By hand, because
@@ -119,7 +95,7 @@ const syncDirectory = async (directory: string): Promise<void> => {
 
 export const layer: Layer.Layer<FileOps> = Layer.succeed(FileOps, {
   open,
-  makeDirectory: (path) => call("mkdir", path, () => making(() => makeDirectory(path))),
+  makeDirectory: (path) => call("mkdir", path, () => makeDirectory(path)),
   readDirectory: (path) => call("readdir", path, async () => (await fs.readdir(path)).sort()),
   syncDirectory: (path) => call("syncDirectory", path, () => syncDirectory(path)),
   rename: (from, to) => call("rename", to, () => fs.rename(from, to)),

@@ -8,6 +8,7 @@ import * as path from "node:path"
 import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
 import { DirectoryLock } from "../../src/services/DirectoryLock.ts"
 import { start } from "../support/child.ts"
+import { fewInodes } from "../support/Inodes.ts"
 
 const temporary: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "lock-"))),
@@ -60,6 +61,20 @@ describe("NodeDirectoryLock", () => {
       assert.strictEqual((yield* Effect.flip(Effect.scoped(acquire(directory))))._tag, "Locked")
       yield* Scope.close(first, Exit.void)
       yield* acquire(directory)
+    }).pipe(Effect.provide(NodeDirectoryLock.layer)))
+
+  it.scoped("no inode is left for it: says so, where the system speaks of space", (context) =>
+    Effect.gen(function*() {
+      const directory = yield* fewInodes
+      if (directory === undefined) return context.skip("not allowed to mount a file system")
+      for (let n = 0; n < 15; n++) fs.writeFileSync(path.join(directory, `${n}`), "")
+      const error = yield* Effect.flip(Effect.scoped(acquire(directory)))
+      if (error._tag !== "DirectoryLockError") return assert.fail(error.message)
+      assert.strictEqual(error.code, "ENOSPC")
+      assert.strictEqual(
+        error.message,
+        `ENOSPC: no inodes left on the file system (df -i), open '${path.join(directory, "LOCK")}'`
+      )
     }).pipe(Effect.provide(NodeDirectoryLock.layer)))
 
   it.live("another process holds it, also while it is stopped; kill -9 frees it", () =>

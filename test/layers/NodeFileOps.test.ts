@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
-import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
@@ -16,24 +15,11 @@ import {
 } from "../../src/services/FileOps.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
 import { defaults, drain, numberOf, recordsOf } from "../services/FileQueue/Harness.ts"
+import { fewInodes } from "../support/Inodes.ts"
 
 const temporary: Effect.Effect<string, never, Scope.Scope> = Effect.acquireRelease(
   Effect.sync(() => fs.mkdtempSync(path.join(tmpdir(), "file-ops-"))),
   (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
-)
-
-/** A file system of sixteen inodes; undefined where it is not allowed to mount one. */
-const fewInodes: Effect.Effect<string | undefined, never, Scope.Scope> = Effect.flatMap(
-  temporary,
-  (directory) =>
-    Effect.acquireRelease(
-      Effect.sync(() =>
-        spawnSync("mount", ["-t", "tmpfs", "-o", "size=16m,nr_inodes=16", "tmpfs", directory]).status === 0
-          ? directory
-          : undefined
-      ),
-      (mounted) => Effect.sync(() => mounted === undefined ? undefined : spawnSync("umount", ["-l", mounted]))
-    )
 )
 
 const bytes = (text: string) => new TextEncoder().encode(text)

@@ -11,6 +11,7 @@ import { DirectoryLock } from "../../services/DirectoryLock.ts"
 import { FileOps, replaceFile } from "../../services/FileOps.ts"
 import * as AppConfig from "../AppConfig.ts"
 import * as AppLayer from "../AppLayer.ts"
+import * as Inodes from "../Inodes.ts"
 import * as NodeDirectoryLock from "../NodeDirectoryLock.ts"
 import * as NodeFileOps from "../NodeFileOps.ts"
 import { connected, tunnels, viaProxy } from "./Check/Exchange.ts"
@@ -102,8 +103,8 @@ const disk = ({ dataDir, queue }: AppConfig.Settings): Finding =>
   Effect.flatMap(FileOps, (files) => files.freeBytes(dataDir)).pipe(
     Effect.mapError(problem),
     Effect.tap(() =>
-      Effect.tryPromise({ try: () => NodeFileOps.hasInodes(dataDir), catch: problem }).pipe(
-        Effect.filterOrFail((has) => has, () => new Problem({ message: "no inodes left on the file system (df -i)" }))
+      Effect.try({ try: () => Inodes.areThere(dataDir), catch: problem }).pipe(
+        Effect.filterOrFail((are) => are, () => new Problem({ message: Inodes.none }))
       )
     ),
     Effect.filterOrFail(
