@@ -94,7 +94,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const status = board.connection(connection)
   const view = identity.views.open()
   const entry = { exchange: exchange.id, lane: "trade" } as const
+  let aliveAt = now
   const topics = Topics.make({
+    listener: connection,
+    aliveAt: () => aliveAt,
     exchange,
     topics: wanted,
     stateOf: identity.market,
@@ -255,6 +258,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     },
     handle: (arrivals) => {
       const into = gathering()
+      aliveAt = arrivals.at(-1)?.at ?? aliveAt
       for (const arrival of arrivals) {
         if (arrival._tag === "text") text(into, arrival.text, arrival)
         else if (arrival._tag === "binary") binary(into, arrival.wall)

@@ -127,6 +127,9 @@ export const make = (options: {
   readonly topics: ReadonlyMap<string, Market>
   readonly stateOf: (market: Market) => MarketState
   readonly backfill: Backfill
+  /** Who listens: the number of the connection; and when it last brought a frame. */
+  readonly listener: number
+  readonly aliveAt: () => Time.Instant
   /** The connection's own. */
   readonly rhythm: Rhythm.Rhythm
   readonly timing: Timing
@@ -134,7 +137,7 @@ export const make = (options: {
   readonly positions: Map<string, Position>
   readonly now: Time.Instant
 }): Topics => {
-  const { backfill, exchange: { socket }, positions, rhythm, stateOf, timing, topics } = options
+  const { aliveAt, backfill, exchange: { socket }, listener, positions, rhythm, stateOf, timing, topics } = options
   const { opinion = defaultOpinion } = timing
   const entries = new Map<string, Entry>()
   const byTrades = new Map<string, Entry>()
@@ -193,13 +196,13 @@ export const make = (options: {
     if (entry.listening) return
     entry.listening = true
     entry.market.rhythm.restart()
-    backfill.subscribed(entry.market, recovered)
+    backfill.subscribed(entry.market, recovered, listener)
   }
 
   const deafen = (entry: Entry, cause: Cause): void => {
     if (!entry.listening) return
     entry.listening = false
-    backfill.lost(entry.market, cause)
+    backfill.lost(entry.market, cause, { id: listener, aliveAt: aliveAt() })
   }
 
   const forget = (entry: Entry): void => {

@@ -32,9 +32,9 @@ export type { Cause } from "./Holes.ts"
 
 export interface Backfill {
   /** From here on that listener does not hear the market. */
-  readonly lost: (state: MarketState, cause: Holes.Cause) => void
-  /** The market is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. */
-  readonly subscribed: (state: MarketState, recovered: boolean) => void
+  readonly lost: (state: MarketState, cause: Holes.Cause, listener: Holes.Listener) => void
+  /** It is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. `listener`: its id. */
+  readonly subscribed: (state: MarketState, recovered: boolean, listener: number) => void
   /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
   readonly doubted: (state: MarketState, cause: Holes.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
@@ -117,6 +117,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const hold = Duration.toMillis(options.hold)
   const maxAge = Duration.toMillis(options.maxAge)
   const markets = new Map<string, Market>()
+  /** Of markets that were forgotten: no two `gap` events of a life have one id. */
+  const nextIds = new Map<string, number>()
   const pending = new Set<Market>()
   const tokens = yield* Queue.unbounded<void>()
   const handings = yield* Queue.unbounded<Handing>()
@@ -149,7 +151,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         askAfter: history.askAfter,
         maxAge,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
-      }),
+      }, nextIds.get(symbol)),
       heardSince: undefined
     }
     markets.set(symbol, market)
@@ -442,7 +444,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (!identity.isRemembered(symbol) && spans.length === 0) return false
     const edge = market.state.edge()
     // What that life knew of may be no more than the trade behind its hole, which died with it.
-    step(market, { _tag: "Lost", cause: "restart", edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null } })
+    step(market, {
+      _tag: "Lost",
+      listener: null,
+      cause: "restart",
+      edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null }
+    })
     return true
   }
 
@@ -450,6 +457,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (!holes.vanished || !Holes.isIdle(holes)) return
     options.holes?.forget(keyOf(market.symbol))
     forgotten.add(market.symbol)
+    nextIds.set(market.symbol, holes.nextId)
     markets.delete(market.symbol)
   }
 
@@ -475,13 +483,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   return {
-    lost: (state, cause) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge() }),
-    subscribed: (state, recovered) => {
+    lost: (state, cause, listener) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge(), listener }),
+    subscribed: (state, recovered, listener) => {
       const market = marketOf(state)
       market.heardSince ??= now()
       inherit(market)
       if (forgotten.delete(state.market.symbol)) keep(market)
-      step(market, { _tag: "Subscribed", recovered, by: by(), edge: state.edge() })
+      step(market, { _tag: "Subscribed", listener, recovered, by: by(), edge: state.edge() })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
     take: (state, identified, events) => {
@@ -492,7 +500,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         step(market, { _tag: "Arrived", trades: freshOf(state, identified, events) })
         return true
       }
-      if (market.holes.open.length > 0) {
+      if (Holes.isCurious(market.holes)) {
         step(market, { _tag: "Passed", trades: freshOf(state, identified, events) })
       }
       return false

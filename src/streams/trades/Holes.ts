@@ -40,7 +40,7 @@ export interface Options {
 /** What the history's answers have made of a span: nothing that settles it, all of its trades, or that no more of them will come. */
 type Outcome = "open" | "filled" | "given up"
 
-type Found = Omit<Span, "since"> & { readonly outcome: Outcome }
+type Found = Omit<Span, "since" | "isInherited"> & { readonly outcome: Outcome }
 
 interface SpanItem {
   readonly _tag: "Span"
@@ -64,14 +64,27 @@ interface TradesItem<E> {
 
 export type Item<E> = SpanItem | TradesItem<E>
 
+/** A second listener joined the first. Until that one brings something again it may have been dead for a while. */
+interface Joined {
+  readonly elder: number
+  readonly at: Instant
+  /** See `Span.by`. */
+  readonly by: Stamp | null
+  /** What was known then. */
+  readonly edge: Edge
+  /** Of the first trade known since; null if none is. */
+  readonly first: Stamp | null
+  /** Ids of those known since. */
+  readonly known: ReadonlyArray<string>
+}
+
 export interface State<E> {
   readonly options: Options
-  /** Sessions that hear the market: two while one replaces the other. */
-  readonly listeners: number
+  /** Who hears the market, the elder first: two while one replaces the other. */
+  readonly listeners: ReadonlyArray<number>
   /** Since when somebody hears the market; null while nobody does. */
   readonly heardSince: Instant | null
-  /** When a second one joined the first, and what was known then. */
-  readonly joined: { readonly at: Instant; readonly edge: Edge } | null
+  readonly joined: Joined | null
   readonly line: ReadonlyArray<Item<E>>
   /** Published, with trades behind them handed over; oldest first. */
   readonly open: ReadonlyArray<Span>
@@ -118,6 +131,11 @@ export interface Edge {
   readonly known: ReadonlyArray<string>
 }
 
+export interface Listener {
+  readonly id: number
+  readonly aliveAt: Instant
+}
+
 export interface Fresh<E> extends Trade {
   readonly event: E
 }
@@ -129,15 +147,21 @@ export type Input<E> =
     readonly spans: ReadonlyArray<Found>
     readonly known: ReadonlyArray<string>
   }
-  /** A listener less. */
-  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge }
+  /** A listener less. `listener`: which one, and when it last brought anything; null: nobody listened, in the time before this life. */
+  | { readonly _tag: "Lost"; readonly cause: Cause; readonly edge: Edge; readonly listener: Listener | null }
   /** A listener more. `recovered`: the server brings all since the connection was lost. `by`: see `Span.by`. */
-  | { readonly _tag: "Subscribed"; readonly recovered: boolean; readonly by: Stamp | null; readonly edge: Edge }
+  | {
+    readonly _tag: "Subscribed"
+    readonly listener: number
+    readonly recovered: boolean
+    readonly by: Stamp | null
+    readonly edge: Edge
+  }
   /** It is heard, but for a while perhaps was not. */
   | { readonly _tag: "Doubted"; readonly cause: Cause; readonly edge: Edge; readonly by: Stamp | null }
   /** New trades of a socket, oldest first, while `mustWait`. */
   | { readonly _tag: "Arrived"; readonly trades: ReadonlyArray<Fresh<E>> }
-  /** The same, while not `mustWait`: the caller hands them over itself. */
+  /** The same, while not `mustWait` but `isCurious`: the caller hands them over itself. */
   | { readonly _tag: "Passed"; readonly trades: ReadonlyArray<Trade> }
   | { readonly _tag: "Asked" }
   /** `fresh`: of the `candidates` those that were not known, oldest first. */
@@ -177,9 +201,10 @@ export type Command<E> =
     readonly lastEvent: string | null
   }
 
-export const initial = <E>(options: Options): State<E> => ({
+/** `nextId`: of the market's machine before this one, if it had one in this life. */
+export const initial = <E>(options: Options, nextId = 1): State<E> => ({
   options,
-  listeners: 0,
+  listeners: [],
   heardSince: null,
   joined: null,
   line: [],
@@ -193,7 +218,7 @@ export const initial = <E>(options: Options): State<E> => ({
   seen: null,
   vanished: false,
   hurried: false,
-  nextId: 1
+  nextId
 })
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -204,6 +229,9 @@ export const isIdle = <E>(s: State<E>): boolean => s.line.length === 0 && s.open
 
 /** New trades would overtake others unless they arrive here. */
 export const mustWait = <E>(s: State<E>): boolean => s.line.length > 0 || s.handing > 0
+
+/** It is to be told of trades that need not wait. */
+export const isCurious = <E>(s: State<E>): boolean => s.open.length > 0 || s.joined !== null
 
 const spansInLine = <E>(s: State<E>): ReadonlyArray<Span> =>
   s.line.flatMap((item) => item._tag === "Span" ? [item.span] : [])
@@ -216,16 +244,13 @@ export const waiting = <E>(s: State<E>): number =>
   s.line.reduce((sum, item) => item._tag === "Trades" ? sum + item.events.length : sum, 0)
 
 /**
- * What the next life has to know. A span without an end that nobody was told of is left out while no trade is behind it: that life finds
- * it by the last trade known.
+ * What the next life has to know. Not a span of which nobody was told nor is to be told yet: no trade behind it was handed over, and so
+ * that life finds it by the last trade known.
  */
 export const spansToKeep = <E>(s: State<E>): ReadonlyArray<Span> => [
   ...s.open,
-  ...s.line.flatMap((item, i) =>
-    item._tag === "Span" &&
-      (i < s.line.length - 1 || item.span.to !== null || item.span.gapId !== null || item.durable !== "no")
-      ? [item.span]
-      : []
+  ...s.line.flatMap((item) =>
+    item._tag === "Span" && (item.span.gapId !== null || item.durable !== "no") ? [item.span] : []
   )
 ]
 
@@ -274,22 +299,25 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
   switch (input._tag) {
     case "TakenOver":
       return takenOver(s, input.spans, input.known, now)
-    case "Lost":
-      return s.listeners > 1
-        ? left({ ...s, listeners: s.listeners - 1 }, input.cause, input.edge, now, out)
-        : lost({ ...s, listeners: 0 }, input.cause, input.edge, now)
-    case "Subscribed": {
-      const more = { ...s, listeners: s.listeners + 1 }
-      return subscribed(
-        s.listeners > 0 ? { ...more, joined: { at: now, edge: input.edge } } : more,
-        input.recovered,
-        input.by,
-        now,
-        out
-      )
+    case "Lost": {
+      const { cause, edge, listener } = input
+      const listeners = s.listeners.filter((id) => id !== listener?.id)
+      return listener !== null && listeners.length > 0
+        ? left({ ...s, listeners }, cause, edge, listener, now, out)
+        : lost({ ...s, listeners, joined: null }, cause, edge, now)
     }
-    case "Doubted":
-      return subscribed(lost(s, input.cause, input.edge, now), false, input.by, now, out)
+    case "Subscribed":
+      return subscribed(joined(s, input, now), input.recovered, input.by, now, out)
+    case "Doubted": {
+      // With a second listener since then, what that one brought lies in the doubtful time.
+      const edge = s.joined === null ? input.edge : s.joined.edge
+      const known = [...edge.known, ...s.joined?.known ?? [], ...input.edge.known]
+      const again = s.joined === null
+        ? null
+        : { ...s.joined, at: now, by: input.by, edge: input.edge, first: null, known: [] }
+      const next = lost({ ...s, joined: again }, input.cause, { last: edge.last, known }, now)
+      return subscribed(next, false, input.by, now, out)
+    }
     case "Arrived":
       return arrived(s, input.trades, now)
     case "Passed":
@@ -338,7 +366,10 @@ const takenOver = <E>(
   // What has an end does not wait for a subscription.
   askAt: now,
   known: [...s.known, ...known],
-  line: [...s.line, ...found.map(({ outcome, ...span }) => itemOf({ ...span, since: now }, "yes", outcome))]
+  line: [
+    ...s.line,
+    ...found.map(({ outcome, ...span }) => itemOf({ ...span, since: now, isInherited: true }, "yes", outcome))
+  ]
 })
 
 /** Nothing has to be over before the history is asked. */
@@ -371,26 +402,54 @@ const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant)
   return s.vanished ? vanished(next, now) : next
 }
 
+const joined = <E>(
+  s: State<E>,
+  { by, edge, listener, recovered }: Extract<Input<E>, { readonly _tag: "Subscribed" }>,
+  now: Instant
+): State<E> => {
+  const [elder] = s.listeners
+  const listeners = [...s.listeners, listener]
+  // What the server brings again is what the first one may have missed.
+  if (elder === undefined || recovered) return { ...s, listeners }
+  return { ...s, listeners, joined: { elder, at: now, by, edge, first: null, known: [] } }
+}
+
 /**
- * One of two listeners is gone. Both heard the timestamp in which the second one joined, each in part, and of equal trades without ids
- * nobody can say which was heard twice. Only a timestamp that both heard to its end settles that; else it is a span, of which all that
- * follows is known already.
+ * One of two listeners is gone. Two things may be missing; if so there is a span, of which what follows is known already.
+ * - The first one may have been dead for a while when the second one joined: nobody knows unless it brought something since.
+ * - Both heard the timestamp in which the second one joined, each in part, and of equal trades without ids nobody can say which was
+ *   heard twice. Only a timestamp that both heard to its end settles that.
  */
-const left = <E>(s: State<E>, cause: Cause, { last }: Edge, now: Instant, out: Array<Command<E>>): State<E> => {
+const left = <E>(
+  s: State<E>,
+  cause: Cause,
+  { last }: Edge,
+  { aliveAt, id }: Listener,
+  now: Instant,
+  out: Array<Command<E>>
+): State<E> => {
   const { joined } = s
   const alone = { ...s, joined: null }
+  if (joined === null) return alone
+  const { at, by, edge: { known, last: from }, elder, first } = joined
+  const isAlive = id === elder && Time.between(at, aliveAt) >= 0
+  const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)
+  if (isAlive && (isSettled || from === null)) return alone
+  const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0 }
   const tail = tailOf(s)
-  const { known, last: from } = joined?.edge ?? { known: [], last: null }
-  const isSettled = joined === null || Time.between(joined.at, now) >= Spans.settledAfter || hasIds(s)
-  if (isSettled || from === null || tail !== undefined) return alone
-  const item = itemOf({ ...Spans.make(cause, from, now), to: last ?? from, until: now }, "no")
+  if (tail !== undefined) {
+    return isAlive
+      ? alone
+      : { ...withTail(alone, { ...tail, isRecoverable: false, span: { ...tail.span, by, until: now } }), ...asking }
+  }
+  const to = isSettled ? first : last ?? first
+  const item = itemOf({ ...Spans.make(isAlive ? cause : "stale", from, now), to, by, until: now }, "no")
   out.push({ _tag: "Keep" })
   return {
     ...alone,
+    ...asking,
     line: [...s.line, named(item, idOf(s, s.nextId))],
-    known: [...s.known, ...known],
-    askAt: Time.plus(now, s.options.askAfter),
-    attempts: 0,
+    known: [...s.known, ...known, ...joined.known],
     nextId: s.nextId + 1
   }
 }
@@ -441,7 +500,9 @@ const arrived = <E>(s: State<E>, trades: ReadonlyArray<Fresh<E>>, now: Instant):
     const joined = { ...tail, events: [...tail.events, ...events] }
     return know({ ...s, line: [...s.line.slice(0, -1), joined] }, trades, now)
   }
-  const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(s.heardSince ?? now, s.options.hold) }
+  // What is missing may have come to light long after the market was heard: when one of two listeners left.
+  const since = Time.latest(s.heardSince ?? now, tail?.span.until ?? Time.never)
+  const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(since, s.options.hold) }
   if (tail === undefined) return know({ ...s, line: [item] }, trades, now)
   return know(withTail(s, { ...tail, span: Spans.endedBy(tail.span, trades) }, item), trades, now)
 }
@@ -451,8 +512,22 @@ const know = <E>(s: State<E>, trades: ReadonlyArray<Trade>, now: Instant): State
   const all = spans(s)
   const inside = trades.filter(({ stamp }) => all.some((span) => Spans.contains(span, stamp?.ms ?? null)))
   const seen = trades.reduce((newest, { stamp }) => seeing(newest, stamp?.ms ?? null, now), s.seen)
-  return { ...s, seen, known: inside.length === 0 ? s.known : [...s.known, ...inside.map(({ id }) => id)] }
+  return {
+    ...s,
+    seen,
+    joined: joinedBy(s.joined, trades),
+    known: inside.length === 0 ? s.known : [...s.known, ...inside.map(({ id }) => id)]
+  }
 }
+
+const joinedBy = (joined: Joined | null, trades: ReadonlyArray<Trade>): Joined | null =>
+  joined === null || trades.length === 0
+    ? joined
+    : {
+      ...joined,
+      first: joined.first ?? Spans.endedBy(Spans.make("stale", joined.edge.last, joined.at), trades).to,
+      known: [...joined.known, ...trades.map(({ id }) => id)]
+    }
 
 const seeing = (seen: State<unknown>["seen"], timestamp: number | null, at: Instant): State<unknown>["seen"] =>
   timestamp === null || timestamp <= (seen?.timestamp ?? -Infinity) ? seen : { timestamp, at }
@@ -575,6 +650,7 @@ const answered = <E>(
     open,
     line,
     known: [...s.known, ...fresh.map(({ id }) => id)],
+    joined: s.joined === null ? null : { ...s.joined, known: [...s.joined.known, ...fresh.map(({ id }) => id)] },
     asking: false,
     // A subscription that came while the question was under way asks for one of its own, sooner.
     askAt: isLeft && (!s.vanished || isSoon) ? sooner(again, s.askAt) : s.askAt,

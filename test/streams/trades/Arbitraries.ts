@@ -53,7 +53,10 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
     })
   },
   { weight: 5, arbitrary: fc.record({ what: fc.constant("drop" as const), newest: fc.boolean() }) },
-  { weight: 1, arbitrary: fc.constantFrom<Step>({ what: "silence" }, { what: "unlist" }, { what: "list" }) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<Step>({ what: "silence" }, { what: "mute" }, { what: "unlist" }, { what: "list" })
+  },
   { weight: 2, arbitrary: fc.constantFrom<Step>({ what: "heard" }, { what: "stop" }, { what: "kill" }) },
   { weight: 3, arbitrary: fc.constant<Step>({ what: "start" }) },
   { weight: 1, arbitrary: fc.constant<Step>({ what: "others" }) },

@@ -178,6 +178,33 @@ describe("Holes: what was seen", () => {
   })
 })
 
+describe("Holes: an old connection that was dead when its successor joined", () => {
+  const replaced = lines(
+    [at(0), connect, trade],
+    [at(1), { what: "mute" }],
+    [at(2), trade],
+    [at(3), connect],
+    [at(4), trade]
+  )
+
+  it("leaves a hole up to what the successor brought first", () => {
+    assert.deepStrictEqual(told(...replaced, at(7), drop, at(8), trade, at(20)), [
+      "0:1 ws",
+      "4:1 ws",
+      "2:1 rest",
+      "gap(0..4, complete:true, recovered:1)",
+      "8:1 ws"
+    ])
+  })
+
+  it("one that brings something still leaves none", () => {
+    const alive = lines([at(0), connect, trade], [at(3), connect], [at(4), trade], [at(7), drop], [at(8), trade], [
+      at(20)
+    ])
+    assert.deepStrictEqual(told(...alive), ["0:1 ws", "4:1 ws", "8:1 ws"])
+  })
+})
+
 /** `npm run test:faults` tells more. */
 const stories = Number(process.env["FUZZ_STORIES"] ?? 1_000)
 

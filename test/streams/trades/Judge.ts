@@ -57,6 +57,12 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
   let isBare = false
 
   let isForgotten = false
+  let isHeard = false
+  /** Two listen, and the first one may be dead: nobody can say so until one of them leaves. */
+  let isJoined = false
+  let wasJoined = false
+  /** A process that is killed in that time knows nothing of it. */
+  const excused = new Set<Issued>()
 
   // Of the present life.
   let emitted = new Map<string, Set<string>>()
@@ -65,13 +71,14 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
   let heard = new Map<string, Set<string>>()
   let fromHistory = new Map<string, Set<string>>()
   let newest = -1
+  let latest = -1
   let recovered = 0
 
   const isAccounted = (one: Issued): boolean => {
     const group = groupOf(one.id)
     const rank = issued.slice(known, one.n + 1).filter(({ id }) => groupOf(id) === group).length
     const ids = new Set([...delivered.get(group) ?? [], ...emitted.get(group) ?? []])
-    if (rank <= ids.size) return true
+    if (rank <= ids.size || excused.has(one)) return true
     const isIn = (gap: Holes.Gap) => !gap.complete && lies(gap, timeOf(one))
     return Array.from(last.values()).some(isIn) || Array.from(published.values()).some(isIn)
   }
@@ -91,6 +98,9 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         heard = new Map()
         fromHistory = new Map()
         newest = -1
+        latest = -1
+        isJoined = false
+        wasJoined = false
         const { memory } = word
         if (isForgotten) assert.strictEqual(memory, undefined, "a market that was forgotten is known again")
         const { holes = [], ids = [] } = memory ?? {}
@@ -105,6 +115,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
       }
       case "Heard": {
         const { isLive, isShared, issued: one } = word
+        isHeard = true
         // A subscription that nobody answers is known by what it brings.
         if (known === undefined || one.n < known) {
           known = one.n
@@ -139,6 +150,8 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         assert.ok(place > newest, "the order of receipt")
         newest = place
         // Whatever came before it is here, or was told.
+        latest = Math.max(latest, one.n)
+        if (isJoined) break
         for (; checked <= one.n; checked++) {
           const before = issued[checked]
           if (before === undefined) continue
@@ -193,22 +206,35 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         break
       case "Forgotten":
         isForgotten = true
-        for (const ids of delivered.values()) for (const id of ids) excusable.add(id)
+        for (const ids of [...delivered.values(), ...emitted.values()]) for (const id of ids) excusable.add(id)
         if (known !== undefined) account(issued.slice(known, word.n))
         known = undefined
         break
       case "Subscribed":
         isForgotten = false
+        if (word.isSecond) isJoined = true
         if (known === undefined) {
           known = word.n
           checked = known
         }
         break
+      case "Lost":
+        if (isJoined) wasJoined = true
+        isJoined = false
+        break
       case "Recovered":
         recovered += word.count
+        // Of a market that nobody ever heard trade, an empty history is believed.
+        if (word.isEmpty && !isHeard && known !== undefined) {
+          known = word.n
+          checked = known
+        }
         break
       case "Died":
         isForgotten &&= word.clean
+        if (isJoined || (wasJoined && !word.clean)) {
+          for (const one of issued.slice(checked, latest + 1)) if (!isAccounted(one)) excused.add(one)
+        }
         for (const id of unwritten) excusable.add(id)
         unwritten = new Set()
         break

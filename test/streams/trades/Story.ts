@@ -59,6 +59,8 @@ export type Step =
   | { readonly what: "drop"; readonly newest: boolean }
   /** The connections live and bring nothing, which looks strange; then they do again. */
   | { readonly what: "silence" }
+  /** They are dead, and nothing shows it. */
+  | { readonly what: "mute" }
   | { readonly what: "heard" }
   | { readonly what: "stop" }
   | { readonly what: "kill" }
@@ -125,9 +127,23 @@ export type Word =
   | { readonly _tag: "Died"; readonly life: number; readonly disk: Disk; readonly clean: boolean }
   | { readonly _tag: "Written"; readonly life: number }
   /** `n`: trades issued until then. */
-  | { readonly _tag: "Subscribed"; readonly n: number; readonly life: number }
-  /** So many new ones a history has brought. */
-  | { readonly _tag: "Recovered"; readonly count: number; readonly life: number }
+  | {
+    readonly _tag: "Subscribed"
+    readonly n: number
+    /** Another one hears the market too, or did: it may be dead. */
+    readonly isSecond: boolean
+    readonly life: number
+  }
+  /** A listener less. */
+  | { readonly _tag: "Lost"; readonly life: number }
+  /** So many new ones a history has brought. `isEmpty`: it had none at all. `n`: trades issued until then. */
+  | {
+    readonly _tag: "Recovered"
+    readonly count: number
+    readonly isEmpty: boolean
+    readonly n: number
+    readonly life: number
+  }
   /** Nobody will subscribe to it, and nothing is kept of it. */
   | { readonly _tag: "Forgotten"; readonly n: number; readonly life: number }
 
@@ -139,13 +155,17 @@ export interface Told {
   readonly isDiskSpared: boolean
   /** Some history was no whole one: short, empty, or of a market not known. */
   readonly isHistorySpared: boolean
-  /** Holes that the last life left, and that its checkpoint knows. */
-  readonly left: ReadonlyArray<Holes.Span>
+  /** What the checkpoint knew of holes when the last life was to stop. */
   readonly kept: ReadonlyArray<Checkpoint.Hole>
 }
 
 interface Session {
+  readonly id: number
   readonly view: View
+  /** When it last brought anything. */
+  aliveAt: Time.Instant
+  /** It was mute while a trade was issued that no other heard: noticed when it speaks again. */
+  hasMissed: boolean
   readonly recovers: boolean
   isMute: boolean
   /** Another one was open at the same time. */
@@ -167,6 +187,8 @@ interface Life {
     | undefined
   isInherited: boolean
   isForgotten: boolean
+  /** Of a machine that was forgotten. */
+  nextId: number | undefined
   isHanding: boolean
   isListed: boolean
   isWriting: boolean
@@ -301,6 +323,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
 
   let life: Life | undefined
   let lives = 0
+  let sessions = 0
   let sink = { trades: 0, told: 0 }
   const isNow = (one: Life): boolean => one === life
 
@@ -469,6 +492,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (one.market?.holes.vanished !== true || !Holes.isIdle(one.market.holes)) return
     one.checkpoint.forget(key)
     one.isForgotten = true
+    one.nextId = one.market.holes.nextId
     say({ _tag: "Forgotten", n: issued.length, life: one.n })
     writeSoon(one)
     one.market = undefined
@@ -482,7 +506,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         askAfter: askAfter[setup.ids],
         maxAge: setup.maxAge,
         idPrefix: `${exchange}:status:${one.n}:gap:${symbol}:`
-      }),
+      }, one.nextId),
       state: one.identity.market({ symbol, exchangeSymbol: exchangeSymbol[setup.ids] }),
       heardSince: undefined
     }
@@ -509,7 +533,12 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     }
     if (!one.identity.isRemembered(symbol) && spans.length === 0) return false
     const edge = market.state.edge()
-    step(one, { _tag: "Lost", cause: "restart", edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null } })
+    step(one, {
+      _tag: "Lost",
+      listener: null,
+      cause: "restart",
+      edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null }
+    })
     return true
   }
 
@@ -521,26 +550,32 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const listen = (one: Life, session: Session, recovered: boolean): void => {
     if (session.isListening) return
     session.isListening = true
+    session.aliveAt = now()
     const market = marketOf(one)
     market.heardSince ??= now()
     inherit(one)
     if (one.isForgotten) keep(one, market)
     one.isForgotten = false
-    say({ _tag: "Subscribed", n: issued.length, life: one.n })
-    step(one, { _tag: "Subscribed", recovered, by: by(one), edge: market.state.edge() })
+    const isSecond = market.holes.listeners.length > 0 && !recovered
+    say({ _tag: "Subscribed", n: issued.length, isSecond, life: one.n })
+    step(one, { _tag: "Subscribed", listener: session.id, recovered, by: by(one), edge: market.state.edge() })
   }
 
   const deafen = (one: Life, session: Session, cause: Holes.Cause): void => {
     if (!session.isListening) return
     session.isListening = false
-    step(one, { _tag: "Lost", cause, edge: marketOf(one).state.edge() })
+    const { aliveAt, id } = session
+    say({ _tag: "Lost", life: one.n })
+    step(one, { _tag: "Lost", listener: { id, aliveAt }, cause, edge: marketOf(one).state.edge() })
   }
 
   const bring = (one: Life, session: Session, trades: ReadonlyArray<Issued>, live: Issued | undefined): void => {
     const market = marketOf(one)
     const { state } = market
     if (setup.ids === "none") listen(one, session, false)
-    if (state.suspect) {
+    session.aliveAt = now()
+    if (state.suspect || session.hasMissed) {
+      session.hasMissed = false
       state.suspect = false
       step(one, { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by(one) })
     }
@@ -558,7 +593,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const fresh = freshOf(identified, events)
     if (Holes.mustWait(market.holes)) step(one, { _tag: "Arrived", trades: fresh })
     else {
-      if (market.holes.open.length > 0) step(one, { _tag: "Passed", trades: fresh })
+      if (Holes.isCurious(market.holes)) step(one, { _tag: "Passed", trades: fresh })
       emit(one, events)
     }
   }
@@ -611,7 +646,13 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         const { state } = market
         const identified = state.settle(Holes.candidates(market.holes, answer), market.holes.known)
         const events = toTrades(exchange, state, identified, start + elapsed, "rest")
-        say({ _tag: "Recovered", count: identified.length, life: one.n })
+        say({
+          _tag: "Recovered",
+          count: identified.length,
+          isEmpty: rows.length === 0,
+          n: issued.length,
+          life: one.n
+        })
         step(one, { _tag: "Answered", answer, fresh: freshOf(identified, events) })
         forgetIfGone(one)
       })
@@ -660,18 +701,21 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   // what happens
 
   const subscribe = (one: Life, session: Session): void => {
-    if (setup.ids === "none" || !session.isOpen || !one.isListed) return
+    if (setup.ids === "none" || !session.isOpen || session.isMute || session.isListening || !one.isListed) return
     const recovered = session.recovers && one.position !== undefined
     const missed = recovered ? issued.slice(one.position) : []
     one.position = issued.length
     listen(one, session, recovered)
-    if (missed.length > 0 && !session.isMute) bring(one, session, missed, undefined)
+    if (missed.length > 0) bring(one, session, missed, undefined)
   }
 
   const connect = (one: Life, { after, mute, recovers }: Extract<Step, { readonly what: "connect" }>): void => {
     if (one.sessions.length === 2) return
     for (const other of one.sessions) other.isShared = true
     const session: Session = {
+      id: ++sessions,
+      aliveAt: Time.never,
+      hasMissed: false,
       view: one.identity.views.open(),
       recovers,
       isMute: mute && setup.ids === "none",
@@ -694,10 +738,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const fresh = issue(amount, elapsed)
     if (life === undefined || !life.isListed) return
     const listening = life.sessions.filter(({ isListening }) => isListening)
-    // Silence is noticed at the latest when one speaks again.
-    if (life.market !== undefined && listening.length > 0 && listening.every(({ isMute }) => isMute)) {
-      life.market.state.suspect = true
-    }
+    if (listening.every(({ isMute }) => isMute)) { for (const session of listening) session.hasMissed = true }
     for (const session of life.sessions.slice()) {
       if (session.isMute || (setup.ids === "own" && !session.isListening)) continue
       if (life.position !== undefined) life.position = issued.length
@@ -722,6 +763,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       market: undefined,
       isInherited: false,
       isForgotten: false,
+      nextId: undefined,
       isHanding: false,
       isListed,
       isWriting: false,
@@ -752,9 +794,11 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     market === undefined ||
     (Holes.waiting(market.holes) === 0 && market.holes.handing === 0 && !isHanding && handings.length === 0)
 
+  let keptAtStop: ReadonlyArray<Checkpoint.Hole> = []
   const stop = (): void => {
     const one = life
     if (one === undefined) return
+    keptAtStop = keptNow()
     for (const session of one.sessions.slice()) drop(one, session)
     if (one.market !== undefined && Holes.waiting(one.market.holes) > 0) step(one, { _tag: "Hurry" })
     for (let n = 0; n < 400 && !isQuiet(one); n++) pass(25)
@@ -789,7 +833,10 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   }
 
   const heard = (): void => {
-    for (const session of life?.sessions ?? []) session.isMute = false
+    for (const session of life?.sessions ?? []) {
+      session.isMute = false
+      if (life !== undefined) subscribe(life, session)
+    }
   }
 
   const apply = (one: Step): void => {
@@ -799,7 +846,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
         break
       case "others":
         for (const session of life?.sessions ?? []) {
-          if (life?.isListed === true && setup.ids === "none" && !session.isMute) listen(life, session, false)
+          if (session.isMute) continue
+          if (life?.isListed === true && setup.ids === "none") listen(life, session, false)
+          session.aliveAt = now()
         }
         break
       case "wait":
@@ -820,6 +869,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       }
       case "silence":
         silence()
+        break
+      case "mute":
+        for (const session of life?.sessions ?? []) session.isMute = true
         break
       case "heard":
         heard()
@@ -862,10 +914,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     words,
     isDiskSpared,
     isHistorySpared,
-    left: (life as Life | undefined)?.market === undefined
-      ? []
-      : Holes.spans((life as unknown as { readonly market: NonNullable<Life["market"]> }).market.holes),
-    kept: keptNow()
+    kept: keptAtStop
   }
 }
 

@@ -36,10 +36,12 @@ const machine = (over: Partial<Holes.Options> = {}) => {
 const lost = (last: number, cause: Holes.Cause = "disconnected"): Holes.Input<number> => ({
   _tag: "Lost",
   cause,
+  listener: { id: 1, aliveAt: second(0) },
   edge: { last: stamp(last), known: [String(last)] }
 })
 const subscribed = {
   _tag: "Subscribed",
+  listener: 1,
   recovered: false,
   by: null,
   edge: { last: null, known: [] }

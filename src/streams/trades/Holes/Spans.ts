@@ -47,6 +47,8 @@ export interface Span {
   readonly lastTrade: string | null
   /** When this life of the collector came to know of it. */
   readonly since: Time.Instant
+  /** An earlier life left it: it may have begun long before this one. */
+  readonly isInherited: boolean
 }
 
 /** A trade that is known. `stamp`: null where the exchange gives no time. */
@@ -71,7 +73,8 @@ export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Spa
   gapId: null,
   recovered: 0,
   lastTrade: null,
-  since
+  since,
+  isInherited: false
 })
 
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
@@ -85,11 +88,8 @@ export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
   return { ...span, to: first?.stamp ?? from }
 }
 
-/**
- * Where nothing was known before a span, what is older than this life was never missed; but not of a span that an earlier life left:
- * that one may have begun long before.
- */
-const sinceOf = ({ until }: Span, since: number | null): number | null => until === Time.never ? null : since
+/** Where nothing was known before a span, what is older than this life was never missed; but not of one that an earlier life left. */
+const sinceOf = ({ isInherited }: Span, since: number | null): number | null => isInherited ? null : since
 
 /** An answer to a question of that moment may say something of it. */
 export const isAskable = ({ until }: Span, sentAt: Time.Instant): boolean =>
