@@ -1,4 +1,4 @@
-// The command as one file, dist/bin/exchange-feeds.mjs: it starts in a third of the time (OPERATIONS.md section 0, row 14).
+// The command as one file, dist/bin/exchange-feeds.mjs: it starts in a third of the time (docs/design/platform.md "A bundle starts in a third of the time").
 import * as esbuild from "esbuild"
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises"
 import * as path from "node:path"

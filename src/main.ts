@@ -1,5 +1,5 @@
 /**
- * Arguments, run, exit codes (CONTRACT.md section 2).
+ * Arguments, run, exit codes (docs/design/contract.md "Commands and exit codes").
  */
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as AppConfig from "./layers/AppConfig.ts"

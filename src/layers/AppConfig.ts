@@ -1,5 +1,5 @@
 /**
- * What the environment says, as typed settings. The only file that reads the environment (ARCHITECTURE.md, rooms); services
+ * What the environment says, as typed settings. The only file that reads the environment (docs/design/laws.md "One door"); services
  * take plain options.
  */
 import * as FileSystem from "@effect/platform/FileSystem"

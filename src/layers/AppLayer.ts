@@ -24,7 +24,7 @@ import { version } from "./Version.ts"
 
 export { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded }
 
-/** Something could not be made durable before the deadline (DELIVERY.md H8). */
+/** Something could not be made durable before the deadline (docs/design/delivery.md H8). */
 export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()("ShutdownIncomplete", {
   message: Schema.String
 }) {}
@@ -169,7 +169,7 @@ export const run = Effect.fnUntraced(function*(
         kafka,
         onListening: (url) =>
           Effect.annotateLogs(Effect.logInfo("listening"), { url }).pipe(
-            // Nobody could know the port otherwise, whatever the log level (contract section 3).
+            // Nobody could know the port otherwise, whatever the log level.
             Effect.andThen(settings.http.port === 0 ? tellPort(url) : Effect.void)
           )
       }))
@@ -196,7 +196,7 @@ export const deliverOnly = Effect.fnUntraced(function*(
 
 const tellPort = (url: string) => Effect.sync(() => process.stderr.write(`exchange-feeds: listening on ${url}\n`))
 
-/** What the queue can lose, where it is more than nothing (contract section 3). */
+/** What the queue can lose, where it is more than nothing (docs/design/queue.md "Appending"). */
 const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
   switch (queue.fsync) {
     case "always":

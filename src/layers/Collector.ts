@@ -65,7 +65,7 @@ export interface Collector {
   readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
   readonly lanes: KafkaSink.KafkaSink["Type"]["lanes"]
   readonly ledger: Ledger.Shape
-  /** Sources first, then the lanes (DELIVERY.md H8). False if something could not be made durable. */
+  /** Sources first, then the lanes (docs/design/delivery.md H8). False if something could not be made durable. */
   readonly stop: Effect.Effect<boolean>
   /** Fails when a part that never ends has ended. */
   readonly ended: Effect.Effect<never, PipelineEnded>
@@ -229,7 +229,7 @@ const unavailable = ({ dataDir }: Settings, { message }: { readonly message: str
     message: DataDirectory.refusal(dataDir, message, { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 })
   })
 
-/** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (KAFKA-REAL.md section 3). */
+/** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (docs/design/kafkajs.md "Probing a cluster"). */
 const kafkaCheck = (producer: KafkaProducer["Type"], sink: Effect.Effect<SinkView | undefined>) =>
   producer.probe.pipe(
     Effect.mapError(({ message }) => ({ message })),

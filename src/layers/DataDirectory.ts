@@ -1,5 +1,5 @@
 /**
- * What lies in `DATA_DIR` beside the queue: the checkpoint and the last good lists of markets (contract section 3).
+ * What lies in `DATA_DIR` beside the queue: the checkpoint and the last good lists of markets (docs/design/contract.md "The data directory").
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

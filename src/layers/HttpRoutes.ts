@@ -1,5 +1,5 @@
 /**
- * The routes of CONTRACT.md section 6. All are read-only; probes are answered from memory and not logged.
+ * The routes of the HTTP server (docs/design/contract.md "Health"). All are read-only; probes are answered from memory and not logged.
  */
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
@@ -38,7 +38,7 @@ export const layer = (
       ["/", Effect.map(options.report, (report) => html(StatusPage.render(report)))],
       ["/health", probe(Health.codeOf)],
       ["/health/ready", probe(Health.codeOf)],
-      // A restart mends neither Kafka nor an exchange: alive is who answers (OPERATIONS.md section 1).
+      // A restart mends neither Kafka nor an exchange: alive is who answers (docs/design/platform.md "Liveness looks at nothing").
       ["/health/live", probe(() => 200)],
       ["/api/status", Effect.map(options.report, (report) => json(report, 200))]
     ])

@@ -1,6 +1,6 @@
 /**
  * Node's HTTP server, made to end and to stay answering: that of @effect/platform-node waits for ever for a client that keeps
- * its connection open (OPERATIONS.md section 0, row 1).
+ * its connection open (docs/design/platform.md "An HTTP server that never closes").
  */
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as PlatformServer from "@effect/platform/HttpServer"
@@ -60,7 +60,7 @@ const messageOf = (cause: unknown, { host, port }: Options): string => {
   }
 }
 
-/** Probes are small and come often; nobody needs more, and slow or many clients must not keep others out (OPERATIONS.md section 7). */
+/** Probes are small and come often; nobody needs more, and slow or many clients must not keep others out (docs/design/platform.md "Slow and many clients"). */
 const limits = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,

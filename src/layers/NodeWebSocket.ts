@@ -1,6 +1,6 @@
 /**
  * `ws` as the platform's WebSocket: the one place in production that imports it. Node's own (22 and later) knows neither `pause`
- * nor a size cap (OPERATIONS.md section 0, row 6), so it is never chosen.
+ * nor a size cap (docs/design/platform.md "Node's own WebSocket has no size cap"), so it is never chosen.
  */
 import * as Socket from "@effect/platform/Socket"
 import * as Layer from "effect/Layer"

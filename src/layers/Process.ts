@@ -4,7 +4,7 @@
  *
  * SIGTERM, SIGINT and SIGHUP stop it gracefully. npm and a terminal both pass Ctrl-C on, and a terminal that closes hangs up once
  * for the session and once for its foreground, so a repeat within a second is the same signal; a later one ends the process at once
- * (CONTRACT.md section 3, SHUTDOWN_TIMEOUT). That SIGHUP was to be ignored (`nohup`) cannot be known: Node resets all signals at its
+ * (docs/design/platform.md "What a supervisor expects"). That SIGHUP was to be ignored (`nohup`) cannot be known: Node resets all signals at its
  * start.
  */
 import * as Cause from "effect/Cause"
@@ -25,7 +25,7 @@ export interface Options<E> {
   readonly lastResort?: number | undefined
 }
 
-/** BSD's sysexits, as CONTRACT.md section 2 uses them. */
+/** BSD's sysexits, as docs/design/contract.md "Commands and exit codes" uses them. */
 const software = 70
 const temporaryFailure = 75
 

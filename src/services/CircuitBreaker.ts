@@ -1,5 +1,5 @@
 /**
- * Circuit breaker: a pure state machine under one `Ref` (BREAKER-AND-RETRY.md, the ten rules; DELIVERY.md section 6).
+ * Circuit breaker: a pure state machine under one `Ref` (docs/design/breaker-and-retry.md "The breaker's rules").
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -157,7 +157,7 @@ export const make = Effect.fnUntraced(function*(
   ): Effect.Effect<A> =>
     Effect.clockWith((clock) =>
       Ref.modify(ref, (before) => {
-        // Monotonic (rule 8): no jump of the wall clock opens or closes anything.
+        // Monotonic (docs/design/breaker-and-retry.md "Rule 8"): no jump of the wall clock opens or closes anything.
         const [result, after] = step(before, Time.instantOf(clock))
         const from = before._tag
         const to = after._tag

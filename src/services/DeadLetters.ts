@@ -1,5 +1,5 @@
 /**
- * Where records go that Kafka will never take, and frames that do not decode (contract 5.6): NDJSON files under
+ * Where records go that Kafka will never take, and frames that do not decode (docs/design/contract.md "Dead letters"): NDJSON files under
  * `DATA_DIR/dead`, capped and rotated.
  */
 import * as Context from "effect/Context"
@@ -35,13 +35,13 @@ export interface DeadFrame {
 }
 
 export class DeadLetters extends Context.Tag("effect-exchange-feeds/services/DeadLetters")<DeadLetters, {
-  /** Durable (fdatasync) when it succeeds: only then may the cursor move past the record (DELIVERY.md H5). */
+  /** Durable (fdatasync) when it succeeds: only then may the cursor move past the record (docs/design/delivery.md H5). */
   readonly record: (letter: DeadRecord) => Effect.Effect<void, DeadLetterError>
   /** Not fsynced: a frame is kept for the curious, it was counted already. */
   readonly frame: (frame: DeadFrame) => Effect.Effect<void, DeadLetterError>
 }>() {}
 
-/** Each file may grow to this; then it becomes `<name>.1` and a new one begins (contract section 3). */
+/** Each file may grow to this; then it becomes `<name>.1` and a new one begins (docs/design/contract.md "The data directory"). */
 const maxFileBytes = 64 * 1024 * 1024
 
 const textOf = (value: string | Uint8Array): string =>

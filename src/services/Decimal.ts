@@ -1,12 +1,12 @@
 /**
- * Exact decimal text: prices and amounts never pass through a double (contract section 4).
+ * Exact decimal text: prices and amounts never pass through a double (docs/design/laws.md "No doubles").
  *
  * A canonical decimal has no exponent, no leading `+`, no leading or trailing zeros: `"0.0108687"`, `"11379465211"`, `"0"`.
  * Everything here is a pure function of text; `undefined` means "not a decimal we accept".
  */
 import * as Schema from "effect/Schema"
 
-/** Digits accepted on each side of the point, after an exponent has been expanded (hostile input: OPERATIONS.md section 7). */
+/** Digits accepted on each side of the point, after an exponent has been expanded (docs/design/platform.md "JSON and numbers"). */
 const maxDigits = 30
 
 const canonicalPattern = /^-?(?:0|[1-9]\d{0,29})(?:\.\d{0,29}[1-9])?$/
@@ -62,7 +62,7 @@ const scaled = (decimal: string): readonly [digits: bigint, scale: number] => {
 
 /**
  * `numerator / denominator` to 18 decimals, half to even, zeros stripped: BitPin's tiny trades come with `base_amount "0.00"`
- * and their amount is `quote_amount / price` (DOSSIER.md 2.4). Both must be canonical and the denominator above zero.
+ * and their amount is `quote_amount / price` (docs/design/exchanges/bitpin.md "Tiny trades"). Both must be canonical and the denominator above zero.
  */
 export const divide = (numerator: string, denominator: string): string | undefined => {
   if (!isPositive(denominator)) return undefined

@@ -10,7 +10,7 @@ import type { MarketEvent } from "./MarketEvent.ts"
 export class EventSink extends Context.Tag("effect-exchange-feeds/services/EventSink")<EventSink, {
   /**
    * Takes a chunk over, in order. Returns when the sink is responsible for it; suspends only when neither Kafka nor the
-   * disk can keep up, which is how back-pressure reaches the socket (ARCHITECTURE.md law 2). At-least-once: a sink may
+   * disk can keep up, which is how back-pressure reaches the socket (docs/design/laws.md "Keep reading, then spill, then pause"). At-least-once: a sink may
    * deliver an event twice after a crash, always with the same `id`.
    */
   readonly offer: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<void>

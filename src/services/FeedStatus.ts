@@ -26,7 +26,7 @@ export interface MarketStatus {
   readonly stale: boolean
 }
 
-/** Holes in markets' trades (DELIVERY.md section 4). */
+/** Holes in markets' trades (docs/design/delivery.md "Holes and histories"). */
 export interface Gaps {
   /** Neither filled nor given up. */
   readonly open: number

@@ -35,7 +35,7 @@ export interface File {
   readonly write: (bytes: Uint8Array, position: number) => Effect.Effect<number, FileOpsError>
   /** One call to the kernel. 0 at the end of the file. */
   readonly read: (into: Uint8Array, position: number) => Effect.Effect<number, FileOpsError>
-  /** Data, and what is needed to find it again. After a failure the file must not be synced again (DURABLE-QUEUE.md 1d). */
+  /** Data, and what is needed to find it again. After a failure the file must not be synced again (docs/design/queue.md "When a write fails"). */
   readonly datasync: Effect.Effect<void, FileOpsError>
   readonly sync: Effect.Effect<void, FileOpsError>
   readonly truncate: (length: number) => Effect.Effect<void, FileOpsError>
@@ -131,7 +131,7 @@ export const directoryOf = (path: string): string => {
 
 /**
  * Replaces a small file so that a crash at any moment leaves the old or the new content, whole: temp file, fsync, rename,
- * directory fsync (DURABLE-QUEUE.md 1d). Not for concurrent use on one path.
+ * directory fsync (docs/design/queue.md "The cursor"). Not for concurrent use on one path.
  */
 export const replaceFile = Effect.fnUntraced(function*(
   ops: FileOps["Type"],

@@ -137,7 +137,7 @@ const makeLane = Effect.fnUntraced(function*(
       // Half a line must not stand before the next attempt.
       Effect.tapError(() => Effect.catchAll(target.file.truncate(target.position), () => leave(target)))
     )
-    // A file that could not be synced once is never trusted again (DURABLE-QUEUE.md 1d).
+    // A file that could not be synced once is never trusted again (docs/design/queue.md "When a write fails").
     yield* Effect.tapError(target.file.datasync, () => leave(target))
     target.position += bytes.length
   })

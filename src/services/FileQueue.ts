@@ -1,6 +1,6 @@
 /**
  * The durable queue of one lane: append-only segments on disk, records acknowledged from the front
- * (DURABLE-QUEUE.md section 2). One process owns the directory (`DirectoryLock`); one fiber, the lane, reads and acknowledges.
+ * (docs/design/queue.md). One process owns the directory (`DirectoryLock`); one fiber, the lane, reads and acknowledges.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -1,6 +1,6 @@
 /**
  * Health: checks that may wait run in the background, the answer is put together from what they found and from what lies in
- * memory. A probe does no I/O and never waits (CONTRACT.md section 6).
+ * memory. A probe does no I/O and never waits (docs/design/contract.md "Health").
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -41,7 +41,7 @@ export interface Options {
   readonly kafka: Effect.Effect<void, Failure>
   /** Writes to the data directory and says how many bytes are free; made in the background. See `probeDirectory`. */
   readonly disk: Effect.Effect<number, FileOpsError>
-  /** Asks an exchange's API, through its breaker, which it closes when the exchange is back (DELIVERY.md section 6). */
+  /** Asks an exchange's API, through its breaker, which it closes when the exchange is back (docs/design/breaker-and-retry.md "What counts as a call"). */
   readonly apis: ReadonlyMap<string, Effect.Effect<void, Failure>>
   /** From memory: these must not wait. */
   readonly exchanges: Effect.Effect<ReadonlyArray<ExchangeStatus>>

@@ -1,7 +1,7 @@
 /**
  * Kafka, seen as one producer per lane. Only this file and its folder import kafkajs.
  *
- * kafkajs is used within the ten rules of KAFKA.md 1.11: no idempotence, no retry of its own, every partition's answer
+ * kafkajs is used within the ten rules of docs/design/kafkajs.md "The rules": no idempotence, no retry of its own, every partition's answer
  * checked, sockets ended when a request times out, and a client that cannot recover replaced by a new one.
  */
 import * as Context from "effect/Context"
@@ -38,7 +38,7 @@ export interface LaneProducer {
     records: ReadonlyArray<EventRecord>,
     fit?: number
   ) => Effect.Effect<void, KafkaUnavailable | KafkaRejected>
-  /** Murmur2 as Java's default partitioner, from current metadata; undefined until the topic is known. Never stored (DELIVERY.md H9). */
+  /** Murmur2 as Java's default partitioner, from current metadata; undefined until the topic is known. Never stored (docs/design/delivery.md H9). */
   readonly partitionOf: (key: string) => Effect.Effect<number | undefined>
 }
 
@@ -46,7 +46,7 @@ export interface LaneProducerOptions {
   readonly topic: string
   /**
    * Runs at once when a request to that broker (`host:port`) has timed out, long before `send` itself fails: opens the lane's breaker
-   * (DELIVERY.md H3).
+   * (docs/design/delivery.md H3).
    */
   readonly onRequestTimeout: (broker: string) => Effect.Effect<void>
 }
@@ -77,7 +77,7 @@ export interface Options {
    * other's certificate. If it fails, what was read before stays in use, and a warning has its message: one line, no secrets.
    */
   readonly readSecurityAgain?: Effect.Effect<Secrets.Security, { readonly message: string }> | undefined
-  /** By default 3 s, 5 s, 5 s, 4 s (KAFKA.md section 6). */
+  /** By default 3 s, 5 s, 5 s, 4 s (docs/design/kafkajs.md "Times and sizes"). */
   readonly timeouts?: {
     readonly connection: Duration.DurationInput
     readonly authentication: Duration.DurationInput

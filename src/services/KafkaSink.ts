@@ -1,5 +1,5 @@
 /**
- * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (DELIVERY.md section 1).
+ * The sink of the service: one lane for each topic, each with its own queue, producer and breaker (docs/design/delivery.md "The hand-over").
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -46,11 +46,11 @@ export interface Options {
 export class KafkaSink extends Context.Tag("effect-exchange-feeds/services/KafkaSink")<KafkaSink, {
   readonly lanes: Effect.Effect<ReadonlyArray<LaneStatus>>
   /**
-   * Clean stop (DELIVERY.md H8): the heads are awaited for most of the time given, the rest is appended, cursors and checkpoint
+   * Clean stop (docs/design/delivery.md H8): the heads are awaited for most of the time given, the rest is appended, cursors and checkpoint
    * are written. False if something could not be made durable. Nothing may be offered afterwards.
    */
   readonly stop: (timeout: Duration.Duration) => Effect.Effect<boolean>
-  /** Dies when a lane does, or what writes the checkpoint; otherwise never returns. Either must end the process (contract section 6). */
+  /** Dies when a lane does, or what writes the checkpoint; otherwise never returns. Either must end the process (docs/design/contract.md "Health"). */
   readonly ended: Effect.Effect<never>
 }>() {}
 
@@ -113,7 +113,7 @@ export const make = Effect.fnUntraced(function*(
         const { nextSeq, records } = yield* queue.snapshot
         ledger.inherited(name, records)
         if (name === "trade") {
-          // DELIVERY.md section 2: what became durable after the last checkpoint is known from the queue itself.
+          // docs/design/checkpoint.md "What it knows": what became durable after the last checkpoint is known from the queue itself.
           let from = (yield* checkpoint.coveredSeq) + 1
           while (from < nextSeq) {
             const more = yield* queue.read({ from, ...catchUp })

@@ -1,5 +1,5 @@
 /**
- * The delivery ledger: every decoded trade and book is in exactly one place, always (DELIVERY.md section 5).
+ * The delivery ledger: every decoded trade and book is in exactly one place, always (docs/design/delivery.md "The ledger").
  *
  * `received = delivered + queued + dropped + dead_lettered + filtered + in_flight`, per exchange and channel, at any moment.
  * An event enters by `received` and leaves `in_flight` only by `move`: what is lost silently stays in flight for ever, which the

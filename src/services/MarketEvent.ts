@@ -1,6 +1,6 @@
 /**
  * What the program delivers: normalised trades, order books and status events, and the Kafka record that carries one
- * (contract section 4).
+ * (docs/design/contract.md "Events").
  */
 import * as Schema from "effect/Schema"
 import { DecimalString } from "./Decimal.ts"

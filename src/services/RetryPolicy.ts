@@ -1,5 +1,5 @@
 /**
- * Every Schedule of the project (BREAKER-AND-RETRY.md). Delay before retry k: `base * 2^k * (1 ± jitter)`, never above the maximum,
+ * Every Schedule of the project (docs/design/breaker-and-retry.md "Retry"). Delay before retry k: `base * 2^k * (1 ± jitter)`, never above the maximum,
  * and at the maximum still different from each other.
  */
 import * as Duration from "effect/Duration"
@@ -74,7 +74,7 @@ export const reconnecting = (options: Options): Effect.Effect<Reconnecting> =>
     toMaximum: Ref.set(attempts, maxExponent)
   }))
 
-/** Longest wait that another side may ask for: what an exchange sends is not to be trusted (ARCHITECTURE.md law 5). */
+/** Longest wait that another side may ask for: what an exchange sends is not to be trusted (docs/design/laws.md "Bounds"). */
 const longestAsked = Duration.minutes(10)
 
 /** Where an answer names a moment but not what time it is itself: how far off the moment is nobody can tell. */

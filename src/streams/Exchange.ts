@@ -1,5 +1,5 @@
 /**
- * The adapter contract: an exchange is data and pure functions (ARCHITECTURE.md law 7). Sockets, retries, sharding,
+ * The adapter contract: an exchange is data and pure functions (docs/design/laws.md "An exchange is a value"). Sockets, retries, sharding,
  * acknowledgements, duplicates and back-pressure belong to `Feed`; an adapter cannot get them wrong.
  *
  * A caller's own exchange is one value of `Exchange`.
@@ -19,7 +19,7 @@ export interface Endpoints {
 export interface Limits {
   /** Topics of one WebSocket. */
   readonly subscriptionsPerConnection: number
-  /** Budgets, shared by all that talks to the exchange (DELIVERY.md B5). */
+  /** Budgets, shared by all that talks to the exchange (docs/design/delivery.md B5). */
   readonly restPerMinute: number
   readonly dialsPerMinute: number
   /** Subscriptions and the like, of all connections together. */

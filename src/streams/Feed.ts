@@ -270,7 +270,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board.show()
   })
 
-  /** Make before break: the old connection leaves when its successor hears (DELIVERY.md I4). */
+  /** Make before break: the old connection leaves when its successor hears (docs/design/delivery.md I4). */
   const replace = Effect.fnUntraced(function*(old: Connection.Connection) {
     const successor = yield* connect(nextId, old.place)
     nextId += 1

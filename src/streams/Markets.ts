@@ -119,7 +119,7 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
     Effect.orDie
   )
 
-  /** Closes the API's breaker, which a list each ten minutes would leave open (DELIVERY.md section 6). */
+  /** Closes the API's breaker, which a list each ten minutes would leave open (docs/design/breaker-and-retry.md "What counts as a call"). */
   const check = Effect.suspend(() => {
     const market = last[0]
     return market === undefined

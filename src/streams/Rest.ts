@@ -106,7 +106,7 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
   )
 }
 
-/** Seconds, which Nobitex tells in the body (DOSSIER.md section 3). */
+/** Seconds, in the body of a 429 (`backOff`), as Nobitex tells them. */
 const decodeBackOff = Schema.decodeUnknownOption(Schema.Struct({ backOff: Schema.String }))
 
 const backOff = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string | undefined> =>

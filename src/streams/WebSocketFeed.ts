@@ -3,7 +3,7 @@
  *
  * Listeners go on in the tick that makes the socket, or frames that come with the handshake are lost. What the consumer has not
  * taken waits in a mailbox; at a high-water mark the socket is paused, so the rest waits in the kernel and at the exchange
- * (ARCHITECTURE.md law 2). A paused `ws` does not notice that it was closed; every way out resumes it first.
+ * (docs/design/laws.md "Keep reading, then spill, then pause"). A paused `ws` does not notice that it was closed; every way out resumes it first.
  */
 import * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"

@@ -1,5 +1,5 @@
 /**
- * Every setting of CONTRACT.md section 3, changed, and its effect seen in the running service (issue 4). One scene a service; all at
+ * Every setting of docs/configuration.md, changed, and its effect seen in the running service. One scene a service; all at
  * once, since most of them wait. The guard at the end knows the table of settings: a new one without a scene is red.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs"

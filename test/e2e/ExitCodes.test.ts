@@ -1,5 +1,5 @@
 /**
- * Each exit code of CONTRACT.md section 2, from the real process.
+ * Each exit code of docs/design/contract.md "Commands and exit codes", from the real process.
  */
 import { spawnSync } from "node:child_process"
 import {

@@ -1,5 +1,5 @@
 /**
- * Every row of the table of CONTRACT.md section 6, and every check, by a fault in the running service.
+ * Every row of the table of docs/design/contract.md "Health", and every check, by a fault in the running service.
  */
 import { readdirSync, readFileSync } from "node:fs"
 import * as path from "node:path"

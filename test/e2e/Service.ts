@@ -159,7 +159,7 @@ export const ledgerOf = (samples: ReadonlyArray<Sample>): ReadonlyArray<LedgerRo
   })
 }
 
-/** `received = delivered + queued + dropped + dead_lettered + filtered`, and nothing in flight (DELIVERY.md section 5). */
+/** `received = delivered + queued + dropped + dead_lettered + filtered`, and nothing in flight (docs/design/delivery.md "The ledger"). */
 export const brokenLaw = (rows: ReadonlyArray<LedgerRow>): string | undefined => {
   for (const row of rows) {
     const placed = row.delivered + row.queued + row.dropped + row.deadLettered + row.filtered

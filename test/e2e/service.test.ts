@@ -1,5 +1,5 @@
 /**
- * The built service as a child process, between fake exchanges and a real Kafka: what issue 3 promises, line by line.
+ * The built service as a child process, between fake exchanges and a real Kafka: what docs/delivery-guarantees.md promises, line by line.
  */
 import * as net from "node:net"
 import { assert, describe, inject, it } from "vitest"

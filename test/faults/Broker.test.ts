@@ -1,5 +1,5 @@
 /**
- * The built service between fake exchanges and a real broker that fails in every way a broker can (issue 4). The exchanges' own
+ * The built service between fake exchanges and a real broker that fails in every way a broker can. The exchanges' own
  * record of what they sent is the judge.
  */
 import { readFileSync } from "node:fs"

@@ -22,7 +22,7 @@ describe("a frozen broker", () => {
     const began = performance.now()
     await until("the queue takes over", async () => (await queued(service)) > 0, 5_000, () => service.tail())
     // From the first trade that a frozen broker was given: the first burst comes 20 ms after the freeze.
-    assert.isBelow(performance.now() - began, 1_500, "ms until the early spill (DELIVERY.md H3)")
+    assert.isBelow(performance.now() - began, 1_500, "ms until the early spill (docs/design/delivery.md H3)")
     await flowing
     assert.strictEqual((await kafkaOf(service)).status, "unhealthy")
     assert.strictEqual((await service.get("/health/ready")).status, 200)

@@ -1,6 +1,6 @@
 /**
- * `kill -9` of the built service at random moments, and at the system calls where a crash hurts most: the table of DELIVERY.md
- * section 1, judged by what the exchanges know they sent and by what kcat reads (issue 4). Every collector lives on the data
+ * `kill -9` of the built service at random moments, and at the system calls where a crash hurts most: the table of docs/design/delivery.md "What a crash takes"
+ * judged by what the exchanges know they sent and by what kcat reads. Every collector lives on the data
  * directory of the one before.
  */
 import { assert, describe, it } from "vitest"

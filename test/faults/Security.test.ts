@@ -1,6 +1,6 @@
 /**
  * What a broker refuses for want of trust or rights is an outage: told in one line by `/health`, queued, and delivered once it is
- * mended (DELIVERY.md H5).
+ * mended (docs/design/delivery.md H5).
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect } from "effect"

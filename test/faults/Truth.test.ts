@@ -1,6 +1,6 @@
 /**
  * The built service between misbehaving exchanges and a broker that comes and goes, for minutes: what was delivered and what was told
- * as missing is together all that was issued (issue 5). FAULT_MINUTES (30; 3 with --short) and FAULT_SEED choose the run.
+ * as missing is together all that was issued (docs/design/delivery.md B4). FAULT_MINUTES (30; 3 with --short) and FAULT_SEED choose the run.
  */
 import { assert, describe, it } from "vitest"
 import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"

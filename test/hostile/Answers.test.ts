@@ -1,5 +1,5 @@
 /**
- * REST answers meant to exhaust or to mislead, from a real server on loopback (issue 4; OPERATIONS.md section 7): each is refused with
+ * REST answers meant to exhaust or to mislead, from a real server on loopback (docs/design/laws.md "Input is hostile"): each is refused with
  * a typed reason, its connection is hung up on, and the process keeps its memory.
  */
 import { FetchHttpClient, HttpClient } from "@effect/platform"

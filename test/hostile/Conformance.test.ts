@@ -1,5 +1,5 @@
 /**
- * What each exchange's feed does when its server behaves in one of the ways that servers are known for (PEERS.md section 0.1): dials,
+ * What each exchange's feed does when its server behaves in one of the ways that servers are known for (docs/conformance.md): dials,
  * recovery, holes. Each behaviour has its own server on loopback, and all run at once; waits are scaled down. What is measured goes
  * to `docs/conformance.md` with CONFORMANCE_DOC=1.
  */

@@ -1,5 +1,5 @@
 /**
- * Spoilt frames (issue 4; OPERATIONS.md section 7): no throw, no hang, no pollution, memory flat, other markets go on, each failure
+ * Spoilt frames (docs/design/laws.md "Input is hostile"): no throw, no hang, no pollution, memory flat, other markets go on, each failure
  * counted by its reason. `FUZZ_FRAMES` frames for each exchange.
  */
 import { assert, describe, it } from "@effect/vitest"

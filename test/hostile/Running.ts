@@ -16,7 +16,7 @@ export const network = Layer.merge(NodeWebSocket.layer({ maxPayload: 1024 * 1024
 /** Without the log, which these tests would fill. */
 export const layer = Layer.merge(network, Logger.minimumLogLevel(LogLevel.None))
 
-/** The contract's defaults (section 3), divided by `scale`. */
+/** The defaults of docs/configuration.md, divided by `scale`. */
 export const defaults = (scale: number) => ({
   stagger: Duration.millis(1_000 / scale),
   idleTimeout: Duration.millis(60_000 / scale),
@@ -57,7 +57,7 @@ export const run = Effect.fnUntraced(function*(
   const undecodable: Array<Feed.Undecodable> = []
   const ws = yield* CircuitBreaker.make({ name: `${exchange.id}_ws`, group: "ws", ...scaled.wsBreaker })
   const api = yield* CircuitBreaker.make({ name: `${exchange.id}_api`, group: "api", ...scaled.apiBreaker })
-  // The budgets of DELIVERY.md B5 are a minute's: scaled like the rest, they are out of the way as they are by default.
+  // The budgets of docs/design/delivery.md B5 are a minute's: scaled like the rest, they are out of the way as they are by default.
   const { dialsPerMinute, restPerMinute } = exchange.limits
   const limits = {
     ...exchange.limits,

@@ -1,6 +1,6 @@
 /**
- * Servers that accept and drop, refuse, hang, lie or fall silent (issue 4): at most 10 dials in 30 s from each connection, and data
- * within max(current retry delay, breaker's remaining wait) + 5 s of their healing (DELIVERY.md section 6).
+ * Servers that accept and drop, refuse, hang, lie or fall silent: at most 10 dials in 30 s from each connection, and data
+ * within max(current retry delay, breaker's remaining wait) + 5 s of their healing (docs/design/breaker-and-retry.md "What counts as a call").
  *
  * All waits of the configuration are a tenth of the defaults, and so is the stretch in which dials are counted. The time-outs that
  * are constants (10 s for a handshake) are not: where a call still hangs when the server heals, its time-out comes on top.

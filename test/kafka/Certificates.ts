@@ -1,5 +1,5 @@
 /**
- * A certificate authority of the tests' own, with a server and a client certificate, by openssl (KAFKA-REAL.md section 3).
+ * A certificate authority of the tests' own, with a server and a client certificate, by openssl.
  */
 import { execFile } from "node:child_process"
 import { readFileSync, writeFileSync } from "node:fs"

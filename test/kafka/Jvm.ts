@@ -18,7 +18,7 @@ export const cache = path.resolve(here, "../../.cache/kafka")
 
 const libs = path.join(cache, "libs")
 
-/** Half of the memory and less than half of the start time of Java's defaults (KAFKA-REAL.md section 2). */
+/** Half of the memory and less than half of the start time of Java's defaults. */
 const flags = [
   "-Xms64m",
   "-Xmx256m",

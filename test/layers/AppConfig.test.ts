@@ -31,7 +31,7 @@ const sasl = {
 }
 
 describe("defaults", () => {
-  it.effect("are those of the contract", () =>
+  it.effect("are those of docs/configuration.md", () =>
     Effect.gen(function*() {
       const { settings, warnings } = yield* parse({})
       assert.deepStrictEqual(warnings, [])
@@ -95,8 +95,8 @@ describe("defaults", () => {
       assert.deepStrictEqual((yield* parse(env)).settings, (yield* parse({})).settings)
     }))
 
-  // The names and defaults of CONTRACT.md section 3, word by word.
-  it("have the names and texts of the contract", () => {
+  // The names and defaults of docs/configuration.md, word by word.
+  it("have the names and texts that users have set", () => {
     assert.deepStrictEqual(Object.fromEntries(rows.map(({ defaultText, name }) => [name, defaultText])), {
       KAFKA_BROKER: "localhost:9092",
       DATA_DIR: "./data",
@@ -111,7 +111,7 @@ describe("defaults", () => {
       OTEL_EXPORTER_OTLP_HEADERS: "",
       OTEL_SERVICE_NAME: "effect-exchange-feeds",
       OTEL_RESOURCE_ATTRIBUTES: "",
-      // Ours: issue 8.
+
       SHARD: "1/1",
       SINK: "kafka",
       BITPIN_API_URL: "https://api.bitpin.ir",

@@ -56,7 +56,7 @@ describe("durations", () => {
     assert.strictEqual(bad(parser, "0"), "expected a duration of at least 1ms, got \"0\"")
   })
 
-  it("as the contract writes its defaults", () => {
+  it("as docs/configuration.md writes the defaults", () => {
     const shown = [5, 500, 1_000, 15_000, 60_000, 300_000].map((millis) => parser.print(Duration.millis(millis)))
     assert.deepStrictEqual(shown, ["5ms", "500ms", "1s", "15s", "60s", "5m"])
   })
@@ -116,7 +116,7 @@ describe("numbers and words", () => {
     bad(Parsers.logLevel, "loud")
   })
 
-  it("choices in any case, as they are written in the contract", () => {
+  it("choices in any case, as they are written in docs/configuration.md", () => {
     assert.strictEqual(good(Parsers.choice("SASL_SSL", "SSL"), "sasl_ssl"), "SASL_SSL")
     assert.strictEqual(bad(Parsers.choice("gzip", "none"), "zstd"), "expected one of gzip, none, got \"zstd\"")
   })

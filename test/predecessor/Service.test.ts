@@ -246,7 +246,7 @@ describe("Service", () => {
     }))
 
   // The predecessor had no metrics at all.
-  it.scopedLive("#27 /metrics has what alerts on breakers, Kafka and the queue need (the rules come with issue 7)", () =>
+  it.scopedLive("#27 /metrics has what alerts on breakers, Kafka and the queue need", () =>
     Effect.gen(function*() {
       const { sources } = yield* stage()
       const { body } = yield* get(yield* HttpRoutes.serve(loopback, sources), "/metrics")

@@ -1,4 +1,4 @@
-/** Connections replaced before they are cut, and two collectors of the same exchange (DELIVERY.md I1-I5), on real sockets. */
+/** Connections replaced before they are cut, and two collectors of the same exchange (docs/design/delivery.md I1-I5), on real sockets. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, type Scope } from "effect"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"

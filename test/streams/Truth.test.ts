@@ -1,6 +1,6 @@
 /**
  * Whatever happens to connections, histories, the disk and the collector: every trade is delivered once, or lies within a hole that
- * was told before anything behind it was handed over, and no hole is told wider than what was seen around it (DELIVERY.md B4, B6).
+ * was told before anything behind it was handed over, and no hole is told wider than what was seen around it (docs/design/delivery.md B4, B6).
  */
 import { afterAll, assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc, TestContext } from "effect"

@@ -3,7 +3,7 @@
  *
  * The lock on the data directory: flock, taken by a short-lived `flock` on our file descriptor (Node has no flock). It belongs to the
  * open file, so it stays with this process when that child ends, goes with the process however it dies, and is not inherited
- * (DURABLE-QUEUE.md 2.8). Works across containers on one host; weak on NFS.
+ * (docs/design/queue.md "Who owns the directory"). Works across containers on one host; weak on NFS.
  *
  * Without a `flock` program: a file made with O_EXCL, with pid, boot and start time of the process, so that a dead owner is known.
  */

@@ -15,7 +15,7 @@ export interface Findings {
 /** OTLP over gRPC, by its registration; over HTTP it is 4318. */
 const grpcPort = "4317"
 
-/** The process ends that long after SIGTERM whatever hangs (CONTRACT.md section 3), so a longer wait cannot be had. */
+/** The process ends that long after SIGTERM whatever hangs (docs/design/contract.md "Settings"), so a longer wait cannot be had. */
 const lastResort = Duration.seconds(19)
 
 export const check = (reader: Reader, settings: Settings): Findings => {

@@ -1,5 +1,5 @@
 /**
- * Text to value and back, one parser for each kind of setting (CONTRACT.md section 3). A problem is the end of one line: it
+ * Text to value and back, one parser for each kind of setting (docs/design/contract.md "Settings"). A problem is the end of one line: it
  * says what was expected and what was got. `print` gives text that the same parser reads as the same value.
  */
 import * as Duration from "effect/Duration"

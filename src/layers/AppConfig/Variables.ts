@@ -1,5 +1,5 @@
 /**
- * Every setting, once (CONTRACT.md section 3): the parsed settings, `.env.example`, the table of the docs and what
+ * Every setting, once (docs/design/contract.md "Settings"): the parsed settings, `.env.example`, the table of the docs and what
  * `exchange-feeds config` prints are all made of this table.
  */
 import * as Duration from "effect/Duration"

@@ -1,5 +1,5 @@
 /**
- * What @effect/cli gets wrong about arguments is put right before it sees them (OPERATIONS.md section 4): `--log-level` works at
+ * What @effect/cli gets wrong about arguments is put right before it sees them (docs/design/platform.md "@effect/cli and arguments"): `--log-level` works at
  * any place and takes the words of LOG_LEVEL, and a misspelt command is told its neighbour.
  */
 import * as Effect from "effect/Effect"

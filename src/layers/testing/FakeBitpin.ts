@@ -1,5 +1,5 @@
 /**
- * BitPin as its documents and captures have it (DOSSIER.md sections 1 and 2): a strict Centrifugo server with `matches` pushes
+ * BitPin as its documents and captures have it (docs/design/exchanges/bitpin.md, docs/design/exchanges/centrifugo.md): a strict Centrifugo server with `matches` pushes
  * that are overlapping windows of recent trades, newest first.
  */
 import * as Context from "effect/Context"
@@ -41,7 +41,7 @@ interface Recent {
   readonly issued: Issued
 }
 
-/** Amounts below it are shown as `"0.00"`: the quirk of tiny trades (DOSSIER.md 2.4). */
+/** Amounts below it are shown as `"0.00"`: the quirk of tiny trades (docs/design/exchanges/bitpin.md "Tiny trades"). */
 const tiny: Units = { units: 100n, scale: amountScale }
 
 /** Of so many trades as chance has them one is tiny. */

@@ -1,5 +1,5 @@
 /**
- * A Centrifugo server of JSON protocol 2, as strict as the real one (DOSSIER.md section 1): what a client may not do ends its connection.
+ * A Centrifugo server of JSON protocol 2, as strict as the real one (docs/design/exchanges/centrifugo.md): what a client may not do ends its connection.
  */
 import type { FakeConnection } from "./FakeConnection.ts"
 import type { Which } from "./FakeServer.ts"

@@ -1,7 +1,7 @@
 /**
  * Kafka in memory: what a lane sees of a broker, its faults by script, and what is in its topics. Time is the `Clock`'s.
  *
- * It misbehaves as the real one does (KAFKA-REAL.md section 1): a frozen broker still has the request and executes it when it
+ * It misbehaves as the real one does (docs/design/kafkajs.md): a frozen broker still has the request and executes it when it
  * thaws, a rejected record takes its partition's whole batch with it and no other, and a lost answer means a copy.
  */
 import * as Clock from "effect/Clock"
@@ -169,7 +169,7 @@ const make = Effect.gen(function*() {
         // On its way a request belongs to the broker: it arrives also when its sender has given up.
         if (Duration.toMillis(delay) === 0 || state === "down") yield* arrive(request)
         else yield* FiberSet.run(underway, Effect.delay(arrive(request), delay))
-        // The event at the first timeout, the rejection at the second, as with kafkajs (KAFKA-REAL.md section 1).
+        // The event at the first timeout, the rejection at the second, as with kafkajs (docs/design/kafkajs.md "The event comes before the rejection").
         return yield* Deferred.await(answer).pipe(
           Effect.timeoutTo({ duration: requestTimeout, onSuccess: () => true, onTimeout: () => false }),
           Effect.flatMap((answered) =>

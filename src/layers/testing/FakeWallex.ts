@@ -1,5 +1,5 @@
 /**
- * Wallex as its documents and captures have it (DOSSIER.md section 3): arrays as frames, no acknowledgement, no trade id, whole
+ * Wallex as its documents and captures have it (docs/design/exchanges/wallex.md): arrays as frames, no acknowledgement, no trade id, whole
  * seconds, sixteen decimals.
  */
 import * as Context from "effect/Context"

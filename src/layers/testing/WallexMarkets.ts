@@ -1,5 +1,5 @@
 /**
- * Wallex's market list with all the fields that a capture of 2026-10-06 has, and its oddities (DOSSIER.md 3.1).
+ * Wallex's market list with all the fields that a capture of 2026-10-06 has, and its oddities (docs/design/exchanges/wallex.md "REST").
  */
 import type { Market } from "./FakeMarkets.ts"
 import { printed } from "./Oracle.ts"

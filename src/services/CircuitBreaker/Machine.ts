@@ -1,6 +1,6 @@
 /**
  * The breaker as plain functions of (state, input, now). Every result carries the epoch of its permit: an answer to a call that was
- * let through before the last transition changes nothing (BREAKER-AND-RETRY.md rule 2).
+ * let through before the last transition changes nothing (docs/design/breaker-and-retry.md "Rule 2").
  */
 import * as Time from "../Time.ts"
 
@@ -9,7 +9,7 @@ export interface Options {
   /** How long it stays open, ms. */
   readonly openFor: number
   readonly successThreshold: number
-  /** A half-open call that does not end for so long gives its place to another (rule 7), ms. */
+  /** A half-open call that does not end for so long gives its place to another (docs/design/breaker-and-retry.md "Rule 7"), ms. */
   readonly probeTimeout: number
 }
 

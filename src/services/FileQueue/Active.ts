@@ -1,6 +1,6 @@
 /**
  * The segment that is appended to: begun, closed, given up. A file that failed once is never written or synced again
- * (DURABLE-QUEUE.md 2.4). All of it guarded by `structure`.
+ * (docs/design/queue.md "When a write fails"). All of it guarded by `structure`.
  */
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"

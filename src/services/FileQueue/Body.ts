@@ -1,6 +1,6 @@
 /**
  * The body of a record: i64 timestamp in epoch ms, then key, number of headers, each header's name and text, value; texts as
- * varint length and UTF-8. No topic (the directory is the lane), never a partition (DELIVERY.md H9). Pure.
+ * varint length and UTF-8. No topic (the directory is the lane), never a partition (docs/design/delivery.md H9). Pure.
  */
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Varint from "../Varint.ts"

@@ -1,6 +1,6 @@
 /**
  * `QUEUE_MAX_BYTES`, shared by all lanes: what their files take together. When it runs out, first what is acknowledged goes, then
- * the oldest of the lane that matters least: books before trades (DELIVERY.md section 1).
+ * the oldest of the lane that matters least: books before trades (docs/design/queue.md "Full").
  */
 import * as Effect from "effect/Effect"
 import type { FileOps } from "../FileOps.ts"

@@ -5,7 +5,7 @@
  * 32 u64 hint segment | 40 u64 hint offset | 48 u64 nextAssign (highest ever assigned + 1) | 56 u32 0 | 60 u32 crc of all but itself |
  * 64 holes: u64 first, u64 last.
  *
- * A hole is a range of records that were dropped, or found damaged, behind records that are still to be sent (DELIVERY.md H6:
+ * A hole is a range of records that were dropped, or found damaged, behind records that are still to be sent (docs/design/delivery.md H6:
  * those of the unresolved send are spared). The cursor makes both kinds of drop durable in one step, before any file goes, so
  * that no record is dropped and delivered, and none is counted in two lives.
  */

@@ -1,5 +1,5 @@
 /**
- * Segments go: because all of them is acknowledged, or to make room (`drop_oldest`, DELIVERY.md H6). Always the cursor first,
+ * Segments go: because all of them is acknowledged, or to make room (`drop_oldest`, docs/design/delivery.md H6). Always the cursor first,
  * durable, then the file: a crash in between leaves a file that the next opening removes without counting it again.
  */
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
  * Losses that nobody downstream was told of yet. A lost range is written here before the cursor passes it, and leaves when its
- * `dropped` event is safe: a crash in between repeats the event under the same id, it does not make the loss silent (DELIVERY.md H6).
+ * `dropped` event is safe: a crash in between repeats the event under the same id, it does not make the loss silent (docs/design/delivery.md H6).
  * One small JSON file beside the cursor, replaced as a whole.
  */
 import * as Effect from "effect/Effect"

@@ -17,7 +17,7 @@ export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQu
   cause: Schema.optional(Schema.Defect)
 }) {}
 
-/** From here on the queue is nearly full: `degraded`, and books give way (issue 6). */
+/** From here on the queue is nearly full: `degraded`, and books give way (docs/delivery-guarantees.md "What a full queue does"). */
 export const isNearlyFull = ({ bytes, maxBytes }: { readonly bytes: number; readonly maxBytes: number }): boolean =>
   bytes >= 0.8 * maxBytes
 
@@ -101,7 +101,7 @@ export interface Queue {
   }) => Effect.Effect<void>
   /** Everything below `nextSeq` is delivered (or dead-lettered). In memory; `persist` makes it durable. */
   readonly ack: (nextSeq: number) => Effect.Effect<void>
-  /** The records of the unresolved send, `[first, last]`, or none: `drop_oldest` spares them (DELIVERY.md H6). */
+  /** The records of the unresolved send, `[first, last]`, or none: `drop_oldest` spares them (docs/design/delivery.md H6). */
   readonly pin: (range: { readonly first: number; readonly last: number } | undefined) => Effect.Effect<void>
   /** Cursor by temp file, fsync, rename, directory fsync; afterwards wholly acknowledged segments are removed. Succeeds with the position made durable. */
   readonly persist: Effect.Effect<number, FileQueueError>

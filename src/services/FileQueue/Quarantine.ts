@@ -12,7 +12,7 @@ const chunkBytes = 1024 * 1024
 
 /**
  * Says how many bytes were kept: none if there was nothing but zeros, no room, or a failure, which is told and holds up nothing:
- * the copy is a courtesy, going on is a duty (DURABLE-QUEUE.md 2.7).
+ * the copy is a courtesy, going on is a duty (docs/design/queue.md "Reading").
  */
 export const keep = (
   ops: FileOps["Type"],

@@ -1,6 +1,6 @@
 /**
  * Reads from any sequence number on; reading on from where the last read ended costs no search. Damage is skipped, kept aside,
- * counted and told once (DURABLE-QUEUE.md 2.7).
+ * counted and told once (docs/design/queue.md "Reading").
  */
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError } from "../FileOps.ts"
@@ -286,7 +286,7 @@ export const make = (shared: Shared): Reader => {
     const first = records[0]
     const last = records.at(-1)
     if (first !== undefined && last !== undefined) {
-      // Until the caller pins them itself: what is handed out must not be dropped (DELIVERY.md H6).
+      // Until the caller pins them itself: what is handed out must not be dropped (docs/design/delivery.md H6).
       state.readPin = { first: first.seq, last: last.seq }
       state.head = { seq: first.seq, ms: enqueued }
       if (hint !== undefined) state.hint = hint

@@ -1,5 +1,5 @@
 /**
- * What opening does (DURABLE-QUEUE.md 2.7). Never refuses because of bad data: only because of a format that a later version
+ * What opening does (docs/design/queue.md "Opening"). Never refuses because of bad data: only because of a format that a later version
  * wrote, and then nothing has been touched.
  */
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ import { cursorPath, ioError, told } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
-/** Sequence numbers begin with 1: the checkpoint's "covers up to 0" means none (DELIVERY.md section 2). */
+/** Sequence numbers begin with 1: the checkpoint's "covers up to 0" means none (docs/design/checkpoint.md "What it knows"). */
 const firstSeq = 1
 
 export interface Opened {

@@ -1,5 +1,5 @@
 /**
- * Bytes of a segment file (DURABLE-QUEUE.md 2.2): a header of 64 bytes, then records, each padded to 8. Pure.
+ * Bytes of a segment file (docs/design/queue.md "The segment"): a header of 64 bytes, then records, each padded to 8. Pure.
  *
  * Record: 0 marker | 4 u32 length of the body | 8 u32 crc | 12 u8 type | 13 u8 flags, u16 0 | 16 u64 seq | 24 i64 enqueued, epoch ms |
  * 32 body. The crc covers everything but itself and is seeded with the segment's number, so that damage is found wherever it is, and

@@ -294,7 +294,7 @@ export const isSpent = (s: State, segment: Segment): boolean => {
 
 /**
  * What `drop_oldest` takes next: of the oldest segment that has anything to give, all but the records of the unresolved send
- * (DELIVERY.md H6).
+ * (docs/design/delivery.md H6).
  */
 export const oldestDroppable = (
   s: State

@@ -1,5 +1,5 @@
 /**
- * Appends (DURABLE-QUEUE.md 2.3, 2.4): a batch is written, synced and acknowledged as a whole, or not at all. A file that failed
+ * Appends (docs/design/queue.md "Appending", "When a write fails"): a batch is written, synced and acknowledged as a whole, or not at all. A file that failed
  * once is never written or synced again.
  */
 import * as Deferred from "effect/Deferred"
@@ -170,7 +170,7 @@ const write = Effect.fnUntraced(function*(
 ): Effect.fn.Return<number, FileQueueError> {
   const { state } = shared
   const attempt = tryWrite(shared, batch, now)
-  // Once more, into a new file; in trouble already: that was the one attempt (DURABLE-QUEUE.md 2.4).
+  // Once more, into a new file; in trouble already: that was the one attempt (docs/design/queue.md "When a write fails").
   const twice = state.status === "ok"
     ? Effect.catchIf(attempt, (error) => !isNoRoom(error), () => tryWrite(shared, batch, now))
     : attempt

@@ -1,5 +1,5 @@
 /**
- * Health as a plain function of (inputs, now): the checks one by one, and the whole by the table of CONTRACT.md section 6,
+ * Health as a plain function of (inputs, now): the checks one by one, and the whole by the table of docs/design/contract.md "Health",
  * which is not the worst of the checks.
  */
 import type { Group } from "../CircuitBreaker.ts"
@@ -23,7 +23,7 @@ const maxMessage = 200
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
 
-/** One line, short, and no credentials of an address (OPERATIONS.md section 1). */
+/** One line, short, and no credentials of an address (docs/design/platform.md "Messages of others"). */
 export const messageOf = (text: string): string => {
   const line = text.replace(control, " ").replace(/\/\/[^/\s@]*@/g, "//").trim()
   return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line

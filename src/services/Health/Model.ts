@@ -1,5 +1,5 @@
 /**
- * What health is made of, and what it answers (CONTRACT.md section 6).
+ * What health is made of, and what it answers (docs/design/contract.md "Health").
  */
 import type { Snapshot } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"

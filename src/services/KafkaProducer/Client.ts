@@ -39,7 +39,7 @@ const silent = () => () => {}
  */
 const reauthenticationThreshold = 2_000
 
-/** The values of KAFKA.md section 6. Retrying a send is the lane's business: kafkajs's own retry loses records (KAFKA.md 1.2). */
+/** The values of docs/design/kafkajs.md "Times and sizes". Retrying a send is the lane's business: kafkajs's own retry loses records (docs/design/kafkajs.md "Its own retry loses records"). */
 export const configOf = (settings: Settings, socketFactory: Transport["connect"]): KafkaConfig => {
   const sasl = settings.secrets.sasl()
   const ssl = settings.secrets.ssl()
@@ -60,7 +60,7 @@ export const configOf = (settings: Settings, socketFactory: Transport["connect"]
 }
 
 const producerConfig: ProducerConfig = {
-  // Idempotence of kafkajs loses records after one slow answer (KAFKA.md 1.3).
+  // Idempotence of kafkajs loses records after one slow answer (docs/design/kafkajs.md "Idempotence loses records after one slow answer").
   idempotent: false,
   retry: { retries: 0 },
   maxInFlightRequests: 5,

@@ -5,7 +5,7 @@ import * as Schema from "effect/Schema"
 
 /**
  * Kafka cannot take records now: refused, timed out, not authorised, unknown topic, ... An outage, never a verdict on a
- * record: queue, and say so in one line (DELIVERY.md H5).
+ * record: queue, and say so in one line (docs/design/delivery.md H5).
  */
 export class KafkaUnavailable extends Schema.TaggedError<KafkaUnavailable>()("KafkaUnavailable", {
   reason: Schema.Literal(

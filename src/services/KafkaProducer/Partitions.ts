@@ -1,9 +1,9 @@
 /**
- * Which partition a key goes to: murmur2 as Java's default partitioner (contract section 4), by kafkajs's own function.
+ * Which partition a key goes to: murmur2 as Java's default partitioner (docs/design/contract.md "Kafka records"), by kafkajs's own function.
  *
  * kafkajs calls a partitioner with the very metadata by which it sends, once for each message and send. So the partition is
- * computed from current metadata and never stored (DELIVERY.md H9), and what was asked is known exactly, for the check that
- * every partition answered (KAFKA.md rule 4).
+ * computed from current metadata and never stored (docs/design/delivery.md H9), and what was asked is known exactly, for the check that
+ * every partition answered (docs/design/kafkajs.md "A partition that does not exist swallows records").
  */
 import { type ICustomPartitioner, Partitioners, type PartitionMetadata, type RecordMetadata } from "kafkajs"
 

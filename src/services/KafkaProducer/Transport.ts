@@ -27,7 +27,7 @@ export interface Sockets {
 }
 
 /**
- * kafkajs keeps a socket on which a request timed out, and so never recovers from a half-open connection (KAFKA.md 1.5). It
+ * kafkajs keeps a socket on which a request timed out, and so never recovers from a half-open connection (docs/design/kafkajs.md "A connection that hangs is kept for ever"). It
  * listens for `error` but not for `close`: a socket must be destroyed with an error.
  */
 export const makeSockets = (transport: Transport): Sockets => {

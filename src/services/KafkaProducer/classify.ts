@@ -1,5 +1,5 @@
 /**
- * What a rejection of kafkajs means. Walks `.cause` for `type`, `code` and `name`; `retriable` says nothing (KAFKA.md 1.4), and
+ * What a rejection of kafkajs means. Walks `.cause` for `type`, `code` and `name`; `retriable` says nothing (docs/design/kafkajs.md "`retriable` says nothing"), and
  * the outermost error is often only a wrapper.
  */
 import * as Address from "./Address.ts"
@@ -46,7 +46,7 @@ const chainOf = (cause: unknown): ReadonlyArray<Link> => {
 }
 
 /**
- * What is about a record (DELIVERY.md H5): everything else is an outage, or a mistyped ACL would empty the stream into a file. Time is no
+ * What is about a record (docs/design/delivery.md H5): everything else is an outage, or a mistyped ACL would empty the stream into a file. Time is no
  * verdict: the lane sends such a record with another.
  */
 const rejections: ReadonlyMap<string, Pick<KafkaRejected, "code" | "reason">> = new Map([
@@ -144,7 +144,7 @@ export const isRefusal = (failure: KafkaUnavailable | KafkaRejected): boolean =>
   failure._tag === "KafkaUnavailable" && (failure.reason === "authentication" || failure.reason === "tls")
 
 /**
- * A kafkajs client that fails so never recovers: a connection born while the broker was frozen (KAFKA-REAL.md section 1), a
+ * A kafkajs client that fails so never recovers: a connection born while the broker was frozen (docs/design/kafkajs.md "Connected to a frozen broker, it never recovers"), a
  * topic that was deleted, a login or a certificate that was refused (it knows no other), or a bug of its own. The next send needs a
  * new one.
  */

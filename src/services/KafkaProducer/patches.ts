@@ -19,7 +19,7 @@ const once = (target: object, patch: () => void): void => {
 
 /**
  * An idle connection re-arms a timer with a negative delay for ever: 2 700 timers a second, and a warning on Node 24
- * (KAFKA.md 1.6). With nothing pending there is nothing to check; the next `push` arms it again.
+ * (docs/design/kafkajs.md "An idle connection spins"). With nothing pending there is nothing to check; the next `push` arms it again.
  */
 export const calmTimers = (): void =>
   once(RequestQueue, () => {
@@ -64,7 +64,7 @@ const firstVersion = 3
 
 /**
  * Our records are encoded by us (`ProduceRequest.ts`: the same bytes, sooner) and compressed as we say: level 1 instead of 6 is a
- * third of the time for a seventh more bytes (KAFKA-REAL.md section 1). What others in this process send stays kafkajs's own.
+ * third of the time for a seventh more bytes (docs/design/kafkajs.md "Encoding and compression"). What others in this process send stays kafkajs's own.
  */
 export const encodeBy = (compress: Transport["gzip"]): void =>
   once(Produce, () => {

@@ -1,6 +1,6 @@
 /**
  * A lane's book-keeping: each record that changes places is told to the ledger, and what is dropped is kept until somebody can be told
- * of it (DELIVERY.md H6).
+ * of it (docs/design/delivery.md H6).
  */
 import * as Effect from "effect/Effect"
 import type { Loss, Queue as DiskQueue } from "../FileQueue.ts"

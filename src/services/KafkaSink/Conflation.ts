@@ -1,5 +1,5 @@
 /**
- * Books when the queue is nearly full: of each market one a second, the newest (issue 6). A book is the whole picture, so one that a
+ * Books when the queue is nearly full: of each market one a second, the newest (docs/delivery-guarantees.md "What a full queue does"). A book is the whole picture, so one that a
  * newer replaces is no loss; a trade would be. Pure but for its memory.
  */
 import type { MarketEvent } from "../MarketEvent.ts"

@@ -1,6 +1,6 @@
 /**
  * The hand-over of one lane, as a pure machine: which records go straight to Kafka, which to the queue, and when
- * (DELIVERY.md section 1, H1-H10). `step` is a plain function of (state, input, now); `Lane` is its only caller in the program.
+ * (docs/design/delivery.md "The hand-over", H1-H10). `step` is a plain function of (state, input, now); `Lane` is its only caller in the program.
  *
  * The one thing that keeps order: while anything is in the queue, or must go there, nothing newer is sent. And one send at most
  * is unresolved, so a late answer can only ever concern the head.

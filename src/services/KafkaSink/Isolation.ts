@@ -1,5 +1,5 @@
 /**
- * Finding the record that Kafka will never take (DELIVERY.md H5): a rejected batch is split by partition, then halved, in order,
+ * Finding the record that Kafka will never take (docs/design/delivery.md H5): a rejected batch is split by partition, then halved, in order,
  * while the lane waits. Only a record that was refused when sent alone is poison.
  */
 import { type EventRecord, sizeOf } from "../MarketEvent.ts"

@@ -1,5 +1,5 @@
 /**
- * The fiber of one lane (DELIVERY.md H1): it alone owns the hand-over machine, feeds it what happens, and does what it says.
+ * The fiber of one lane (docs/design/delivery.md H1): it alone owns the hand-over machine, feeds it what happens, and does what it says.
  * Sends, appends and reads run beside it and come back as inputs; the machine allows one of each.
  */
 import * as Cause from "effect/Cause"
@@ -28,7 +28,7 @@ import * as Sender from "./Sender.ts"
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
 const maxRecordBytes = 1024 * 1024
 
-/** A queue writer that is stuck for longer ends the process: a supervisor restarts it (contract section 6). */
+/** A queue writer that is stuck for longer ends the process: a supervisor restarts it (docs/design/contract.md "Health"). */
 const stuckAfter = 60_000
 
 const safeAfter = "5 seconds"
@@ -269,7 +269,7 @@ export const make = Effect.fnUntraced(function*(
 
   const isHeldTooLong = () => heldSince !== undefined && Time.between(heldSince, now()) >= options.handover.holdFor
 
-  /** Back-pressure: the latch closes when neither Kafka nor the disk takes what waits (ARCHITECTURE.md law 2). */
+  /** Back-pressure: the latch closes when neither Kafka nor the disk takes what waits (docs/design/laws.md "Keep reading, then spill, then pause"). */
   const guardRoom = Effect.suspend(() => {
     if (Handover.hasRoom(state) && inboxBytes < options.handover.spillBytes) {
       if (isHeldTooLong()) refusedAt = now()

@@ -1,7 +1,7 @@
 /**
  * Metrics kept by Effect itself: those of its runtime, ours that are counted on the hot path, and whatever a program around us
  * has. Counters, gauges and histograms; its summaries cannot be aggregated and its frequencies have no bounded set of labels
- * (OPERATIONS.md section 2), so these are left out.
+ * (docs/design/platform.md "Metrics on the hot path"), so these are left out.
  */
 import * as Metric from "effect/Metric"
 import * as MetricKeyType from "effect/MetricKeyType"

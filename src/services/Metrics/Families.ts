@@ -1,5 +1,5 @@
 /**
- * What is known of the program's parts, as families: plain functions (OPERATIONS.md section 2, DELIVERY.md section 5). Series of
+ * What is known of the program's parts, as families: plain functions (docs/metrics.md, docs/design/delivery.md "The ledger"). Series of
  * closed sets are there from the start with 0, so that `rate()` sees the first event.
  */
 import type { Snapshot } from "../CircuitBreaker.ts"

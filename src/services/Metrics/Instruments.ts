@@ -1,5 +1,5 @@
 /**
- * Counters and histograms for the hot path: bound once, then some ten nanoseconds an update (OPERATIONS.md section 0, row 2).
+ * Counters and histograms for the hot path: bound once, then some ten nanoseconds an update (docs/design/platform.md "Metrics on the hot path").
  * They live in Effect's registry, so one process has one of each however many collectors run in it.
  */
 import * as Metric from "effect/Metric"
@@ -16,7 +16,7 @@ export interface Histogram {
   readonly observe: (value: number) => void
 }
 
-/** Sorted: to Effect the order of labels is part of a metric's identity (row 3). */
+/** Sorted: to Effect the order of labels is part of a metric's identity. */
 const labelsOf = (labels: Labels): ReadonlyArray<MetricLabel.MetricLabel> =>
   Object.entries(labels).sort(([a], [b]) => a < b ? -1 : 1).map(([key, value]) => MetricLabel.make(key, value))
 
@@ -43,7 +43,7 @@ const boundariesOf = (bounds: ReadonlyArray<number>): MetricBoundaries.MetricBou
   return known
 }
 
-/** Bounds are upper ones, ascending, one list for all series of a name. One NaN would spoil its sum for ever (row 4), so only finite values are taken. */
+/** Bounds are upper ones, ascending, one list for all series of a name. One NaN would spoil its sum for ever, so only finite values are taken. */
 export const histogram = (
   name: string,
   help: string,

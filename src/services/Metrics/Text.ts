@@ -1,5 +1,5 @@
 /**
- * Families as text, in Prometheus' own format or in OpenMetrics, whichever the scraper prefers (OPERATIONS.md section 2).
+ * Families as text, in Prometheus' own format or in OpenMetrics, whichever the scraper prefers (docs/design/platform.md "A text exporter of our own").
  */
 import type { Family, HistogramSample, Labels, Sample } from "./Family.ts"
 

@@ -1,5 +1,5 @@
 /**
- * One place for a connection: a fiber that dials, listens, and dials again, until it is told to leave (ARCHITECTURE.md law 1).
+ * One place for a connection: a fiber that dials, listens, and dials again, until it is told to leave (docs/design/laws.md "One fiber owns a socket").
  */
 import type * as Socket from "@effect/platform/Socket"
 import * as Chunk from "effect/Chunk"
@@ -82,7 +82,7 @@ export interface Connection {
 /** The greeting has to come within this time of the open socket. */
 const handshakeTimeout = Duration.seconds(10)
 
-/** A session that stays up is a success to the breaker, each time this passes (DELIVERY.md section 6). */
+/** A session that stays up is a success to the breaker, each time this passes (docs/design/breaker-and-retry.md "What counts as a call"). */
 const upInterval = Duration.seconds(10)
 
 /** A session with decoded data that lasts so long ends the back-off. */
@@ -310,7 +310,7 @@ export const make = Effect.fnUntraced(function*(
     status.state = "backoff"
     status.subscriptions = { requested: topics.size, active: 0, rejected: 0 }
     isFull = false
-    // A frame that no decoder sees is counted all the same (OPERATIONS.md section 7).
+    // A frame that no decoder sees is counted all the same (docs/design/laws.md "Input is hostile").
     if (error.frame !== undefined) board.failure(error.frame)
     ended(error).add(1)
     board.lost(`${error.reason}: ${error.message}`)

@@ -1,5 +1,5 @@
 /**
- * What the service uses where nothing else is said (CONTRACT.md section 3).
+ * What the service uses where nothing else is said (docs/configuration.md).
  */
 import * as Duration from "effect/Duration"
 import type { Channel } from "../../services/MarketEvent.ts"

@@ -1,6 +1,6 @@
 /**
  * All dials of one exchange pass here, one at a time: never two within `stagger`, whether at start or after sockets dropped
- * together, and never more in a minute than the exchange's budget (DELIVERY.md B5). The breaker is asked at the gate, right before
+ * together, and never more in a minute than the exchange's budget (docs/design/delivery.md B5). The breaker is asked at the gate, right before
  * the dial, so that a queue of waiting sockets cannot run on into an exchange that has just failed.
  */
 import * as Duration from "effect/Duration"

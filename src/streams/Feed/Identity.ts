@@ -1,6 +1,6 @@
 /**
  * Who a trade is, market by market: its id, or that it was seen before. Outlives connections; starts from what earlier lives of the
- * collector remember (DELIVERY.md sections 2 and 3).
+ * collector remember (docs/design/checkpoint.md, docs/design/delivery.md "Identity of trades without an id").
  */
 import type { MarketMemory } from "../../services/Checkpoint.ts"
 import { epochMsOf } from "../../services/ExchangeTime.ts"

@@ -1,4 +1,4 @@
-/** Status events of one feed: ids are unique over collectors and over this feed's life (contract section 4). */
+/** Status events of one feed: ids are unique over collectors and over this feed's life (docs/design/contract.md "Status events"). */
 import type { Status } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 

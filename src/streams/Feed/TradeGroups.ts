@@ -1,5 +1,5 @@
 /**
- * Ids for trades that have none (DELIVERY.md section 3, I1-I3): equal trades of one market are counted.
+ * Ids for trades that have none (docs/design/delivery.md "Identity of trades without an id", I1-I3): equal trades of one market are counted.
  *
  * A view is one socket session. Within a view every trade is a new one. Views that did not overlap add up: the later one counts on
  * from what the earlier ones made of a group. Views that overlapped saw the same trades: each counts for itself, and the highest

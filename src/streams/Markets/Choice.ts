@@ -8,7 +8,7 @@ import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Listed, Market } from "../Exchange.ts"
 import { line } from "../FeedError.ts"
 
-/** More than any exchange we know lists; an API gone mad must not open a hundred sockets (OPERATIONS.md section 7). */
+/** More than any exchange we know lists; an API gone mad must not open a hundred sockets (docs/design/laws.md "Bounds"). */
 const maxMarkets = 2000
 
 const isCanonical = Schema.is(CanonicalSymbol)

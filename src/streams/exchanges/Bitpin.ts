@@ -1,5 +1,5 @@
 /**
- * BitPin (DOSSIER.md section 2). Prices in Toman. Trades have ids; a push is a window of recent trades, newest first.
+ * BitPin (docs/design/exchanges/bitpin.md). Prices in Toman. Trades have ids; a push is a window of recent trades, newest first.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
@@ -41,7 +41,7 @@ const tradesPrefix = "matches:"
 
 const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
 
-/** Tiny trades come with `base_amount` "0.00": then it is what the quote bought (DOSSIER.md 2.4). */
+/** Tiny trades come with `base_amount` "0.00": then it is what the quote bought (docs/design/exchanges/bitpin.md "Tiny trades"). */
 const amountOf = (
   match: typeof Match.Type,
   price: string

@@ -1,6 +1,6 @@
 /**
- * Wallex (DOSSIER.md section 3). Prices in Toman, quote `TMN`. Trades have no id and whole seconds: the feed counts equal ones
- * (DELIVERY.md section 3). Nothing answers a subscription.
+ * Wallex (docs/design/exchanges/wallex.md). Prices in Toman, quote `TMN`. Trades have no id and whole seconds: the feed counts equal ones
+ * (docs/design/delivery.md "Identity of trades without an id"). Nothing answers a subscription.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -67,7 +67,7 @@ const trade = (exchangeSymbol: string, data: unknown): Message =>
     onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
   })
 
-/** In which form Wallex pings is disputed: the answer is the question with its word changed (DOSSIER.md 3.2). */
+/** In which form Wallex pings is disputed: the answer is the question with its word changed (docs/design/exchanges/wallex.md "Pings"). */
 const maxPing = 256
 const ping = /^(?:\s*ping\s*|\s*"ping"\s*|\s*\[\s*"ping".*|\s*\{\s*"ping"\s*:.*)$/is
 
@@ -97,7 +97,7 @@ export const wallex: Exchange = {
     restPerMinute: 60,
     dialsPerMinute: 30,
     commandsPerSecond: 50,
-    // It cuts connections after 30 to 80 minutes (issue 5).
+    // It cuts connections after 30 to 80 minutes (docs/design/exchanges/wallex.md "Limits").
     rotateAfter: Duration.minutes(25)
   },
   rest: {

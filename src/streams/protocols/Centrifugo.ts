@@ -1,6 +1,6 @@
 /**
  * Centrifugo's JSON protocol, version 2, as a client that only listens: BitPin, and by the documents Nobitex and Ramzinex
- * (DOSSIER.md section 1). Recovery is asked for where the server offers it; delta is not.
+ * (docs/design/exchanges/centrifugo.md). Recovery is asked for where the server offers it; delta is not.
  */
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"

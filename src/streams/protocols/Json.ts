@@ -1,5 +1,5 @@
 /**
- * JSON from the outside: bounded, and without a double anywhere (ARCHITECTURE.md law 5).
+ * JSON from the outside: bounded, and without a double anywhere (docs/design/laws.md "No doubles").
  *
  * One linear scan ahead of `JSON.parse` bounds nesting, strings and lists, and puts number literals in quotes, so that
  * `1.6e-05` or `30834.00000000000001` arrive as the text they were. `JSON.parse` stays the judge of what is JSON.

@@ -370,7 +370,7 @@ describe("half open", () => {
       assert.strictEqual(yield* stateOf(breaker), "closed")
     }))
 
-  it.effect("one long session closes it by staying up (DELIVERY.md section 6)", () =>
+  it.effect("one long session closes it by staying up (docs/design/breaker-and-retry.md 'What counts as a call')", () =>
     Effect.gen(function*() {
       const breaker = yield* halfOpened()
       const session = yield* breaker.admit

@@ -1,5 +1,5 @@
 /**
- * The breaker once more, told from the outside: what the rules say (BREAKER-AND-RETRY.md), as a history of what happened instead
+ * The breaker once more, told from the outside: what the rules say (docs/design/breaker-and-retry.md), as a history of what happened instead
  * of a state that is carried on. Slow, and made of other parts than the one it judges.
  */
 export interface Options {

@@ -1,4 +1,4 @@
-/** DURABLE-QUEUE.md section 3: T1 to T7. What damage of any kind to the files may cost, and what not. */
+/** docs/design/queue.md "What the tests must show": T1 to T7. What damage of any kind to the files may cost, and what not. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FastCheck as fc } from "effect"
 import type { Loss } from "../../../src/services/FileQueue.ts"

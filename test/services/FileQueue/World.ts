@@ -1,6 +1,6 @@
 /**
  * Two lanes on one disk, and what an outsider knows of them: what was promised, what was told as lost. Complains at once when a
- * promise is broken. The oracle of DURABLE-QUEUE.md section 3: it never looks at the files.
+ * promise is broken. The oracle of docs/design/queue.md "What the tests must show": it never looks at the files.
  */
 import { Effect, Exit, Fiber, Scope } from "effect"
 import * as FileQueue from "../../../src/services/FileQueue.ts"

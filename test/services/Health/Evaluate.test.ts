@@ -92,7 +92,7 @@ describe("the whole, by the table", () => {
 })
 
 describe("the answer", () => {
-  it("has the shape of the seed", () => {
+  it("has the shape that docs/design/contract.md gives", () => {
     assert.deepStrictEqual(evaluate(fine({ exchanges: [exchange("bitpin")] }), now), {
       status: "healthy",
       timestamp: "2026-06-11T12:00:00.000Z",

@@ -1,6 +1,6 @@
 /**
  * Everything around the hand-over machine, as plain data: a queue, a broker, one process that may die. Knows what happened to
- * every record and complains at once when a rule of DELIVERY.md section 1 is broken.
+ * every record and complains at once when a rule of docs/design/delivery.md "The hand-over" is broken.
  */
 import * as Rounds from "../../../src/services/KafkaProducer/Rounds.ts"
 import * as Handover from "../../../src/services/KafkaSink/Handover.ts"
@@ -148,7 +148,7 @@ export class World {
     if (outcome !== "refused" && !this.tolerant) {
       for (const round of Rounds.of(records, this.fit, partitionOfKey)) {
         const refusing = this.refusing(round)
-        // Such a partition takes nothing, the others are written (KAFKA-REAL.md).
+        // Such a partition takes nothing, the others are written (docs/design/kafkajs.md "A refused record takes its partition's batch along").
         if (refusing.size > 0 || outcome === "ok") {
           this.write(round.filter((record) => !refusing.has(partitionOf(record))))
         }

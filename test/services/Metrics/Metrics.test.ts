@@ -120,7 +120,7 @@ describe("collectors", () => {
 })
 
 describe("the ledger", () => {
-  it.scoped("its law can be checked from the text alone, recovered records apart (DELIVERY.md section 5)", () =>
+  it.scoped("its law can be checked from the text alone, recovered records apart (docs/design/delivery.md 'The ledger')", () =>
     Effect.gen(function*() {
       const body = yield* bodyOf(everything())
       const sum = (name: string, filter: string) =>

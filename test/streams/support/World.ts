@@ -62,7 +62,7 @@ export interface World {
   readonly histories: () => number
 }
 
-/** Wallex's rows have no id: the ids are what the contract makes of them. */
+/** Wallex's rows have no id: the ids are docs/design/delivery.md "Identity of trades without an id". */
 const wallexIds = (issued: ReadonlyArray<Issued>, fresh: Omit<Issued, "id" | "isHeard">): string => {
   const key = `wallex:${fresh.symbol}:t:${fresh.timestamp}:buy:${fresh.price}:${fresh.amount}`
   const n = issued.filter(({ id }) => id.startsWith(`${key}:`)).length + 1

@@ -86,7 +86,7 @@ const refresh = 600_000
 
 export interface Issued {
   readonly row: TradeRow
-  /** As the contract has it. */
+  /** As docs/design/contract.md "Events" has it. */
   readonly id: string
   /** When, ms since the beginning. */
   readonly at: number

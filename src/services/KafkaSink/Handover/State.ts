@@ -207,7 +207,7 @@ export const initial = (
   fit: Infinity
 })
 
-/** The words of DELIVERY.md for where a lane is. */
+/** Where a lane is, in the words of docs/design/words.md "Delivery". */
 export const mode = (s: State): "straight" | "spooling" | "draining" =>
   s.straight ? "straight" : s.gate === "closed" ? "spooling" : "draining"
 
@@ -220,7 +220,7 @@ export const isDurable = (s: State): boolean =>
 export const isSettled = (s: State): boolean =>
   isDurable(s) && s.send === undefined && s.reading === undefined && s.isolation === undefined
 
-/** True while another offer may be taken at once; otherwise it waits (ARCHITECTURE.md law 2: pause last). */
+/** True while another offer may be taken at once; otherwise it waits (docs/design/laws.md "Keep reading, then spill, then pause"). */
 export const hasRoom = (s: State): boolean => waitingBytes(s) < s.options.spillBytes
 
 /** Bytes that neither Kafka nor the disk has taken yet. */
