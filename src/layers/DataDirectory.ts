@@ -7,7 +7,16 @@ import * as Checkpoint from "../services/Checkpoint.ts"
 import * as Lines from "../services/Checkpoint/Lines.ts"
 import * as Complaint from "../services/Complaint.ts"
 import { quoted } from "../services/DirectoryLock.ts"
-import { FileOps, type FileOpsError, readFile, replaceFile, withFile, writeAll } from "../services/FileOps.ts"
+import {
+  type File,
+  FileOps,
+  type FileOpsError,
+  inDirectory,
+  readFile,
+  replaceFile,
+  withFile,
+  writeAll
+} from "../services/FileOps.ts"
 
 const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
 
@@ -18,6 +27,17 @@ const toCheckpointError = (error: FileOpsError): Checkpoint.CheckpointError =>
     message: error.message.includes(error.path) ? error.message : `${error.path}: ${error.message}`,
     cause: error
   })
+
+/** Without it a line would stand behind zeros in a new file, and what was in front of it be lost unnoticed. */
+const gone = (path: string): Checkpoint.CheckpointError =>
+  new Checkpoint.CheckpointError({
+    reason: "gone",
+    path,
+    message: `${path}: somebody has taken it away, or written to it`
+  })
+
+const isMissing = (error: FileOpsError | Checkpoint.CheckpointError): boolean =>
+  error._tag === "FileOpsError" && error.code === "ENOENT"
 
 const segmentName = /^checkpoint-2\.(\d{8,15})\.log$/
 
@@ -51,23 +71,31 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
         complaint.tell("an old part of the checkpoint cannot be removed", { path, error: error.message }))
     )
 
+  /** A file of another length is another file: perhaps one that was made by opening it. */
+  const goOn = Effect.fnUntraced(function*(file: File, length: number, write: Effect.Effect<void, FileOpsError>) {
+    const size = yield* file.size
+    if (size === length) return yield* write
+    if (size === 0) yield* unlink(file.path)
+    return yield* gone(file.path)
+  })
+
   const append = Effect.fnUntraced(function*(segment: number, entry: string) {
     const line = Lines.print(files.crc32, entry)
     const path = pathOf(segment)
     const isNew = open.segment !== segment
     const length = isNew ? 0 : open.length
-    const write = withFile(
-      files,
-      path,
-      isNew ? "replace" : "write",
-      (file) => Effect.andThen(writeAll(file, line, length), file.datasync)
-    )
+    const write = (file: File) => Effect.andThen(writeAll(file, line, length), file.datasync)
+    const begin = Effect.andThen(withFile(files, path, "replace", write), files.syncDirectory(directory))
     yield* isNew
-      ? Effect.andThen(write, files.syncDirectory(directory)).pipe(
+      ? inDirectory(files, directory, begin).pipe(
         // Nobody was told of anything in it, and a full disk must not get a file each second.
         Effect.tapError(() => unlink(path))
       )
-      : write
+      : Effect.catchIf(
+        withFile(files, path, "write", (file) => goOn(file, length, write(file))),
+        isMissing,
+        () => gone(path)
+      )
     open = { segment, length: length + line.length }
   })
 
@@ -86,7 +114,11 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
         Effect.map((bytes = new Uint8Array()) => Lines.parse(files.crc32, bytes)),
         Effect.mapError(toCheckpointError)
       ),
-    append: (segment, entry) => Effect.mapError(append(segment, entry), toCheckpointError),
+    append: (segment, entry) =>
+      Effect.mapError(
+        append(segment, entry),
+        (error) => error._tag === "FileOpsError" ? toCheckpointError(error) : error
+      ),
     removeBefore: (segment) =>
       segments.pipe(
         Effect.flatMap((found) =>

@@ -101,6 +101,14 @@ export const withFile = <A, E, R>(
 ): Effect.Effect<A, E | FileOpsError, R> =>
   Effect.acquireUseRelease(ops.open(path, mode), use, (file) => closeQuietly(file))
 
+/** Of what makes a file in `directory`: once more in a new one, if somebody has taken that away. */
+export const inDirectory = <A>(
+  ops: FileOps["Type"],
+  directory: string,
+  effect: Effect.Effect<A, FileOpsError>
+): Effect.Effect<A, FileOpsError> =>
+  Effect.catchIf(effect, ({ code }) => code === "ENOENT", () => Effect.andThen(ops.makeDirectory(directory), effect))
+
 /** Where nothing depends on it any more: what had to be durable was synced before. */
 export const closeQuietly = (file: File): Effect.Effect<void> =>
   file.close.pipe(

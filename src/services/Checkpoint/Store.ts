@@ -3,8 +3,11 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
 export class CheckpointError extends Schema.TaggedError<CheckpointError>()("CheckpointError", {
-  /** `version`: a later version of this program wrote it; nothing of it was changed. */
-  reason: Schema.Literal("io", "version"),
+  /**
+   * `version`: a later version of this program wrote it; nothing of it was changed. `gone`: somebody has taken files of it away while
+   * it was in use.
+   */
+  reason: Schema.Literal("io", "version", "gone"),
   path: Schema.String,
   /** Names the path too. */
   message: Schema.String,

@@ -115,12 +115,17 @@ export const make = (store: Store, { memory, old, segments, wholes, ...found }: 
       Effect.tap(() => {
         failure = null
       }),
-      Effect.tapError(({ message }) =>
+      Effect.tapError(({ message, reason }) =>
         Effect.sync(() => {
           failure = message
           // What that segment holds now, nobody knows.
           leave()
           for (const key of keys.slice(durable)) memory.unwrite(key)
+          if (reason !== "gone") return
+          // Nor what is left of the others: all there is is said anew.
+          after = undefined
+          wholes.clear()
+          for (const key of memory.keys()) memory.unwrite(key)
         })
       )
     )

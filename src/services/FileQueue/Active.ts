@@ -3,7 +3,7 @@
  * (docs/design/queue.md "When a write fails"). All of it guarded by `structure`.
  */
 import * as Effect from "effect/Effect"
-import { closeQuietly, type File, type FileOpsError, writeAll } from "../FileOps.ts"
+import { closeQuietly, type File, type FileOpsError, inDirectory, readFully, writeAll } from "../FileOps.ts"
 import * as Origins from "./Origins.ts"
 import * as Segment from "./Segment.ts"
 import { complained, type Shared } from "./Shared.ts"
@@ -17,7 +17,7 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   const { ops, queueId, state } = shared
   const base = state.nextSeq
   const path = `${state.directory}/${Segment.nameOf(base)}`
-  const file = yield* ops.open(path, "create").pipe(
+  const file = yield* inDirectory(ops, state.directory, ops.open(path, "create")).pipe(
     // What is left of an attempt that failed; no record of it was acknowledged, or `base` would be higher.
     Effect.catchIf(
       (error) => error.code === "EEXIST",
@@ -45,6 +45,43 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   const active = { segment, file, dirty: false }
   shared.active = active
   return active
+})
+
+const lookEvery = 1000
+
+/**
+ * Somebody may take the active segment's file away, such as a cleaner of temporary files: what is in it is there while it is open, and
+ * would be gone with this process, though it was promised to be durable. It is written again under its name. Guarded by `structure`.
+ */
+export const restore = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<void, FileOpsError> {
+  const { active, ops, state } = shared
+  if (active === undefined || Math.abs(now - shared.lookedAt) < lookEvery) return
+  const { segment } = active
+  const isThere = yield* ops.stat(segment.path).pipe(
+    Effect.as(true),
+    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed(false))
+  )
+  if (isThere) {
+    shared.lookedAt = now
+    return
+  }
+  const bytes = new Uint8Array(segment.size)
+  yield* readFully(active.file, bytes, 0)
+  const file = yield* inDirectory(ops, state.directory, ops.open(segment.path, "replace"))
+  yield* writeAll(file, bytes, 0).pipe(
+    Effect.andThen(file.sync),
+    Effect.andThen(ops.syncDirectory(state.directory)),
+    Effect.tapError(() => discard(shared, file))
+  )
+  // Another one to whoever reads it: the file that is open there does not grow any more.
+  const again = { ...segment }
+  state.segments = state.segments.map((one) => one === segment ? again : one)
+  shared.active = { segment: again, file, dirty: false }
+  shared.lookedAt = now
+  yield* closeQuietly(active.file)
+  yield* Effect.logWarning("the file of the queue that is written was taken away; it is there again").pipe(
+    Effect.annotateLogs({ path: segment.path, bytes: bytes.length })
+  )
 })
 
 /** As the file's own, and measured: a metric's clock need not be the program's. */

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { type FileOps, type FileOpsError, readFile, replaceFile } from "../FileOps.ts"
+import { type FileOps, type FileOpsError, inDirectory, readFile, replaceFile } from "../FileOps.ts"
 import type { Loss } from "./Model.ts"
 import { type Shared, told } from "./Shared.ts"
 import * as State from "./State.ts"
@@ -78,7 +78,7 @@ const write = (
     change()
     if (before === drops.entries && !drops.stale) return Effect.void
     const text = encode({ v: 1, drops: drops.entries.map(({ loss }) => loss) })
-    return replaceFile(ops, dropsPath(directory), new TextEncoder().encode(text)).pipe(
+    return inDirectory(ops, directory, replaceFile(ops, dropsPath(directory), new TextEncoder().encode(text))).pipe(
       Effect.tapBoth({
         onFailure: () =>
           Effect.sync(() => {

@@ -50,6 +50,7 @@ export const open = Effect.fnUntraced(function*(
     scope: yield* Effect.scope,
     steady: yield* steadyClock,
     expiredAt: -Infinity,
+    lookedAt: -Infinity,
     healing: false,
     complaint: Complaint.make(),
     syncs: Metrics.queueSync()

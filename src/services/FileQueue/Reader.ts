@@ -80,17 +80,28 @@ export const make = (shared: Shared): Reader => {
     at.walk.extend(at.segment.size)
   }
 
-  /** At or before the record `from` in `segment`. */
+  /** Undefined: somebody has taken the file away. Of the one that is appended to, what is in it is there as long as it is open. */
+  const open = (segment: State.Segment): Effect.Effect<File | undefined, FileOpsError> =>
+    ops.open(segment.path, "read").pipe(
+      Effect.catchIf(({ code }) => code === "ENOENT", () =>
+        Effect.sync((): File | undefined => {
+          const { active } = shared
+          return active?.segment === segment ? { ...active.file, close: Effect.void } : undefined
+        }))
+    )
+
+  /** At or before the record `from` in `segment`; undefined if that is gone. */
   const seek = Effect.fnUntraced(function*(
     segment: State.Segment,
     from: number
-  ): Effect.fn.Return<Position, FileOpsError> {
+  ): Effect.fn.Return<Position | undefined, FileOpsError> {
     if (position?.segment === segment && position.seq <= from) {
       extend(position)
       return position
     }
     yield* close
-    const file = yield* ops.open(segment.path, "read")
+    const file = yield* open(segment)
+    if (file === undefined) return undefined
     const { hint } = state
     const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Segment.headerBytes
     const offset = hinted ? hint.offset : Segment.headerBytes
@@ -171,6 +182,10 @@ export const make = (shared: Shared): Reader => {
     batch: Batch
   ): Effect.fn.Return<number | undefined, FileOpsError | FileQueueError> {
     const at = yield* seek(segment, from)
+    if (at === undefined) {
+      yield* missed(from, segment.end - 1, undefined, undefined)
+      return segment.end
+    }
     const { walk } = at
     const { records } = batch
     let damage: { readonly from: number; readonly to: number } | undefined

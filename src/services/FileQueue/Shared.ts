@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Complaint } from "../Complaint.ts"
-import { type File, type FileOps, type FileOpsError, isNoRoom, replaceFile } from "../FileOps.ts"
+import { type File, type FileOps, type FileOpsError, inDirectory, isNoRoom, replaceFile } from "../FileOps.ts"
 import type * as Metrics from "../Metrics.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
@@ -56,6 +56,8 @@ export interface Shared {
   readonly steady: () => number
   /** When `QUEUE_MAX_AGE` was last looked at. */
   expiredAt: number
+  /** When the active segment's name was last looked at. */
+  lookedAt: number
   /** A fiber watches the full disk. */
   healing: boolean
   /** Of what is done with each attempt to write, where nothing depends on it. */
@@ -105,7 +107,8 @@ export const writeCursor = (
     if (gone.length === 0 && State.isCursorDurable(state)) return Effect.succeed(state.durableAckedTo)
     // As it is now: what changes while it is written is the next one's.
     const cursor = State.cursorOf(state, gone)
-    return replaceFile(ops, cursorPath(state.directory), Cursor.encode(cursor, ops.crc32)).pipe(
+    const replace = replaceFile(ops, cursorPath(state.directory), Cursor.encode(cursor, ops.crc32))
+    return inDirectory(ops, state.directory, replace).pipe(
       Effect.mapError((error) => ioError(error)),
       Effect.map(() => {
         State.cursorWritten(state, cursor)

@@ -214,6 +214,7 @@ const tryWrite = Effect.fnUntraced(function*(
   now: number
 ): Effect.fn.Return<void, FileOpsError> {
   const { ops, settings, state } = shared
+  yield* Active.restore(shared, now)
   yield* Active.rollIfDue(shared, now)
   const active = shared.active ?? (yield* Active.create(shared, now))
   const { file, segment } = active

@@ -46,6 +46,8 @@ describe("a write", () => {
       yield* checkpoint.settle([trade(2)])
       assert.deepStrictEqual((yield* traced(disk, checkpoint.write)).map(({ op }) => op), [
         "open:write",
+        // Whether it is still the file that was written before.
+        "stat",
         "write",
         "datasync",
         "close"
@@ -133,6 +135,26 @@ describe("a write", () => {
         assert.isNull(yield* checkpoint.failure)
         assert.deepStrictEqual(yield* nextLife(disk), yield* memoryOf(checkpoint))
       }
+    }))
+
+  it.effect("whose files somebody has taken away fails once, and says all there is anew", () =>
+    Effect.gen(function*() {
+      const disk = diskOf()
+      const checkpoint = yield* open(disk)
+      yield* checkpoint.settle(trades(0, 10))
+      yield* checkpoint.settle(trades(0, 10, "ETH/IRT"))
+      yield* checkpoint.write
+      for (const file of segments(disk)) yield* disk.ops.unlink(file)
+      yield* checkpoint.settle(trades(10, 20))
+      assert.include(yield* Effect.flip(checkpoint.write), { reason: "gone" })
+      yield* checkpoint.write
+      disk.crashPower(() => 0)
+      const errors = yield* errorsOf(Effect.gen(function*() {
+        for (const symbol of ["BTC/IRT", "ETH/IRT"]) {
+          assert.deepStrictEqual((yield* nextLife(disk, symbol))?.ids, (yield* memoryOf(checkpoint, symbol))?.ids)
+        }
+      }))
+      assert.deepStrictEqual(errors, [])
     }))
 
   it.effect("on a full disk leaves no file behind each second, and goes on when there is room", () =>

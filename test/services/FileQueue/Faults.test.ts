@@ -42,6 +42,46 @@ const slowed = (disk: MemoryDisk, wait: Effect.Effect<void>): Layer.Layer<FileOp
       Effect.map(disk.ops.open(path, mode), (file) => ({ ...file, datasync: Effect.andThen(wait, file.datasync) }))
   })
 
+describe("files that somebody takes away", () => {
+  it.effect("a segment that is whole: its records are told as lost, those before and behind it are read", () =>
+    Effect.scoped(Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const losses: Array<FileQueue.Loss> = []
+      const queue = yield* open(disk, losses, { segmentBytes: 500 })
+      for (let n = 0; n < 10; n += 2) yield* queue.append(recordsOf(n, n + 2, 100))
+      yield* Effect.orDie(disk.ops.unlink(`${directory}/00000000000000000005.seg`))
+      const read = (yield* drain(queue)).map(numberOf)
+      assert.deepStrictEqual(read, [...upTo(4), ...upTo(10, 8)])
+      assert.deepStrictEqual(
+        losses.map(({ firstSeq, lastSeq, reason }) => ({ firstSeq, lastSeq, reason })),
+        [{ firstSeq: 5, lastSeq: 8, reason: "corrupt" }]
+      )
+    })))
+
+  it.effect("the one that is written: it is read all the same, there again after a second, and read by the next life", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const losses: Array<FileQueue.Loss> = []
+      const file = `${directory}/00000000000000000001.seg`
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, losses)
+        yield* queue.append(recordsOf(0, 4))
+        // The reader has it open too, or not.
+        assert.lengthOf(yield* queue.read({ from: 1, maxRecords: 2, maxBytes: 1e6 }), 2)
+        yield* Effect.orDie(disk.ops.unlink(file))
+        assert.deepStrictEqual((yield* drain(queue)).map(numberOf), upTo(4))
+        yield* TestClock.adjust("2 seconds")
+        yield* queue.append(recordsOf(4, 6))
+        assert.deepStrictEqual((yield* drain(queue)).map(numberOf), upTo(6))
+        yield* Effect.orDie(disk.ops.unlink(cursorFile).pipe(Effect.ignore))
+      }))
+      yield* Effect.scoped(Effect.gen(function*() {
+        assert.deepStrictEqual((yield* drain(yield* open(disk, losses))).map(numberOf), upTo(6))
+      }))
+      assert.deepStrictEqual(losses, [])
+    }).pipe(quiet))
+})
+
 describe("order of operations", () => {
   it.effect("nothing is acknowledged before its bytes, its file's name and what was before are synced", () =>
     Effect.scoped(Effect.gen(function*() {
