@@ -499,7 +499,11 @@ const copy = mkdtempSync(path.join(tmpdir(), "mutations-"))
 
 /** Of the queue, unless its name begins with another subject. */
 const folderOf = (name) =>
-  name.startsWith("checkpoint:") ? "services/Checkpoint" : name.startsWith("holes:") ? "streams/trades" : "services/FileQueue"
+  name.startsWith("checkpoint:")
+    ? "services/Checkpoint"
+    : name.startsWith("holes:")
+    ? "streams/trades"
+    : "services/FileQueue"
 
 const testsOf = ({ name, tests }) => tests.map((test) => `test/${folderOf(name)}/${test}.test.ts`)
 

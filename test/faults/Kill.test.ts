@@ -13,7 +13,7 @@ import * as Consumer from "../kafka/Consumer.ts"
 import { strace } from "../support/strace.ts"
 import { pause, startBrokerBehindProxy } from "./Outage.ts"
 
-const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 8 : 100))
+const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] === "1" ? 9 : 100))
 
 /**
  * How young what a crash takes may be, ms: the second of H3 (and the group commit), and what a busy machine adds. A tracer that
@@ -22,10 +22,10 @@ const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] =
 const window = { fallback: 2_000, journal: 1_000, traced: 3_500 } as const
 
 /**
- * After a start a market's live trades wait in memory for its history, at most so long (B1): BitPin's is asked for at once, Wallex's
- * when its whole seconds are over. The next life asks for what such a death takes; here there is no history, and it stays away.
+ * After a start or a lost connection a market's live trades wait in memory for its history, at most so long, ms: here it is empty, which
+ * settles nothing. The next life asks for what such a death takes; here it stays away. In journal mode nothing waits in memory.
  */
-const waiting: Readonly<Record<string, number>> = { bitpin: 0, wallex: 5_000 }
+const waiting = { fallback: 5_000, journal: 0 } as const
 
 /** `cursorEvery` and one batch, of each of two lanes at most. */
 const repeatsOfOneDeath = 2_000
@@ -77,6 +77,7 @@ for (const mode of ["fallback", "journal"] as const) {
         const deaths: Array<Death> = []
         const kinds = [
           "straight",
+          "reconnect",
           "frozen",
           "spill",
           "drain",
@@ -88,7 +89,10 @@ for (const mode of ["fallback", "journal"] as const) {
         for (let life = 0; life < lives; life++) {
           const kind = kinds[life % kinds.length] ?? "straight"
           const traced = kind === "rename" || kind === "fdatasync" || kind === "unlink"
-          await kafka(kind === "straight" || kind === "frozen" || kind === "drain" || (traced && random() < 0.5))
+          await kafka(
+            kind === "straight" || kind === "reconnect" || kind === "frozen" || kind === "drain" ||
+              (traced && random() < 0.5)
+          )
           const from = s.exchanges.map(({ issued }) => issued.length)
           let service: Service
           if (traced) {
@@ -103,7 +107,13 @@ for (const mode of ["fallback", "journal"] as const) {
             service = s.start(env)
             await service.baseUrl()
             if (kind === "recovery") await pause(between(0, 300))
-            else if (kind === "frozen") {
+            else if (kind === "reconnect") {
+              await ready(s)
+              await pause(between(500, 1_500))
+              for (const { server } of s.exchanges) server.drop(1006)
+              await ready(s)
+              await pause(between(500, 4_500))
+            } else if (kind === "frozen") {
               await pause(between(500, 1_500))
               await broker.freeze()
               // Nothing fails and nothing is answered: only the early spill saves what is older than a second (H3).
@@ -123,8 +133,8 @@ for (const mode of ["fallback", "journal"] as const) {
           deaths.push({
             youth,
             what: `${life} ${kind}, Kafka ${up ? "up" : "down"}`,
-            marks: s.exchanges.map(({ id, issued }, i) => {
-              const before = died - youth - (waiting[id] ?? 0)
+            marks: s.exchanges.map(({ issued }, i) => {
+              const before = died - youth - waiting[mode]
               const doubtful = marks.filter(({ at }) => at <= before).at(-1)?.issued ?? from
               return { from: from[i] ?? 0, doubtfulFrom: Math.max(from[i] ?? 0, doubtful[i] ?? 0), to: issued.length }
             })

@@ -10,7 +10,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import * as Script from "../../src/layers/testing/Script.ts"
-import { compare, epochMsOf } from "../../src/services/ExchangeTime.ts"
+import { compare } from "../../src/services/ExchangeTime.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import type * as Topics from "../../src/streams/Feed/Topics.ts"
@@ -212,11 +212,9 @@ interface Row {
   readonly untold: ReadonlyArray<string>
 }
 
-/** To the millisecond: an end of a hole has three digits. */
-const within = (time: string, from: unknown, to: unknown): boolean => {
-  const at = epochMsOf(time)
-  return (typeof from !== "string" || Date.parse(from) <= at) && at <= Date.parse(String(to))
-}
+/** With all digits. */
+const within = (time: string, from: unknown, to: unknown): boolean =>
+  (typeof from !== "string" || compare(from, time) <= 0) && typeof to === "string" && compare(time, to) <= 0
 
 /** What was issued and neither delivered nor told as missing. */
 const untold = (fake: Fake, events: ReadonlyArray<MarketEvent>, missing: ReadonlyArray<string>) => {

@@ -127,8 +127,8 @@ export class FakeBitpinExchange extends FakeExchange {
     }
     const symbol = /^\/api\/v1\/mth\/matches\/([^/]+)\/$/.exec(path)?.[1]
     if (symbol === undefined || !this.has(symbol)) return undefined
-    const rows = [...(this.recent.get(symbol) ?? [])].reverse()
-      .slice(0, Math.min(this.options.history ?? 50, this.server.script.rows))
+    const count = Math.min(this.options.history ?? 50, this.server.script.history ?? Infinity)
+    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, count)
     for (const { issued } of rows) issued.served = true
     return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time })))
   }

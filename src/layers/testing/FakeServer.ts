@@ -182,18 +182,26 @@ export class FakeServer {
     this.restCalls.push({ at: Date.now(), url: `${url.pathname}${url.search}` })
     const { rest, restDelay } = this.script
     if (rest === "hang") return
-    if (rest !== undefined) {
-      response.writeHead(rest.status, rest.headers ?? {})
-      response.end(rest.body ?? "")
+    const { body = "", headers = {}, status } = rest ?? truth(this.protocol.rest(url))
+    if (restDelay === 0) {
+      response.writeHead(status, headers)
+      response.end(body)
       return
     }
-    const body = this.protocol.rest(url)
-    setTimeout(() => {
-      response.writeHead(body === undefined ? 404 : 200, { "content-type": "application/json" })
-      response.end(body ?? "{\"detail\":\"Not found.\"}")
+    const date = new Date().toUTCString()
+    const timer = setTimeout(() => {
+      response.writeHead(status, { date, ...headers })
+      response.end(body)
     }, restDelay)
+    response.on("close", () => clearTimeout(timer))
   }
 }
+
+const truth = (body: string | undefined): Exclude<Answer, "hang"> => ({
+  status: body === undefined ? 404 : 200,
+  headers: { "content-type": "application/json" },
+  body: body ?? "{\"detail\":\"Not found.\"}"
+})
 
 const refuseUpgrade = (socket: Socket, { body = "", headers = {}, status }: Exclude<Answer, "hang">): void => {
   const lines = Object.entries({

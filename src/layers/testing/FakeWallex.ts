@@ -110,8 +110,8 @@ export class FakeWallexExchange extends FakeExchange {
     if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
     }
-    const rows = [...(this.recent.get(symbol) ?? [])].reverse()
-      .slice(0, Math.min(this.options.history ?? 50, this.server.script.rows))
+    const count = Math.min(this.options.history ?? 50, this.server.script.history ?? Infinity)
+    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, count)
     for (const { issued } of rows) issued.served = true
     const latestTrades = rows.map(({ body }) => body)
     return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })

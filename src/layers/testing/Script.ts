@@ -40,10 +40,10 @@ export type End = number | "reset"
 export interface Script {
   upgrade: Answer | undefined
   rest: Answer | undefined
-  /** Milliseconds that each REST answer is held back once it is made: it knows nothing of what comes meanwhile. */
+  /** Milliseconds that an answer to a REST call is on its way: it says what was true, and bears the `Date`, when it was asked for. */
   restDelay: number
-  /** Trades of a market that REST gives, where that is fewer than it has. */
-  rows: number
+  /** Trades of a market that REST gives, at most: fewer than the fake was made with. */
+  history: number | undefined
   /** Right after accepting. */
   acceptThenClose: End | undefined
   /** Each connection ends when it has been sent so many frames. */
@@ -69,7 +69,7 @@ export const quiet = (): Script => ({
   upgrade: undefined,
   rest: undefined,
   restDelay: 0,
-  rows: Infinity,
+  history: undefined,
   acceptThenClose: undefined,
   closeAfterFrames: undefined,
   mute: new Set(),

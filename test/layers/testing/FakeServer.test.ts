@@ -189,6 +189,30 @@ describe("instead of the truth", () => {
       assert.isTrue((yield* get()).body.success)
       assert.strictEqual(fake.server.restCalls.length, 4)
     }))
+
+  it.scopedLive("a history is short, and late: as it was when it was asked for", () =>
+    Effect.gen(function*() {
+      for (const fake of [yield* FakeWallex.make(), yield* FakeBitpin.make()]) {
+        const [market] = fake.tradable
+        const symbol = market?.exchangeSymbol ?? ""
+        const path = fake.id === "wallex" ? `/v1/trades?symbol=${symbol}` : `/api/v1/mth/matches/${symbol}/`
+        const rows = Effect.map(
+          getJson(`${fake.apiUrl}${path}`),
+          ({ body }): number => (fake.id === "wallex" ? body.result.latestTrades : body).length
+        )
+        for (let n = 0; n < 5; n++) fake.trade(symbol)
+        fake.server.script.history = 2
+        assert.strictEqual(yield* rows, 2)
+        fake.server.heal()
+        fake.server.script.restDelay = 300
+        const late = yield* Effect.fork(rows)
+        while (fake.server.restCalls.length < 2) yield* Effect.sleep("1 millis")
+        fake.trade(symbol)
+        fake.server.heal()
+        assert.strictEqual(yield* rows, 6)
+        assert.strictEqual(yield* late, 5)
+      }
+    }))
 })
 
 describe("a stream", () => {
