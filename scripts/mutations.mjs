@@ -10,8 +10,7 @@ import * as path from "node:path"
 const root = path.resolve(import.meta.dirname, "..")
 const queue = "src/services/FileQueue"
 const checkpoint = "src/services/Checkpoint"
-const holes = "src/streams/trades/Holes.ts"
-const spans = "src/streams/trades/Holes/Spans.ts"
+const holes = "src/streams/trades/Holes"
 
 const mutations = [
   {
@@ -340,154 +339,147 @@ const mutations = [
   },
   {
     name: "holes: trades do not wait",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "return deadline !== undefined && Time.between(deadline, now) >= 0",
     to: "return deadline !== undefined",
     tests: ["Holes"]
   },
   {
     name: "holes: trades go before the hole is told",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "  out.push({ _tag: \"Publish\", gap })\n  if (outcome === \"given up\") {",
     to: "  if (outcome === \"given up\") {",
     tests: ["Holes"]
   },
   {
     name: "holes: told before it is durable",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "if (isUnwritten(item) && s.persistingSince !== null &&",
     to: "if (false && s.persistingSince !== null &&",
     tests: ["Holes"]
   },
   {
     name: "holes: a disk that hangs holds trades up",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "Time.between(s.persistingSince, now) < s.options.patience",
     to: "true",
     tests: ["Holes"]
   },
   {
     name: "holes: any answer fills",
-    file: spans,
+    file: `${holes}/Spans.ts`,
     from: "return timestamp === null ? isKnown : timestamp < from.ms || (timestamp === from.ms && isKnown)",
     to: "return true",
     tests: ["Holes"]
   },
   {
     name: "holes: filled, wherever the answer ends",
-    file: spans,
+    file: `${holes}/Spans.ts`,
     from: "return !isBefore(reached, to) && (reached.ms > to.ms || growing === null)",
     to: "return true",
-    tests: ["Holes"]
+    tests: ["Spans"]
   },
   {
     name: "holes: an answer to a question from before",
-    file: spans,
+    file: `${holes}/Spans.ts`,
     from: "until !== null && Time.between(until, sentAt) >= 0",
     to: "until !== null",
     tests: ["Holes"]
   },
   {
-    name: "holes: the oldest timestamp of an answer is whole",
-    file: spans,
-    from: "(timestamp === oldest || timestamp === growing)",
-    to: "timestamp === growing",
-    tests: ["Holes"]
-  },
-  {
     name: "holes: the newest timestamp of an answer is whole",
-    file: holes,
+    file: `${holes}/Answers.ts`,
     from: "return isOver ? null : timestamp",
     to: "return null",
     tests: ["Holes"]
   },
   {
     name: "holes: what the socket brought is the history's",
-    file: holes,
+    file: `${holes}/Arrivals.ts`,
     from: "known: inside.length === 0 ? s.known : [...s.known, ...inside.map(({ id }) => id)]",
     to: "known: s.known",
     tests: ["Holes"]
   },
   {
     name: "holes: the edge is not known",
-    file: holes,
+    file: `${holes}/Listening.ts`,
     from: "line: [...s.line, item], known: [...s.known, ...known] }",
     to: "line: [...s.line, item] }",
     tests: ["Holes"]
   },
   {
     name: "holes: an empty answer is believed",
-    file: holes,
+    file: `${holes}/Answers.ts`,
     from: "if (rows.length === 0 && s.seen !== null) return \"open\"",
     to: "",
     tests: ["Holes"]
   },
   {
     name: "holes: given up untold",
-    file: holes,
+    file: `${holes}/Answers.ts`,
     from: "    const gap = Spans.gapOf(span, false, idOf(s, nextId++))\n    out.push({ _tag: \"Publish\", gap })\n",
     to: "    const gap = Spans.gapOf(span, false, idOf(s, nextId++))\n",
     tests: ["Holes"]
   },
   {
     name: "holes: without a Date none is too old",
-    file: holes,
+    file: `${holes}/Answers.ts`,
     from: "(until !== null && Time.between(Time.latest(since, until), now) > maxAge)",
     to: "false",
     tests: ["Holes"]
   },
   {
     name: "holes: a vanished market's last hole has no end",
-    file: holes,
+    file: `${holes}/Listening.ts`,
     from: "  return s.vanished ? vanished(next, now) : next",
     to: "  return next",
     tests: ["Holes"]
   },
   {
     name: "holes: of two listeners the old one is alive",
-    file: holes,
+    file: `${holes}/Listening.ts`,
     from: "const isAlive = id === elder && Time.between(at, aliveAt) >= 0",
     to: "const isAlive = true",
     tests: ["Holes"]
   },
   {
     name: "holes: of two listeners both heard all",
-    file: holes,
+    file: `${holes}/Listening.ts`,
     from: "const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)",
     to: "const isSettled = true",
     tests: ["Holes"]
   },
   {
     name: "holes: what was taken over is new",
-    file: holes,
+    file: `${holes}.ts`,
     from: "itemOf({ ...span, since: now, isInherited: true }, \"yes\", outcome)",
     to: "itemOf({ ...span, since: now, isInherited: true, gapId: null }, \"yes\", outcome)",
     tests: ["Holes"]
   },
   {
     name: "holes: what was taken over begins with this life",
-    file: spans,
+    file: `${holes}/Spans.ts`,
     from: "isInherited ? null : since",
     to: "since",
     tests: ["Holes"]
   },
   {
     name: "holes: filled, and not told again",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "const gap = isTold || span.recovered > 0 ? Spans.gapOf(span, true, id) : undefined",
     to: "const gap = undefined",
     tests: ["Holes"]
   },
   {
     name: "holes: kept without the id that it will be told under",
-    file: holes,
+    file: `${holes}/Front.ts`,
     from: "...named(item, idOf(s, nextId++)), durable: \"asked\"",
     to: "...item, durable: \"asked\"",
     tests: ["Holes"]
   },
   {
     name: "holes: a span ends before it begins",
-    file: spans,
+    file: `${holes}/Spans.ts`,
     from: "to: end !== null && from !== null && isBefore(end, from) ? from : end,",
     to: "to: end,",
     tests: ["Spans"]

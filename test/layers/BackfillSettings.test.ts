@@ -47,8 +47,10 @@ const begin = Effect.fnUntraced(function*(name: World.Name, env: AppConfig.Envir
   }
 })
 
+/** Of the one market that trades. */
 const told = (events: ReadonlyArray<MarketEvent>) =>
   events.flatMap((event) => {
+    if (!("symbol" in event) || event.symbol !== "AAA/IRT") return []
     if (event.type === "trade") return [`trade ${event.source}`]
     return event.type === "status" && event.event === "gap"
       ? [`gap ${event["complete"] === true ? "filled" : "not filled"}`]

@@ -1,6 +1,7 @@
 /** Any story. */
 import { FastCheck as fc } from "effect"
-import { day, type endings, type Rest, type Setup, type Step } from "./Story.ts"
+import type { endings } from "./Story/Endings.ts"
+import { day, type Rest, type Setup, type Step } from "./Story/Model.ts"
 
 export const setup: fc.Arbitrary<Setup> = fc.record({
   ids: fc.constantFrom("own" as const, "none" as const),

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { ending, setup, step } from "./Arbitraries.ts"
 import { judge } from "./Judge.ts"
-import { day, endings, play, type Rest, type Setup, start, type Step, type Told, whole } from "./Story.ts"
+import { play } from "./Story.ts"
+import { endings } from "./Story/Endings.ts"
+import { day, type Rest, type Setup, start, type Step, type Told, whole } from "./Story/Model.ts"
 
 /** Wallex: no ids, whole seconds. One trade is older than all. */
 const wallex: Setup = { ids: "none", hold: 5_000, maxAge: day, date: true, window: 1, slow: 0, before: 1 }
@@ -168,6 +170,15 @@ describe("Holes: what was seen", () => {
       ])
     })
 
+    it("killed just after it was told, the next life knows by which id", () => {
+      const steps = lines(
+        [history({ says: "failure" }), at(0), connect, trade, drop, trade],
+        [at(1), connect, trade],
+        [at(6.2), { what: "kill" }]
+      )
+      judge(play(wallex, [...steps, ...endings.healed]), "healed")
+    })
+
     it("stopped, the last word is taken, and it is said once", () => {
       assert.deepStrictEqual(told(...filledLate, { what: "stop" }, ...next), [
         ...first,
@@ -202,6 +213,58 @@ describe("Holes: an old connection that was dead when its successor joined", () 
       at(20)
     ])
     assert.deepStrictEqual(told(...alive), ["0:1 ws", "4:1 ws", "8:1 ws"])
+  })
+})
+
+it("Holes: of two connections that heard the same second, each in part, the old one leaves: the history counts its trades", () => {
+  const steps = lines(
+    [at(0), connect, trade],
+    [at(2.1), trade],
+    [at(2.3), connect, trade, drop],
+    [at(2.6), trade],
+    [at(30)]
+  )
+  assert.deepStrictEqual(told(...steps), [
+    "0:1 ws",
+    "2:1 ws",
+    "2:2 ws",
+    "2:3 rest",
+    "gap(2..2, complete:true, recovered:1)"
+  ])
+})
+
+describe("Holes: what holds nothing up, and what says nothing", () => {
+  it("a disk that hangs holds trades up for a second", () => {
+    const steps = lines(
+      [history({ says: "failure" }), at(0), connect, trade, drop, trade],
+      [{ what: "disk", disk: "hangs" }, at(1), connect, trade]
+    )
+    assert.deepStrictEqual(told(...steps, at(6.9)), ["0:1 ws"])
+    assert.deepStrictEqual(told(...steps, at(7.2)), ["0:1 ws", "gap(0..1, complete:false, recovered:0)", "1:1 ws"])
+  })
+
+  it("an answer to a question that was sent before the market was heard again does not say what it missed", () => {
+    const steps = lines(
+      [history({ early: true, takes: 4_000 }), at(0), connect, trade, drop],
+      [at(1), connect],
+      [at(2), drop],
+      [at(2.5), trade],
+      [at(3), connect],
+      [at(6)]
+    )
+    judge(play({ ...wallex, ids: "own" }, [...steps, ...endings.healed]), "healed")
+  })
+
+  it("a hole without a beginning that an earlier life left may have begun before this one", () => {
+    const steps: ReadonlyArray<Step> = [connect, connect, { what: "stop" }, trade, { what: "wait", ms: 2_500 }]
+    judge(play({ ...wallex, ids: "own", before: 0 }, [...steps, ...endings.healed]), "healed")
+  })
+
+  it("an empty answer after one that had a trade does not say that there were none", () => {
+    const steps: ReadonlyArray<Step> = [connect, { what: "others" }, drop, trade, { what: "wait", ms: 1 }, {
+      what: "unlist"
+    }]
+    judge(play({ ...wallex, before: 0, date: false }, [...steps, ...endings.silent]), "silent")
   })
 })
 

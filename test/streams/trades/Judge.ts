@@ -2,7 +2,8 @@
 import * as assert from "node:assert/strict"
 import * as ExchangeTime from "../../../src/services/ExchangeTime.ts"
 import type * as Holes from "../../../src/streams/trades/Holes.ts"
-import type { endings, Issued, Told } from "./Story.ts"
+import type { endings } from "./Story/Endings.ts"
+import type { Issued, Told } from "./Story/Model.ts"
 
 /** With all digits: of two times within a millisecond one is the earlier. */
 const isBefore = (a: string, b: string): boolean => ExchangeTime.compare(a, b) < 0

@@ -7,201 +7,33 @@ import { Effect, Logger } from "effect"
 import * as Checkpoint from "../../../src/services/Checkpoint.ts"
 import * as ExchangeTime from "../../../src/services/ExchangeTime.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
-import { encode, type MarketEvent, type Trade } from "../../../src/services/MarketEvent.ts"
+import { encode, type MarketEvent } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as ExchangeClock from "../../../src/streams/ExchangeClock.ts"
 import * as Board from "../../../src/streams/Feed/Board.ts"
 import * as Identity from "../../../src/streams/Feed/Identity.ts"
-import type { View } from "../../../src/streams/Feed/TradeGroups.ts"
 import { toTrades } from "../../../src/streams/Feed/Trades.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
 import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
-
-export interface Setup {
-  /** `own`: the exchange gives ids, and microseconds. `none`: no ids, whole seconds, many equal trades. */
-  readonly ids: "own" | "none"
-  readonly hold: number
-  readonly maxAge: number
-  /** The history's answers have a `Date`. */
-  readonly date: boolean
-  /** Rows of a push, of exchanges with ids: the last ones are repeated. */
-  readonly window: number
-  /** How late what was handed over is taken, ms. */
-  readonly slow: number
-  /** Trades that are older than all collectors. */
-  readonly before: number
-}
-
-/** How the history answers. */
-export interface Rest {
-  readonly says: "all" | "nothing" | "unsound" | "failure" | "unknown"
-  /** The newest ones of all. */
-  readonly rows: number
-  /** Before the question is sent, and until its answer comes, ms. */
-  readonly queued: number
-  readonly takes: number
-  /** The answer is made when the question comes, or just before it leaves. */
-  readonly early: boolean
-}
-
-export type Disk = "ok" | "full" | "hangs"
-
-export type Step =
-  | { readonly what: "trade"; readonly amount: string; readonly count: number }
-  /** Markets that share its connections trade, by which a subscription that nobody answers is known to be through. */
-  | { readonly what: "others" }
-  | { readonly what: "wait"; readonly ms: number }
-  /** Since the beginning. */
-  | { readonly what: "until"; readonly ms: number }
-  /** `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. */
-  | { readonly what: "connect"; readonly after: number; readonly recovers: boolean; readonly mute: boolean }
-  | { readonly what: "drop"; readonly newest: boolean }
-  /** The connections live and bring nothing, which looks strange; then they do again. */
-  | { readonly what: "silence" }
-  /** They are dead, and nothing shows it. */
-  | { readonly what: "mute" }
-  | { readonly what: "heard" }
-  | { readonly what: "stop" }
-  | { readonly what: "kill" }
-  | { readonly what: "start" }
-  | { readonly what: "rest"; readonly rest: Rest }
-  | { readonly what: "disk"; readonly disk: Disk }
-  /** How late Kafka takes what it is given, ms: trades, and what is told, which goes another way. */
-  | { readonly what: "sink"; readonly trades: number; readonly told: number }
-  | { readonly what: "unlist" }
-  | { readonly what: "list" }
-
-export const whole: Rest = { says: "all", rows: 100_000, queued: 0, takes: 100, early: false }
-
-export const exchangeSymbol = { own: "AAA_IRT", none: "AAATMN" } as const
-export const exchangeOf = { own: "bitpin", none: "wallex" } as const
-
-/** Exchange time at the beginning. The clock of the collectors began elsewhere. */
-export const start = Date.parse("2026-06-11T12:59:45.000Z")
-const symbol = "AAA/IRT"
-const askAfter = { own: 0, none: 3_200 } as const
-const patience = 1_000
-/** After which a vanished market's holes are given up, whatever `maxAge` is. */
-export const day = 24 * 3_600_000
-const refresh = 600_000
-
-export interface Issued {
-  readonly row: TradeRow
-  /** As docs/design/contract.md "Events" has it. */
-  readonly id: string
-  /** When, ms since the beginning. */
-  readonly at: number
-  /** Its place among all. */
-  readonly n: number
-}
-
-/** What a life gives away, in its order. */
-export type Word =
-  /** `received`: of a socket's trade, which one it was, and its place among those that sockets brought. */
-  | {
-    readonly _tag: "Trade"
-    readonly trade: Trade
-    readonly received: { readonly issued: Issued; readonly place: number } | undefined
-    readonly life: number
-  }
-  /** `made`: how many words there were when the machine made it. */
-  | { readonly _tag: "Gap"; readonly gap: Holes.Gap; readonly made: number; readonly life: number }
-  /** A socket's trade follows, the first behind these gaps: what the store has of holes. */
-  | {
-    readonly _tag: "Behind"
-    readonly gaps: ReadonlyArray<Holes.Gap>
-    readonly kept: ReadonlyArray<Checkpoint.Hole>
-    readonly life: number
-  }
-  | { readonly _tag: "Begin"; readonly life: number; readonly memory: Checkpoint.MarketMemory | undefined }
-  /** A socket brought it. `isLive`: when it was issued, not with later ones. `isShared`: another socket was open at some time. */
-  | {
-    readonly _tag: "Heard"
-    readonly issued: Issued
-    readonly isLive: boolean
-    readonly isShared: boolean
-    readonly life: number
-  }
-  | { readonly _tag: "Delivered"; readonly event: MarketEvent; readonly life: number }
-  | { readonly _tag: "Died"; readonly life: number; readonly disk: Disk; readonly clean: boolean }
-  | { readonly _tag: "Written"; readonly life: number }
-  /** `n`: trades issued until then. */
-  | {
-    readonly _tag: "Subscribed"
-    readonly n: number
-    /** Another one hears the market too, or did: it may be dead. */
-    readonly isSecond: boolean
-    readonly life: number
-  }
-  /** A listener less. */
-  | { readonly _tag: "Lost"; readonly life: number }
-  /** So many new ones a history has brought. `isEmpty`: it had none at all. `n`: trades issued until then. */
-  | {
-    readonly _tag: "Recovered"
-    readonly count: number
-    readonly isEmpty: boolean
-    readonly n: number
-    readonly life: number
-  }
-  /** Nobody will subscribe to it, and nothing is kept of it. */
-  | { readonly _tag: "Forgotten"; readonly n: number; readonly life: number }
-
-export interface Told {
-  readonly setup: Setup
-  readonly issued: ReadonlyArray<Issued>
-  readonly words: ReadonlyArray<Word>
-  /** The disk was bad once. */
-  readonly isDiskSpared: boolean
-  /** Some history was no whole one: short, empty, or of a market not known. */
-  readonly isHistorySpared: boolean
-  /** What the checkpoint knew of holes when the last life was to stop. */
-  readonly kept: ReadonlyArray<Checkpoint.Hole>
-}
-
-interface Session {
-  readonly id: number
-  readonly view: View
-  /** When it last brought anything. */
-  aliveAt: Time.Instant
-  /** It was mute while a trade was issued that no other heard: noticed when it speaks again. */
-  hasMissed: boolean
-  readonly recovers: boolean
-  isMute: boolean
-  /** Another one was open at the same time. */
-  isShared: boolean
-  isListening: boolean
-  isOpen: boolean
-}
-
-interface Life {
-  readonly n: number
-  readonly checkpoint: Checkpoint.Checkpoint["Type"]
-  readonly memory: ReadonlyMap<string, Checkpoint.MarketMemory>
-  readonly identity: Identity.Identity
-  readonly clock: ExchangeClock.ExchangeClock
-  readonly sessions: Array<Session>
-  readonly rows: Map<MarketEvent, { readonly issued: Issued; readonly place: number }>
-  market:
-    | { holes: Holes.State<MarketEvent>; state: Identity.MarketState; heardSince: Time.Instant | undefined }
-    | undefined
-  isInherited: boolean
-  isForgotten: boolean
-  /** Of a machine that was forgotten. */
-  nextId: number | undefined
-  isHanding: boolean
-  isListed: boolean
-  isWriting: boolean
-  isToWrite: boolean
-  /** A write in a second. */
-  isWriteDue: boolean
-  handings: Array<ReadonlyArray<MarketEvent>>
-  readonly lanes: { readonly trades: Array<MarketEvent>; readonly told: Array<MarketEvent> }
-  readonly isSending: { trades: boolean; told: boolean }
-  position: number | undefined
-  /** Told, and no trade of a socket was handed over since. */
-  behind: ReadonlyArray<Holes.Gap>
-}
+import type { Life, Session } from "./Story/Life.ts"
+import {
+  askAfter,
+  type Disk,
+  exchangeOf,
+  exchangeSymbol,
+  type Issued,
+  patience,
+  refresh,
+  type Rest,
+  type Setup,
+  start,
+  type Step,
+  symbol,
+  type Told,
+  whole,
+  type Word
+} from "./Story/Model.ts"
 
 const quiet = <A, E>(effect: Effect.Effect<A, E>): A =>
   Effect.runSync(Effect.provide(effect, Logger.remove(Logger.defaultLogger)))
@@ -917,38 +749,3 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     kept: keptAtStop
   }
 }
-
-const well: ReadonlyArray<Step> = [
-  { what: "disk", disk: "ok" },
-  { what: "sink", trades: 0, told: 0 },
-  { what: "start" }
-]
-
-const heardAgain: ReadonlyArray<Step> = [
-  { what: "list" },
-  { what: "heard" },
-  { what: "connect", after: 0, recovers: false, mute: false },
-  { what: "wait", ms: 15_000 },
-  { what: "others" }
-]
-
-const overADay: Step = { what: "wait", ms: day + 2 * 3_600_000 }
-
-/** How a story ends. No hole is left after any of them. */
-export const endings = {
-  /** All is well again, and there is time enough: whatever can be filled is. */
-  healed: [
-    ...well,
-    { what: "rest", rest: whole },
-    ...heardAgain,
-    { what: "trade", amount: "9", count: 1 },
-    { what: "wait", ms: 30_000 },
-    { what: "trade", amount: "9", count: 1 },
-    { what: "wait", ms: 3_600_000 },
-    { what: "stop" }
-  ],
-  /** The history stays empty, and nothing more is traded. */
-  silent: [...well, { what: "rest", rest: { ...whole, says: "nothing" } }, ...heardAgain, overADay, { what: "stop" }],
-  /** The market leaves the list for good. */
-  vanished: [...well, { what: "unlist" }, overADay, { what: "stop" }]
-} as const satisfies Record<string, ReadonlyArray<Step>>

@@ -1,0 +1,46 @@
+/** Trades that a socket brought: those that must wait, and what is known of all. */
+import * as Time from "../../../services/Time.ts"
+import type { Instant } from "../../../services/Time.ts"
+import * as Spans from "./Spans.ts"
+import type { Trade } from "./Spans.ts"
+import { type Fresh, type Item, type Joined, spans, type State, withTail } from "./State.ts"
+
+export const arrived = <E>(s: State<E>, trades: ReadonlyArray<Fresh<E>>, now: Instant): State<E> => {
+  if (trades.length === 0) return s
+  const events = trades.map(({ event }) => event)
+  const tail = s.line.at(-1)
+  if (tail?._tag === "Trades") {
+    const joined = { ...tail, events: [...tail.events, ...events] }
+    return know({ ...s, line: [...s.line.slice(0, -1), joined] }, trades, now)
+  }
+  // What is missing may have come to light long after the market was heard: when one of two listeners left.
+  const since = Time.latest(s.heardSince ?? now, tail?.span.until ?? Time.never)
+  const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(since, s.options.hold) }
+  if (tail === undefined) return know({ ...s, line: [item] }, trades, now)
+  return know(withTail(s, { ...tail, span: Spans.endedBy(tail.span, trades) }, item), trades, now)
+}
+
+/** Trades that are known from now on. */
+export const know = <E>(s: State<E>, trades: ReadonlyArray<Trade>, now: Instant): State<E> => {
+  const all = spans(s)
+  const inside = trades.filter(({ stamp }) => all.some((span) => Spans.contains(span, stamp?.ms ?? null)))
+  const seen = trades.reduce((newest, { stamp }) => seeing(newest, stamp?.ms ?? null, now), s.seen)
+  return {
+    ...s,
+    seen,
+    joined: joinedBy(s.joined, trades),
+    known: inside.length === 0 ? s.known : [...s.known, ...inside.map(({ id }) => id)]
+  }
+}
+
+const joinedBy = (joined: Joined | null, trades: ReadonlyArray<Trade>): Joined | null =>
+  joined === null || trades.length === 0
+    ? joined
+    : {
+      ...joined,
+      first: joined.first ?? Spans.endedBy(Spans.make("stale", joined.edge.last, joined.at), trades).to,
+      known: [...joined.known, ...trades.map(({ id }) => id)]
+    }
+
+export const seeing = (seen: State<unknown>["seen"], timestamp: number | null, at: Instant): State<unknown>["seen"] =>
+  timestamp === null || timestamp <= (seen?.timestamp ?? -Infinity) ? seen : { timestamp, at }

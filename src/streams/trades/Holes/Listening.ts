@@ -1,0 +1,119 @@
+/** Who hears the market: a listener more, a listener less, none, none ever again; and the spans that come of it. */
+import * as Time from "../../../services/Time.ts"
+import type { Instant } from "../../../services/Time.ts"
+import * as Spans from "./Spans.ts"
+import type { Cause, Stamp } from "./Spans.ts"
+import {
+  type Command,
+  type Edge,
+  hasIds,
+  idOf,
+  type Input,
+  type Item,
+  itemOf,
+  type Listener,
+  named,
+  type State,
+  tailOf,
+  withTail
+} from "./State.ts"
+
+export const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant): State<E> => {
+  const deaf = { ...s, heardSince: null }
+  const tail = tailOf(deaf)
+  const item = { ...itemOf(Spans.make(cause, last, now), "no"), isRecoverable: cause === "disconnected" }
+  const next = tail === undefined
+    ? { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
+    : withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
+  return s.vanished ? vanished(next, now) : next
+}
+
+export const join = <E>(
+  s: State<E>,
+  { by, edge, listener, recovered }: Extract<Input<E>, { readonly _tag: "Subscribed" }>,
+  now: Instant
+): State<E> => {
+  const [elder] = s.listeners
+  const listeners = [...s.listeners, listener]
+  // What the server brings again is what the first one may have missed.
+  if (elder === undefined || recovered) return { ...s, listeners }
+  return { ...s, listeners, joined: { elder, at: now, by, edge, first: null, known: [] } }
+}
+
+/**
+ * One of two listeners is gone. Two things may be missing; if so there is a span, of which what follows is known already.
+ * - The first one may have been dead for a while when the second one joined: nobody knows unless it brought something since.
+ * - Both heard the timestamp in which the second one joined, each in part, and of equal trades without ids nobody can say which was
+ *   heard twice. Only a timestamp that both heard to its end settles that.
+ */
+export const left = <E>(
+  s: State<E>,
+  cause: Cause,
+  { last }: Edge,
+  { aliveAt, id }: Listener,
+  now: Instant,
+  out: Array<Command<E>>
+): State<E> => {
+  const { joined } = s
+  const alone = { ...s, joined: null }
+  if (joined === null) return alone
+  const { at, by, edge: { known, last: from }, elder, first } = joined
+  const isAlive = id === elder && Time.between(at, aliveAt) >= 0
+  const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)
+  if (isAlive && (isSettled || from === null)) return alone
+  const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0 }
+  const tail = tailOf(s)
+  if (tail !== undefined) {
+    return isAlive
+      ? alone
+      : { ...withTail(alone, { ...tail, isRecoverable: false, span: { ...tail.span, by, until: now } }), ...asking }
+  }
+  const to = isSettled ? first : last ?? first
+  const item = itemOf({ ...Spans.make(isAlive ? cause : "stale", from, now), to, by, until: now }, "no")
+  out.push({ _tag: "Keep" })
+  return {
+    ...alone,
+    ...asking,
+    line: [...s.line, named(item, idOf(s, s.nextId))],
+    known: [...s.known, ...known, ...joined.known],
+    nextId: s.nextId + 1
+  }
+}
+
+export const subscribed = <E>(
+  s: State<E>,
+  recovered: boolean,
+  by: Stamp | null,
+  now: Instant,
+  out: Array<Command<E>>
+): State<E> => {
+  const back = s.vanished ? returned(s) : s
+  if (back.heardSince !== null) return back
+  const heard = { ...back, heardSince: now }
+  const tail = tailOf(heard)
+  if (tail === undefined) return heard
+  if (recovered && tail.isRecoverable && tail.span.gapId === null) {
+    out.push({ _tag: "Close", span: tail.span, complete: true, isKept: false, lastEvent: null })
+    return { ...heard, line: heard.line.slice(0, -1) }
+  }
+  return {
+    ...withTail(heard, { ...tail, span: { ...tail.span, until: now, by } }),
+    askAt: Time.plus(now, s.options.askAfter),
+    attempts: 0
+  }
+}
+
+/** A market that had vanished is heard again: the end of its last span is yet to come. */
+const returned = <E>(s: State<E>): State<E> => {
+  const back = { ...s, vanished: false }
+  const last = s.open.at(-1)
+  if (last === undefined || last.to !== null || s.line.length > 0) return back
+  return { ...back, open: s.open.slice(0, -1), line: [itemOf({ ...last, until: null, by: null }, "yes")] }
+}
+
+export const vanished = <E>(s: State<E>, now: Instant): State<E> => {
+  const line = s.line.map((item): Item<E> =>
+    item._tag === "Span" ? { ...item, span: { ...item.span, until: item.span.until ?? now } } : item
+  )
+  return { ...s, line, vanished: true, askAt: now, attempts: 0 }
+}
