@@ -22,10 +22,10 @@ const lives = Number(process.env["KILL_LIVES"] ?? (process.env["FAULTS_SHORT"] =
 const window = { fallback: 2_000, journal: 1_000, traced: 3_500 } as const
 
 /**
- * After a start or a lost connection a market's live trades wait in memory for its history, at most so long, ms: here it is empty, which
- * settles nothing. The next life asks for what such a death takes; here it stays away. In journal mode nothing waits in memory.
+ * Else live trades would wait in memory for a history which here stays away, and a death would take them. In journal mode nothing waits
+ * of itself.
  */
-const waiting = { fallback: 5_000, journal: 0 } as const
+const settings = { fallback: { BACKFILL_HOLD: "0" }, journal: {} } as const
 
 /** `cursorEvery` and one batch, of each of two lanes at most. */
 const repeatsOfOneDeath = 2_000
@@ -54,7 +54,7 @@ for (const mode of ["fallback", "journal"] as const) {
         const { broker, proxy } = await startBrokerBehindProxy()
         // Windows of one and no history: nothing may bring back what a crash has taken.
         const s = await stage(proxy.address, 10, 1, 0)
-        const env = { QUEUE_MODE: mode, KAFKA_BREAKER_TIMEOUT: "500ms" }
+        const env = { QUEUE_MODE: mode, KAFKA_BREAKER_TIMEOUT: "500ms", ...settings[mode] }
 
         let up = true
         const kafka = async (wanted: boolean) => {
@@ -134,7 +134,7 @@ for (const mode of ["fallback", "journal"] as const) {
             youth,
             what: `${life} ${kind}, Kafka ${up ? "up" : "down"}`,
             marks: s.exchanges.map(({ issued }, i) => {
-              const before = died - youth - waiting[mode]
+              const before = died - youth
               const doubtful = marks.filter(({ at }) => at <= before).at(-1)?.issued ?? from
               return { from: from[i] ?? 0, doubtfulFrom: Math.max(from[i] ?? 0, doubtful[i] ?? 0), to: issued.length }
             })
