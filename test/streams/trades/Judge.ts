@@ -118,7 +118,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         const { isLive, isShared, issued: one } = word
         isHeard = true
         // A subscription that nobody answers is known by what it brings.
-        if (known === undefined || one.n < known) {
+        if (known === undefined || (isLive && one.n < known)) {
           known = one.n
           checked = known
         }
