@@ -151,7 +151,9 @@ export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growin
 
 /** What an answer that begins within the span leaves missing: all before its oldest row. */
 export const narrowed = (span: Span, oldest: Stamp | null): Span =>
-  oldest === null || !contains(span, oldest.ms) ? span : { ...span, to: oldest }
+  oldest === null || !contains(span, oldest.ms) || (span.to !== null && !isBefore(oldest, span.to))
+    ? span
+    : { ...span, to: oldest }
 
 /** It ended before that, epoch ms of the exchange's clock; `noEnd`: or began, if there will be no end. */
 export const isOlderThan = ({ by, from, to }: Span, bound: number, noEnd: boolean): boolean => {
