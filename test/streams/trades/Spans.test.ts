@@ -25,6 +25,12 @@ describe("Spans: times within one millisecond", () => {
     assert.isTrue(Spans.isEndCovered(ended, [row("100000"), row("263627"), row("263700")], null))
   })
 
+  it("an answer that begins behind a span does not widen it", () => {
+    const ended = { ...span(at("100000")), to: at("263100") }
+    assert.deepStrictEqual(Spans.narrowed(ended, at("263700")).to, at("263100"))
+    assert.deepStrictEqual(Spans.narrowed(ended, at("263050")).to, at("263050"))
+  })
+
   it("one time in three and in six digits is one time", () => {
     assert.isFalse(Spans.isBefore(at("263"), at("263000")))
     assert.isFalse(Spans.isBefore(at("263000"), at("263")))

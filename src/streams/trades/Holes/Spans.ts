@@ -154,7 +154,7 @@ export const isEndCovered = ({ to }: Span, rows: ReadonlyArray<TradeRow>, growin
  * millisecond may differ below it, and the hole must not be told to end later than it does.
  */
 export const narrowed = (span: Span, oldest: Stamp | null): Span =>
-  oldest === null || !contains(span, oldest.ms) || (span.to !== null && isBefore(span.to, oldest))
+  oldest === null || !contains(span, oldest.ms) || (span.to !== null && !isBefore(oldest, span.to))
     ? span
     : { ...span, to: oldest }
 
