@@ -63,10 +63,12 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
 
   const complaint = Complaint.make()
 
+  const remove = (path: string) =>
+    files.unlink(path).pipe(Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void))
+
   /** Where nothing depends on it: at worst a file is left that says nothing new. */
   const unlink = (path: string) =>
-    files.unlink(path).pipe(
-      Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.void),
+    remove(path).pipe(
       Effect.catchTag("FileOpsError", (error) =>
         complaint.tell("an old part of the checkpoint cannot be removed", { path, error: error.message }))
     )
@@ -122,11 +124,12 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
     removeBefore: (segment) =>
       segments.pipe(
         Effect.flatMap((found) =>
-          // In order: what says that a market is gone must not go before what says that there is one.
-          Effect.forEach(found.filter((one) => one < segment), (one) => unlink(pathOf(one)), { discard: true })
+          // In order, and no further than where one cannot be removed: what says that a market is gone must not go before what says that
+          // there is one.
+          Effect.forEach(found.filter((one) => one < segment), (one) => remove(pathOf(one)), { discard: true })
         ),
         Effect.catchTag("FileOpsError", (error) =>
-          complaint.tell("old parts of the checkpoint cannot be found", { path: error.path, error: error.message }))
+          complaint.tell("old parts of the checkpoint cannot be removed", { path: error.path, error: error.message }))
       )
   }
 }

@@ -44,9 +44,26 @@ export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   retryAfter: Schema.optional(Schema.DurationFromSelf)
 }) {}
 
+/** Servers of one exchange may differ by so much, and a `Date` is cut to the second, ms. */
+const clocksDiffer = 3_000
+
+/** How long before the question an answer was made at the least, ms: one that a cache on the way had kept. */
+const keptFor = (
+  headers: Readonly<Record<string, string | undefined>>,
+  date: number | null,
+  exchangeNow: number | null
+): number => {
+  const age = headers["age"] ?? ""
+  return Math.max(
+    /^\d{1,9}$/.test(age) ? Number(age) * 1000 : 0,
+    date === null || exchangeNow === null ? 0 : exchangeNow - date - clocksDiffer,
+    0
+  )
+}
+
 export interface Answer<A> {
   readonly value: A
-  /** When the question left: what happened later it cannot know. */
+  /** When the question left, or before, if the answer is older: kept in a cache on the way. What happened later it cannot know. */
   readonly sentAt: Time.Instant
   /**
    * The answer was made at that time of the exchange's clock or later, epoch ms: its `Date` less the time it took, since a server may
@@ -160,7 +177,11 @@ export const make = Effect.fnUntraced(function*(
     }
     const decoded = Either.flatMap(Json.parse(yield* textOf(response), Json.bodyLimits), decode)
     if (Either.isRight(decoded)) {
-      return { value: decoded.right, sentAt, date: date === null ? null : date - Time.between(sentAt, at) }
+      return {
+        value: decoded.right,
+        sentAt: Time.plus(sentAt, -keptFor(response.headers, date, clock.earliest(sentAt))),
+        date: date === null ? null : date - Time.between(sentAt, at)
+      }
     }
     return yield* new RestError({
       reason: "body",

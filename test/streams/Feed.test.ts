@@ -93,6 +93,8 @@ describe("Feed: from frames to events", () => {
       const feed = yield* run(bitpin, { onUndecodable: (frame) => Effect.sync(() => dead.push(frame)) })
       const socket = yield* accept
       const long = `nonsense ${"x".repeat(10_000)}`
+      // What came before the answer to the subscription would be a hole's.
+      yield* settle
       socket.push("nonsense", long, "nonsense", bitpinPush("BTC_IRT", [{ id: "2", price: "0" }, { id: "1" }]))
       socket.pushBinary()
       assert.strictEqual((yield* feed.nextTrade).id, "bitpin:BTC/IRT:t:1")

@@ -271,7 +271,16 @@ export const make = Effect.fnUntraced(function*(
       yield* Effect.forkScoped(Effect.andThen(ready.await, Effect.forever(Effect.andThen(Effect.sleep(age), ask))))
     }
 
-    const pull = Effect.flatMap(socket.take, (arrivals) => {
+    /** What of the last run goes to the dead letters. After its events: they must not wait for a disk while others overtake them. */
+    let dead: ReadonlyArray<Session.DeadFrame> = []
+    const bury = Effect.suspend(() => {
+      const frames = dead
+      dead = []
+      return frames.length === 0 ? Effect.void : setAside(frames)
+    })
+    yield* Effect.addFinalizer(() => bury)
+
+    const pull = Effect.flatMap(Effect.zipRight(bury, socket.take), (arrivals) => {
       // The first arrival is that it opened.
       opened.unsafeOpen()
       if (options.recorder !== undefined) record(options.recorder, arrivals)
@@ -283,11 +292,11 @@ export const make = Effect.fnUntraced(function*(
         ready.unsafeOpen()
       }
       const events = Effect.succeed(Chunk.unsafeFromArray(outcome.events))
-      const settled = outcome.dead.length === 0 ? events : Effect.zipRight(setAside(outcome.dead), events)
-      if (!outcome.decoded || proved) return settled
+      dead = outcome.dead
+      if (!outcome.decoded || proved) return events
       proved = true
       decoded.unsafeOpen()
-      return Effect.zipRight(permit.succeed, settled)
+      return Effect.zipRight(permit.succeed, events)
     })
     return Stream.repeatEffectChunkOption(
       Effect.tapError(pull, (end) => {

@@ -207,19 +207,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const text = (into: Gathering, frame: string, now: Time.Moment): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
-    /** Refused by a bound of ours, it may have held trades. */
-    let isUnread = false
     for (const message of socket.decode(frame, topics.topicOf)) {
       if (message._tag === "failure") {
         failure ??= message.failure
-        isUnread ||= message.failure.reason === "too_deep" || message.failure.reason === "too_large"
+        // Refused by a bound of ours, it may have held trades: older than those that follow.
+        if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") topics.unread()
       }
       apply(into, message, now)
     }
     if (failure === undefined) return
     // One entry for each frame, however many of its rows were bad.
     into.dead.push({ failure, text: frame, receivedAt: now.wall })
-    if (isUnread) topics.unread()
   }
 
   const binary = (into: Gathering, receivedAt: Time.WallTime): void => {

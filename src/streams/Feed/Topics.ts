@@ -107,6 +107,7 @@ interface Entry {
   order: number
   /** It brought data. */
   wasHeard: boolean
+  broughtAt: Time.Instant | null
 }
 
 /** Where nothing is answered: a command is through when its connection brings data so long after it, ms. */
@@ -202,7 +203,7 @@ export const make = (options: {
   const deafen = (entry: Entry, cause: Cause): void => {
     if (!entry.listening) return
     entry.listening = false
-    backfill.lost(entry.market, cause, { id: listener, aliveAt: aliveAt() })
+    backfill.lost(entry.market, cause, { id: listener, aliveAt: aliveAt(), broughtAt: entry.broughtAt })
   }
 
   const forget = (entry: Entry): void => {
@@ -237,7 +238,8 @@ export const make = (options: {
           leaveFirst: false,
           listening: false,
           order: 0,
-          wasHeard: false
+          wasHeard: false,
+          broughtAt: null
         }
         entries.set(topic, entry)
         byTrades.set(market.exchangeSymbol, entry)
@@ -436,6 +438,7 @@ export const make = (options: {
       entry.market.rhythm.heard(now)
       entry.silentSince = now
       entry.wasHeard = true
+      entry.broughtAt = now
       entry.remedied = false
       if (entry.status === "pending" && !socket.acknowledges) become(entry, "active")
     },

@@ -174,13 +174,12 @@ export const protocol = (options: Options): Protocol => {
       if (!text.includes("\n")) return ofDocument(text, topicOf)
       const messages: Array<Message> = []
       const documents = text.split("\n", maxDocuments + 1)
-      if (documents.length > maxDocuments) {
-        documents.length = maxDocuments
-        messages.push(failed("too_large", `a frame of over ${maxDocuments} documents`))
-      }
-      for (const document of documents) {
+      for (const document of documents.slice(0, maxDocuments)) {
         const trimmed = document.trim()
         if (trimmed !== "") messages.push(...ofDocument(trimmed, topicOf))
+      }
+      if (documents.length > maxDocuments) {
+        messages.push(failed("too_large", `a frame of over ${maxDocuments} documents`))
       }
       return messages
     }

@@ -96,7 +96,7 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
         : lost({ ...s, listeners, joined: null }, cause, edge, now)
     }
     case "Subscribed":
-      return subscribed(join(s, input, now), input.recovered, input.by, now, out)
+      return subscribed(join(s, input, now), input.recovered, input.by, input.edge, now, out)
     case "Doubted": {
       // With a second listener since then, what that one brought lies in the doubtful time.
       const edge = s.joined === null ? input.edge : s.joined.edge
@@ -105,7 +105,8 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
         ? null
         : { ...s.joined, at: now, by: input.by, edge: input.edge, first: null, known: [] }
       const next = lost({ ...s, joined: again }, input.cause, { last: edge.last, known }, now)
-      return subscribed(next, false, input.by, now, out)
+      // Nobody is subscribed to it: what speaks now may be silent in a moment.
+      return s.listeners.length === 0 ? next : subscribed(next, false, input.by, input.edge, now, out)
     }
     case "Arrived":
       return arrived(s, input.trades, now)

@@ -261,6 +261,12 @@ describe("Holes: what holds nothing up, and what says nothing", () => {
     judge(play({ ...wallex, ids: "own", before: 0 }, [...steps, ...endings.healed]), "healed")
   })
 
+  it("what an old connection missed stands before what waits since the new one came", () => {
+    const steps: ReadonlyArray<Step> = [connect, connect, drop, trade, { what: "mute" }, trade, connect, trade, drop]
+    const own: Setup = { ...wallex, ids: "own", date: false, before: 0 }
+    judge(play(own, [...steps, trade, drop, ...endings.healed]), "healed")
+  })
+
   it("an empty answer after one that had a trade does not say that there were none", () => {
     const steps: ReadonlyArray<Step> = [connect, { what: "others" }, drop, trade, { what: "wait", ms: 1 }, {
       what: "unlist"

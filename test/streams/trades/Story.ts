@@ -396,9 +396,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const deafen = (one: Life, session: Session, cause: Holes.Cause): void => {
     if (!session.isListening) return
     session.isListening = false
-    const { aliveAt, id } = session
+    const { aliveAt, broughtAt, id } = session
     say({ _tag: "Lost", life: one.n })
-    step(one, { _tag: "Lost", listener: { id, aliveAt }, cause, edge: marketOf(one).state.edge() })
+    step(one, { _tag: "Lost", listener: { id, aliveAt, broughtAt }, cause, edge: marketOf(one).state.edge() })
   }
 
   const bring = (one: Life, session: Session, trades: ReadonlyArray<Issued>, live: Issued | undefined): void => {
@@ -406,6 +406,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const { state } = market
     if (setup.ids === "none") listen(one, session, false)
     session.aliveAt = now()
+    session.broughtAt = now()
     if (state.suspect || session.hasMissed) {
       session.hasMissed = false
       state.suspect = false
@@ -547,6 +548,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const session: Session = {
       id: ++sessions,
       aliveAt: Time.never,
+      broughtAt: null,
       hasMissed: false,
       view: one.identity.views.open(),
       recovers,

@@ -36,7 +36,7 @@ const machine = (over: Partial<Holes.Options> = {}) => {
 const lost = (last: number, cause: Holes.Cause = "disconnected"): Holes.Input<number> => ({
   _tag: "Lost",
   cause,
-  listener: { id: 1, aliveAt: second(0) },
+  listener: { id: 1, aliveAt: second(0), broughtAt: null },
   edge: { last: stamp(last), known: [String(last)] }
 })
 const subscribed = {

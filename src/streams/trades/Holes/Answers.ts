@@ -14,7 +14,6 @@ import {
   itemOf,
   type Outcome,
   spans,
-  spansInLine,
   type State
 } from "./State.ts"
 
@@ -23,12 +22,16 @@ export const candidates = <E>(s: State<E>, answer: Answer): ReadonlyArray<TradeR
   Spans.within(
     [
       ...s.open.filter((span) => Spans.isAskable(span, answer.sentAt)),
-      ...spansInLine(s).filter((span) => outcomeOf(s, span, answer) !== "open")
+      ...undecided(s).filter((span) => outcomeOf(s, span, answer) !== "open")
     ],
     answer.rows,
     answer.since,
     growingIn(s, answer)
   )
+
+/** Of the spans in line those that no answer has settled: what was made of the others stays. */
+const undecided = <E>({ line }: State<E>): ReadonlyArray<Span> =>
+  line.flatMap((item) => item._tag === "Span" && item.outcome === "open" ? [item.span] : [])
 
 /**
  * The newest timestamp of rows without ids, if more trades may come to be of it. It is over by the answer's own `Date`, or if the
@@ -63,7 +66,8 @@ export const answered = <E>(
 ): State<E> => {
   const { oldest } = answer
   const all = spans(s)
-  const outcomes = all.map((span) => outcomeOf(s, span, answer))
+  const judged = new Set([...s.open, ...undecided(s)])
+  const outcomes = all.map((span): Outcome => judged.has(span) ? outcomeOf(s, span, answer) : "open")
   /** Each trade goes to the first span that it lies in, of those whose trades may leave now. */
   const takes = all.map((_, i) => i < s.open.length || outcomes[i] !== "open")
   const shares = all.map((): Array<Fresh<E>> => [])
@@ -113,7 +117,7 @@ export const answered = <E>(
     const span = grown(item.span, i)
     const came: ReadonlyArray<Item<E>> = share.length === 0
       ? []
-      : [{ _tag: "Trades", events: share.map(({ event }) => event), deadline }]
+      : [{ _tag: "Trades", events: share.map(({ event }) => event), deadline, joinedAt: null }]
     const reached = unheardFrom(s, span, answer)
     const upTo = reached === null ? span : { ...span, to: reached }
     const beyond = reached === null
@@ -195,7 +199,9 @@ export const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Arra
   return {
     ...s,
     open: s.open.filter((span) => !which(span)),
-    line: s.line.map((item) => item._tag === "Span" && which(item.span) ? { ...item, outcome: "given up" } : item),
+    line: s.line.map((item) =>
+      item._tag === "Span" && item.outcome === "open" && which(item.span) ? { ...item, outcome: "given up" } : item
+    ),
     nextId
   }
 }

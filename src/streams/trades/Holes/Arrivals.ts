@@ -9,14 +9,15 @@ export const arrived = <E>(s: State<E>, trades: ReadonlyArray<Fresh<E>>, now: In
   if (trades.length === 0) return s
   const events = trades.map(({ event }) => event)
   const tail = s.line.at(-1)
-  if (tail?._tag === "Trades") {
+  const joinedAt = s.joined?.at ?? null
+  if (tail?._tag === "Trades" && tail.joinedAt === joinedAt) {
     const joined = { ...tail, events: [...tail.events, ...events] }
     return know({ ...s, line: [...s.line.slice(0, -1), joined] }, trades, now)
   }
   // What is missing may have come to light long after the market was heard: when one of two listeners left.
-  const since = Time.latest(s.heardSince ?? now, tail?.span.until ?? Time.never)
-  const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(since, s.options.hold) }
-  if (tail === undefined) return know({ ...s, line: [item] }, trades, now)
+  const since = Time.latest(s.heardSince ?? now, (tail?._tag === "Span" ? tail.span.until : null) ?? Time.never)
+  const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(since, s.options.hold), joinedAt }
+  if (tail?._tag !== "Span") return know({ ...s, line: [...s.line, item] }, trades, now)
   return know(withTail(s, { ...tail, span: Spans.endedBy(tail.span, trades) }, item), trades, now)
 }
 

@@ -13,6 +13,7 @@ import {
   itemOf,
   type Listener,
   named,
+  spans,
   type State,
   tailOf,
   withTail
@@ -50,7 +51,7 @@ export const left = <E>(
   s: State<E>,
   cause: Cause,
   { last }: Edge,
-  { aliveAt, id }: Listener,
+  { aliveAt, broughtAt, id }: Listener,
   now: Instant,
   out: Array<Command<E>>
 ): State<E> => {
@@ -58,7 +59,9 @@ export const left = <E>(
   const alone = { ...s, joined: null }
   if (joined === null) return alone
   const { at, by, edge: { known, last: from }, elder, first } = joined
-  const isAlive = id === elder && Time.between(at, aliveAt) >= 0
+  // Once the second one has brought a trade, the first one should have too: its pings say nothing of the market.
+  const since = first === null ? aliveAt : broughtAt
+  const isAlive = id === elder && since !== null && Time.between(at, since) >= 0
   const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)
   if (isAlive && (isSettled || from === null)) return alone
   const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0 }
@@ -71,10 +74,13 @@ export const left = <E>(
   const to = isSettled ? first : last ?? first
   const item = itemOf({ ...Spans.make(isAlive ? cause : "stale", from, now), to, by, until: now }, "no")
   out.push({ _tag: "Keep" })
+  // What has come since the second one joined, and still waits, is behind it.
+  const behind = s.line.findIndex((one) => one._tag === "Trades" && one.joinedAt === at)
+  const place = behind === -1 ? s.line.length : behind
   return {
     ...alone,
     ...asking,
-    line: [...s.line, named(item, idOf(s, s.nextId))],
+    line: [...s.line.slice(0, place), named(item, idOf(s, s.nextId)), ...s.line.slice(place)],
     known: [...s.known, ...known, ...joined.known],
     nextId: s.nextId + 1
   }
@@ -84,20 +90,46 @@ export const subscribed = <E>(
   s: State<E>,
   recovered: boolean,
   by: Stamp | null,
+  { known, last }: Edge,
   now: Instant,
   out: Array<Command<E>>
 ): State<E> => {
   const back = s.vanished ? returned(s) : s
   if (back.heardSince !== null) return back
-  const heard = { ...back, heardSince: now }
+  const heard = ended({ ...back, heardSince: now }, by, now)
   const tail = tailOf(heard)
-  if (tail === undefined) return heard
+  if (tail === undefined) {
+    // Trades came though nobody was subscribed: what followed the last of them nobody may have heard.
+    if (recovered || last === null) return heard
+    const item = itemOf({ ...Spans.make("unsubscribed", last, now), by, until: now }, "no")
+    return {
+      ...heard,
+      line: [...heard.line, item],
+      known: [...heard.known, ...known],
+      askAt: Time.plus(now, s.options.askAfter),
+      attempts: 0
+    }
+  }
   if (recovered && tail.isRecoverable && tail.span.gapId === null) {
     out.push({ _tag: "Close", span: tail.span, complete: true, isKept: false, lastEvent: null })
     return { ...heard, line: heard.line.slice(0, -1) }
   }
   return {
     ...withTail(heard, { ...tail, span: { ...tail.span, until: now, by } }),
+    askAt: Time.plus(now, s.options.askAfter),
+    attempts: 0
+  }
+}
+
+/** Spans that trades have ended while nobody was subscribed: now their histories can be asked for. */
+const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
+  const isUnheard = ({ to, until }: Spans.Span) => until === null && to !== null
+  const heard = (span: Spans.Span): Spans.Span => isUnheard(span) ? { ...span, by, until: now } : span
+  if (!spans(s).some(isUnheard)) return s
+  return {
+    ...s,
+    open: s.open.map(heard),
+    line: s.line.map((item): Item<E> => item._tag === "Span" ? { ...item, span: heard(item.span) } : item),
     askAt: Time.plus(now, s.options.askAfter),
     attempts: 0
   }

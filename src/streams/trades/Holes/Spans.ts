@@ -80,12 +80,15 @@ export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Spa
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
   ms === null || ((from === null || from.ms <= ms) && (to === null || ms <= to.ms))
 
-/** The first new trade behind it ends it; never before its beginning. */
+/**
+ * The first new trade behind it ends it. Where none of them is known to be behind it (older ones, or without a time), it ends at the
+ * latest where the market was heard again; null: not known.
+ */
 export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
   if (span.to !== null) return span
-  const { from } = span
+  const { by, from } = span
   const first = trades.find(({ stamp }) => stamp !== null && (from === null || !isBefore(stamp, from)))
-  return { ...span, to: first?.stamp ?? from }
+  return { ...span, to: first?.stamp ?? (by !== null && from !== null && isBefore(by, from) ? from : by) }
 }
 
 /** Where nothing was known before a span, what is older than this life was never missed; but not of one that an earlier life left. */

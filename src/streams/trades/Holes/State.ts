@@ -42,6 +42,8 @@ export interface TradesItem<E> {
   readonly events: ReadonlyArray<E>
   /** When they have waited long enough for what is before them. */
   readonly deadline: Instant
+  /** `Joined.at` of the second listener since whose coming they came; null: there was one listener. */
+  readonly joinedAt: Instant | null
 }
 
 export type Item<E> = SpanItem | TradesItem<E>
@@ -115,7 +117,10 @@ export interface Edge {
 
 export interface Listener {
   readonly id: number
+  /** When its connection last brought anything. */
   readonly aliveAt: Instant
+  /** When it last brought something of this market; null: never. */
+  readonly broughtAt: Instant | null
 }
 
 export interface Fresh<E> extends Trade {

@@ -13,6 +13,8 @@ export interface Session {
   readonly view: View
   /** When it last brought anything. */
   aliveAt: Time.Instant
+  /** When it last brought something of the market. */
+  broughtAt: Time.Instant | null
   /** It was mute while a trade was issued that no other heard: noticed when it speaks again. */
   hasMissed: boolean
   readonly recovers: boolean

@@ -1,0 +1,142 @@
+/** Who hears a market, step by step, and the spans that come of it. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Time from "../../../src/services/Time.ts"
+import * as Holes from "../../../src/streams/trades/Holes.ts"
+import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
+
+const second = (n: number): Time.Instant => Time.instant(n * 1000)
+const day = Date.parse("2026-06-11T00:00:00Z")
+const stamp = (n: number): Holes.Stamp => Spans.stampOfMs(day + n * 1000)
+const secondOf = (at: Holes.Stamp | null): number | null => at === null ? null : (at.ms - day) / 1000
+
+const options: Holes.Options = { hold: 5_000, patience: 1_000, askAfter: 0, maxAge: Infinity, idPrefix: "gap:" }
+
+/** A market of ids that has traded at second 10 and is heard by listener 1. */
+const heard = () => {
+  let state = Holes.initial<number>(options)
+  let last = 10
+  const told: Array<Holes.Command<number>> = []
+  const edge = (): Holes.Edge => ({ last: stamp(last), known: [String(last)] })
+  const step = (n: number, input: Holes.Input<number>) => {
+    const [commands, next] = Holes.step(state, input, second(n))
+    state = next
+    told.push(...commands)
+  }
+  const market = {
+    subscribed: (n: number, listener: number, by: number | null = null) =>
+      step(n, { _tag: "Subscribed", listener, recovered: false, by: by === null ? null : stamp(by), edge: edge() }),
+    lost: (n: number, id: number, brought: number | null = n) =>
+      step(n, {
+        _tag: "Lost",
+        cause: "disconnected",
+        edge: edge(),
+        listener: { id, aliveAt: second(n), broughtAt: brought === null ? null : second(brought) }
+      }),
+    doubted: (n: number) => step(n, { _tag: "Doubted", cause: "stale", edge: edge(), by: null }),
+    trade: (n: number, at: number | null = n) => {
+      step(n, { _tag: "Arrived", trades: [{ id: String(n), stamp: at === null ? null : stamp(at), event: n }] })
+      last = Math.max(last, at ?? last)
+    },
+    step,
+    spans: () =>
+      Holes.spans(state).map((
+        { from, to, until }
+      ) => [secondOf(from), secondOf(to), until === null ? "unheard" : "heard"]),
+    askAt: () => Holes.askAt(state),
+    told
+  }
+  // The first subscription of a market that nobody knew.
+  market.step(10, { _tag: "Subscribed", listener: 1, recovered: false, by: null, edge: { last: null, known: [] } })
+  return market
+}
+
+describe("what comes while nobody is subscribed", () => {
+  it("a market that speaks before it is subscribed to again is not heard: what follows belongs to a hole", () => {
+    const market = heard()
+    market.lost(20, 1)
+    market.doubted(21)
+    market.trade(21)
+    // Its subscription came to nothing, and a later one did not.
+    market.subscribed(40, 1)
+    assert.deepStrictEqual(market.spans(), [[10, 21, "heard"], [21, null, "heard"]])
+    assert.deepStrictEqual(market.askAt(), second(40))
+  })
+
+  it("a hole that such a trade ended is asked for once the market is heard", () => {
+    const market = heard()
+    market.lost(20, 1)
+    market.trade(21)
+    assert.deepStrictEqual(market.spans(), [[10, 21, "unheard"]])
+    assert.isUndefined(market.askAt())
+    market.subscribed(22, 2)
+    assert.deepStrictEqual(market.spans().map(([, , how]) => how), ["heard", "heard"])
+    assert.deepStrictEqual(market.askAt(), second(22))
+  })
+})
+
+describe("the end of a hole", () => {
+  it("by trades that are older than its beginning, or have no time: where the market was heard again", () => {
+    for (const at of [9, null]) {
+      const market = heard()
+      market.lost(20, 1)
+      market.subscribed(30, 2, 30)
+      market.trade(31, at)
+      assert.deepStrictEqual(market.spans(), [[10, 30, "heard"]])
+    }
+  })
+
+  it("by the same where nobody knows when that was: not known", () => {
+    const market = heard()
+    market.lost(20, 1)
+    market.subscribed(30, 2)
+    market.trade(31, 9)
+    assert.deepStrictEqual(market.spans(), [[10, null, "heard"]])
+  })
+})
+
+describe("of two listeners the elder goes", () => {
+  it("and had brought what the younger did: nothing is missing", () => {
+    const market = heard()
+    market.subscribed(20, 2)
+    market.step(21, { _tag: "Passed", trades: [{ id: "21", stamp: stamp(21) }] })
+    market.lost(22, 1, 21)
+    assert.deepStrictEqual(market.spans(), [])
+  })
+
+  it("and had brought other markets only, and pings: it may have been deaf before", () => {
+    const market = heard()
+    market.subscribed(20, 2)
+    market.step(21, { _tag: "Passed", trades: [{ id: "21", stamp: stamp(21) }] })
+    market.lost(22, 1, 10)
+    assert.deepStrictEqual(market.spans(), [[10, 21, "heard"]])
+  })
+})
+
+describe("a hole that an earlier life has filled, behind one that is open", () => {
+  const found = {
+    cause: "restart",
+    by: null,
+    until: Time.never,
+    gapId: "gap:0",
+    recovered: 1,
+    lastTrade: null
+  } as const
+  const taken: Holes.Input<number> = {
+    _tag: "TakenOver",
+    known: [],
+    spans: [
+      { ...found, from: stamp(1), to: stamp(2), outcome: "open" },
+      { ...found, gapId: "gap:1", from: stamp(3), to: stamp(4), outcome: "filled" }
+    ]
+  }
+  it("stays filled, whatever becomes of the other", () => {
+    const market = heard()
+    market.step(20, taken)
+    market.step(21, { _tag: "Asked" })
+    market.step(22, { _tag: "Unanswered", isUnknown: true })
+    assert.deepStrictEqual(
+      market.told.flatMap((command) => command._tag === "Publish" ? [[command.gap.gapId, command.gap.complete]] : []),
+      [["gap:0", false], ["gap:1", true]]
+    )
+  })
+})
