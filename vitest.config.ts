@@ -22,7 +22,7 @@ const measured = [
 const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
 
 const lengths = short
-  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FUZZ_STORIES: "20000", FAULTS_SHORT: "1" }
+  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FUZZ_STORIES: "5000", FAULTS_SHORT: "1" }
   : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000", FUZZ_STORIES: "20000" }
 
 export default defineConfig({

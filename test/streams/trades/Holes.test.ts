@@ -267,6 +267,13 @@ describe("Holes: what holds nothing up, and what says nothing", () => {
     judge(play(own, [...steps, trade, drop, ...endings.healed]), "healed")
   })
 
+  it("what an answer brought of a hole that was given up is kept with it until it is safe", () => {
+    const own: Setup = { ...wallex, ids: "own", date: false, slow: 1_500, before: 0 }
+    const steps: ReadonlyArray<Step> = [connect, drop, trade, { what: "unlist" }, trade, connect, trade]
+    const wait: Step = { what: "wait", ms: 1_000 }
+    judge(play(own, [...steps, wait, connect, { what: "kill" }, connect, ...endings.healed]), "healed")
+  })
+
   it("an empty answer after one that had a trade does not say that there were none", () => {
     const steps: ReadonlyArray<Step> = [connect, { what: "others" }, drop, trade, { what: "wait", ms: 1 }, {
       what: "unlist"

@@ -125,7 +125,7 @@ export const answered = <E>(
       : [itemOf({ ...Spans.make(span.cause, reached, span.since), until: span.until }, "no")]
     return outcome === "filled"
       ? [...came, { ...item, outcome, span: upTo }, ...beyond]
-      : [{ ...item, outcome, span: Spans.narrowed(upTo, oldest) }, ...came, ...beyond]
+      : [{ ...item, outcome, span: upTo, answeredFrom: oldest }, ...came, ...beyond]
   })
 
   const growing = growingIn(s, answer)

@@ -56,7 +56,7 @@ export const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): S
   if (isUnwritten(item) && s.persistingSince !== null && Time.between(s.persistingSince, now) < s.options.patience) {
     return s
   }
-  const gap = Spans.gapOf(span, false, id)
+  const gap = Spans.gapOf(Spans.narrowed(span, item.answeredFrom), false, id)
   const published = { ...span, gapId: gap.gapId }
   out.push({ _tag: "Publish", gap })
   if (outcome === "given up") {

@@ -30,6 +30,11 @@ export interface SpanItem {
   /** Whether the checkpoint has it. `cannot`: writing failed. */
   readonly durable: "no" | "asked" | "yes" | "cannot"
   readonly outcome: Outcome
+  /**
+   * Where the answer began after which it was given up: what it brought is not missing any more. Told of it is only what lies before,
+   * but kept is all of it: what was brought may die with this life.
+   */
+  readonly answeredFrom: Stamp | null
   /** Its `gapId` may be known to others: an earlier life told of it. */
   readonly isTold: boolean
   /** Nobody heard the market since it began, so that a server which brings all since the connection was lost brings all of it. */
@@ -228,7 +233,8 @@ export const itemOf = (span: Span, durable: SpanItem["durable"], outcome: Outcom
   durable,
   outcome,
   isTold: span.gapId !== null,
-  isRecoverable: false
+  isRecoverable: false,
+  answeredFrom: null
 })
 
 /** What the checkpoint has of a span bears the `gapId` under which it will be told, or the next life would tell of another hole. */
