@@ -76,11 +76,11 @@ const patiently = Effect.fnUntraced(function*<A>(
   return yield* look
 })
 
-/** `undefined`: there is no such program. */
+/** `undefined`: there is no such program, or it cannot lock on this file system (of a network, of FUSE), which is nobody's refusal. */
 const flock = (file: number): "held" | "refused" | undefined => {
   const { error, status } = spawnSync("flock", ["-n", "-x", "3"], { stdio: ["ignore", "ignore", "ignore", file] })
-  if (error !== undefined || status === null || status === 127) return undefined
-  return status === 0 ? "held" : "refused"
+  if (error !== undefined) return undefined
+  return status === 0 ? "held" : status === 1 ? "refused" : undefined
 }
 
 const openFlags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NOFOLLOW

@@ -2,6 +2,7 @@ import { assert, describe, it, layer } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Logger, Schedule, Scope } from "effect"
 import { createHook } from "node:async_hooks"
 import { randomBytes } from "node:crypto"
+import * as net from "node:net"
 import { inject } from "vitest"
 import type { Options } from "../../src/services/KafkaProducer.ts"
 import { createTopic, deleteTopic, growTopic, withAdmin } from "./Admin.ts"
@@ -182,6 +183,25 @@ describe("a broker that is well", () => {
     }))
 
   it.scopedLive("answers the health check", () => Effect.flatMap(kafkaOf(options()), (kafka) => kafka.probe))
+
+  it.scopedLive("answers it behind one that takes connections and says nothing", () =>
+    Effect.gen(function*() {
+      const mute = yield* Effect.acquireRelease(
+        Effect.async<net.Server>((resume) => {
+          const server = net.createServer(() => {})
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const address = mute.address()
+      const port = typeof address === "object" && address !== null ? address.port : 0
+      const { timeouts: _, ...real } = options({ brokers: [`127.0.0.1:${port}`, inject("kafkaBroker")] })
+      yield* Effect.flatMap(kafkaOf(real), (kafka) => kafka.probe)
+      const alone = yield* Effect.flip(
+        Effect.flatMap(kafkaOf({ ...real, brokers: [`127.0.0.1:${port}`] }), (kafka) => kafka.probe)
+      )
+      assert.include(alone.message, `127.0.0.1:${port}`)
+    }))
 })
 
 layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a broker that fails", (it) => {

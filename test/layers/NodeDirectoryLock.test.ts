@@ -121,6 +121,20 @@ describe("NodeDirectoryLock", () => {
       assert.lengthOf(answers.filter((line) => line.includes("in use by process")), 2)
     }).pipe(Effect.scoped), 60_000)
 
+  it.scoped("a flock that cannot lock on this file system is no refusal: the marks decide", () =>
+    Effect.gen(function*() {
+      const directory = path.join(yield* temporary, "data")
+      const bin = yield* temporary
+      // ENOLCK of a network file system without a lock daemon.
+      fs.writeFileSync(path.join(bin, "flock"), "#!/bin/sh\nexit 71\n", { mode: 0o755 })
+      yield* Effect.acquireRelease(
+        Effect.sync(() => setPath(`${bin}:${process.env["PATH"] ?? ""}`)),
+        (before) => Effect.sync(() => setPath(before))
+      )
+      yield* acquire(directory)
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(acquire(directory))))._tag, "Locked")
+    }).pipe(Effect.provide(NodeDirectoryLock.layer)))
+
   it.scoped("a directory that cannot be made is an error that names it", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(acquire("/proc/none/data"))

@@ -97,7 +97,12 @@ const elsewhere = (otherwise: LookUp): LookUp => {
 
   return (hostname, options, done) => {
     clearTimeout(rest)
-    child ??= launch()
+    try {
+      child ??= launch()
+    } catch {
+      // No memory for another process, or it is forbidden: unlike other failures this one is thrown.
+      return otherwise(hostname, options, done)
+    }
     lastId += 1
     waiting.set(lastId, { hostname, options, done })
     child.stdin?.write(`${JSON.stringify({ id: lastId, hostname, options })}\n`)

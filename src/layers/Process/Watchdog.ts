@@ -23,6 +23,15 @@ process.stdin.on("data", () => setTimeout(kill, 500)).on("end", () => process.ex
 
 /** `patience` in milliseconds. In a session of its own: Ctrl-C is not for it. */
 export const start = (patience: number): Watchdog => {
+  try {
+    return watched(patience)
+  } catch {
+    // No memory for another process, or it is forbidden: unlike other failures this one is thrown, and a stop must go on without it.
+    return { hurry: () => {} }
+  }
+}
+
+const watched = (patience: number): Watchdog => {
   const child = spawn(process.execPath, ["-e", script, String(process.pid), String(patience)], {
     detached: true,
     stdio: ["pipe", "ignore", "ignore"],

@@ -66,8 +66,19 @@ const probeLimit = 8_000
 /** A cluster far away answers late, but it answers; one that is frozen says nothing at all for so long, ms. */
 const silenceLimit = 2_000
 
-/** Which cluster answers at the addresses of the settings: its id, which not everything that speaks Kafka's protocol has. */
+/**
+ * Which cluster answers at the addresses of the settings: its id, which not everything that speaks Kafka's protocol has. One address
+ * after the other: kafkajs begins with the first each time, and one that is frozen would hide the others.
+ */
 export const probe = (settings: Settings): Effect.Effect<string | undefined, KafkaUnavailable> =>
+  Effect.firstSuccessOf(settings.brokers.map((broker) => probeOne({ ...settings, brokers: [broker] }))).pipe(
+    Effect.timeoutFail({
+      duration: probeLimit,
+      onTimeout: () => unavailable("timeout", `${settings.brokers.join(", ")}: no answer within ${probeLimit} ms`)
+    })
+  )
+
+const probeOne = (settings: Settings): Effect.Effect<string | undefined, KafkaUnavailable> =>
   Effect.clockWith((clock) => {
     let signOfLife = Time.instantOf(clock)
     const connect: typeof settings.transport.connect = (target) => {

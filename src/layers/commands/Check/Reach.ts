@@ -1,6 +1,6 @@
 /** The way to a host: whether a name server knows it, and which of its addresses takes a connection. */
 import * as Effect from "effect/Effect"
-import * as dns from "node:dns/promises"
+import dns from "node:dns"
 import * as net from "node:net"
 import { Problem, problem } from "./Problem.ts"
 
@@ -23,8 +23,18 @@ export const reach = Effect.fnUntraced(function*(host: string, port: number): Ef
   return address === undefined ? yield* new Problem({ message: others.join("; ") }) : { address, others }
 })
 
+/** As the service looks names up: in a way that can be given up (`Process/Names.ts`), which `dns/promises` is not. */
+const addressesOf = (host: string): Effect.Effect<ReadonlyArray<dns.LookupAddress>, Problem> =>
+  Effect.async((resume) => {
+    dns.lookup(
+      host,
+      { all: true },
+      (error, found) => resume(error === null ? Effect.succeed(found) : Effect.fail(lookupProblem(host)(error)))
+    )
+  })
+
 const lookup = (host: string): Effect.Effect<ReadonlyArray<string>, Problem> =>
-  Effect.tryPromise({ try: () => dns.lookup(host, { all: true }), catch: lookupProblem(host) }).pipe(
+  addressesOf(host).pipe(
     Effect.timeoutFail({
       duration: lookupTimeout,
       onTimeout: () => new Problem({ message: `no name server answers for ${host} within ${lookupTimeout} ms` })
