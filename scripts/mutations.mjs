@@ -319,8 +319,8 @@ const mutations = [
   {
     name: "checkpoint: a new segment's name is not made durable",
     file: "src/layers/DataDirectory.ts",
-    from: "Effect.andThen(write, files.syncDirectory(directory))",
-    to: "write",
+    from: "Effect.andThen(withFile(files, path, \"replace\", write), files.syncDirectory(directory))",
+    to: "withFile(files, path, \"replace\", write)",
     tests: ["Model"]
   },
   {
@@ -438,7 +438,7 @@ const mutations = [
   {
     name: "holes: of two listeners the old one is alive",
     file: `${holes}/Listening.ts`,
-    from: "const isAlive = id === elder && Time.between(at, aliveAt) >= 0",
+    from: "const isAlive = id === elder && since !== null && Time.between(at, since) >= 0",
     to: "const isAlive = true",
     tests: ["Holes"]
   },
