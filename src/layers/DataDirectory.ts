@@ -124,8 +124,9 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
     removeBefore: (segment) =>
       segments.pipe(
         Effect.flatMap((found) =>
-          // In order: what says that a market is gone must not go before what says that there is one.
-          Effect.forEach(found.filter((one) => one < segment), (one) => unlink(pathOf(one)), { discard: true })
+          // In order, and no further than where one cannot be removed: what says that a market is gone must not go before what says
+          // that there is one.
+          Effect.forEach(found.filter((one) => one < segment), (one) => remove(pathOf(one)), { discard: true })
         ),
         Effect.catchTag("FileOpsError", (error) =>
           complaint.tell("old parts of the checkpoint cannot be removed", { path: error.path, error: error.message }))

@@ -273,14 +273,14 @@ export const make = Effect.fnUntraced(function*(
 
     /** What of the last run goes to the dead letters. After its events: they must not wait for a disk while others overtake them. */
     let dead: ReadonlyArray<Session.DeadFrame> = []
-    const bury = Effect.suspend(() => {
+    const setLastAside = Effect.suspend(() => {
       const frames = dead
       dead = []
       return frames.length === 0 ? Effect.void : setAside(frames)
     })
-    yield* Effect.addFinalizer(() => bury)
+    yield* Effect.addFinalizer(() => setLastAside)
 
-    const pull = Effect.flatMap(Effect.zipRight(bury, socket.take), (arrivals) => {
+    const pull = Effect.flatMap(Effect.zipRight(setLastAside, socket.take), (arrivals) => {
       // The first arrival is that it opened.
       opened.unsafeOpen()
       if (options.recorder !== undefined) record(options.recorder, arrivals)

@@ -105,8 +105,7 @@ interface Entry {
   listening: boolean
   /** Of the last subscribe command. */
   order: number
-  /** It brought data. */
-  wasHeard: boolean
+  /** When it last brought data; null: never. */
   broughtAt: Time.Instant | null
 }
 
@@ -238,7 +237,6 @@ export const make = (options: {
           leaveFirst: false,
           listening: false,
           order: 0,
-          wasHeard: false,
           broughtAt: null
         }
         entries.set(topic, entry)
@@ -322,7 +320,7 @@ export const make = (options: {
     }
     if (busiest === undefined) return undefined
     askedAt = now
-    return { market: busiest.market, silentSince, wasHeard: busiest.wasHeard }
+    return { market: busiest.market, silentSince, wasHeard: busiest.broughtAt !== null }
   }
 
   const check = (now: Time.Instant, deaf: boolean): Verdict => {
@@ -437,7 +435,6 @@ export const make = (options: {
       believe(entry.market)
       entry.market.rhythm.heard(now)
       entry.silentSince = now
-      entry.wasHeard = true
       entry.broughtAt = now
       entry.remedied = false
       if (entry.status === "pending" && !socket.acknowledges) become(entry, "active")

@@ -61,6 +61,8 @@ const newest = ({ trades }: Market): ReadonlyArray<readonly [id: string, time: n
   Array.from(trades).sort(([, a], [, b]) => (a ?? -1) - (b ?? -1)).slice(-memoryOfMarket)
 
 const holesChanged = (market: Market): void => {
+  // Of a forgotten one of which nothing is awaited nothing is known any more, its name included.
+  if (market.isForgotten && market.closing.length === 0) market.symbol = undefined
   const candidates = [...market.within, ...newest(market).map(([id]) => id)]
   market.within = new Set(candidates.filter((id) => isWithin(market, market.trades.get(id) ?? null)))
 }
@@ -101,7 +103,9 @@ export const settle = (
   market.trades.set(id, time)
   if (timestamp !== null && (market.last === null || timestamp > market.last)) market.last = timestamp
   market.symbol = exchangeSymbol
+  // One without a time has that of the newest, and so another when it comes again.
   if (isWithin(market, time)) market.within.add(id)
+  else market.within.delete(id)
   resolve(markets, key, id)
 }
 
