@@ -256,6 +256,8 @@ const play = (fake: Fake, { begin, fromStart = false, heal, lasts = 2_500, name 
         markets
     yield* until(`${name}: data of all markets after healing`, all, 15_000)
     yield* Effect.sleep("1 second")
+    // From now on nobody trades, and a silent connection is replaced: that is no dial of this behaviour.
+    const dials = fake.server.dials.length
     stopFlood()
     // Histories of whole seconds take 3.2 s from the subscription, and holes that stay open are told after 5.
     yield* until(`${name}: holes closed`, () => running.status().gaps.open === 0, 20_000)
@@ -272,7 +274,7 @@ const play = (fake: Fake, { begin, fromStart = false, heal, lasts = 2_500, name 
     const expected = new Map(fake.issued.map((one) => [one.id, one.expected]))
     return {
       name,
-      dials: fake.server.dials.length,
+      dials,
       lastError: running.status().lastError,
       recovery: Math.round(recovery),
       issued: fake.issued.length,

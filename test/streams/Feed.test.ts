@@ -335,6 +335,25 @@ describe("Feed: connections", () => {
       assert.strictEqual(socket.sent.length, 3)
       assert.deepStrictEqual(feed.status().connections.get(0)?.subscriptions, { requested: 1, active: 0, rejected: 1 })
     }).pipe(Effect.provide(bitpinWorld("BTC_IRT"))))
+
+  it.scoped("takes the answer to a subscription that came later than it was waited for, and needs none to the repetition", () =>
+    Effect.gen(function*() {
+      const feed = yield* run(bitpin)
+      const socket = yield* accept
+      socket.push(`{"id":1,"connect":{"client":"c","ping":25,"pong":true}}`)
+      yield* settle
+      yield* TestClock.adjust("11 seconds")
+      yield* settle
+      const asked = (id: number) => `{"id":${id},"subscribe":{"channel":"matches:BTC_IRT"}}`
+      assert.deepStrictEqual(socket.sent.slice(1), [asked(2), asked(3)])
+      socket.push(`{"id":2,"subscribe":{}}`, bitpinPush("BTC_IRT", [{ id: "1" }]))
+      assert.strictEqual((yield* feed.nextTrade).id, "bitpin:BTC/IRT:t:1")
+      assert.deepInclude(feed.status().connections.get(0)?.subscriptions, { active: 1 })
+      socket.push(`{"id":3,"error":{"code":105,"message":"already subscribed"}}`)
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(feed.status().decodeFailures, new Map())
+      assert.deepStrictEqual((yield* feed.rest).filter((event) => event.type === "status" && event.event === "gap"), [])
+    }).pipe(Effect.provide(Layer.mergeAll(sockets(silent), api(FakeApi.bitpinList("BTC_IRT"))))))
 })
 
 describe("Feed: the consumer's pace and the end", () => {

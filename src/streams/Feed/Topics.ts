@@ -89,8 +89,12 @@ interface Entry {
   readonly topic: string
   readonly market: MarketState
   status: Status
-  /** The last command about it; earlier ones are forgotten, or a server that takes back all it grants would fill the memory. */
-  command: string | undefined
+  /**
+   * The last commands about it: an answer to any of them is one, however late. Without the earlier ones a server that answers later
+   * than `Timing.answer` would be heard only with its answer to the repetition, and what it sent before that would lie in a hole.
+   * Older ones are forgotten: a server that takes back all it grants would fill the memory.
+   */
+  commands: ReadonlyArray<string>
   /** Commands in a row that were not answered well. */
   attempts: number
   /** Of a rejection that passes; undefined if it does not, or there is none. */
@@ -208,7 +212,7 @@ export const make = (options: {
   const forget = (entry: Entry): void => {
     entries.delete(entry.topic)
     byTrades.delete(entry.market.market.exchangeSymbol)
-    if (entry.command !== undefined) byCommand.delete(entry.command)
+    for (const id of entry.commands) byCommand.delete(id)
     wanted.delete(entry)
   }
 
@@ -229,7 +233,7 @@ export const make = (options: {
           topic,
           market: stateOf(market),
           status: "wanted",
-          command: undefined,
+          commands: [],
           attempts: 0,
           retryAt: undefined,
           silentSince: now,
@@ -264,9 +268,10 @@ export const make = (options: {
       entry.silentSince = now
       silentSince ??= now
       if (socket.acknowledges) {
-        byCommand.delete(entry.command ?? "")
-        entry.command = String(id)
-        byCommand.set(entry.command, entry)
+        const commands = [...entry.commands, String(id)]
+        for (const old of commands.slice(0, -maxAttempts)) byCommand.delete(old)
+        entry.commands = commands.slice(-maxAttempts)
+        byCommand.set(String(id), entry)
       }
       return socket.subscribe(entry.topic, id, positions.get(entry.topic))
     }
