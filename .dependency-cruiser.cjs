@@ -9,7 +9,7 @@ module.exports = {
     rule("layers-do-not-import-main", { path: "^src/layers" }, { path: "^src/main" }),
     rule("node-only-in-layers", { path: "^src/(services|streams)" }, { dependencyTypes: ["core"] }),
     rule("platform-node-only-in-layers", { path: "^src/(services|streams)" }, { path: "@effect/platform-node" }),
-    rule("ws-only-in-its-layer", { path: "^src", pathNot: "^src/layers/(NodeWebSocket|testing/)" }, { path: "node_modules/ws/" }),
+    rule("ws-only-in-its-layer", { path: "^src", pathNot: "^src/layers/(node/WebSocket|testing/)" }, { path: "node_modules/ws/" }),
     rule("kafkajs-only-in-the-producer", { path: "^src", pathNot: "^src/services/KafkaProducer" }, { path: "node_modules/kafkajs/" })
   ],
   options: {

@@ -8,7 +8,7 @@ import { spawnSync } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
-import * as NodeFileOps from "../src/layers/NodeFileOps.ts"
+import * as NodeFileOps from "../src/layers/node/FileOps.ts"
 import * as FileQueue from "../src/services/FileQueue.ts"
 import type { EventRecord } from "../src/services/MarketEvent.ts"
 

@@ -15,10 +15,10 @@ const allowed = new Map([
   ],
   ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
   [
-    "src/layers/commands/Check/ClockOffset.ts",
+    "src/layers/cli/commands/Check/ClockOffset.ts",
     "it measures how far this machine's calendar is from the exchange's: two wall clocks are its subject"
   ],
-  ["src/layers/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
+  ["src/layers/node/ProcessMetrics.ts", "process_start_time_seconds is in epoch seconds by Prometheus's convention"]
 ])
 
 /** Where a wall time may become a plain number (`Time.epochMillis`), to be written down or where nothing but it is there: file, and why. */
@@ -36,7 +36,7 @@ const exits = new Map([
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/Feed/StatusEvents.ts", "part of an id"],
   ["src/streams/Feed/Session.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
-  ["src/layers/NodeDirectoryLock.ts", "a note for people"]
+  ["src/layers/node/DirectoryLock.ts", "a note for people"]
 ])
 
 /** A property by this name, whatever it is of. */

@@ -112,7 +112,7 @@ for (const { file, value } of documents) {
     named(file, (container.env ?? []).map(({ name }) => name))
     for (const probe of ["startupProbe", "livenessProbe", "readinessProbe"]) {
       const { path: route, port } = container[probe].httpGet
-      if (!read("src/layers/HttpRoutes.ts").includes(`"${route}"`)) fail(file, `there is no ${route}`)
+      if (!read("src/layers/http/HttpRoutes.ts").includes(`"${route}"`)) fail(file, `there is no ${route}`)
       if (!container.ports.some(({ name }) => name === port)) fail(file, `there is no port ${port}`)
     }
   }

@@ -19,7 +19,7 @@ const anchorsOf = (file) =>
   textOf(file).split("\n").filter((line) => /^#{1,6} /.test(line)).map((line) => slug(line.replace(/^#+ /, "")))
 
 const { scripts } = JSON.parse(textOf("package.json"))
-const commands = readdirSync(path.join(root, "src/layers/commands")).map((name) =>
+const commands = readdirSync(path.join(root, "src/layers/cli/commands")).map((name) =>
   name.replace(".ts", "").toLowerCase()
 )
 const builtIn = ["ci", "test", "start"]

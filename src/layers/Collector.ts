@@ -36,10 +36,10 @@ import * as Defaults from "../streams/Feed/Defaults.ts"
 import * as Pipeline from "../streams/Pipeline.ts"
 import type { Settings } from "./AppConfig.ts"
 import * as DataDirectory from "./DataDirectory.ts"
-import * as NodeDirectoryLock from "./NodeDirectoryLock.ts"
-import * as NodeFileOps from "./NodeFileOps.ts"
-import * as NodeProxy from "./NodeProxy.ts"
-import * as NodeWebSocket from "./NodeWebSocket.ts"
+import * as NodeDirectoryLock from "./node/DirectoryLock.ts"
+import * as NodeFileOps from "./node/FileOps.ts"
+import * as NodeProxy from "./node/Proxy.ts"
+import * as NodeWebSocket from "./node/WebSocket.ts"
 
 /** `DATA_DIR` cannot be made, written, or understood. */
 export class DataDirectoryUnavailable

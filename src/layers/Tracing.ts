@@ -9,7 +9,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { TraceSettings } from "./AppConfig.ts"
-import * as NodeHttp from "./NodeHttp.ts"
+import * as NodeHttp from "./node/Http.ts"
 import { version } from "./Version.ts"
 
 export const layer = ({ attributes, endpoint, headers, serviceName }: TraceSettings): Layer.Layer<never> =>

@@ -1,8 +1,8 @@
 /** The real feed against a server on loopback, in real time, its waits scaled down. */
 import type { HttpClient, Socket } from "@effect/platform"
 import { Duration, Effect, Layer, Logger, LogLevel, type Scope, Stream } from "effect"
-import * as NodeHttp from "../../src/layers/NodeHttp.ts"
-import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
+import * as NodeHttp from "../../src/layers/node/Http.ts"
+import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
 import * as Ledger from "../../src/services/Ledger.ts"

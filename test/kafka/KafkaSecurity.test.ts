@@ -1,7 +1,7 @@
 import { NodeContext } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
-import * as NodeKafka from "../../src/layers/NodeKafka.ts"
+import * as NodeKafka from "../../src/layers/node/Kafka.ts"
 import type { Sasl, Security } from "../../src/services/KafkaProducer.ts"
 import { createTopic } from "./Admin.ts"
 import type * as Certificates from "./Certificates.ts"

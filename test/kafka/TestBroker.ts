@@ -2,7 +2,7 @@
  * A broker that a test file may break, and a fault proxy in front of its second listener.
  */
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
-import * as NodeKafka from "../../src/layers/NodeKafka.ts"
+import * as NodeKafka from "../../src/layers/node/Kafka.ts"
 import { KafkaProducer, type LaneProducer, type Options } from "../../src/services/KafkaProducer.ts"
 import type { EventRecord } from "../../src/services/MarketEvent.ts"
 import * as Broker from "./Broker.ts"

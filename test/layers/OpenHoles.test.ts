@@ -1,9 +1,9 @@
 /** Open holes on the status page, in `/api/status` and in `top`. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Top from "../../src/layers/commands/Top.ts"
-import * as StatusPage from "../../src/layers/StatusPage.ts"
-import * as Holes from "../../src/layers/StatusPage/Holes.ts"
+import * as Top from "../../src/layers/cli/commands/Top.ts"
+import * as StatusPage from "../../src/layers/http/StatusPage.ts"
+import * as Holes from "../../src/layers/http/StatusPage/Holes.ts"
 import type { OpenHole } from "../../src/services/FeedStatus.ts"
 import { exchange } from "../services/Health/inputs.ts"
 import { make } from "./http/sources.ts"

@@ -2,7 +2,7 @@
 import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
-import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
+import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"

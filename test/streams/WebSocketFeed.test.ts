@@ -3,7 +3,7 @@ import { Duration, Effect, Option } from "effect"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
-import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
+import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as WebSocketFeed from "../../src/streams/WebSocketFeed.ts"
 
 /** A server on loopback; `onConnection` with the raw socket. */

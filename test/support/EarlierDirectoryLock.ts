@@ -16,7 +16,7 @@ import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import * as NodeFileOps from "../../src/layers/NodeFileOps.ts"
+import * as NodeFileOps from "../../src/layers/node/FileOps.ts"
 import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../../src/services/DirectoryLock.ts"
 import { FileOps, isNoRoom } from "../../src/services/FileOps.ts"
 

@@ -2,8 +2,8 @@
 import { HttpClient } from "@effect/platform"
 import { Duration, Effect, Layer } from "effect"
 import { getDefaultAutoSelectFamily, getDefaultAutoSelectFamilyAttemptTimeout } from "node:net"
-import * as NodeHttp from "../../src/layers/NodeHttp.ts"
-import * as NodeWebSocket from "../../src/layers/NodeWebSocket.ts"
+import * as NodeHttp from "../../src/layers/node/Http.ts"
+import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import { reasonOf } from "../../src/services/ErrorText.ts"
 import * as WebSocketFeed from "../../src/streams/WebSocketFeed.ts"
 

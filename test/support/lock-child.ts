@@ -7,7 +7,7 @@
 import { Effect, Logger } from "effect"
 import { writeSync } from "node:fs"
 import * as readline from "node:readline"
-import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
+import * as NodeDirectoryLock from "../../src/layers/node/DirectoryLock.ts"
 import { DirectoryLock } from "../../src/services/DirectoryLock.ts"
 import * as EarlierDirectoryLock from "./EarlierDirectoryLock.ts"
 

@@ -8,8 +8,8 @@
  */
 import { Effect, Layer, Logger } from "effect"
 import { writeSync } from "node:fs"
-import * as NodeDirectoryLock from "../../src/layers/NodeDirectoryLock.ts"
-import * as NodeFileOps from "../../src/layers/NodeFileOps.ts"
+import * as NodeDirectoryLock from "../../src/layers/node/DirectoryLock.ts"
+import * as NodeFileOps from "../../src/layers/node/FileOps.ts"
 import { DirectoryLock } from "../../src/services/DirectoryLock.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
 import { drain, numberOf, record } from "../services/FileQueue/Harness.ts"

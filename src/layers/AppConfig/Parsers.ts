@@ -9,8 +9,8 @@ import * as Redacted from "effect/Redacted"
 import { isIPv6 } from "node:net"
 import * as Address from "../../services/KafkaProducer/Address.ts"
 import { maxShards, type Shard } from "../../services/Shard.ts"
-import { subnetOf } from "../NoProxy.ts"
-import * as Percent from "../Percent.ts"
+import { subnetOf } from "../node/NoProxy.ts"
+import * as Percent from "./Percent.ts"
 import { nearest } from "./Suggest.ts"
 
 export interface Parser<A> {

@@ -1,6 +1,6 @@
 /** A collector that never was, to be looked at over HTTP. */
 import { Effect, Ref } from "effect"
-import type { Sources } from "../../../src/layers/Monitor.ts"
+import type { Sources } from "../../../src/layers/http/Monitor.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import type * as Health from "../../../src/services/Health.ts"
 import { evaluate } from "../../../src/services/Health/Evaluate.ts"

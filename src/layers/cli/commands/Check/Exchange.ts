@@ -1,0 +1,89 @@
+/** The way to an exchange: by the proxy or by name and port, one handshake, and its clock. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as FeedStatus from "../../../../services/FeedStatus.ts"
+import { messageOf } from "../../../../services/Health.ts"
+import * as Address from "../../../../services/KafkaProducer/Address.ts"
+import type * as AppConfig from "../../../AppConfig.ts"
+import { targetOf } from "../../../node/NoProxy.ts"
+import * as NodeProxy from "../../../node/Proxy.ts"
+import * as NodeTunnel from "../../../node/Tunnel.ts"
+import * as Alone from "../Alone.ts"
+import * as ClockOffset from "./ClockOffset.ts"
+import { type Finding, reachable } from "./Finding.ts"
+import { Problem, problem } from "./Problem.ts"
+
+type Exchange = AppConfig.Settings["exchanges"][number]
+
+/** Milliseconds. */
+const maxOffset = 1_000
+
+const urlsOf = (settings: AppConfig.Settings, exchange: Exchange): ReadonlyArray<string> => {
+  const { apiUrl, wsUrl } = settings.endpoints[exchange]
+  return [apiUrl, wsUrl]
+}
+
+/** Those of its addresses that are reached through the proxy. */
+export const viaProxy = (settings: AppConfig.Settings, exchange: Exchange): ReadonlyArray<string> =>
+  urlsOf(settings, exchange).filter((url) =>
+    settings.proxy.https !== undefined && !NodeProxy.isDirect(url, settings.proxy.no)
+  )
+
+/** Each host once. */
+const targetsOf = (urls: ReadonlyArray<string>): ReadonlyArray<Address.Address> =>
+  Array.from(new Map(urls.map(targetOf).map((target) => [Address.format(target), target])).values())
+
+/** A tunnel to each host, opened and closed again. */
+export const tunnels = (settings: AppConfig.Settings, exchanges: ReadonlyArray<Exchange>): Finding =>
+  Effect.gen(function*() {
+    const proxy = new URL(settings.proxy.https ?? "")
+    const targets = targetsOf(exchanges.flatMap((exchange) => viaProxy(settings, exchange)))
+    yield* Effect.forEach(targets, (target) =>
+      Effect.tryPromise({
+        try: (signal) => NodeTunnel.open(proxy, target, signal).then((socket) => socket.destroy()),
+        catch: (error) =>
+          new Problem({
+            message: `${problem(error).message.replace(/^proxy /, "")}, asked for ${Address.format(target)}`
+          })
+      }), { concurrency: "unbounded", discard: true })
+    return `a tunnel to each of ${targets.map(Address.format).join(", ")}`
+  })
+
+/** From the name to the data, and whether its clock is ours. */
+export const connected = (settings: AppConfig.Settings, exchange: Exchange): Finding =>
+  Effect.gen(function*() {
+    const proxied = viaProxy(settings, exchange)
+    const direct = urlsOf(settings, exchange).filter((url) => !proxied.includes(url))
+    yield* Effect.forEach(targetsOf(direct), (target) => reachable(exchange, target), {
+      concurrency: "unbounded",
+      discard: true
+    })
+    const found = yield* handshake(settings, exchange)
+    const ahead = yield* ClockOffset.measure(settings.endpoints[exchange].apiUrl, settings.proxy)
+    if (ahead === undefined || Math.abs(ahead) <= maxOffset) return found
+    const seconds = `${(Math.abs(ahead) / 1_000).toFixed(1)}s ${ahead > 0 ? "ahead of" : "behind"}`
+    return yield* new Problem({ message: `our clock is ${seconds} the exchange's (${found})` })
+  })
+
+const handshake = (settings: AppConfig.Settings, exchange: Exchange): Finding =>
+  Effect.suspend(() => {
+    const status = FeedStatus.make([exchange])
+    const why = () => {
+      const [one] = status.exchanges()
+      if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
+      return `WebSocket: ${one.lastError ?? "no answer"}`
+    }
+    return Alone.events(settings, { exchange, markets: settings.markets }).pipe(
+      Stream.filter((event) => event.type === "status" && event.event === "connected"),
+      Stream.runHead,
+      Effect.provideService(FeedStatus.FeedStatus, status),
+      // Less than the patience of all: then it is known why.
+      Effect.timeoutOption("12 seconds"),
+      Effect.map(Option.flatten),
+      Effect.flatMap(Option.match({
+        onNone: () => Effect.fail(new Problem({ message: messageOf(why()) })),
+        onSome: () => Effect.succeed(`${status.exchanges()[0]?.listed ?? 0} markets, WebSocket connected`)
+      }))
+    )
+  })

@@ -1,0 +1,61 @@
+/** `exchange-feeds markets`: what an exchange lists, and what of it `MARKETS` and `SHARD` choose. */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Chunk from "effect/Chunk"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
+import * as FeedStatus from "../../../services/FeedStatus.ts"
+import * as Shard from "../../../services/Shard.ts"
+import { exchanges } from "../../../streams/exchanges/index.ts"
+import * as Board from "../../../streams/Feed/Board.ts"
+import * as MarketList from "../../../streams/Markets.ts"
+import * as Tidings from "../../../streams/Markets/Tidings.ts"
+import * as Rest from "../../../streams/Rest.ts"
+import * as AppConfig from "../../AppConfig.ts"
+import * as NodeProxy from "../../node/Proxy.ts"
+import * as Output from "./Output.ts"
+
+/** The list could not be had. */
+export class MarketsFailed extends Schema.TaggedError<MarketsFailed>()("MarketsFailed", {
+  message: Schema.String
+}) {}
+
+export interface Options {
+  readonly json: boolean
+}
+
+/** Of the exchanges of EXCHANGES, in their order; tradable and chosen only. What is left out, and globs that find nothing: on stderr. */
+export const markets = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  { json }: Options
+): Effect.fn.Return<void, MarketsFailed | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
+  const { settings } = yield* AppConfig.load(env)
+  for (const id of settings.exchanges) {
+    const exchange = exchanges[id]
+    const choice = yield* Effect.gen(function*() {
+      const rest = yield* Rest.make({
+        exchange: id,
+        apiUrl: settings.endpoints[id].apiUrl,
+        restPerMinute: exchange.limits.restPerMinute,
+        breaker: yield* CircuitBreaker.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),
+        board: Board.make(FeedStatus.make([id]), id)
+      })
+      return MarketList.choose(
+        yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),
+        MarketList.chosenBy({ globs: settings.markets, share: Shard.share(settings.shard, id) })
+      )
+    }).pipe(
+      Effect.scoped,
+      Effect.provide(NodeProxy.httpClient(settings.proxy)),
+      Effect.mapError(({ message, reason }) => new MarketsFailed({ message: `${id}: ${reason}: ${message}` }))
+    )
+    const { leftOut, markets, symbols } = choice
+    const line = ({ exchangeSymbol, symbol }: typeof markets[number]) =>
+      json ? JSON.stringify({ exchange: id, symbol, exchangeSymbol }) : `${id}\t${symbol}\t${exchangeSymbol}`
+    yield* Output.lines(Chunk.fromIterable(markets.map(line)))
+    const vain = Tidings.unmatched(settings.markets, symbols)
+    const remarks = [...Tidings.linesOf(leftOut), ...(vain.length === 0 ? [] : [Tidings.unmatchedLine(vain)])]
+    for (const remark of remarks) yield* Console.error(`${id}: ${remark}`)
+  }
+})

@@ -1,0 +1,31 @@
+/** `exchange-feeds tap`: normalised events straight from an exchange, one JSON object a line. */
+import type * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import * as Stream from "effect/Stream"
+import * as AppConfig from "../../AppConfig.ts"
+import * as Observability from "../../Observability.ts"
+import * as Alone from "./Alone.ts"
+import * as Output from "./Output.ts"
+
+export interface Options {
+  readonly exchange: Alone.Options["exchange"]
+  readonly markets: string | undefined
+  /** Ends after so long; else runs until it is stopped. */
+  readonly seconds: number | undefined
+}
+
+export const tap = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  terminal: Observability.Terminal,
+  { exchange, markets, seconds }: Options
+): Effect.fn.Return<void, AppConfig.ConfigInvalid, FileSystem.FileSystem> {
+  const { settings } = yield* AppConfig.load(
+    markets === undefined ? env : { ...env, MARKETS: markets, MARKETS_FILE: undefined }
+  )
+  const events = Alone.events(settings, { exchange, markets: settings.markets })
+  yield* (seconds === undefined ? events : Stream.interruptAfter(events, `${seconds} seconds`)).pipe(
+    Stream.map((event) => JSON.stringify(event)),
+    Stream.runForEachChunk(Output.lines),
+    Effect.provide(Observability.layer(settings.log, terminal))
+  )
+})

@@ -1,0 +1,43 @@
+/**
+ * What there is to see of one collector, and its metrics.
+ */
+import * as Effect from "effect/Effect"
+import type { CircuitBreakers } from "../../services/CircuitBreaker.ts"
+import type * as FeedStatus from "../../services/FeedStatus.ts"
+import type { Health } from "../../services/Health.ts"
+import type { LaneStatus } from "../../services/KafkaSink.ts"
+import type * as Ledger from "../../services/Ledger.ts"
+import * as Metrics from "../../services/Metrics.ts"
+import * as Time from "../../services/Time.ts"
+
+export interface Sources {
+  readonly version: string
+  /** For series that are there from the start. */
+  readonly exchanges: ReadonlyArray<string>
+  readonly channels: ReadonlyArray<"trades" | "books">
+  readonly ledger: Ledger.Shape
+  readonly status: FeedStatus.Shape
+  readonly breakers: CircuitBreakers["Type"]
+  readonly health: Health["Type"]
+  /** Undefined until the queues are recovered. */
+  readonly sink: Effect.Effect<
+    {
+      readonly lanes: ReadonlyArray<LaneStatus>
+      readonly usage: { readonly bytes: number; readonly maxBytes: number }
+    } | undefined
+  >
+}
+
+/** All families of one collector but those of the process. */
+export const collector = (sources: Sources): Metrics.Collector =>
+  Effect.gen(function*() {
+    const sink = yield* sources.sink
+    return [
+      Metrics.buildFamily({ version: sources.version, node: process.version }),
+      ...Metrics.healthFamilies(yield* sources.health.answer),
+      ...Metrics.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
+      ...Metrics.feedFamilies(sources.status.exchanges(), yield* Time.now),
+      ...Metrics.breakerFamilies(yield* sources.breakers.snapshots),
+      ...(sink === undefined ? [] : Metrics.queueFamilies(sink.lanes, sink.usage))
+    ]
+  })

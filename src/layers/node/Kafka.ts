@@ -1,0 +1,66 @@
+/**
+ * Kafka over Node's sockets and zlib.
+ */
+import type { PlatformError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as net from "node:net"
+import * as tls from "node:tls"
+import { promisify } from "node:util"
+import * as zlib from "node:zlib"
+import * as KafkaProducer from "../../services/KafkaProducer.ts"
+import * as NodeDial from "./Dial.ts"
+
+const gzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gzip)
+
+const keepAlive = 60_000
+
+const transport: KafkaProducer.Transport = {
+  connect: ({ host, onConnect, port, ssl }) => {
+    // kafkajs types `ssl` as always there; without TLS it passes nothing. No server name for an IP address (RFC 6066).
+    const target = { ...NodeDial.options(), host, port }
+    const socket = ssl
+      ? tls.connect({ ...target, ...(net.isIP(host) === 0 ? { servername: host } : {}), ...ssl }, onConnect)
+      : net.connect(target, onConnect)
+    return socket.setKeepAlive(true, keepAlive).setNoDelay(true)
+  },
+  // In zlib's threads, not on the event loop.
+  gzip: (data) => gzip(data, { level: 1 })
+}
+
+/** Connects to nothing before the first send. */
+export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer.KafkaProducer> =>
+  KafkaProducer.layer(options, transport)
+
+/** Where the cluster tells its clients to go. */
+export const advertised = (options: KafkaProducer.Options): ReturnType<typeof KafkaProducer.advertised> =>
+  KafkaProducer.advertised(options, transport)
+
+/** `KafkaProducer.compacted`. */
+export const compacted = (
+  options: KafkaProducer.Options,
+  topics: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> =>
+  KafkaProducer.compacted(options, transport, topics)
+
+/** Paths of PEM files, as librdkafka names them. */
+export interface SslLocations {
+  readonly ca?: string | undefined
+  readonly certificate?: string | undefined
+  readonly key?: string | undefined
+}
+
+export const readSsl = Effect.fnUntraced(function*(
+  locations: SslLocations
+): Effect.fn.Return<KafkaProducer.Ssl, PlatformError, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const read = (path: string | undefined) => path === undefined ? Effect.succeed(undefined) : fs.readFileString(path)
+  const [ca, certificate, key] = yield* Effect.all([
+    read(locations.ca),
+    read(locations.certificate),
+    read(locations.key)
+  ])
+  return { ca, certificate, key: key === undefined ? undefined : Redacted.make(key) }
+})
