@@ -46,7 +46,7 @@ export default defineConfig({
           ...shared,
           name: "long",
           include: [
-            "test/services/KafkaSink/Handover.test.ts",
+            "test/services/Delivery/Handover.test.ts",
             "test/hostile/Frames.test.ts",
             "test/streams/trades/Holes.test.ts",
             "test/streams/Truth.test.ts",

@@ -4,8 +4,8 @@
  */
 import type { Message } from "kafkajs"
 import Produce from "kafkajs/src/protocol/requests/produce/index.js"
-import { encodeBy } from "../src/services/KafkaProducer/patches.ts"
-import { RecordMessage } from "../src/services/KafkaProducer/ProduceRequest.ts"
+import { encodeBy } from "../src/services/producers/Kafkajs/patches.ts"
+import { RecordMessage } from "../src/services/producers/Kafkajs/ProduceRequest.ts"
 import { alternate } from "./support/alternate.ts"
 
 const seconds = Number(process.env["SECONDS"] ?? 2)

@@ -10,7 +10,7 @@ const root = path.resolve(import.meta.dirname, "..")
 const allowed = new Map([
   ["src/services/Time.ts", "it is the way"],
   [
-    "src/services/KafkaProducer/patches.ts",
+    "src/services/producers/Kafkajs/patches.ts",
     "it turns kafkajs's own moments, which are the wall clock's, into steady ones"
   ],
   ["src/layers/testing/", "fake exchanges are another machine: their clock is their own"],
@@ -24,12 +24,12 @@ const allowed = new Map([
 /** Where a wall time may become a plain number (`Time.epochMillis`), to be written down or where nothing but it is there: file, and why. */
 const exits = new Map([
   ["src/services/Time.ts", "it is the way"],
-  ["src/services/Metrics/Families.ts", "gauges of Prometheus are in epoch seconds"],
-  ["src/services/KafkaSink.ts", "part of an id"],
-  ["src/services/KafkaSink/RecordTime.ts", "a record's time, in epoch ms, which must not be ahead of ours"],
-  ["src/services/KafkaSink/Lag.ts", "how old a record of an earlier life is only its own time tells"],
+  ["src/services/Exposition/Families.ts", "gauges of Prometheus are in epoch seconds"],
+  ["src/services/Delivery.ts", "part of an id"],
+  ["src/services/Delivery/RecordTime.ts", "a record's time, in epoch ms, which must not be ahead of ours"],
+  ["src/services/Delivery/Lag.ts", "how old a record of an earlier life is only its own time tells"],
   ["src/services/MarketEvent.ts", "what waited for a history before it was handed over, if that is plausible"],
-  ["src/services/FileOutput.ts", "a file's name"],
+  ["src/services/producers/File.ts", "a file's name"],
   ["src/services/FileQueue/Open.ts", "times in the queue's files, monotonic from its opening on"],
   ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],

@@ -10,9 +10,10 @@ import type * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Delivery from "../services/Delivery.ts"
 import type { Locked } from "../services/DirectoryLock.ts"
-import type { KafkaProducer, Options as KafkaOptions, Security } from "../services/KafkaProducer.ts"
-import * as KafkaSink from "../services/KafkaSink.ts"
+import type { Producer } from "../services/Producer.ts"
+import type { Options as KafkaOptions, Security } from "../services/producers/Kafkajs.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -42,7 +43,7 @@ export type StartupError =
 export const start = (
   settings: Settings,
   parts: {
-    readonly kafka: Layer.Layer<KafkaProducer>
+    readonly kafka: Layer.Layer<Producer>
     readonly onListening: (url: string) => Effect.Effect<void>
   }
 ): Effect.Effect<Collector.Collector, StartupError, Scope.Scope> =>
@@ -68,7 +69,7 @@ export const outDirectory = ({ dataDir }: Settings): string => `${dataDir}/out`
 /** What `SINK` names, behind the tag of Kafka. Connects to nothing yet; fails if a file of TLS cannot be read. */
 export const outputOf = (
   settings: Settings
-): Effect.Effect<Layer.Layer<KafkaProducer>, ConfigInvalid, FileSystem.FileSystem> => {
+): Effect.Effect<Layer.Layer<Producer>, ConfigInvalid, FileSystem.FileSystem> => {
   switch (settings.sink) {
     case "kafka":
       return Effect.map(kafkaOptions(settings.kafka), NodeKafka.layer)
@@ -124,7 +125,7 @@ export const kafkaOptions = Effect.fnUntraced(function*(
 
 /** The topics that a collector with these settings writes to. */
 export const topicsOf = (settings: Settings): ReadonlyArray<string> =>
-  Collector.lanesOf(settings).map((lane) => KafkaSink.topicOf(settings.kafka.topicPrefix, lane))
+  Collector.lanesOf(settings).map((lane) => Delivery.topicOf(settings.kafka.topicPrefix, lane))
 
 /** What a compacted topic does to trades. */
 export const compaction =
@@ -145,7 +146,7 @@ const warnOfCompaction = (settings: Settings): Effect.Effect<void, ConfigInvalid
         ),
         // Kafka is away, or a topic is not made yet. Who may not ask is not told.
         Effect.retry({ schedule: Schedule.spaced(lookAgain), while: ({ reason }) => reason !== "authorization" }),
-        Effect.catchTag("KafkaUnavailable", ({ message }) => Effect.logDebug("topics cannot be described", message))
+        Effect.catchTag("ProducerUnavailable", ({ message }) => Effect.logDebug("topics cannot be described", message))
       )
   )
 

@@ -15,21 +15,23 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Assignment from "../services/Assignment.ts"
 import { Checkpoint, type HoleStore, type MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import * as Complaint from "../services/Complaint.ts"
 import * as DeadLetters from "../services/DeadLetters.ts"
+import * as Delivery from "../services/Delivery.ts"
 import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
 import { EventSink } from "../services/EventSink.ts"
 import * as FeedStatus from "../services/FeedStatus.ts"
 import { FileOps } from "../services/FileOps.ts"
 import * as FileQueue from "../services/FileQueue.ts"
 import * as Health from "../services/Health.ts"
-import { KafkaProducer } from "../services/KafkaProducer.ts"
+import * as Instruments from "../services/Instruments.ts"
 import * as KafkaSink from "../services/KafkaSink.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
-import * as Shard from "../services/Shard.ts"
+import { Producer } from "../services/Producer.ts"
 import { exchanges } from "../streams/exchanges/index.ts"
 import * as Feed from "../streams/Feed.ts"
 import * as Defaults from "../streams/Feed/Defaults.ts"
@@ -63,7 +65,7 @@ const feedsStop = Duration.seconds(3)
 
 export interface Collector {
   readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
-  readonly lanes: KafkaSink.KafkaSink["Type"]["lanes"]
+  readonly lanes: Delivery.Delivery["Type"]["lanes"]
   readonly ledger: Ledger.Shape
   /** Sources first, then the lanes (docs/design/delivery.md H8). False if something could not be made durable. */
   readonly stop: Effect.Effect<boolean>
@@ -82,7 +84,7 @@ export interface Observed {
 }
 
 export interface SinkView {
-  readonly lanes: ReadonlyArray<KafkaSink.LaneStatus>
+  readonly lanes: ReadonlyArray<Delivery.LaneStatus>
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
   /** Why the checkpoint could not be written the last time; null if it could. */
   readonly checkpointFailure: string | null
@@ -93,21 +95,30 @@ export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
   "status"
 ]
 
+interface Parts<E> {
+  readonly kafka: Layer.Layer<Producer>
+  readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
+}
+
 /**
- * Starts a collector. `listen` is given what there is to see, before anything that may take long.
+ * Starts a collector. `listen` is given what there is to see, before anything that may take long. Its instruments are its own: of two
+ * collectors in one process neither shows in its metrics what the other did.
  */
-export const make = Effect.fnUntraced(function*<E>(
+export const make = <E>(
   settings: Settings,
-  parts: {
-    readonly kafka: Layer.Layer<KafkaProducer>
-    readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
-  }
+  parts: Parts<E>
+): Effect.Effect<Collector, E | DataDirectoryTooNew | DataDirectoryUnavailable | Locked, Scope.Scope> =>
+  Effect.suspend(() => Effect.provideService(started(settings, parts), Instruments.Instruments, Instruments.make()))
+
+const started = Effect.fnUntraced(function*<E>(
+  settings: Settings,
+  parts: Parts<E>
 ): Effect.fn.Return<Collector, E | DataDirectoryTooNew | DataDirectoryUnavailable | Locked, Scope.Scope> {
   const ledger = Ledger.make()
   const status = FeedStatus.make(settings.exchanges)
   const files = Context.get(yield* Layer.build(NodeFileOps.layer), FileOps)
   const breakers = Context.get(yield* Layer.build(CircuitBreaker.layer), CircuitBreaker.CircuitBreakers)
-  const producer = Context.get(yield* Layer.build(parts.kafka), KafkaProducer)
+  const producer = Context.get(yield* Layer.build(parts.kafka), Producer)
   const view = yield* Ref.make<Effect.Effect<SinkView | undefined>>(Effect.succeed(undefined))
   const sinkView = Effect.flatten(Ref.get(view))
 
@@ -128,35 +139,15 @@ export const make = Effect.fnUntraced(function*<E>(
   )
 
   const storage = yield* Layer.build(
-    KafkaSink.layer({
-      topicPrefix: settings.kafka.topicPrefix,
-      lanes: lanesOf(settings),
-      mode: settings.queue.mode,
-      linger: settings.kafka.linger,
-      breaker: settings.kafka.breaker,
-      retry: {
-        ...settings.retry,
-        // A broker that is away for a moment is asked soon; the breaker sees to the long outages.
-        baseDelay: Duration.min(settings.retry.baseDelay, "200 millis"),
-        maxDelay: Duration.min(settings.retry.maxDelay, "5 seconds")
-      }
-    }).pipe(
+    KafkaSink.layerQueued({ delivery: deliveryOf(settings), queue: { dir: settings.dataDir, ...settings.queue } }).pipe(
       Layer.provideMerge(Layer.mergeAll(
         DeadLetters.layer(settings.dataDir),
-        DataDirectory.checkpoint(settings.dataDir),
-        FileQueue.layer({
-          dir: settings.dataDir,
-          maxBytes: settings.queue.maxBytes,
-          fullPolicy: settings.queue.fullPolicy,
-          maxAge: settings.queue.maxAge,
-          fsync: settings.queue.fsync,
-          fsyncInterval: settings.queue.fsyncInterval
-        })
+        DataDirectory.checkpoint(settings.dataDir)
       )),
       Layer.provide(Layer.mergeAll(
         Layer.succeed(FileOps, files),
         Layer.succeed(CircuitBreaker.CircuitBreakers, breakers),
-        Layer.succeed(KafkaProducer, producer),
+        Layer.succeed(Producer, producer),
         Layer.succeed(Ledger.Ledger, ledger)
       ))
     )
@@ -166,10 +157,13 @@ export const make = Effect.fnUntraced(function*<E>(
     FileQueueError: (error) => unavailable(settings, error)
   }))
   const sink = Context.get(storage, EventSink)
-  const kafka = Context.get(storage, KafkaSink.KafkaSink)
+  const delivery = Context.get(storage, Delivery.Delivery)
   const queues = Context.get(storage, FileQueue.FileQueue)
   const checkpoint = Context.get(storage, Checkpoint)
-  yield* Ref.set(view, Effect.all({ lanes: kafka.lanes, usage: queues.usage, checkpointFailure: checkpoint.failure }))
+  yield* Ref.set(
+    view,
+    Effect.all({ lanes: delivery.lanes, usage: queues.usage, checkpointFailure: checkpoint.failure })
+  )
 
   const stopping = yield* Deferred.make<void>()
   const memory = yield* checkpoint.markets
@@ -196,10 +190,10 @@ export const make = Effect.fnUntraced(function*<E>(
 
   return {
     breakers,
-    lanes: kafka.lanes,
+    lanes: delivery.lanes,
     ledger,
     ended: Effect.raceFirst(
-      Effect.sandbox(kafka.ended),
+      Effect.sandbox(delivery.ended),
       Fiber.await(pipeline).pipe(Effect.flatMap((exit) => Exit.isFailure(exit) ? Effect.fail(exit.cause) : Effect.void))
     ).pipe(
       Effect.tapErrorCause((cause) => Effect.logFatal("a part that never ends has ended", cause)),
@@ -218,9 +212,23 @@ export const make = Effect.fnUntraced(function*<E>(
         settings.shutdownTimeout,
         Duration.min(feedsStop, Duration.times(settings.shutdownTimeout, 0.2))
       )
-      const durable = yield* kafka.stop(budget)
+      const durable = yield* delivery.stop(budget)
       return durable && handedOver._tag === "Some"
     })
+  }
+})
+
+const deliveryOf = (settings: Settings): Delivery.Options => ({
+  topicPrefix: settings.kafka.topicPrefix,
+  lanes: lanesOf(settings),
+  mode: settings.queue.mode,
+  linger: settings.kafka.linger,
+  breaker: settings.kafka.breaker,
+  retry: {
+    ...settings.retry,
+    // A broker that is away for a moment is asked soon; the breaker sees to the long outages.
+    baseDelay: Duration.min(settings.retry.baseDelay, "200 millis"),
+    maxDelay: Duration.min(settings.retry.maxDelay, "5 seconds")
   }
 })
 
@@ -230,7 +238,7 @@ const unavailable = ({ dataDir }: Settings, { message }: { readonly message: str
   })
 
 /** The cluster answers, and the last send of every lane was acknowledged: the first says nothing of rights (docs/design/kafkajs.md "Probing a cluster"). */
-const kafkaCheck = (producer: KafkaProducer["Type"], sink: Effect.Effect<SinkView | undefined>) =>
+const kafkaCheck = (producer: Producer["Type"], sink: Effect.Effect<SinkView | undefined>) =>
   producer.probe.pipe(
     Effect.mapError(({ message }) => ({ message })),
     Effect.andThen(sink),
@@ -247,7 +255,7 @@ export const feedSettings = (id: Settings["exchanges"][number], settings: Settin
   endpoints: settings.endpoints[id],
   channels: settings.channels,
   markets: settings.markets,
-  share: Shard.share(settings.shard, id),
+  share: Assignment.share(settings.shard, id),
   subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
   stagger: settings.ws.stagger,
   idleTimeout: settings.ws.idleTimeout,

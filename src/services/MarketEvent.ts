@@ -100,7 +100,7 @@ export interface EventRecord {
   readonly headers: Readonly<Record<string, string>>
   /**
    * Record timestamp in epoch milliseconds = `receivedAt`, also after a replay; sent with the present time where Kafka would not take it
-   * (`KafkaSink/RecordTime`).
+   * (`Delivery/RecordTime`).
    */
   readonly timestamp: number
   /** Of the receipt, to know its age by; undefined of one that was read back from a queue. */

@@ -1,22 +1,8 @@
 /**
- * Which part of the markets a collector has when several share them. Nobody coordinates: each market's record key says where it
- * belongs, by the hash that also names its partition (murmur2 as Java's default partitioner has it), so that any tool with Kafka's
- * own hash finds the collector of a market.
+ * The names that `Assignment` had in earlier snapshots.
+ *
+ * @since 0.1.0
+ * @deprecated use `Assignment`
  */
-import { partitionOf } from "./KafkaProducer/Partitions.ts"
-
-export interface Shard {
-  /** From 1 on. */
-  readonly index: number
-  readonly count: number
-}
-
-/** Nothing is shared. */
-export const whole: Shard = { index: 1, count: 1 }
-
-/** More than there are markets would be a mistake. */
-export const maxShards = 1000
-
-/** Of one exchange's canonical symbols. Of all shards of one count, exactly one has a symbol. */
-export const share = ({ count, index }: Shard, exchange: string): (symbol: string) => boolean =>
-  count === 1 ? () => true : (symbol) => partitionOf(`${exchange}:${symbol}`, count) === index - 1
+export * from "./Assignment.ts"
+export type { Assignment as Shard } from "./Assignment.ts"

@@ -19,9 +19,9 @@ import * as Stream from "effect/Stream"
 import type { HoleStore, MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import { FeedStatus } from "../services/FeedStatus.ts"
+import * as Instruments from "../services/Instruments.ts"
 import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
-import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import type { Recorder } from "./Capture.ts"
@@ -171,7 +171,11 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const secondOpinion = SecondOpinion.make(exchange, rest)
   const timing = options.timing ?? Topics.defaultTiming
-  const lag = Metrics.lag({ exchange: exchange.id, stage: "exchange_to_receive", path: "live" })
+  const lag = Instruments.lag(yield* Instruments.Instruments, {
+    exchange: exchange.id,
+    stage: "exchange_to_receive",
+    path: "live"
+  })
   const shared: Shared = {
     exchange,
     board,

@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
 import { reasonOf } from "../services/ErrorText.ts"
-import * as Metrics from "../services/Metrics.ts"
+import * as Instruments from "../services/Instruments.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
@@ -200,7 +200,11 @@ export const make = Effect.fnUntraced(function*(
     }))
 
   /** Tells the board how the API is. */
-  const requests = Metrics.restRequest(options.exchange, RestError.fields.reason.literals)
+  const requests = Instruments.restRequest(
+    yield* Instruments.Instruments,
+    options.exchange,
+    RestError.fields.reason.literals
+  )
 
   const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
     Effect.flatMap(Time.now, (started) => {

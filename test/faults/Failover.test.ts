@@ -127,7 +127,7 @@ describe("the cluster behind the address is another one now", () => {
         yield* Effect.promise(() => first.start())
         yield* Effect.promise(() => second.kill())
         // As many clients as it takes to begin with each address that it knows.
-        for (let i = 0; i < 12; i++) assert.strictEqual((yield* away)._tag, "KafkaUnavailable")
+        for (let i = 0; i < 12; i++) assert.strictEqual((yield* away)._tag, "ProducerUnavailable")
         yield* Effect.promise(() => second.start())
         yield* sendUntilAcknowledged(lane, [recordOf("a", "3")])
       })))

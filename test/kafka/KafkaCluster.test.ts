@@ -82,7 +82,7 @@ layer(TestCluster.layer, { excludeTestServices: true, timeout: "2 minutes" })("t
           Effect.repeat({ until: (failure) => failure.message.includes("NOT_ENOUGH_REPLICAS") }),
           Effect.timeout("30 seconds")
         )
-        assert.deepStrictEqual([failure._tag, failure.reason], ["KafkaUnavailable", "cluster"])
+        assert.deepStrictEqual([failure._tag, failure.reason], ["ProducerUnavailable", "cluster"])
       }).pipe(Effect.ensuring(restart(cluster, [2, 3])))
       yield* sendUntilAcknowledged(lane, batch(100))
       const ids = (yield* read).map((record) => Number(record.headers["id"]))

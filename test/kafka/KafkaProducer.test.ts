@@ -4,7 +4,7 @@ import { createHook } from "node:async_hooks"
 import { randomBytes } from "node:crypto"
 import * as net from "node:net"
 import { inject } from "vitest"
-import type { Options } from "../../src/services/KafkaProducer.ts"
+import type { Options } from "../../src/services/producers/Kafkajs.ts"
 import { createTopic, deleteTopic, growTopic, withAdmin } from "./Admin.ts"
 import { kcat, readTopic } from "./Consumer.ts"
 import { kafkaOf, laneOf, newTopic, optionsOf, recordOf, sendUntilAcknowledged, TestBroker } from "./TestBroker.ts"
@@ -124,11 +124,11 @@ describe("a broker that is well", () => {
       const create = Effect.promise(() => createTopic(inject("kafkaBroker"), topic))
       const sendFails = Effect.flip(lane.send([recordOf("a", "1")]))
 
-      assert.deepInclude(yield* sendFails, { _tag: "KafkaUnavailable", reason: "topic" })
+      assert.deepInclude(yield* sendFails, { _tag: "ProducerUnavailable", reason: "topic" })
       yield* create
       yield* lane.send([recordOf("a", "1")])
       yield* Effect.promise(() => deleteTopic(inject("kafkaBroker"), topic))
-      assert.deepInclude(yield* sendFails, { _tag: "KafkaUnavailable", reason: "topic" })
+      assert.deepInclude(yield* sendFails, { _tag: "ProducerUnavailable", reason: "topic" })
       yield* other.send([recordOf("a", "1")])
       yield* create
       yield* lane.send([recordOf("a", "2")])
@@ -140,7 +140,7 @@ describe("a broker that is well", () => {
       const topic = yield* existing()
       const lane = yield* laneOf(options(), topic)
       const failure = yield* Effect.flip(lane.send([recordOf("a", "big", new Uint8Array(randomBytes(2 << 20)))]))
-      assert.deepInclude(failure, { _tag: "KafkaRejected", code: 10, reason: "MESSAGE_TOO_LARGE" })
+      assert.deepInclude(failure, { _tag: "ProducerRejected", code: 10, reason: "MESSAGE_TOO_LARGE" })
       yield* lane.send([recordOf("a", "small")])
       assert.deepStrictEqual(idsOf(yield* read(topic)), ["small"])
     }))
@@ -234,7 +234,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const [ms, failure] = yield* elapsed(Effect.flip(lane.send(b))).pipe(
         Effect.ensuring(Effect.promise(() => broker.start()))
       )
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "connection" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "connection" })
       assert.isBelow(ms, 2_000)
       yield* sendUntilAcknowledged(lane, b)
       yield* lane.send(c)
@@ -248,7 +248,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const failures = yield* Effect.replicateEffect(Effect.flip(lane.send(a)), 4).pipe(
         Effect.ensuring(Effect.promise(() => broker.start()))
       )
-      for (const failure of failures) assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "connection" })
+      for (const failure of failures) assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "connection" })
       yield* sendUntilAcknowledged(lane, a)
       assert.deepStrictEqual(idsOf(yield* read), ["a"])
     }))
@@ -266,7 +266,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       yield* Effect.promise(broker.freeze)
       const start = performance.now()
       const [ms, failure] = yield* elapsed(Effect.flip(lane.send(b))).pipe(Effect.ensuring(Effect.sync(broker.thaw)))
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "timeout" })
       assert.isAbove(told - start, 900)
       assert.isBelow(told - start, 1_600)
       assert.isBelow(ms, 5_000)
@@ -282,7 +282,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const failures = yield* Effect.replicateEffect(Effect.flip(lane.send(a)), 2).pipe(
         Effect.ensuring(Effect.sync(broker.thaw))
       )
-      for (const failure of failures) assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
+      for (const failure of failures) assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "timeout" })
       // A broker that stood still has to take its partitions up again.
       yield* sendUntilAcknowledged(lane, b)
       assert.deepStrictEqual(Array.from(new Set(idsOf(yield* read))), ["b"])
@@ -294,7 +294,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       yield* lane.send(a)
       assert.isAbove(proxy.blackholeEstablished(), 0)
       const failure = yield* Effect.flip(lane.send(b))
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "timeout" })
       const [ms] = yield* elapsed(lane.send(b))
       assert.isBelow(ms, 900)
       assert.deepStrictEqual(idsOf(yield* read), ["a", "b"])
@@ -306,7 +306,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       yield* lane.send(a)
       proxy.dropResponses(1)
       const failure = yield* Effect.flip(lane.send(b))
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "timeout" })
       yield* lane.send(b)
       assert.deepStrictEqual(idsOf(yield* read), ["a", "b", "b"])
     }))
@@ -330,7 +330,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       const [ms, failure] = yield* elapsed(Effect.flip(lane.send(a))).pipe(
         Effect.ensuring(Effect.promise(() => proxy.refuse(false)))
       )
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "connection" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "connection" })
       assert.isBelow(ms, 1_500)
       yield* lane.send(a)
       assert.deepStrictEqual(idsOf(yield* read), ["a"])
@@ -377,7 +377,7 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       yield* kafka.probe
       yield* Effect.promise(broker.freeze)
       const [ms, failure] = yield* elapsed(Effect.flip(kafka.probe)).pipe(Effect.ensuring(Effect.sync(broker.thaw)))
-      assert.deepInclude(failure, { _tag: "KafkaUnavailable", reason: "timeout" })
+      assert.deepInclude(failure, { _tag: "ProducerUnavailable", reason: "timeout" })
       assert.isBelow(ms, 2_300)
       yield* kafka.probe
     }))

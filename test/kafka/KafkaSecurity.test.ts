@@ -2,7 +2,7 @@ import { NodeContext } from "@effect/platform-node"
 import { assert, layer } from "@effect/vitest"
 import { Effect, Redacted } from "effect"
 import * as NodeKafka from "../../src/layers/node/Kafka.ts"
-import type { Sasl, Security } from "../../src/services/KafkaProducer.ts"
+import type { Sasl, Security } from "../../src/services/producers/Kafkajs.ts"
 import { createTopic } from "./Admin.ts"
 import type * as Certificates from "./Certificates.ts"
 import { readTopic } from "./Consumer.ts"
@@ -109,7 +109,7 @@ layer(SecureBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })(
         Effect.gen(function*() {
           const { lane } = yield* setUp(listener, security)
           const failure = yield* Effect.flip(lane.send([recordOf("a", "1")]))
-          assert.deepStrictEqual([failure._tag, failure.reason], ["KafkaUnavailable", reason], failure.message)
+          assert.deepStrictEqual([failure._tag, failure.reason], ["ProducerUnavailable", reason], failure.message)
           assert.notMatch(failure.message, /Pa55word|\n/)
           assert.isAbove(failure.message.length, 10)
           // A second attempt says the same: the first has left nothing half-made.

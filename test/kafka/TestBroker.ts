@@ -3,8 +3,9 @@
  */
 import { Context, Duration, Effect, Layer, Schedule } from "effect"
 import * as NodeKafka from "../../src/layers/node/Kafka.ts"
-import { KafkaProducer, type LaneProducer, type Options } from "../../src/services/KafkaProducer.ts"
 import type { EventRecord } from "../../src/services/MarketEvent.ts"
+import { type LaneProducer, Producer } from "../../src/services/Producer.ts"
+import { type Options } from "../../src/services/producers/Kafkajs.ts"
 import * as Broker from "./Broker.ts"
 import * as FaultProxy from "./FaultProxy.ts"
 
@@ -49,7 +50,7 @@ export const optionsOf = (address: string, options: Partial<Options> = {}): Opti
 })
 
 export const kafkaOf = (options: Options) =>
-  Effect.map(Layer.build(NodeKafka.layer(options)), (context) => Context.get(context, KafkaProducer))
+  Effect.map(Layer.build(NodeKafka.layer(options)), (context) => Context.get(context, Producer))
 
 /** The lane of a producer of its own. */
 export const laneOf = (options: Options, topic: string, onRequestTimeout: Effect.Effect<void> = Effect.void) =>
@@ -74,6 +75,9 @@ export const recordOf = (
 /** As the lane does it: the same records again until Kafka has them. */
 export const sendUntilAcknowledged = (lane: LaneProducer, records: ReadonlyArray<EventRecord>) =>
   lane.send(records).pipe(
-    Effect.retry({ while: (failure) => failure._tag === "KafkaUnavailable", schedule: Schedule.spaced("200 millis") }),
+    Effect.retry({
+      while: (failure) => failure._tag === "ProducerUnavailable",
+      schedule: Schedule.spaced("200 millis")
+    }),
     Effect.timeout("30 seconds")
   )

@@ -176,7 +176,7 @@ describe("Persistence", () => {
     }))
 
   // The predecessor's buffer had no bound, and being nearly full changed nothing.
-  it.effect("#12 nearly full is told from 80 % on, and full is bounded by the policy, every loss counted (books: KafkaSink.test.ts)", () =>
+  it.effect("#12 nearly full is told from 80 % on, and full is bounded by the policy, every loss counted (books: Delivery.test.ts)", () =>
     Effect.gen(function*() {
       const statusAt = (bytes: number) =>
         evaluate(fine({ sink: { lanes: [lane()], usage: { bytes, maxBytes: 1000 } } }), now).status

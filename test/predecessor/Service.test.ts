@@ -10,13 +10,13 @@ import * as NodeFileOps from "../../src/layers/node/FileOps.ts"
 import * as Fake from "../../src/layers/testing/FakeKafka.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as DeadLetters from "../../src/services/DeadLetters.ts"
+import * as Delivery from "../../src/services/Delivery.ts"
 import { EventSink } from "../../src/services/EventSink.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
 import type { DiskResult } from "../../src/services/Health/Model.ts"
-import type { KafkaProducer } from "../../src/services/KafkaProducer.ts"
-import * as KafkaSink from "../../src/services/KafkaSink.ts"
 import * as Ledger from "../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
+import type { Producer } from "../../src/services/Producer.ts"
 import * as RetryPolicy from "../../src/services/RetryPolicy.ts"
 import { bitpin } from "../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../src/streams/exchanges/Wallex.ts"
@@ -45,11 +45,11 @@ const trade = (n: number): MarketEvent => ({
 
 const begin = Effect.fnUntraced(function*(
   directory: string,
-  kafka: Context.Context<Fake.FakeKafka | KafkaProducer>
+  kafka: Context.Context<Fake.FakeKafka | Producer>
 ) {
   const ledger = Ledger.make()
   const scope = yield* Scope.make()
-  const context = yield* KafkaSink.layer({
+  const context = yield* Delivery.layer({
     topicPrefix: "marketdata",
     lanes: ["trade", "status"],
     mode: "fallback",
@@ -75,7 +75,7 @@ const begin = Effect.fnUntraced(function*(
     Layer.provide(Layer.succeed(Ledger.Ledger, ledger)),
     Layer.buildWithScope(scope)
   )
-  const { lanes, stop } = Context.get(context, KafkaSink.KafkaSink)
+  const { lanes, stop } = Context.get(context, Delivery.Delivery)
   return {
     offer: Effect.fnUntraced(function*(from: number, to: number) {
       ledger.received({ lane: "trade", exchange: "bitpin" }, to - from)

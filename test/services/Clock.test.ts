@@ -1,12 +1,13 @@
 /** What the program's parts do while the wall clock is stepped: the same as without the step. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Ref, TestClock } from "effect"
-import * as FileOutput from "../../src/services/FileOutput.ts"
+import * as Lag from "../../src/services/Delivery/Lag.ts"
+import * as Exposition from "../../src/services/Exposition.ts"
 import * as Health from "../../src/services/Health.ts"
-import { KafkaProducer } from "../../src/services/KafkaProducer.ts"
-import * as Lag from "../../src/services/KafkaSink/Lag.ts"
+import * as Instruments from "../../src/services/Instruments.ts"
 import { encode } from "../../src/services/MarketEvent.ts"
-import * as Metrics from "../../src/services/Metrics.ts"
+import { Producer } from "../../src/services/Producer.ts"
+import * as FileOutput from "../../src/services/producers/File.ts"
 import * as Time from "../../src/services/Time.ts"
 import { MemoryDisk } from "../support/MemoryDisk.ts"
 import * as Sink from "../support/Sink.ts"
@@ -32,7 +33,7 @@ describe("under a stepped wall clock", () => {
       Effect.scoped(Effect.gen(function*() {
         const disk = new MemoryDisk()
         const lane = yield* Effect.flatMap(
-          KafkaProducer,
+          Producer,
           (producer) => producer.lane({ topic, onRequestTimeout: () => Effect.void })
         ).pipe(
           Effect.provide(
@@ -126,7 +127,7 @@ describe("under a stepped wall clock", () => {
     "how far behind Kafka's acknowledgement is, is measured by the other clock",
     (step) =>
       Effect.scoped(Effect.gen(function*() {
-        const lags = Lag.make()
+        const lags = Lag.make(yield* Instruments.Instruments)
         const key = `lag${exchanges++}`
         const received = yield* Time.moment
         // It waited for its market's history.
@@ -135,7 +136,7 @@ describe("under a stepped wall clock", () => {
         yield* step
         yield* TestClock.adjust("2 seconds")
         lags.acknowledged([record], yield* Time.moment)
-        const metrics = yield* Metrics.make
+        const metrics = yield* Exposition.make
         const { body } = yield* metrics.expose(undefined)
         assert.include(body, `feeds_lag_seconds_sum{exchange="${key}",path="live",stage="receive_to_ack"} 5\n`)
       }))

@@ -6,12 +6,12 @@ import * as DataDirectory from "../../src/layers/DataDirectory.ts"
 import * as NodeFileOps from "../../src/layers/node/FileOps.ts"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as DeadLetters from "../../src/services/DeadLetters.ts"
+import * as Delivery from "../../src/services/Delivery.ts"
 import { EventSink } from "../../src/services/EventSink.ts"
 import * as FileQueue from "../../src/services/FileQueue.ts"
-import { KafkaProducer } from "../../src/services/KafkaProducer.ts"
-import * as KafkaSink from "../../src/services/KafkaSink.ts"
 import * as Ledger from "../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
+import { Producer } from "../../src/services/Producer.ts"
 import * as RetryPolicy from "../../src/services/RetryPolicy.ts"
 import * as Time from "../../src/services/Time.ts"
 
@@ -34,12 +34,12 @@ export const trade = (n: number, receivedAt: Time.WallTime, market = n % 3): Mar
 export const begin = Effect.fnUntraced(function*(
   directory: string,
   prefix: string,
-  producer: KafkaProducer["Type"]
+  producer: Producer["Type"]
 ) {
   const ledger = Ledger.make()
   const scope = yield* Scope.make()
   const context = yield* Layer.buildWithScope(
-    KafkaSink.layer({
+    Delivery.layer({
       topicPrefix: prefix,
       lanes: ["trade", "status"],
       mode: "fallback",
@@ -61,13 +61,13 @@ export const begin = Effect.fnUntraced(function*(
         })
       )),
       Layer.provide(NodeFileOps.layer),
-      Layer.provide(Layer.succeed(KafkaProducer, producer)),
+      Layer.provide(Layer.succeed(Producer, producer)),
       Layer.provide(Layer.succeed(Ledger.Ledger, ledger))
     ),
     scope
   )
   const sink = Context.get(context, EventSink)
-  const { lanes, stop } = Context.get(context, KafkaSink.KafkaSink)
+  const { lanes, stop } = Context.get(context, Delivery.Delivery)
   const tradeLane = Effect.map(lanes, ([first]) => {
     if (first === undefined) throw new Error("no lane")
     return first
@@ -81,7 +81,7 @@ export const begin = Effect.fnUntraced(function*(
     /** Of trades. */
     lane: tradeLane,
     /** Waits for what the lane comes to. */
-    reach: (until: (lane: KafkaSink.LaneStatus) => boolean) =>
+    reach: (until: (lane: Delivery.LaneStatus) => boolean) =>
       Effect.repeat(Effect.delay(tradeLane, "20 millis"), { until }),
     /** Everything that was offered is acknowledged. */
     delivered: Effect.repeat(

@@ -7,8 +7,8 @@ import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import { isIPv6 } from "node:net"
-import * as Address from "../../services/KafkaProducer/Address.ts"
-import { maxShards, type Shard } from "../../services/Shard.ts"
+import { type Assignment, maxShards } from "../../services/Assignment.ts"
+import * as Address from "../../services/producers/Kafkajs/Address.ts"
 import { subnetOf } from "../node/NoProxy.ts"
 import * as Percent from "./Percent.ts"
 import { nearest } from "./Suggest.ts"
@@ -185,7 +185,7 @@ export const globs: Parser<ReadonlyArray<string>> = list("globs over symbols suc
 })
 
 /** `2/3`: the second of three. */
-export const shard: Parser<Shard> = {
+export const shard: Parser<Assignment> = {
   parse: (text) => {
     const [, index = "", count = ""] = /^(\d{1,4}) ?\/ ?(\d{1,4})$/.exec(text) ?? []
     const value = { index: Number(index), count: Number(count) }

@@ -4,7 +4,7 @@
 import type * as Duration from "effect/Duration"
 import type * as LogLevel from "effect/LogLevel"
 import type * as Redacted from "effect/Redacted"
-import type { Shard } from "../../services/Shard.ts"
+import type { Assignment } from "../../services/Assignment.ts"
 import type { exchangeIds } from "./Variables.ts"
 
 export type ExchangeId = typeof exchangeIds[number]
@@ -76,7 +76,7 @@ export interface Settings {
   readonly channels: ReadonlyArray<"trades" | "books">
   /** Globs over canonical symbols, upper case; empty = all tradable. */
   readonly markets: ReadonlyArray<string>
-  readonly shard: Shard
+  readonly shard: Assignment
   readonly endpoints: Readonly<Record<ExchangeId, { readonly apiUrl: string; readonly wsUrl: string }>>
   readonly proxy: {
     /** May hold credentials: never to be shown. */

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
-import * as Shard from "../../services/Shard.ts"
+import * as Assignment from "../../services/Assignment.ts"
 import type { Endpoints } from "../../streams/Exchange.ts"
 import { exchanges } from "../../streams/exchanges/index.ts"
 import * as Defaults from "../../streams/Feed/Defaults.ts"
@@ -197,7 +197,7 @@ export const feeds = {
   shard: variable(
     "SHARD",
     Parsers.shard,
-    Shard.whole,
+    Assignment.whole,
     "`1/2` and `2/2`: two collectors that have each market once, by murmur2 of the record key"
   )
 }

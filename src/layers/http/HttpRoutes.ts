@@ -12,8 +12,9 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Exposition from "../../services/Exposition.ts"
 import * as Health from "../../services/Health.ts"
-import * as Metrics from "../../services/Metrics.ts"
+import * as Instruments from "../../services/Instruments.ts"
 import * as Time from "../../services/Time.ts"
 import * as ProcessMetrics from "../node/ProcessMetrics.ts"
 import * as HttpServer from "./HttpServer.ts"
@@ -28,10 +29,10 @@ export interface Options {
 /** To be added to a router of one's own. */
 export const layer = (
   options: Options
-): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Health.Health | Metrics.Metrics> =>
+): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Health.Health | Exposition.Exposition> =>
   HttpLayerRouter.use(Effect.fnUntraced(function*(router) {
     const health = yield* Health.Health
-    const metrics = yield* Metrics.Metrics
+    const metrics = yield* Exposition.Exposition
     const probe = (codeOf: (status: Health.Status) => number) =>
       Effect.map(health.answer, (answer) => json(answer, codeOf(answer.status)))
     const pages = new Map<HttpLayerRouter.PathInput, Effect.Effect<HttpServerResponse.HttpServerResponse>>([
@@ -42,9 +43,11 @@ export const layer = (
       ["/health/live", probe(() => 200)],
       ["/api/status", Effect.map(options.report, (report) => json(report, 200))]
     ])
-    for (const [path, page] of pages) yield* add(router, path, page)
-    yield* add(router, "/events", yield* eventsOf(options.report, metrics))
+    const registry = yield* Instruments.Instruments
+    for (const [path, page] of pages) yield* add(registry, router, path, page)
+    yield* add(registry, router, "/events", yield* eventsOf(options.report, metrics))
     yield* add(
+      registry,
       router,
       "/metrics",
       Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) => metrics.expose(headers["accept"])).pipe(
@@ -60,12 +63,12 @@ export const serve = Effect.fnUntraced(function*(
   address: HttpServer.Options,
   sources: Monitor.Sources
 ): Effect.fn.Return<string, HttpServer.HttpServerUnavailable, Scope.Scope> {
-  const metrics = yield* Metrics.make
+  const metrics = yield* Exposition.make
   yield* metrics.register(Monitor.collector(sources))
   yield* metrics.register(yield* ProcessMetrics.make)
   const routes = layer({ report: StatusPage.report(sources) }).pipe(
     Layer.provide(Layer.succeed(Health.Health, sources.health)),
-    Layer.provide(Layer.succeed(Metrics.Metrics, metrics))
+    Layer.provide(Layer.succeed(Exposition.Exposition, metrics))
   )
   const server: Layer.Layer<PlatformServer.HttpServer, HttpServer.HttpServerUnavailable> = HttpLayerRouter.serve(
     routes,
@@ -92,7 +95,7 @@ const madeFor = 900
  * Its end is the server's: see `HttpServer`.
  */
 const eventsOf = Effect.fnUntraced(
-  function*(report: Effect.Effect<StatusPage.Report>, metrics: Metrics.Metrics["Type"]) {
+  function*(report: Effect.Effect<StatusPage.Report>, metrics: Exposition.Exposition["Type"]) {
     const making = yield* Effect.makeSemaphore(1)
     let made: { readonly at: Time.Instant; readonly event: Uint8Array } | undefined
     // Not `Effect.cachedWithTTL`: it lives by the wall clock, and one that is set back would show the same page for as long.
@@ -143,11 +146,12 @@ type Handler<R> = Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>
 
 /** GET and HEAD, and 405 for the rest. */
 const add = <R extends HttpLayerRouter.Provided = never>(
+  registry: Instruments.Registry,
   router: HttpLayerRouter.HttpRouter,
   path: HttpLayerRouter.PathInput,
   handler: Handler<R>
 ) => {
-  const answers = Metrics.httpRequests(path)
+  const answers = Instruments.httpRequests(registry, path)
   return router.addAll([
     HttpLayerRouter.route(
       "GET",

@@ -3,11 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import type { CircuitBreakers } from "../../services/CircuitBreaker.ts"
+import type { LaneStatus } from "../../services/Delivery.ts"
+import * as Exposition from "../../services/Exposition.ts"
 import type * as FeedStatus from "../../services/FeedStatus.ts"
 import type { Health } from "../../services/Health.ts"
-import type { LaneStatus } from "../../services/KafkaSink.ts"
 import type * as Ledger from "../../services/Ledger.ts"
-import * as Metrics from "../../services/Metrics.ts"
 import * as Time from "../../services/Time.ts"
 
 export interface Sources {
@@ -29,15 +29,15 @@ export interface Sources {
 }
 
 /** All families of one collector but those of the process. */
-export const collector = (sources: Sources): Metrics.Collector =>
+export const collector = (sources: Sources): Exposition.Collector =>
   Effect.gen(function*() {
     const sink = yield* sources.sink
     return [
-      Metrics.buildFamily({ version: sources.version, node: process.version }),
-      ...Metrics.healthFamilies(yield* sources.health.answer),
-      ...Metrics.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
-      ...Metrics.feedFamilies(sources.status.exchanges(), yield* Time.now),
-      ...Metrics.breakerFamilies(yield* sources.breakers.snapshots),
-      ...(sink === undefined ? [] : Metrics.queueFamilies(sink.lanes, sink.usage))
+      Exposition.buildFamily({ version: sources.version, node: process.version }),
+      ...Exposition.healthFamilies(yield* sources.health.answer),
+      ...Exposition.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
+      ...Exposition.feedFamilies(sources.status.exchanges(), yield* Time.now),
+      ...Exposition.breakerFamilies(yield* sources.breakers.snapshots),
+      ...(sink === undefined ? [] : Exposition.queueFamilies(sink.lanes, sink.usage))
     ]
   })

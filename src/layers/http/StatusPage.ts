@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import { createHash } from "node:crypto"
+import type { LaneStatus } from "../../services/Delivery.ts"
 import type { ExchangeStatus } from "../../services/FeedStatus.ts"
 import { messageOf } from "../../services/Health.ts"
-import type { LaneStatus } from "../../services/KafkaSink.ts"
 import type { Account } from "../../services/Ledger.ts"
 import * as Time from "../../services/Time.ts"
 import type { Sources } from "./Monitor.ts"

@@ -10,14 +10,16 @@ import * as net from "node:net"
 import * as tls from "node:tls"
 import { promisify } from "node:util"
 import * as zlib from "node:zlib"
-import * as KafkaProducer from "../../services/KafkaProducer.ts"
+import type { Producer, ProducerUnavailable } from "../../services/Producer.ts"
+import * as Kafkajs from "../../services/producers/Kafkajs.ts"
 import * as NodeDial from "./Dial.ts"
 
 const gzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gzip)
 
 const keepAlive = 60_000
 
-const transport: KafkaProducer.Transport = {
+/** Node's sockets and zlib, for `KafkaSink.layerKafkajs` and `Kafkajs.layer`. */
+export const transport: Kafkajs.Transport = {
   connect: ({ host, onConnect, port, ssl }) => {
     // kafkajs types `ssl` as always there; without TLS it passes nothing. No server name for an IP address (RFC 6066).
     const target = { ...NodeDial.options(), host, port }
@@ -31,19 +33,17 @@ const transport: KafkaProducer.Transport = {
 }
 
 /** Connects to nothing before the first send. */
-export const layer = (options: KafkaProducer.Options): Layer.Layer<KafkaProducer.KafkaProducer> =>
-  KafkaProducer.layer(options, transport)
+export const layer = (options: Kafkajs.Options): Layer.Layer<Producer> => Kafkajs.layer(options, transport)
 
 /** Where the cluster tells its clients to go. */
-export const advertised = (options: KafkaProducer.Options): ReturnType<typeof KafkaProducer.advertised> =>
-  KafkaProducer.advertised(options, transport)
+export const advertised = (options: Kafkajs.Options): ReturnType<typeof Kafkajs.advertised> =>
+  Kafkajs.advertised(options, transport)
 
-/** `KafkaProducer.compacted`. */
+/** `Kafkajs.compacted`. */
 export const compacted = (
-  options: KafkaProducer.Options,
+  options: Kafkajs.Options,
   topics: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<string>, KafkaProducer.KafkaUnavailable> =>
-  KafkaProducer.compacted(options, transport, topics)
+): Effect.Effect<ReadonlyArray<string>, ProducerUnavailable> => Kafkajs.compacted(options, transport, topics)
 
 /** Paths of PEM files, as librdkafka names them. */
 export interface SslLocations {
@@ -54,7 +54,7 @@ export interface SslLocations {
 
 export const readSsl = Effect.fnUntraced(function*(
   locations: SslLocations
-): Effect.fn.Return<KafkaProducer.Ssl, PlatformError, FileSystem.FileSystem> {
+): Effect.fn.Return<Kafkajs.Ssl, PlatformError, FileSystem.FileSystem> {
   const fs = yield* FileSystem.FileSystem
   const read = (path: string | undefined) => path === undefined ? Effect.succeed(undefined) : fs.readFileString(path)
   const [ca, certificate, key] = yield* Effect.all([

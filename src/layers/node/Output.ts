@@ -9,8 +9,8 @@ import { rename } from "node:fs/promises"
 import { pipeline } from "node:stream/promises"
 import * as zlib from "node:zlib"
 import { FileOpsError } from "../../services/FileOps.ts"
-import * as FileOutput from "../../services/FileOutput.ts"
-import { KafkaProducer, KafkaUnavailable } from "../../services/KafkaProducer.ts"
+import { Producer, ProducerUnavailable } from "../../services/Producer.ts"
+import * as FileOutput from "../../services/producers/File.ts"
 import * as NodeFileOps from "./FileOps.ts"
 
 /** In Node's threads. Atomic: a temporary file, synced, then renamed. */
@@ -34,16 +34,16 @@ const gzip = (from: string, to: string): Effect.Effect<void, FileOpsError> =>
   })
 
 /** `<directory>/<topic>/<time>.ndjson`, and `.gz` when the next one has begun. */
-export const files = (directory: string): Layer.Layer<KafkaProducer> =>
+export const files = (directory: string): Layer.Layer<Producer> =>
   Layer.provide(FileOutput.layer({ directory, compress: gzip }), NodeFileOps.layer)
 
-const write = (bytes: Uint8Array): Effect.Effect<void, KafkaUnavailable> =>
+const write = (bytes: Uint8Array): Effect.Effect<void, ProducerUnavailable> =>
   Effect.async((resume) => {
     process.stdout.write(bytes, (error) =>
       resume(
         error === null || error === undefined
           ? Effect.void
-          : new KafkaUnavailable({ reason: "client", message: `stdout: ${error.message}`, cause: error })
+          : new ProducerUnavailable({ reason: "client", message: `stdout: ${error.message}`, cause: error })
       ))
   })
 
@@ -51,11 +51,11 @@ const write = (bytes: Uint8Array): Effect.Effect<void, KafkaUnavailable> =>
  * Each event a line. A reader that does not read is a broker that does not answer: what comes meanwhile goes to the queue. One that
  * is gone ends the program (`Process.ts`).
  */
-export const stdout: Layer.Layer<KafkaProducer> = Layer.succeed(KafkaProducer, {
+export const stdout: Layer.Layer<Producer> = Layer.succeed(Producer, {
   lane: ({ topic }) =>
     Effect.sync(() => {
       // What was given to the stream cannot be taken back: the next batch waits for it, that no more than one lies there.
-      let last: Fiber.Fiber<void, KafkaUnavailable> | undefined
+      let last: Fiber.Fiber<void, ProducerUnavailable> | undefined
       return {
         topic,
         send: (records) =>

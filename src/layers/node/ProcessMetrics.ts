@@ -4,9 +4,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { constants, monitorEventLoopDelay, type PerformanceEntry, PerformanceObserver } from "node:perf_hooks"
-import * as Metrics from "../../services/Metrics.ts"
+import * as Exposition from "../../services/Exposition.ts"
 
-const family = (type: "counter" | "gauge") => (name: string, help: string, value: number): Metrics.Family => ({
+const family = (type: "counter" | "gauge") => (name: string, help: string, value: number): Exposition.Family => ({
   name,
   help,
   type,
@@ -18,7 +18,7 @@ const gauge = family("gauge")
 const counter = family("counter")
 
 /** Observes the event loop and the garbage collector until the scope ends. */
-export const make: Effect.Effect<Metrics.Collector, never, Scope.Scope> = Effect.map(
+export const make: Effect.Effect<Exposition.Collector, never, Scope.Scope> = Effect.map(
   Effect.acquireRelease(Effect.sync(observe), (observers) => Effect.sync(observers.stop)),
   ({ collections, delay }) => Effect.sync(() => [...processFamilies(), ...loopFamilies(delay), collections()])
 )
@@ -63,7 +63,7 @@ function observe() {
   observer.observe({ entryTypes: ["gc"] })
   return {
     delay,
-    collections: (): Metrics.Family => ({
+    collections: (): Exposition.Family => ({
       name: "nodejs_gc_duration_seconds",
       help: "Garbage collections, by kind.",
       type: "histogram",
@@ -81,7 +81,7 @@ function observe() {
   }
 }
 
-const processFamilies = (): ReadonlyArray<Metrics.Family> => {
+const processFamilies = (): ReadonlyArray<Exposition.Family> => {
   const { external, heapTotal, heapUsed, rss } = process.memoryUsage()
   const cpu = process.cpuUsage()
   const micro = 1e-6
@@ -98,7 +98,7 @@ const processFamilies = (): ReadonlyArray<Metrics.Family> => {
 }
 
 /** Since the last scrape, less the time between two looks. */
-const loopFamilies = (delay: ReturnType<typeof monitorEventLoopDelay>): ReadonlyArray<Metrics.Family> => {
+const loopFamilies = (delay: ReturnType<typeof monitorEventLoopDelay>): ReadonlyArray<Exposition.Family> => {
   // Without a look since the last scrape all figures but the percentile are no numbers.
   const seconds = (nanos: number) => Number.isFinite(nanos) ? Math.max(0, nanos / 1e9 - resolution / 1000) : 0
   const families = [

@@ -11,15 +11,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
-import {
-  KafkaProducer,
-  KafkaRejected,
-  KafkaUnavailable,
-  type LaneProducer,
-  type LaneProducerOptions
-} from "../../services/KafkaProducer.ts"
-import { partitionOf } from "../../services/KafkaProducer/Partitions.ts"
 import type { EventRecord } from "../../services/MarketEvent.ts"
+import { partitionOf } from "../../services/Murmur2.ts"
+import {
+  type LaneProducer,
+  type LaneProducerOptions,
+  Producer,
+  ProducerRejected,
+  ProducerUnavailable
+} from "../../services/Producer.ts"
 
 /** Every topic has as many. */
 export const partitions = 12
@@ -68,22 +68,22 @@ export class FakeKafka extends Context.Tag("effect-exchange-feeds/layers/testing
 interface Request {
   readonly topic: string
   readonly records: ReadonlyArray<EventRecord>
-  readonly answer: Deferred.Deferred<void, KafkaUnavailable | KafkaRejected>
+  readonly answer: Deferred.Deferred<void, ProducerUnavailable | ProducerRejected>
 }
 
 const decoder = new TextDecoder()
 
-const refused = new KafkaUnavailable({ reason: "connection", message: "ECONNREFUSED: the fake Kafka is down" })
+const refused = new ProducerUnavailable({ reason: "connection", message: "ECONNREFUSED: the fake Kafka is down" })
 
-const timedOut = new KafkaUnavailable({ reason: "timeout", message: "request timed out" })
+const timedOut = new ProducerUnavailable({ reason: "timeout", message: "request timed out" })
 
-const rejected = new KafkaRejected({
+const rejected = new ProducerRejected({
   code: 10,
   reason: "MESSAGE_TOO_LARGE",
   message: "MESSAGE_TOO_LARGE: the fake Kafka was told to refuse it"
 })
 
-const refusedByTime = new KafkaRejected({
+const refusedByTime = new ProducerRejected({
   code: 32,
   reason: "INVALID_TIMESTAMP",
   message: "INVALID_TIMESTAMP: the fake Kafka was told to refuse it"
@@ -127,7 +127,7 @@ const make = Effect.gen(function*() {
   /** What the broker does with a request: partition by partition, all of a batch or nothing. */
   const execute = ({ records, topic }: Request) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const refusedAt = new Map<number, KafkaRejected>()
+      const refusedAt = new Map<number, ProducerRejected>()
       for (const record of records) {
         const refusal = rejects?.(record, topic) ?? false
         if (refusal !== false) refusedAt.set(partition(record.key), refusal === true ? rejected : refusedByTime)
@@ -163,7 +163,7 @@ const make = Effect.gen(function*() {
         const request: Request = {
           topic,
           records,
-          answer: yield* Deferred.make<void, KafkaUnavailable | KafkaRejected>()
+          answer: yield* Deferred.make<void, ProducerUnavailable | ProducerRejected>()
         }
         const { answer } = request
         // On its way a request belongs to the broker: it arrives also when its sender has given up.
@@ -183,7 +183,7 @@ const make = Effect.gen(function*() {
         )
       })
 
-  const producer: KafkaProducer["Type"] = {
+  const producer: Producer["Type"] = {
     lane: ({ onRequestTimeout, topic }) =>
       Effect.succeed<LaneProducer>({
         topic,
@@ -217,7 +217,7 @@ const make = Effect.gen(function*() {
     topics: Effect.sync(() => Array.from(logs.keys()))
   }
 
-  return Context.make(KafkaProducer, producer).pipe(Context.add(FakeKafka, control))
+  return Context.make(Producer, producer).pipe(Context.add(FakeKafka, control))
 })
 
-export const layer: Layer.Layer<KafkaProducer | FakeKafka> = Layer.scopedContext(make)
+export const layer: Layer.Layer<Producer | FakeKafka> = Layer.scopedContext(make)

@@ -7,7 +7,7 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Complaint from "../Complaint.ts"
 import type { FileOps } from "../FileOps.ts"
-import * as Metrics from "../Metrics.ts"
+import * as Instruments from "../Instruments.ts"
 import * as Time from "../Time.ts"
 import * as Active from "./Active.ts"
 import * as Body from "./Body.ts"
@@ -53,7 +53,7 @@ export const open = Effect.fnUntraced(function*(
     lookedAt: -Infinity,
     healing: false,
     complaint: Complaint.make(),
-    syncs: Metrics.queueSync()
+    syncs: Instruments.queueSync(yield* Instruments.Instruments)
   }
   const reader = Reader.make(shared)
   const append = Writer.make(shared, budget)

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Complaint } from "../Complaint.ts"
 import { type File, type FileOps, type FileOpsError, inDirectory, isNoRoom, replaceFile } from "../FileOps.ts"
-import type * as Metrics from "../Metrics.ts"
+import type * as Instruments from "../Instruments.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
 import type { Drops } from "./Drops.ts"
@@ -40,7 +40,7 @@ export interface Shared {
   readonly ops: FileOps["Type"]
   readonly settings: Settings
   /** How long syncs take, ms. */
-  readonly syncs: Metrics.Histogram
+  readonly syncs: Instruments.Histogram
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
   readonly drops: Drops
   readonly queueId: Uint8Array

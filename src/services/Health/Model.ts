@@ -2,8 +2,8 @@
  * What health is made of, and what it answers (docs/design/contract.md "Health").
  */
 import type { Snapshot } from "../CircuitBreaker.ts"
+import type { LaneStatus } from "../Delivery.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
-import type { LaneStatus } from "../KafkaSink.ts"
 import type { Instant, WallTime } from "../Time.ts"
 
 export type CheckStatus = "healthy" | "degraded" | "unhealthy" | "starting"

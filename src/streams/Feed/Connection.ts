@@ -12,8 +12,8 @@ import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Permit } from "../../services/CircuitBreaker.ts"
+import * as Instruments from "../../services/Instruments.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
-import * as Metrics from "../../services/Metrics.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
 import type { Recorder } from "../Capture.ts"
@@ -108,8 +108,9 @@ export const make = Effect.fnUntraced(function*(
   const { board, exchange, statusEvents } = shared
   const { rhythm, topics } = place
   const status = board.connection(id)
-  const ended = Metrics.closes(exchange.id, FeedError.fields.reason.literals)
-  const length = Metrics.receivedBytes(exchange.id)
+  const registry = yield* Instruments.Instruments
+  const ended = Instruments.closes(registry, exchange.id, FeedError.fields.reason.literals)
+  const length = Instruments.receivedBytes(registry, exchange.id)
   const leaving = yield* Deferred.make<void>()
   const reconnecting = yield* RetryPolicy.reconnecting(options.retry)
   /** Open while nothing of a session is left to be emitted: then leaving need not wait. */

@@ -2,9 +2,9 @@
  * What one session on a socket knows and does: the handshake, the frames, who a trade is, what is answered. Its subscriptions are in
  * `Topics.ts`. Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
  */
+import type * as Instruments from "../../services/Instruments.ts"
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
-import type * as Metrics from "../../services/Metrics.ts"
 import * as Time from "../../services/Time.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
@@ -31,7 +31,7 @@ export interface Shared {
   /** By topic: where its history has come to, at exchanges that keep one. */
   readonly positions: Map<string, Position>
   /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
-  readonly lag: Metrics.Histogram
+  readonly lag: Instruments.Histogram
 }
 
 export interface DeadFrame {

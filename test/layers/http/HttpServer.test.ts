@@ -5,8 +5,8 @@ import * as net from "node:net"
 import * as HttpRoutes from "../../../src/layers/http/HttpRoutes.ts"
 import * as HttpServer from "../../../src/layers/http/HttpServer.ts"
 import * as StatusPage from "../../../src/layers/http/StatusPage.ts"
+import * as Exposition from "../../../src/services/Exposition.ts"
 import * as Health from "../../../src/services/Health.ts"
-import * as Metrics from "../../../src/services/Metrics.ts"
 import * as SteppedClock from "../../support/SteppedClock.ts"
 import { loopback, make } from "./sources.ts"
 
@@ -268,7 +268,7 @@ describe("an app's own router", () => {
       const routes = Layer.merge(
         HttpLayerRouter.add("GET", "/mine", HttpServerResponse.text("mine")),
         HttpRoutes.layer({ report: StatusPage.report(sources) })
-      ).pipe(Layer.provide(Layer.merge(Metrics.layer, Layer.succeed(Health.Health, sources.health))))
+      ).pipe(Layer.provide(Layer.merge(Exposition.layer, Layer.succeed(Health.Health, sources.health))))
       const context = yield* Layer.build(
         HttpLayerRouter.serve(routes, { disableLogger: true, disableListenLog: true }).pipe(
           Layer.provideMerge(HttpServer.layer(loopback))

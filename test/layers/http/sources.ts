@@ -1,11 +1,11 @@
 /** A collector that never was, to be looked at over HTTP. */
 import { Effect, Ref } from "effect"
 import type { Sources } from "../../../src/layers/http/Monitor.ts"
+import type { LaneStatus } from "../../../src/services/Delivery.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import type * as Health from "../../../src/services/Health.ts"
 import { evaluate } from "../../../src/services/Health/Evaluate.ts"
 import type { Inputs } from "../../../src/services/Health/Model.ts"
-import type { LaneStatus } from "../../../src/services/KafkaSink.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import { breaker, exchange, fine, lane, now } from "../../services/Health/inputs.ts"
 

@@ -1,8 +1,8 @@
 import { assert, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, TestClock } from "effect"
 import { FakeKafka, layer, requestTimeout } from "../../../src/layers/testing/FakeKafka.ts"
-import { KafkaProducer } from "../../../src/services/KafkaProducer.ts"
 import type { EventRecord } from "../../../src/services/MarketEvent.ts"
+import { Producer } from "../../../src/services/Producer.ts"
 
 const record = (id: string, key = "bitpin:BTC/IRT"): EventRecord => ({
   key,
@@ -13,7 +13,7 @@ const record = (id: string, key = "bitpin:BTC/IRT"): EventRecord => ({
 
 const setUp = Effect.gen(function*() {
   const fake = yield* FakeKafka
-  const kafka = yield* KafkaProducer
+  const kafka = yield* Producer
   const timeouts: Array<number> = []
   const lane = yield* kafka.lane({
     topic: "t",
@@ -46,7 +46,7 @@ it.scoped("refuses while it is down", () =>
   Effect.gen(function*() {
     const { fake, ids, kafka, send } = yield* setUp
     yield* fake.down
-    assert.deepInclude(yield* Effect.flip(send(record("a"))), { _tag: "KafkaUnavailable", reason: "connection" })
+    assert.deepInclude(yield* Effect.flip(send(record("a"))), { _tag: "ProducerUnavailable", reason: "connection" })
     assert.strictEqual((yield* Effect.flip(kafka.probe)).reason, "connection")
     yield* fake.up
     yield* send(record("b"))
@@ -63,7 +63,7 @@ it.scoped("frozen, it tells after one timeout, fails after two, and executes the
     assert.deepStrictEqual(timeouts, [5_000])
     assert.isNull(fiber.unsafePoll())
     yield* TestClock.adjust(requestTimeout)
-    assert.deepInclude(yield* Effect.flip(Fiber.join(fiber)), { _tag: "KafkaUnavailable", reason: "timeout" })
+    assert.deepInclude(yield* Effect.flip(Fiber.join(fiber)), { _tag: "ProducerUnavailable", reason: "timeout" })
     assert.deepStrictEqual(yield* ids, [])
     yield* fake.up
     assert.deepStrictEqual(yield* ids, ["a"])
@@ -81,7 +81,7 @@ it.scoped("a thaw in time is a success; going down fails what was held", () =>
     const cut = yield* Effect.fork(send(record("b")))
     yield* Effect.yieldNow()
     yield* fake.down
-    assert.deepInclude(yield* Effect.flip(Fiber.join(cut)), { _tag: "KafkaUnavailable", reason: "connection" })
+    assert.deepInclude(yield* Effect.flip(Fiber.join(cut)), { _tag: "ProducerUnavailable", reason: "connection" })
     assert.deepStrictEqual(yield* ids, ["a"])
   }).pipe(Effect.provide(layer)))
 
@@ -104,7 +104,7 @@ it.scoped("a rejected record takes its partition's batch with it and no other", 
     const { fake, ids, send } = yield* setUp
     yield* fake.reject((candidate) => candidate.headers["id"] === "bad")
     const failure = yield* Effect.flip(send(record("a"), record("bad"), record("other", "wallex:TRX/USDT")))
-    assert.deepInclude(failure, { _tag: "KafkaRejected", code: 10 })
+    assert.deepInclude(failure, { _tag: "ProducerRejected", code: 10 })
     assert.deepStrictEqual(yield* ids, ["other"])
     yield* fake.reject(undefined)
     yield* send(record("bad"))
@@ -117,7 +117,7 @@ it.scoped("a lost answer is a written record and a timeout", () =>
     yield* fake.loseAnswers(1)
     const fiber = yield* Effect.fork(Effect.flip(send(record("a"))))
     yield* TestClock.adjust("10 seconds")
-    assert.deepInclude(yield* Fiber.join(fiber), { _tag: "KafkaUnavailable", reason: "timeout" })
+    assert.deepInclude(yield* Fiber.join(fiber), { _tag: "ProducerUnavailable", reason: "timeout" })
     yield* send(record("a"))
     assert.deepStrictEqual(yield* ids, ["a", "a"])
   }).pipe(Effect.provide(layer)))

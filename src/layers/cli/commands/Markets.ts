@@ -4,9 +4,9 @@ import * as Chunk from "effect/Chunk"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import * as Assignment from "../../../services/Assignment.ts"
 import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../services/FeedStatus.ts"
-import * as Shard from "../../../services/Shard.ts"
 import { exchanges } from "../../../streams/exchanges/index.ts"
 import * as Board from "../../../streams/Feed/Board.ts"
 import * as MarketList from "../../../streams/Markets.ts"
@@ -43,7 +43,7 @@ export const markets = Effect.fnUntraced(function*(
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),
-        MarketList.chosenBy({ globs: settings.markets, share: Shard.share(settings.shard, id) })
+        MarketList.chosenBy({ globs: settings.markets, share: Assignment.share(settings.shard, id) })
       )
     }).pipe(
       Effect.scoped,

@@ -2,9 +2,9 @@
  * The body of `/api/status`, and all that the page shows.
  */
 import type { Snapshot } from "../../../services/CircuitBreaker.ts"
+import type { LaneStatus } from "../../../services/Delivery.ts"
 import type { ConnectionState, Gaps, MarketStatus, OpenHole } from "../../../services/FeedStatus.ts"
 import type { Answer } from "../../../services/Health.ts"
-import type { LaneStatus } from "../../../services/KafkaSink.ts"
 
 export interface Events {
   readonly channel: "trades" | "books"
