@@ -1,9 +1,21 @@
+import { FileSystem } from "@effect/platform"
+import { NodeContext } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, TestClock } from "effect"
+import * as NodeFileOps from "../../../src/layers/node/FileOps.ts"
 import { FileOps } from "../../../src/services/FileOps.ts"
 import type * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 import { directory, drain, numberOf, open, record, recordsOf, topic } from "./Harness.ts"
+
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i)
+
+const isSync = (op: string) => op === "sync" || op === "datasync"
+
+const realDirectory = Effect.gen(function*() {
+  const fs = yield* FileSystem.FileSystem
+  return yield* fs.makeTempDirectoryScoped()
+}).pipe(Effect.provide(NodeContext.layer))
 
 describe("FileQueue", () => {
   it.effect("what is appended is read in order, acknowledged, and gone after persist", () =>
@@ -83,5 +95,68 @@ describe("FileQueue", () => {
         assert.strictEqual(disk.paths().filter((path) => path.startsWith(directory) && path.endsWith(".seg")).length, 2)
       }))
       assert.strictEqual(topic, "marketdata.trade.v1")
+    }))
+
+  it.scoped("two flushes, and two lives, within one second keep all 1010, on a real disk too", () =>
+    Effect.gen(function*() {
+      const real = yield* realDirectory
+      const disks = [[new MemoryDisk(), "/data"], [{ layer: NodeFileOps.layer }, real]] as const
+      for (const [disk, dir] of disks) {
+        // TestClock: no time passes at all.
+        yield* Effect.scoped(Effect.flatMap(open(disk, [], { dir }), (queue) => queue.append(recordsOf(0, 1000))))
+        yield* Effect.scoped(Effect.flatMap(open(disk, [], { dir }), (queue) => queue.append(recordsOf(1000, 1010))))
+        const after = yield* Effect.scoped(Effect.flatMap(open(disk, [], { dir }), (queue) => drain(queue)))
+        assert.deepStrictEqual(after.map(numberOf), upTo(1010))
+      }
+    }))
+
+  it.effect("age alone removes nothing; only what is acknowledged goes, and nobody else's file", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      yield* Effect.scoped(
+        Effect.flatMap(
+          open(disk, [], { segmentBytes: 200 }),
+          (queue) => Effect.forEach(upTo(10), (n) => queue.append([record(n)]))
+        )
+      )
+      disk.put(`${directory}/notes.txt`, Uint8Array.of(1))
+      yield* TestClock.adjust("30 days")
+      const segments = () => disk.paths().filter((path) => path.endsWith(".seg")).length
+      const before = segments()
+      assert.isAbove(before, 2)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const queue = yield* open(disk, [], { segmentBytes: 200 })
+        assert.deepStrictEqual((yield* drain(queue)).map(numberOf), upTo(10))
+        assert.strictEqual(segments(), before)
+        yield* queue.ack(11)
+        yield* queue.persist
+      }))
+      assert.isAtMost(segments(), 1)
+      assert.include(disk.paths(), `${directory}/notes.txt`)
+    }))
+
+  it.effect("size and syncing are what the options say", () =>
+    Effect.gen(function*() {
+      const syncsWith = (fsync: FileQueue.Fsync) =>
+        Effect.scoped(Effect.gen(function*() {
+          const disk = new MemoryDisk()
+          const queue = yield* open(disk, [], { fsync })
+          yield* queue.append([record(0)])
+          const from = disk.trace.length
+          for (const n of [1, 2, 3]) yield* queue.append([record(n)])
+          return disk.trace.slice(from).filter(({ op }) => isSync(op)).length
+        }))
+      assert.strictEqual(yield* syncsWith("always"), 3)
+      assert.strictEqual(yield* syncsWith("never"), 0)
+      const bytesWith = (maxBytes: number) =>
+        Effect.scoped(Effect.gen(function*() {
+          const queue = yield* open(new MemoryDisk(), [], { maxBytes })
+          for (let n = 0; n < 2000; n += 20) yield* queue.append(recordsOf(n, n + 20))
+          return (yield* queue.snapshot).bytes
+        }))
+      const [small, large] = [yield* bytesWith(32 * 1024), yield* bytesWith(128 * 1024)]
+      assert.isAtMost(small, 32 * 1024)
+      assert.isAtMost(large, 128 * 1024)
+      assert.isAbove(large, 2 * small)
     }))
 })
