@@ -10,16 +10,14 @@ const shared = {
 
 const short = process.env["FAULTS_SHORT"] === "1"
 
-/** They mostly wait, for breakers, checks, histories and rotations: `npm test` has ten minutes. */
-const slow = ["Check", "CommandLine", "Commands", "Configuration", "Elsewhere", "HealthStates", "Monitoring", "Network", "Package"].map((name) => `test/e2e/${name}.test.ts`)
-/** They judge by what happens in a stretch of real time, or how long something takes: a busy neighbour would spoil it. */
-const measured = [
-  "test/hostile/{Conformance,Servers}.test.ts",
-  "test/layers/testing/FakeServer.test.ts",
-  "test/e2e/Probes.test.ts",
-  "test/faults/{Frozen,Kill}.test.ts"
-]
-const slowUnits = [...measured, "test/streams/Rotation.test.ts"]
+/**
+ * The tier of a test file is its suffix:
+ * `.test.ts` runs with `npm test`; `.fuzz.test.ts` too, and at length with `npm run test:faults`;
+ * `.slow.test.ts` mostly waits, `.timed.test.ts` judges by what happens in a stretch of real time, which a busy neighbour would spoil: both
+ * run with `npm run test:faults` only.
+ */
+const slow = "**/*.slow.test.ts"
+const timed = "**/*.timed.test.ts"
 
 const lengths = short
   ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FUZZ_STORIES: "5000", FAULTS_SHORT: "1" }
@@ -37,7 +35,7 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/{services,streams,layers,hostile}/**/*.test.ts", "test/*.test.ts"],
-          exclude: slowUnits
+          exclude: [slow, timed]
         }
       },
       // `npm run test:faults`, `-- --short` in CI. First the property tests at length and what fakes alone do: two files at a time.
@@ -45,14 +43,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "long",
-          include: [
-            "test/services/Delivery/Handover.test.ts",
-            "test/hostile/Frames.test.ts",
-            "test/streams/trades/Holes.test.ts",
-            "test/streams/Truth.test.ts",
-            "test/streams/Rotation.test.ts",
-            "test/centrifugo/**/*.test.ts"
-          ],
+          include: ["test/**/*.fuzz.test.ts", "test/{streams,centrifugo}/**/*.slow.test.ts"],
           env: lengths,
           testTimeout: 3_600_000
         }
@@ -62,15 +53,15 @@ export default defineConfig({
         test: {
           ...shared,
           name: "faults",
-          include: ["test/faults/**/*.test.ts", ...slow],
-          exclude: measured,
+          include: ["test/faults/**/*.test.ts", "test/e2e/**/*.slow.test.ts"],
+          exclude: [timed],
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: lengths,
           testTimeout: 3_600_000
         }
       },
       // Last what judges times: one file at a time (`scripts/test-faults.mjs`; vitest 3 does not take that from a project).
-      { test: { ...shared, name: "measured", include: measured, env: lengths, testTimeout: 3_600_000 } },
+      { test: { ...shared, name: "measured", include: ["test/**/*.timed.test.ts"], env: lengths, testTimeout: 3_600_000 } },
       // T22, by hand: SOAK_MINUTES.
       { test: { ...shared, name: "soak", include: ["test/soak/**/*.test.ts"], globalSetup: ["test/kafka/globalSetup.ts"] } },
       // What needs the real broker (one for the suite) or the built bundle.
@@ -79,7 +70,7 @@ export default defineConfig({
           ...shared,
           name: "integration",
           include: ["test/{kafka,e2e,browser}/**/*.test.ts"],
-          exclude: [...slow, ...measured],
+          exclude: [slow, timed],
           globalSetup: ["test/kafka/globalSetup.ts"]
         }
       }

@@ -352,7 +352,7 @@ describe("conformance", () => {
 const document = (results: ReadonlyMap<string, ReadonlyArray<Row>>): string =>
   `# Conformance: what a feed does when its server misbehaves
 
-Written by \`CONFORMANCE_DOC=1 npx vitest run --project measured test/hostile/Conformance.test.ts\`, on ${
+Written by \`CONFORMANCE_DOC=1 npx vitest run --project measured test/hostile/Conformance.timed.test.ts\`, on ${
     new Date().toISOString().slice(0, 10)
   }. Each behaviour has a server of its own on loopback with ${markets} markets and ${perSecond} trades a second; retry delays, breaker
 waits and idle time-outs are 1/${scale} of the defaults (base delay ${
