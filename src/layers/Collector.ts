@@ -126,7 +126,6 @@ const started = Effect.fnUntraced(function*<E>(
     startupGrace: settings.startupGrace,
     kafka: kafkaCheck(producer, sinkView),
     disk: Health.probeDirectory(files, settings.dataDir),
-    apis: new Map(),
     exchanges: Effect.sync(status.exchanges),
     breakers: breakers.snapshots,
     sink: sinkView

@@ -41,8 +41,6 @@ export interface Options {
   readonly kafka: Effect.Effect<void, Failure>
   /** Writes to the data directory and says how many bytes are free; made in the background. See `probeDirectory`. */
   readonly disk: Effect.Effect<number, FileOpsError>
-  /** Asks an exchange's API, through its breaker, which it closes when the exchange is back (docs/design/breaker-and-retry.md "What counts as a call"). */
-  readonly apis: ReadonlyMap<string, Effect.Effect<void, Failure>>
   /** From memory: these must not wait. */
   readonly exchanges: Effect.Effect<ReadonlyArray<ExchangeStatus>>
   readonly breakers: Effect.Effect<ReadonlyArray<Snapshot>>
@@ -65,18 +63,11 @@ export const make = Effect.fnUntraced(function*(
   const draining = yield* Ref.make(false)
   const kafka = yield* watch(options.kafka, kafkaTimeout)
   const disk = yield* watch(options.disk)
-  const apis = new Map<string, Ref.Ref<Observation<void, Failure> | undefined>>()
-  for (const [exchange, check] of options.apis) apis.set(exchange, yield* watch(check))
 
   return {
     drain: Ref.set(draining, true),
     answer: Effect.gen(function*() {
       const now = yield* Time.moment
-      const seen = new Map<string, Result>()
-      for (const [exchange, ref] of apis) {
-        const observation = yield* Ref.get(ref)
-        if (observation !== undefined) seen.set(exchange, resultOf(observation))
-      }
       const asked = yield* Ref.get(kafka)
       const written = yield* Ref.get(disk)
       return evaluate({
@@ -86,7 +77,6 @@ export const make = Effect.fnUntraced(function*(
         period: Duration.toMillis(period),
         kafka: asked === undefined ? undefined : resultOf(asked),
         disk: written === undefined ? undefined : diskResultOf(written),
-        apis: seen,
         exchanges: yield* options.exchanges,
         breakers: yield* options.breakers,
         sink: yield* options.sink

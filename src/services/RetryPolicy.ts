@@ -112,14 +112,3 @@ export const retryAfter = (header: string, date: string | undefined): Duration.D
     ? unknownWait
     : Duration.min(Duration.millis(Math.max(0, moment - now)), longestAsked)
 }
-
-/** `schedule`, but never sooner than a failure asks for (`Retry-After`, the wait of an open breaker). */
-export const honouring = <E>(
-  schedule: Schedule.Schedule<number>,
-  asked: (failure: E) => Duration.Duration | undefined
-): Schedule.Schedule<number, E> =>
-  Schedule.identity<E>().pipe(
-    Schedule.intersect(schedule),
-    Schedule.modifyDelay(([failure], delay) => Duration.max(delay, asked(failure) ?? Duration.zero)),
-    Schedule.map(([, attempt]) => attempt)
-  )

@@ -83,7 +83,6 @@ describe("under a stepped wall clock", () => {
           startupGrace: "1 minute",
           kafka: Effect.fail({ message: "ECONNREFUSED" }),
           disk: Effect.succeed(1),
-          apis: new Map(),
           exchanges: Effect.succeed(exchanges),
           breakers: Effect.succeed([]),
           sink: Ref.get(report)
@@ -107,7 +106,6 @@ describe("under a stepped wall clock", () => {
         startupGrace: "1 second",
         kafka: Effect.fail({ message: "ECONNREFUSED" }),
         disk: Effect.succeed(1),
-        apis: new Map(),
         exchanges: Effect.succeed(exchanges),
         breakers: Effect.succeed([]),
         sink: Effect.succeed(sink({ refusedAt }))

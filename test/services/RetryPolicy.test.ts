@@ -169,25 +169,4 @@ describe("Retry-After", () => {
     assert.strictEqual(millis("999999999"), 600_000)
     assert.strictEqual(millis("Thu, 11 Jun 2099 12:00:00 GMT"), 600_000)
   })
-
-  it.effect("lengthens a delay, never shortens it, and does not count attempts", () =>
-    Effect.gen(function*() {
-      const asked = [Duration.seconds(10), Duration.millis(1), undefined, Duration.minutes(2)]
-      const attempts = yield* Ref.make<ReadonlyArray<number>>([])
-      const fiber = yield* TestClock.currentTimeMillis.pipe(
-        Effect.flatMap((now) => Ref.updateAndGet(attempts, (all) => [...all, now])),
-        Effect.flatMap((all) => Effect.fail({ wait: asked[all.length - 1] })),
-        Effect.retry(
-          RetryPolicy.honouring<{ readonly wait: Duration.Duration | undefined }>(
-            RetryPolicy.bounded(options({ jitter: 0 })),
-            ({ wait }) => wait
-          )
-        ),
-        Effect.exit,
-        Effect.fork
-      )
-      yield* TestClock.adjust("10 minutes")
-      yield* Fiber.join(fiber)
-      assert.deepStrictEqual(yield* Ref.get(attempts), [0, 10_000, 12_000, 16_000, 136_000])
-    }))
 })

@@ -2,6 +2,7 @@
  * The segment that is appended to: begun, closed, given up. A file that failed once is never written or synced again
  * (docs/design/queue.md "When a write fails"). All of it guarded by `structure`.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, inDirectory, readFully, writeAll } from "../FileOps.ts"
 import * as Origins from "./Origins.ts"
@@ -84,12 +85,9 @@ export const restore = Effect.fnUntraced(function*(shared: Shared, now: number):
   )
 })
 
-/** As the file's own, and measured: a metric's clock need not be the program's. */
+/** As the file's own, and measured. */
 export const sync = ({ syncs }: Shared, file: File): Effect.Effect<void, FileOpsError> =>
-  Effect.suspend(() => {
-    const began = performance.now()
-    return Effect.map(file.datasync, () => syncs.observe(performance.now() - began))
-  })
+  Effect.map(Effect.timed(file.datasync), ([took]) => syncs.observe(Duration.toMillis(took)))
 
 const discard = (shared: Shared, file: File): Effect.Effect<void> =>
   Effect.andThen(closeQuietly(file), complained(shared, "remove", shared.ops.unlink(file.path)))

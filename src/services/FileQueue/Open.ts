@@ -89,7 +89,7 @@ export const open = Effect.fnUntraced(function*(
       }),
     persist: Drop.persist(shared),
     snapshot: Effect.sync(() => State.snapshot(state, shared.steady())),
-    id: Buffer.from(queueId).toString("hex"),
+    id: Array.from(queueId, (byte) => byte.toString(16).padStart(2, "0")).join(""),
     untold: (upTo) => Effect.sync(() => Drops.take(shared.drops, upTo)),
     forgetTold: Effect.mapError(Drops.forget(shared), (error) => ioError(error))
   }

@@ -58,7 +58,7 @@ const statusOf = (inputs: Inputs, checks: Checks, now: Time.Moment): Status => {
 const checksOf = (inputs: Inputs, now: Time.Moment): Checks => [
   ["kafka", kafka(inputs, now)],
   ...inputs.exchanges.flatMap((exchange): Checks => [
-    [`${exchange.exchange}_api`, api(inputs, exchange, now)],
+    [`${exchange.exchange}_api`, api(inputs, exchange)],
     [`${exchange.exchange}_websocket`, websocket(inputs, exchange, now)]
   ]),
   ["api_circuit_breaker", breakers(inputs, "api", now)],
@@ -157,24 +157,15 @@ const isWaiting = (exchanges: ReadonlyArray<ExchangeStatus>): boolean =>
 const isStarting = (inputs: Inputs, exchange: ExchangeStatus): boolean =>
   isSilent(exchange) && inputs.uptime < inputs.startupGrace
 
-const api = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {
-  const result = inputs.apis.get(exchange.exchange)
+/** As its feed has seen it. */
+const api = (inputs: Inputs, exchange: ExchangeStatus): Check => {
+  const { checkedAt, durationMs, message, ok } = exchange.api
   const bad = isStarting(inputs, exchange) ? "starting" : "unhealthy"
-  if (result !== undefined && isStale(inputs, result, now)) return stale(result)
-  // The newer of what the check in the background and the feed itself have seen.
-  const { at, checkedAt, durationMs, message, ok } = exchange.api
-  const seen = result !== undefined && Time.between(at ?? Time.never, result.at) >= 0
-    ? {
-      checkedAt: result.checkedAt,
-      durationMs: result.durationMs,
-      ok: result.outcome === "ok",
-      message: result.message
-    }
-    : { checkedAt, durationMs: durationMs ?? 0, ok, message }
-  if (seen.checkedAt === null || seen.ok === null) return checkOf(bad, null, { message: "not checked yet" })
-  return seen.ok
-    ? checkOf("healthy", seen.checkedAt, { durationMs: seen.durationMs })
-    : checkOf(bad, seen.checkedAt, { durationMs: seen.durationMs, message: seen.message ?? "no answer" })
+  if (checkedAt === null || ok === null) return checkOf(bad, null, { message: "not checked yet" })
+  const took = { durationMs: durationMs ?? 0 }
+  return ok
+    ? checkOf("healthy", checkedAt, took)
+    : checkOf(bad, checkedAt, { ...took, message: message ?? "no answer" })
 }
 
 const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {

@@ -82,8 +82,6 @@ export interface Inputs {
   readonly period: number
   readonly kafka: Result | undefined
   readonly disk: DiskResult | undefined
-  /** By exchange; on top of what the feeds have seen of their API themselves. */
-  readonly apis: ReadonlyMap<string, Result>
   readonly exchanges: ReadonlyArray<ExchangeStatus>
   readonly breakers: ReadonlyArray<Snapshot>
   /** Undefined while the queues are being recovered. */

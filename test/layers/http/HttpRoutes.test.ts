@@ -71,7 +71,6 @@ describe("health", () => {
         startupGrace: "60 seconds",
         kafka: Effect.never,
         disk: Effect.never,
-        apis: new Map([["bitpin", Effect.never]]),
         exchanges: Effect.succeed([exchange("bitpin")]),
         breakers: Effect.succeed([]),
         sink: Effect.succeed(sink())

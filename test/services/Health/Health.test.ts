@@ -9,7 +9,6 @@ const options = (over: Partial<Health.Options> = {}): Health.Options => ({
   startupGrace: "60 seconds",
   kafka: Effect.void,
   disk: Effect.succeed(1_000_000),
-  apis: new Map(),
   exchanges: Effect.succeed([exchange("bitpin")]),
   breakers: Effect.succeed([]),
   sink: Effect.succeed({ ...sink(), lanes: [] }),
@@ -76,21 +75,6 @@ describe("checks in the background", () => {
       yield* TestClock.adjust("12 seconds")
       assert.include(yield* checkOf(health, "kafka"), { status: "healthy", duration: "15ms" })
       assert.strictEqual((yield* health.answer).status, "healthy")
-    }))
-
-  it.scoped("of exchanges' APIs are told by exchange", () =>
-    Effect.gen(function*() {
-      // Later than what the feeds have seen of it.
-      yield* TestClock.setTime(Date.parse("2026-06-11T12:00:00Z"))
-      const health = yield* Health.make(
-        options({
-          apis: new Map([["bitpin", Effect.fail({ message: "503" })]]),
-          exchanges: Effect.succeed([exchange("bitpin"), exchange("wallex")])
-        })
-      )
-      yield* TestClock.adjust(0)
-      assert.include(yield* checkOf(health, "bitpin_api"), { status: "unhealthy", message: "503" })
-      assert.include(yield* checkOf(health, "wallex_api"), { status: "healthy" })
     }))
 
   it.effect("end with their scope", () =>

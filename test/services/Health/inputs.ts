@@ -111,7 +111,6 @@ export const fine = (over: Partial<Inputs> = {}): Inputs => ({
   period: 10_000,
   kafka: ok,
   disk: diskOk,
-  apis: new Map(),
   exchanges: [exchange("bitpin"), exchange("wallex")],
   breakers: [
     breaker("bitpin_api", "api"),
