@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto"
 import * as net from "node:net"
 import { inject } from "vitest"
 import type { Options } from "../../src/services/producers/Kafkajs.ts"
+import * as Contract from "../services/producers/Contract.ts"
 import { createTopic, deleteTopic, growTopic, withAdmin } from "./Admin.ts"
 import { kcat, readTopic } from "./Consumer.ts"
 import { kafkaOf, laneOf, newTopic, optionsOf, recordOf, sendUntilAcknowledged, TestBroker } from "./TestBroker.ts"
@@ -218,6 +219,22 @@ layer(TestBroker.layer, { excludeTestServices: true, timeout: "2 minutes" })("a 
       )
       return { broker, proxy, topic, lane, read: Effect.promise(() => readTopic(broker.address, topic)) }
     })
+
+  const world = Effect.gen(function*() {
+    const { broker, proxy } = yield* TestBroker
+    const topic = newTopic()
+    yield* Effect.promise(() => createTopic(broker.address, topic))
+    yield* Effect.addFinalizer(() => Effect.promise(() => proxy.refuse(false)))
+    return {
+      producer: yield* kafkaOf(optionsOf(proxy.address)),
+      topic,
+      held: Effect.map(Effect.promise(() => readTopic(broker.address, topic)), (all) => all.map(({ value }) => value)),
+      goAway: Effect.promise(() => proxy.refuse(true)).pipe(Effect.andThen(Effect.sync(() => proxy.reset()))),
+      comeBack: Effect.promise(() => proxy.refuse(false)),
+      probeSees: true
+    } satisfies Contract.World
+  })
+  Contract.suite((what, test) => it.scoped(`as every output: ${what}`, () => Effect.flatMap(world, test)))
 
   const a = [recordOf("a", "a")]
   const b = [recordOf("a", "b")]
