@@ -24,6 +24,7 @@ import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import * as Metrics from "../services/Metrics.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
+import * as Breakers from "./Breakers.ts"
 import type { Recorder } from "./Capture.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Board from "./Feed/Board.ts"
@@ -119,7 +120,7 @@ export const live = (
 ): Stream.Stream<MarketEvent, never, Requirements> =>
   Stream.unwrap(Effect.gen(function*() {
     const breaker = (group: "api" | "ws") =>
-      CircuitBreaker.make({ name: `${exchange.id}_${group}`, group, ...Defaults.breakers[group] })
+      CircuitBreaker.make(Breakers.optionsOf(exchange, group, Defaults.breakers[group]))
     return events(exchange, {
       endpoints: exchange.endpoints,
       channels: Defaults.channels,
