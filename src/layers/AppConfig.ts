@@ -6,6 +6,8 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { Exchange } from "../streams/Exchange.ts"
+import * as Exchanges from "../streams/Exchanges.ts"
 import * as Checks from "./AppConfig/Checks.ts"
 import { type Environment, type Problem, read, type ReadFile, unknown } from "./AppConfig/Environment.ts"
 import { Reader } from "./AppConfig/Reader.ts"
@@ -47,21 +49,27 @@ export interface Parsed {
   readonly effective: ReadonlyArray<Effective>
 }
 
-/** Pure but for the files that `NAME_FILE` names. */
+/** Pure but for the files that `NAME_FILE` names. Of the exchanges of `Exchanges`. */
 export const parse = Effect.fnUntraced(function*<E extends { readonly message: string }>(
   env: Environment,
   readFile: ReadFile<E>
 ): Effect.fn.Return<Parsed, ConfigInvalid> {
-  const texts = yield* read(env, readFile)
+  const exchanges = yield* Exchanges.Exchanges
+  const table = Variables.tableOf(exchanges)
+  const texts = yield* read(env, readFile, table.rows)
   const reader = new Reader(texts)
-  const settings = settingsOf(reader)
+  const settings = settingsOf(reader, table)
   const { problems, warnings } = Checks.check(reader, settings)
-  const [first, ...more] = inOrder([...reader.problems(), ...problems])
+  const invalid = Exchanges.invalid(exchanges).map((problem): Problem => ({
+    name: table.feeds.exchanges.name,
+    problem
+  }))
+  const [first, ...more] = inOrder([...invalid, ...reader.problems(), ...problems], table)
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
     settings,
-    warnings: [...unknown(env), ...reader.warnings(), ...warnings],
-    effective: Variables.rows.map((row) => effectiveOf(reader, settings, row))
+    warnings: [...unknown(env, table), ...reader.warnings(), ...warnings],
+    effective: table.rows.map((row) => effectiveOf(reader, settings, row))
   }
 })
 
@@ -70,10 +78,10 @@ export const parseLog = Effect.fnUntraced(function*<E extends { readonly message
   env: Environment,
   readFile: ReadFile<E>
 ): Effect.fn.Return<LogSettings, ConfigInvalid> {
-  const reader = new Reader(yield* read(env, readFile))
+  const { logFormat, logLevel } = Variables.service
+  const reader = new Reader(yield* read(env, readFile, [logLevel, logFormat]))
   const settings = logOf(reader)
-  const own = [Variables.service.logLevel.name, Variables.service.logFormat.name]
-  const [first, ...more] = reader.problems().filter(({ name }) => own.includes(name.replace(/_FILE$/, "")))
+  const [first, ...more] = reader.problems()
   return first === undefined ? settings : yield* new ConfigInvalid({ problems: [first, ...more] })
 })
 
@@ -92,7 +100,7 @@ export const readSasl = Effect.fnUntraced(function*(
   const fs = yield* FileSystem.FileSystem
   const { password, username } = Variables.kafka
   const env = { [`${username.name}_FILE`]: sasl.files?.username, [`${password.name}_FILE`]: sasl.files?.password }
-  const reader = new Reader(yield* read(env, (path) => fs.readFileString(path)))
+  const reader = new Reader(yield* read(env, (path) => fs.readFileString(path), [username, password]))
   const [first, ...more] = reader.problems()
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
@@ -102,15 +110,49 @@ export const readSasl = Effect.fnUntraced(function*(
   }
 })
 
+/** Of one exchange, as the settings have it. */
+export interface Chosen {
+  readonly exchange: Exchange
+  readonly endpoints: Exchange["endpoints"]
+  /** Globs; empty: all. */
+  readonly markets: ReadonlyArray<string>
+  /** The setting that has them. */
+  readonly marketsSetting: string
+}
+
+/** The exchange of that id. Fails if the list (`Exchanges`) has none: settings that were made by hand, or for another list. */
+export const choose = (settings: Settings, id: string): Effect.Effect<Chosen, ConfigInvalid> =>
+  Effect.flatMap(Exchanges.Exchanges, (exchanges) => {
+    const exchange = exchanges.find((one) => one.id === id)
+    if (exchange === undefined) {
+      const problem = `expected some of ${exchanges.map((one) => one.id).join(", ")}, got ${JSON.stringify(id)}`
+      return new ConfigInvalid({ problems: [{ name: "EXCHANGES", problem }] })
+    }
+    const own = settings.marketsOf[id]
+    return Effect.succeed({
+      exchange,
+      endpoints: settings.endpoints[id] ?? exchange.endpoints,
+      markets: own ?? settings.markets,
+      marketsSetting: own === undefined ? "MARKETS" : `${Variables.prefixOf(exchange)}_MARKETS`
+    })
+  })
+
+/** The environment with these markets for an exchange, whatever else it says of them. */
+export const withMarkets = (env: Environment, id: string, markets: string | undefined): Environment => {
+  const own = `${id.toUpperCase()}_MARKETS`
+  return markets === undefined
+    ? env
+    : { ...env, MARKETS: markets, MARKETS_FILE: undefined, [own]: undefined, [`${own}_FILE`]: undefined }
+}
+
 /** That of this process. */
 export const environment = (): Environment => process.env
 
 // internal
 
 /** That of the documentation, whatever found them. */
-const inOrder = (problems: ReadonlyArray<Problem>): ReadonlyArray<Problem> => {
-  const place = ({ name }: Problem) =>
-    Variables.rows.findIndex((row) => row.name === name || `${row.name}_FILE` === name)
+const inOrder = (problems: ReadonlyArray<Problem>, { rows }: Variables.Table): ReadonlyArray<Problem> => {
+  const place = ({ name }: Problem) => rows.findIndex((row) => row.name === name || `${row.name}_FILE` === name)
   return Array.from(problems).sort((a, b) => place(a) - place(b))
 }
 
@@ -146,11 +188,6 @@ const securityOf = (reader: Reader): SecuritySettings => {
   }
 }
 
-const endpointsOf = (reader: Reader, variables: typeof Variables.bitpin) => ({
-  apiUrl: reader.get(variables.apiUrl),
-  wsUrl: reader.get(variables.wsUrl)
-})
-
 /** What waits for a history is in memory: a journal has nothing there. Another value that is set is refused (`Checks`). */
 const holdOf = (reader: Reader): Duration.Duration => {
   const hold = reader.get(Variables.backfill.hold)
@@ -163,8 +200,13 @@ const effectiveOf = (reader: Reader, settings: Settings, row: Variables.Row): Ef
     ? { name: row.name, value: "0", source: "QUEUE_MODE=journal" }
     : reader.effective(row)
 
-const settingsOf = (reader: Reader): Settings => {
-  const { backfill, bitpin, feeds, kafka, proxy, queue, retry, service, traces, wallex, ws } = Variables
+const settingsOf = (reader: Reader, { exchanges, feeds, ws }: Variables.Table): Settings => {
+  const { backfill, kafka, proxy, queue, retry, service, traces } = Variables
+  const own = exchanges.map(({ exchange, variables }) => ({
+    id: exchange.id,
+    endpoints: { apiUrl: reader.get(variables.apiUrl), wsUrl: reader.get(variables.wsUrl) },
+    markets: reader.get(variables.markets)
+  }))
   return {
     sink: reader.get(service.sink),
     kafka: {
@@ -190,7 +232,8 @@ const settingsOf = (reader: Reader): Settings => {
     channels: reader.get(feeds.channels),
     markets: reader.get(feeds.markets),
     shard: reader.get(feeds.shard),
-    endpoints: { bitpin: endpointsOf(reader, bitpin), wallex: endpointsOf(reader, wallex) },
+    marketsOf: Object.fromEntries(own.flatMap(({ id, markets }) => markets === undefined ? [] : [[id, markets]])),
+    endpoints: Object.fromEntries(own.map(({ endpoints, id }) => [id, endpoints])),
     proxy: { https: reader.get(proxy.https), no: reader.get(proxy.no) },
     ws: {
       subscriptionsPerConnection: reader.get(ws.subscriptionsPerConnection),

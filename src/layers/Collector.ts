@@ -32,11 +32,11 @@ import * as KafkaSink from "../services/KafkaSink.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
 import { Producer } from "../services/Producer.ts"
-import { exchanges } from "../streams/exchanges/index.ts"
+import * as Breakers from "../streams/Breakers.ts"
 import * as Feed from "../streams/Feed.ts"
 import * as Defaults from "../streams/Feed/Defaults.ts"
 import * as Pipeline from "../streams/Pipeline.ts"
-import type { Settings } from "./AppConfig.ts"
+import { choose, type Chosen, type ConfigInvalid, type Settings } from "./AppConfig.ts"
 import * as DataDirectory from "./DataDirectory.ts"
 import * as NodeDirectoryLock from "./node/DirectoryLock.ts"
 import * as NodeFileOps from "./node/FileOps.ts"
@@ -107,13 +107,16 @@ interface Parts<E> {
 export const make = <E>(
   settings: Settings,
   parts: Parts<E>
-): Effect.Effect<Collector, E | DataDirectoryTooNew | DataDirectoryUnavailable | Locked, Scope.Scope> =>
+): Effect.Effect<Collector, Failure<E>, Scope.Scope> =>
   Effect.suspend(() => Effect.provideService(started(settings, parts), Instruments.Instruments, Instruments.make()))
+
+type Failure<E> = E | ConfigInvalid | DataDirectoryTooNew | DataDirectoryUnavailable | Locked
 
 const started = Effect.fnUntraced(function*<E>(
   settings: Settings,
   parts: Parts<E>
-): Effect.fn.Return<Collector, E | DataDirectoryTooNew | DataDirectoryUnavailable | Locked, Scope.Scope> {
+): Effect.fn.Return<Collector, Failure<E>, Scope.Scope> {
+  const chosen = yield* Effect.forEach(settings.exchanges, (id) => choose(settings, id))
   const ledger = Ledger.make()
   const status = FeedStatus.make(settings.exchanges)
   const files = Context.get(yield* Layer.build(NodeFileOps.layer), FileOps)
@@ -168,9 +171,9 @@ const started = Effect.fnUntraced(function*<E>(
   const memory = yield* checkpoint.markets
   const letters = Context.get(storage, DeadLetters.DeadLetters)
   const feeds = yield* Effect.forEach(
-    settings.exchanges,
-    (id) =>
-      feedOf(id, settings, { breakers, files, holes: checkpoint, letters, memory, stop: Deferred.await(stopping) })
+    chosen,
+    (one) =>
+      feedOf(one, settings, { breakers, files, holes: checkpoint, letters, memory, stop: Deferred.await(stopping) })
   )
   const collector = (yield* Random.nextIntBetween(0, 0x7fffffff)).toString(36)
   const breakerEvents = Pipeline.breakerEvents(breakers.transitions, collector).pipe(
@@ -250,11 +253,12 @@ const kafkaCheck = (producer: Producer["Type"], sink: Effect.Effect<SinkView | u
   )
 
 /** What the settings say of one exchange's feed. */
-export const feedSettings = (id: Settings["exchanges"][number], settings: Settings) => ({
-  endpoints: settings.endpoints[id],
+export const feedSettings = ({ endpoints, exchange, markets, marketsSetting }: Chosen, settings: Settings) => ({
+  endpoints,
   channels: settings.channels,
-  markets: settings.markets,
-  share: Assignment.share(settings.shard, id),
+  markets,
+  marketsSetting,
+  share: Assignment.share(settings.shard, exchange.id),
   subscriptionsPerConnection: settings.ws.subscriptionsPerConnection,
   stagger: settings.ws.stagger,
   idleTimeout: settings.ws.idleTimeout,
@@ -264,7 +268,7 @@ export const feedSettings = (id: Settings["exchanges"][number], settings: Settin
 } satisfies Partial<Feed.FeedOptions>)
 
 const feedOf = Effect.fnUntraced(function*(
-  id: Settings["exchanges"][number],
+  chosen: Chosen,
   settings: Settings,
   parts: {
     readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
@@ -276,25 +280,26 @@ const feedOf = Effect.fnUntraced(function*(
   }
 ): Effect.fn.Return<Stream.Stream<MarketEvent, never, HttpClient.HttpClient>> {
   const { breakers, files, holes, letters, memory, stop } = parts
+  const { exchange } = chosen
   const unkept = Complaint.make()
-  return Feed.events(exchanges[id], {
-    ...feedSettings(id, settings),
+  return Feed.events(exchange, {
+    ...feedSettings(chosen, settings),
     breakers: {
-      api: yield* breakers.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),
-      ws: yield* breakers.make({ name: `${id}_ws`, group: "ws", ...settings.ws.breaker })
+      api: yield* breakers.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
+      ws: yield* breakers.make(Breakers.optionsOf(exchange, "ws", settings.ws.breaker))
     },
     memory,
     holes,
     marketsRefresh: Defaults.marketsRefresh,
-    marketsCache: DataDirectory.marketsCache(files, settings.dataDir, id),
+    marketsCache: DataDirectory.marketsCache(files, settings.dataDir, exchange.id),
     onUndecodable: (frame) =>
       letters.frame(frame).pipe(
         Effect.catchTag("DeadLetterError", ({ message, path }) =>
-          unkept.tell("a frame could not be kept", { exchange: id, path, error: message }))
+          unkept.tell("a frame could not be kept", { exchange: exchange.id, path, error: message }))
       ),
     stop
   }).pipe(Stream.provideSomeLayer(NodeWebSocket.layer({
-    maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchanges[id]),
+    maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchange),
     proxy: NodeProxy.make(settings.proxy)
   })))
 })

@@ -38,6 +38,8 @@ export interface Options {
   /** For metrics and logs: `bitpin_api`, `wallex_ws`, `kafka_trade`. */
   readonly name: string
   readonly group: Group
+  /** Whose it is, if it is an exchange's. */
+  readonly exchange?: string | undefined
   /** Failures in a row that open it. */
   readonly maxFailures: number
   /** How long it stays open. */
@@ -53,6 +55,8 @@ export interface Options {
 export interface Transition {
   readonly name: string
   readonly group: Group
+  /** Whose breaker it is; left out if it is no exchange's. */
+  readonly exchange?: string
   readonly from: State
   readonly to: State
   readonly at: Time.WallTime
@@ -125,6 +129,7 @@ export const make = Effect.fnUntraced(function*(
     probeTimeout: Duration.toMillis(options.probeTimeout ?? "1 minute")
   }
   const outcomeOf = options.classify ?? classify
+  const owner = options.exchange === undefined ? {} : { exchange: options.exchange }
   const ref = yield* Ref.make(Machine.initial)
   const changes = yield* PubSub.sliding<Transition>(64)
   /** Anything that may let a waiting caller in: a transition, or a probe that gave its place back. */
@@ -165,7 +170,7 @@ export const make = Effect.fnUntraced(function*(
           const way = passed.find((one) => one.from === from && one.to === to)
           if (way !== undefined) way.count += 1
           const at = Time.wallOf(clock)
-          untold.push({ name: options.name, group: options.group, from, to, at })
+          untold.push({ name: options.name, group: options.group, ...owner, from, to, at })
         } else if (before !== after) untold.push(undefined)
         return [result, after]
       })

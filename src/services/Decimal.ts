@@ -47,13 +47,9 @@ export const canonical = (text: string): string | undefined => {
 /** True for canonical decimals above zero: what a price or an amount has to be. */
 export const isPositive = (decimal: string): boolean => decimal !== "0" && !decimal.startsWith("-")
 
-/** A Rial price in Toman: one tenth, exactly. */
-export const tenth = (decimal: string): string => {
-  const negative = decimal.startsWith("-")
-  const [whole = "0", fraction = ""] = (negative ? decimal.slice(1) : decimal).split(".")
-  const padded = whole.padStart(2, "0")
-  return render(negative, padded.slice(0, -1), padded.slice(-1) + fraction) ?? decimal
-}
+/** A canonical decimal times ten to the power of `places`, exactly: -1 makes Toman of Rial. Undefined beyond 30 digits. */
+export const shift = (decimal: string, places: number): string | undefined =>
+  places === 0 ? decimal : canonical(`${decimal}e${places}`)
 
 const scaled = (decimal: string): readonly [digits: bigint, scale: number] => {
   const [whole = "0", fraction = ""] = decimal.split(".")

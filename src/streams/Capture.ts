@@ -132,7 +132,7 @@ const play = (exchange: Exchange) => {
   const shared: Session.Shared = {
     exchange,
     board,
-    identity: Identity.make(exchange.id, new Map(), board),
+    identity: Identity.make(exchange.id, new Map(), board, exchange.units),
     ledger: Ledger.make(),
     statusEvents: StatusEvents.make(exchange.id, "replay"),
     backfill: Backfill.none,

@@ -33,6 +33,21 @@ export interface Limits {
   readonly maxPayload?: number | undefined
 }
 
+/** A question that an exchange will not answer now, in its own words. */
+export interface Refusal {
+  /** For people; one line is made of it. */
+  readonly message: string
+  /** As of a `Retry-After`: seconds or a date, after which anything may be asked again. Left out: the usual back-off. */
+  readonly retryAfter?: string | undefined
+}
+
+/** A frame that the client has to send while a connection is open, whatever else it sends. */
+export interface KeepAlive {
+  readonly every: Duration.Duration
+  /** What is answered to it is `decode`'s to know: no messages. */
+  readonly text: string
+}
+
 /** One row of an exchange's list of markets, in its own words. */
 export interface Listed {
   readonly exchangeSymbol: string
@@ -117,6 +132,8 @@ export interface Protocol {
   readonly topics: (channel: Channel, market: Market) => ReadonlyArray<string>
   /** `id` is unique within the connection. `since`: where the last session was, to be gone on from if the server can. */
   readonly subscribe: (topic: string, id: number, since: Position | undefined) => string
+  /** Left out: the exchange needs none, or pings by itself. */
+  readonly keepAlive?: KeepAlive | undefined
   /** Undefined: a topic is left only with its connection. */
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined
   /** Close codes after which there is no use in coming back soon. */
@@ -153,11 +170,36 @@ export interface Rest {
     readonly path: (market: Market) => string
     readonly decode: (body: unknown) => Either.Either<unknown, DecodeFailure>
   }
+  /**
+   * What a refusal by body looks like: asked of every answer of status 2xx, before it is decoded, and of any other that has no
+   * `Retry-After`. `body` is undefined if it is no JSON. Total, whatever the body; undefined: it is none. Left out: the exchange refuses
+   * by status alone.
+   */
+  readonly refused?: ((answer: { readonly status: number; readonly body: unknown }) => Refusal | undefined) | undefined
 }
 
 export interface Exchange {
-  /** Lower case letters and digits: names checks, breakers, metrics and topics' keys. */
+  /**
+   * Lower case letters and digits, a letter first (`Exchanges.invalid`): names settings, checks, breakers, metrics and topics' keys. Never
+   * changed later.
+   */
   readonly id: string
+  /** As it spells itself, for help texts; its `id` if left out. */
+  readonly title?: string | undefined
+  /** What is to be said of its addresses in the table of settings, in place of the usual words. */
+  readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
+  /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
+  readonly names?: Readonly<Record<string, string>> | undefined
+  /**
+   * By canonical quote, the power of ten by which its prices are to be multiplied: `{ IRT: -1 }` where it counts in Rial, ten to the
+   * Toman. Prices are as given where nothing is said.
+   */
+  readonly units?: Readonly<Record<string, number>> | undefined
+  /**
+   * The finest unit of its trades' time, milliseconds: a timestamp is over when so much time has passed. A second if left out, which is
+   * never too short. Longer ones than a second are not taken.
+   */
+  readonly clockUnit?: number | undefined
   readonly endpoints: Endpoints
   readonly limits: Limits
   readonly rest: Rest

@@ -24,6 +24,7 @@ import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
+import * as Breakers from "./Breakers.ts"
 import type { Recorder } from "./Capture.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Board from "./Feed/Board.ts"
@@ -40,6 +41,7 @@ import * as Topics from "./Feed/Topics.ts"
 import * as Markets from "./Markets.ts"
 import * as Rest from "./Rest.ts"
 import * as Backfill from "./trades/Backfill.ts"
+import * as Spans from "./trades/Holes/Spans.ts"
 
 export type { Undecodable } from "./Feed/Connection.ts"
 
@@ -48,6 +50,8 @@ export interface FeedOptions {
   readonly channels: ReadonlyArray<Channel>
   /** Globs over canonical symbols, such as `BTC/IRT` or `BTC/*`; empty: all tradable markets. */
   readonly markets: ReadonlyArray<string>
+  /** The setting that has them, to be named where one finds nothing; `MARKETS` by default. */
+  readonly marketsSetting?: string | undefined
   /** Which of the chosen symbols are this collector's; all of them by default. */
   readonly share?: ((symbol: string) => boolean) | undefined
   /** Topics of one socket; the exchange's own number by default. */
@@ -91,8 +95,8 @@ export interface FeedOptions {
 
 export type Requirements = HttpClient.HttpClient | Socket.WebSocketConstructor
 
-/** Both connections listen so long together when one replaces the other: trades of a whole second are heard by one of them (I4). */
-const overlap = "2200 millis"
+/** Both connections listen so long together when one replaces the other, ms: trades of one timestamp are heard by one of them (I4). */
+const overlapOf = (exchange: Exchange): number => Spans.settledAfter(exchange) + 200
 
 /** A successor that does not come to hear in this time is given up; the old connection goes on. */
 const successorTimeout = "1 minute"
@@ -116,7 +120,7 @@ export const live = (
 ): Stream.Stream<MarketEvent, never, Requirements> =>
   Stream.unwrap(Effect.gen(function*() {
     const breaker = (group: "api" | "ws") =>
-      CircuitBreaker.make({ name: `${exchange.id}_${group}`, group, ...Defaults.breakers[group] })
+      CircuitBreaker.make(Breakers.optionsOf(exchange, group, Defaults.breakers[group]))
     return events(exchange, {
       endpoints: exchange.endpoints,
       channels: Defaults.channels,
@@ -137,7 +141,7 @@ const maxAgeOf = (age: Duration.Duration): Duration.Duration => Duration.toMilli
 const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptions) {
   const board = Board.make(yield* FeedStatus, exchange.id)
   const collector = (yield* Random.nextIntBetween(0, 2 ** 47)).toString(36)
-  const identity = Identity.make(exchange.id, options.memory, board)
+  const identity = Identity.make(exchange.id, options.memory, board, exchange.units)
   const ledger = yield* Ledger
   const statusEvents = StatusEvents.make(exchange.id, collector)
   const gate = yield* DialGate.make({
@@ -150,7 +154,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
     breaker: options.breakers.api,
-    board
+    board,
+    refused: exchange.rest.refused
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
@@ -281,7 +286,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     successors.set(old.id, successor)
     yield* launch(successor)
     const hears = yield* Effect.timeoutOption(successor.settled, successorTimeout)
-    if (Option.isSome(hears)) yield* Effect.sleep(overlap)
+    if (Option.isSome(hears)) yield* Effect.sleep(overlapOf(exchange))
     successors.delete(old.id)
     if (Option.isNone(hears) || !connections.has(old.id)) return yield* successor.leave
     connections.delete(old.id)
@@ -299,6 +304,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     rest,
     board,
     globs: options.markets,
+    setting: options.marketsSetting,
     share: options.share,
     refresh: options.marketsRefresh,
     retry: options.retry,

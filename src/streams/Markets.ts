@@ -30,6 +30,8 @@ export interface Options {
   readonly board: Board
   /** Globs over canonical symbols; empty: all. */
   readonly globs: ReadonlyArray<string>
+  /** The setting that has them, to be named where one finds nothing; `MARKETS` by default. */
+  readonly setting?: string | undefined
   /** What is this collector's of them; all by default. */
   readonly share?: ((symbol: string) => boolean) | undefined
   readonly refresh: Duration.DurationInput
@@ -91,9 +93,9 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
         (rows) => rows.some((row) => Either.isRight(row) && row.right.tradable),
         () => DecodeFailure.make("schema", "a list without a tradable market")
       ))
-    const choice = choose(rows, isChosen, new Set(last.map(({ symbol }) => symbol)))
+    const choice = choose(rows, isChosen, new Set(last.map(({ symbol }) => symbol)), exchange.names)
     const { failures, leftOut, markets } = choice
-    const tidings = Tidings.tell(told, choice, options.globs)
+    const tidings = Tidings.tell(told, choice, options.globs, options.setting)
     told = tidings.told
     // What is left out counts once; a row that cannot be read with each list, as anything that was not understood.
     const again = new Set(leftOut.filter(({ name }) => !tidings.fresh.has(name)).map(({ failure }) => failure))

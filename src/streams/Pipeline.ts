@@ -31,7 +31,7 @@ export const breakerEvents = (
   Stream.zipWithIndex(transitions).pipe(
     Stream.mapEffect(([transition, index]) =>
       Effect.map(Time.wall, (now): MarketEvent => {
-        const exchange = transition.group === "kafka" ? "collector" : transition.name.split("_")[0] ?? "collector"
+        const exchange = transition.exchange ?? "collector"
         return {
           type: "status",
           v: 1,

@@ -10,7 +10,6 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Option from "effect/Option"
 import * as RateLimiter from "effect/RateLimiter"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -21,6 +20,7 @@ import * as Instruments from "../services/Instruments.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
+import type { Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import type { Board } from "./Feed/Board.ts"
 import { line } from "./FeedError.ts"
@@ -34,7 +34,7 @@ export class RestError extends Schema.TaggedError<RestError>()("RestError", {
     "transport",
     /** Another status than 2xx. */
     "status",
-    /** No JSON, as in the HTML pages of gateways, or JSON that says no. */
+    /** No JSON, as in the HTML pages of gateways, JSON of another shape, or a refusal in the exchange's words. */
     "body"
   ),
   /** One line, at most 200 characters. */
@@ -94,6 +94,8 @@ export interface Options {
   readonly restPerMinute: number
   readonly breaker: CircuitBreaker
   readonly board: Board
+  /** Of the exchange: what a refusal by body looks like. */
+  readonly refused?: Way["refused"]
 }
 
 const timeout = Duration.seconds(10)
@@ -123,17 +125,16 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
   )
 }
 
-/** Seconds, in the body of a 429 (`backOff`), as Nobitex tells them. */
-const decodeBackOff = Schema.decodeUnknownOption(Schema.Struct({ backOff: Schema.String }))
-
-const backOff = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<string | undefined> =>
-  textOf(response).pipe(
-    Effect.map((text) =>
-      Option.getOrUndefined(
-        Option.flatMap(Either.getRight(Json.parse(text, Json.bodyLimits)), decodeBackOff)
-      )?.backOff
-    ),
-    // Whatever else the body of a refusal is, it says nothing of time.
+/** Of an answer with another status than 2xx. Whatever else its body is, it says nothing. */
+const refusalOf = (
+  response: HttpClientResponse.HttpClientResponse,
+  refused: Options["refused"]
+): Effect.Effect<Refusal | undefined> =>
+  refused === undefined ? Effect.succeed(undefined) : textOf(response).pipe(
+    Effect.map((text) => {
+      const parsed = Json.parse(text, Json.bodyLimits)
+      return refused({ status: response.status, body: Either.isRight(parsed) ? parsed.right : undefined })
+    }),
     Effect.orElseSucceed(() => undefined)
   )
 
@@ -162,20 +163,35 @@ export const make = Effect.fnUntraced(function*(
     const date = RetryPolicy.httpDate(response.headers["date"] ?? "") ?? null
     const at = yield* Time.now
     if (date !== null) clock.heard({ date, sentAt, at })
-    if (response.status < 200 || response.status > 299) {
-      const asked = response.headers["retry-after"] ?? (response.status === 429 ? yield* backOff(response) : undefined)
+    const waitOf = (asked: string | undefined): Duration.Duration | undefined => {
       const retryAfter = asked === undefined ? undefined : RetryPolicy.retryAfter(asked, response.headers["date"])
       if (retryAfter !== undefined) {
         quietUntil = Time.latest(quietUntil, Time.plus(at, Duration.toMillis(retryAfter)))
       }
+      return retryAfter
+    }
+    const { status } = response
+    if (status < 200 || status > 299) {
+      const asked = response.headers["retry-after"]
+      const refusal = asked === undefined ? yield* refusalOf(response, options.refused) : undefined
       return yield* new RestError({
         reason: "status",
-        message: `HTTP ${response.status}`,
-        status: response.status,
-        retryAfter
+        message: line(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
+        status,
+        retryAfter: waitOf(asked ?? refusal?.retryAfter)
       })
     }
-    const decoded = Either.flatMap(Json.parse(yield* textOf(response), Json.bodyLimits), decode)
+    const parsed = Json.parse(yield* textOf(response), Json.bodyLimits)
+    const refusal = Either.isRight(parsed) ? options.refused?.({ status, body: parsed.right }) : undefined
+    if (refusal !== undefined) {
+      return yield* new RestError({
+        reason: "body",
+        message: line(`refused: ${refusal.message}`),
+        status,
+        retryAfter: waitOf(refusal.retryAfter)
+      })
+    }
+    const decoded = Either.flatMap(parsed, decode)
     if (Either.isRight(decoded)) {
       return {
         value: decoded.right,
@@ -186,7 +202,7 @@ export const make = Effect.fnUntraced(function*(
     return yield* new RestError({
       reason: "body",
       message: line(`${decoded.left.reason}: ${decoded.left.detail}`),
-      status: response.status
+      status
     })
   }, Effect.scoped)
 

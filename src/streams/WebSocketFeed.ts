@@ -16,6 +16,7 @@ import type * as Scope from "effect/Scope"
 import { reasonOf } from "../services/ErrorText.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
+import type { KeepAlive } from "./Exchange.ts"
 import { FeedError, line } from "./FeedError.ts"
 
 /** What happened on the socket, in order, and when it arrived: `at` to know ages by, `wall` to be written down. */
@@ -29,6 +30,8 @@ export interface Options {
   readonly idleTimeout: Duration.Duration
   /** Characters of the largest frame that is taken from a socket that has no bound of its own, as that of a browser. */
   readonly maxPayload: number
+  /** What has to be sent so often, from the opening on, lest the other side hangs up. */
+  readonly keepAlive?: KeepAlive | undefined
 }
 
 export interface Connection {
@@ -251,6 +254,25 @@ export const connect = Effect.fnUntraced(function*(
     }
   }).pipe(Effect.forkScoped)
 
+  const send = (text: string): void => {
+    try {
+      handle.send(text)
+    } catch (cause) {
+      fail(new FeedError({ reason: "broken", message: line(String(cause)) }))
+    }
+  }
+
+  const { keepAlive } = options
+  if (keepAlive !== undefined) {
+    yield* Effect.sleep(keepAlive.every).pipe(
+      Effect.andThen(Effect.sync(() => {
+        if (opened && !closing && !gone) send(keepAlive.text)
+      })),
+      Effect.forever,
+      Effect.forkScoped
+    )
+  }
+
   return {
     take: mailbox.takeAll.pipe(
       Effect.mapError(Option.some),
@@ -259,13 +281,7 @@ export const connect = Effect.fnUntraced(function*(
         return arrivals.length === 0 ? Effect.fail(Option.none()) : Effect.succeed(Chunk.toReadonlyArray(arrivals))
       })
     ),
-    send: (text) => {
-      try {
-        handle.send(text)
-      } catch (cause) {
-        fail(new FeedError({ reason: "broken", message: line(String(cause)) }))
-      }
-    },
+    send,
     fail,
     close: Effect.suspend(() => {
       closing = true

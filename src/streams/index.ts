@@ -1,6 +1,7 @@
 /** How data moves: adapters of exchanges, and feeds as plain streams. */
 export * as DecodeFailure from "./DecodeFailure.ts"
 export * as Exchange from "./Exchange.ts"
+export * as Exchanges from "./Exchanges.ts"
 export { exchanges } from "./exchanges/index.ts"
 export * as Feed from "./Feed.ts"
 export { FeedError } from "./FeedError.ts"

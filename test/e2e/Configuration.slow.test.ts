@@ -14,6 +14,7 @@ import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import { unavailable } from "../../src/layers/testing/Script.ts"
 import type { Trade } from "../../src/services/MarketEvent.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { pause, startBrokerBehindProxy } from "../faults/Outage.ts"
 import * as Broker from "../kafka/Broker.ts"
 import * as Consumer from "../kafka/Consumer.ts"
@@ -231,6 +232,23 @@ scene(
     assert.isBelow(performance.now() - began, 15_000)
   }
 )
+
+scene("markets of one exchange", ["BITPIN_MARKETS", "WALLEX_MARKETS"], async (broker) => {
+  const s = await stage(broker.address, 6)
+  const service = s.start({ MARKETS: "*/NONE", BITPIN_MARKETS: "*/USDT", WALLEX_MARKETS: "*/irt,NONE/*" })
+  const of = (fake: FakeExchange, quote: string) => fake.tradable.filter(({ symbol }) => symbol.endsWith(quote)).length
+  const chosen = { bitpin: of(s.bitpin, "/USDT"), wallex: of(s.wallex, "/IRT") }
+  assert.isAbove(Math.min(chosen.bitpin, chosen.wallex), 0)
+  await soon(
+    "subscribed",
+    service,
+    () => s.bitpin.subscribed === chosen.bitpin && s.wallex.subscribed === chosen.wallex
+  )
+  assert.isTrue(service.lines.some((line) => line.includes("WALLEX_MARKETS: nothing is found by NONE/*")))
+  assert.isFalse(
+    service.lines.some((line) => line.includes(" MARKETS: nothing") || line.includes("\"MARKETS: nothing"))
+  )
+})
 
 scene("two shares, each market in one of them", ["SHARD"], async (broker) => {
   const s = await stage(broker.address, 12)
@@ -725,6 +743,6 @@ describe("configuration", () => {
       assert.include(readFileSync(path.resolve(import.meta.dirname, "../..", file), "utf8"), key)
     }
     const tested = [...scenes.flatMap(({ keys }) => keys), ...Object.keys(elsewhere)].sort()
-    assert.deepStrictEqual(tested, Variables.rows.map(({ name }) => name).sort())
+    assert.deepStrictEqual(tested, Variables.tableOf(Object.values(exchanges)).rows.map(({ name }) => name).sort())
   })
 })

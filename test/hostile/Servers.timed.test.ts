@@ -154,7 +154,8 @@ const play = (fake: FakeExchange, { begin, hangs = 0, heal, name, watch = 5_000,
   Effect.gen(function*() {
     const { counted, dials } = yield* counting
     if (well === undefined) yield* Effect.promise(async () => begin(fake))
-    const running = yield* run(exchanges[fake.id], {
+    const exchange = Object.values(exchanges).find(({ id }) => id === fake.id) ?? assert.fail(fake.id)
+    const running = yield* run(exchange, {
       endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl },
       scale
     }).pipe(Effect.provideService(Socket.WebSocketConstructor, counted))

@@ -5,7 +5,10 @@ import { Data, Duration, Effect, LogLevel, Redacted } from "effect"
 import * as fc from "fast-check"
 import * as AppConfig from "../../src/layers/AppConfig.ts"
 import * as Render from "../../src/layers/AppConfig/Render.ts"
-import { rows } from "../../src/layers/AppConfig/Variables.ts"
+import * as Variables from "../../src/layers/AppConfig/Variables.ts"
+import { exchanges } from "../../src/streams/exchanges/index.ts"
+
+const { groups, rows } = Variables.tableOf(Object.values(exchanges))
 
 class Unreadable extends Data.TaggedError("Unreadable")<{ readonly message: string }> {}
 
@@ -60,6 +63,7 @@ describe("defaults", () => {
         exchanges: ["bitpin", "wallex"],
         channels: ["trades"],
         markets: [],
+        marketsOf: {},
         shard: { index: 1, count: 1 },
         endpoints: {
           bitpin: { apiUrl: "https://api.bitpin.ir", wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket" },
@@ -116,8 +120,10 @@ describe("defaults", () => {
       SINK: "kafka",
       BITPIN_API_URL: "https://api.bitpin.ir",
       BITPIN_WS_URL: "wss://centrifugo.bitpin.ir/connection/websocket",
+      BITPIN_MARKETS: "",
       WALLEX_API_URL: "https://api.wallex.ir",
       WALLEX_WS_URL: "wss://api.wallex.ir/ws",
+      WALLEX_MARKETS: "",
       HTTPS_PROXY: "",
       NO_PROXY: "",
       WS_SUBSCRIPTIONS_PER_CONNECTION: "",
@@ -196,10 +202,12 @@ const changes: ReadonlyArray<
   ["OTEL_RESOURCE_ATTRIBUTES", "a=1,b=2", (s) => s.traces.attributes, { a: "1", b: "2" }],
   ["SHARD", "2 / 3", (s) => s.shard, { index: 2, count: 3 }],
   ["SINK", "FILE", (s) => s.sink, "file"],
-  ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints.bitpin.apiUrl, "http://127.0.0.1:1"],
-  ["BITPIN_WS_URL", "ws://127.0.0.1:2/", (s) => s.endpoints.bitpin.wsUrl, "ws://127.0.0.1:2/"],
-  ["WALLEX_API_URL", "http://127.0.0.1:3", (s) => s.endpoints.wallex.apiUrl, "http://127.0.0.1:3"],
-  ["WALLEX_WS_URL", "ws://127.0.0.1:4", (s) => s.endpoints.wallex.wsUrl, "ws://127.0.0.1:4"],
+  ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints["bitpin"]?.apiUrl, "http://127.0.0.1:1"],
+  ["BITPIN_WS_URL", "ws://127.0.0.1:2/", (s) => s.endpoints["bitpin"]?.wsUrl, "ws://127.0.0.1:2/"],
+  ["WALLEX_API_URL", "http://127.0.0.1:3", (s) => s.endpoints["wallex"]?.apiUrl, "http://127.0.0.1:3"],
+  ["WALLEX_WS_URL", "ws://127.0.0.1:4", (s) => s.endpoints["wallex"]?.wsUrl, "ws://127.0.0.1:4"],
+  ["BITPIN_MARKETS", "btc/irt", (s) => s.marketsOf, { bitpin: ["BTC/IRT"] }],
+  ["WALLEX_MARKETS", "*/USDT,eth/*", (s) => s.marketsOf, { wallex: ["*/USDT", "ETH/*"] }],
   ["HTTPS_PROXY", "socks5://u:p@a:1080", (s) => s.proxy.https, "socks5://u:p@a:1080"],
   ["NO_PROXY", "localhost, .example.org", (s) => s.proxy.no, ["localhost", ".example.org"]],
   ["WS_SUBSCRIPTIONS_PER_CONNECTION", "20", (s) => s.ws.subscriptionsPerConnection, 20],
@@ -622,9 +630,11 @@ describe("warnings", () => {
         QUEUE_XYZZY: "a",
         EXCHANGE: "a",
         LOGLEVEL: "a",
-        WALLEX_MARKETS: "a"
+        WALLEX_MARKET: "a",
+        BITPIN_XYZZY: "a"
       })
       assert.deepStrictEqual(warnings, [
+        "BITPIN_XYZZY is not a setting",
         "EXCHANGE is not a setting; did you mean EXCHANGES?",
         "KAFKA_BOOTSTRAP_SERVERS is not a setting; did you mean KAFKA_BROKER?",
         "KAFKA_BROKERS is not a setting; did you mean KAFKA_BROKER?",
@@ -633,7 +643,7 @@ describe("warnings", () => {
         "LOGLEVEL is not a setting; did you mean LOG_LEVEL?",
         "QUEUE_MAX_SIZE is not a setting; did you mean QUEUE_MAX_AGE?",
         "QUEUE_XYZZY is not a setting",
-        "WALLEX_MARKETS is not a setting; did you mean MARKETS?"
+        "WALLEX_MARKET is not a setting; did you mean WALLEX_MARKETS?"
       ])
     }))
 
@@ -712,7 +722,7 @@ describe("the log's settings alone", () => {
 
 describe("the table as text", () => {
   it("of the example names every setting with its default", () => {
-    const lines = Render.envExample.split("\n")
+    const lines = Render.envExample(groups).split("\n")
     for (const { defaultText, name } of rows) assert.include(lines, `# ${name}=${defaultText}`)
     assert.isTrue(lines.every((line) => line === "" || line.startsWith("# ")))
   })
@@ -720,7 +730,7 @@ describe("the table as text", () => {
   it.effect("of the example is valid when it is taken as it is", () =>
     Effect.gen(function*() {
       const env = Object.fromEntries(
-        Render.envExample.split("\n").flatMap((line) => {
+        Render.envExample(groups).split("\n").flatMap((line) => {
           const [, name, value] = /^# ([A-Z_]+)=(.*)$/.exec(line) ?? []
           return name === undefined || name === "NAME_FILE" ? [] : [[name, value ?? ""] as const]
         })
@@ -730,7 +740,7 @@ describe("the table as text", () => {
     }))
 
   it("of the docs has a row of three cells for each setting", () => {
-    const lines = Render.markdown.split("\n")
+    const lines = Render.markdown(groups).split("\n")
     for (const { name } of rows) {
       const line = lines.filter((line) => line.startsWith(`| \`${name}\` |`))
       assert.strictEqual(line.length, 1)

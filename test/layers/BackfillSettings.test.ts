@@ -30,7 +30,7 @@ const begin = Effect.fnUntraced(function*(name: World.Name, env: AppConfig.Envir
   yield* TestClock.setTime(start)
   const world = yield* World.make(name)
   const { settings } = yield* AppConfig.parse(env, () => Effect.die("no file"))
-  const { endpoints: _, ...options } = Collector.feedSettings(name, settings)
+  const { endpoints: _, ...options } = Collector.feedSettings(yield* AppConfig.choose(settings, name), settings)
   const disk = yield* Effect.makeLatch(true)
   const { holes, written } = checkpoint(disk)
   const feed = yield* run(World.exchanges[name], { ...options, holes })

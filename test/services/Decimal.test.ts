@@ -97,14 +97,19 @@ describe("Decimal", () => {
     )
   })
 
-  it("a tenth is exact: Rial to Toman", () => {
-    assert.strictEqual(Decimal.tenth("138132630"), "13813263")
-    assert.strictEqual(Decimal.tenth("5"), "0.5")
-    assert.strictEqual(Decimal.tenth("0.25"), "0.025")
+  it("is shifted exactly: Rial to Toman, and back", () => {
+    assert.strictEqual(Decimal.shift("138132630", -1), "13813263")
+    assert.strictEqual(Decimal.shift("5", -1), "0.5")
+    assert.strictEqual(Decimal.shift("0.25", -1), "0.025")
+    assert.strictEqual(Decimal.shift("0.25", 3), "250")
+    assert.strictEqual(Decimal.shift("0.25", 0), "0.25")
+    assert.strictEqual(Decimal.shift(`0.${"1".repeat(30)}`, -1), undefined)
     fc.assert(
-      fc.property(digits(20), digits(8), (whole, fraction) => {
+      fc.property(digits(20), digits(8), fc.integer({ min: -9, max: 9 }), (whole, fraction, places) => {
         const decimal = Decimal.canonical(`${whole}.${fraction}`) ?? ""
-        assert.isTrue(same(`${Decimal.tenth(decimal)}e1`, decimal))
+        const shifted = Decimal.shift(decimal, places) ?? ""
+        assert.isTrue(same(`${shifted}e${-places}`, decimal))
+        assert.strictEqual(Decimal.shift(shifted, -places), decimal)
       }),
       { numRuns: 5000 }
     )

@@ -33,7 +33,9 @@ describe("Markets: choosing", () => {
         listed("100K_FLOKIIRT", "100K_FLOKI", "irt"),
         listed("DEADIRT", "DEAD", "IRT", false)
       ],
-      all
+      all,
+      new Set(),
+      wallex.names
     )
     assert.deepStrictEqual(failures, [])
     assert.deepStrictEqual(markets, [
@@ -307,7 +309,7 @@ describe("Markets: the list that cannot be had", () => {
       yield* respond((call) =>
         Effect.succeed(
           call.path.includes("/mth/") && call.at < 60_000
-            ? { status: 429, body: `{"status":"failed","code":"TooManyRequests","backOff":20,"limit":60}` }
+            ? { status: 429, headers: { "retry-after": "20" }, body: "{}" }
             : { body: "[]" }
         )
       )

@@ -9,7 +9,7 @@ import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { layer, run, until } from "../hostile/Running.ts"
 
-const fakes: { readonly [K in FakeExchange["id"]]: Effect.Effect<FakeExchange, never, Scope.Scope> } = {
+const fakes: Readonly<Record<"bitpin" | "wallex", Effect.Effect<FakeExchange, never, Scope.Scope>>> = {
   bitpin: FakeBitpin.make({ window: 3, history: 300 }),
   wallex: FakeWallex.make({ history: 300 })
 }

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { nearest } from "./Suggest.ts"
-import { type Row, rows } from "./Variables.ts"
+import { prefixOf, type Row, type Table } from "./Variables.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -33,7 +33,8 @@ const isBlank = (text: string): boolean => text.trim() === ""
 
 export const read = <E extends { readonly message: string }>(
   env: Environment,
-  readFile: ReadFile<E>
+  readFile: ReadFile<E>,
+  rows: ReadonlyArray<Row>
 ): Effect.Effect<Texts> =>
   Effect.map(
     Effect.forEach(rows, (row) => readOne(env, readFile, row)),
@@ -76,9 +77,7 @@ const readOne = Effect.fnUntraced(function*<E extends { readonly message: string
 const synonyms: ReadonlyMap<string, string> = new Map([
   ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_BROKER"],
   ["KAFKA_BOOTSTRAP_SERVER", "KAFKA_BROKER"],
-  ["KAFKA_BROKERS", "KAFKA_BROKER"],
-  ["BITPIN_MARKETS", "MARKETS"],
-  ["WALLEX_MARKETS", "MARKETS"]
+  ["KAFKA_BROKERS", "KAFKA_BROKER"]
 ])
 
 /** Proxies by names that others read: whoever has set them may take it that they are used. */
@@ -90,7 +89,12 @@ const otherProxies: ReadonlyMap<string, string> = new Map([
 ])
 
 /** What begins so is meant for this program. `LOG_`, `API_`, `HEALTH_` and `DATA_` are everybody's. */
-const ours = /^(KAFKA|QUEUE|BACKFILL|BITPIN|WALLEX|WS|RETRY)_|^API_BREAKER_/
+const oursOf = ({ exchanges }: Table): RegExp =>
+  new RegExp(
+    `^(${
+      ["KAFKA", "QUEUE", "BACKFILL", "WS", "RETRY", ...exchanges.map(({ exchange }) => prefixOf(exchange))].join("|")
+    })_|^API_BREAKER_`
+  )
 
 /** Kubernetes tells every pod of every Service: a Service called `kafka` gives KAFKA_PORT=tcp://... and more. */
 const isForeign = (name: string, value: string): boolean =>
@@ -104,8 +108,9 @@ const isForeign = (name: string, value: string): boolean =>
   name === "HTTP_PROXY"
 
 /** Names in the environment that look like settings and are none. */
-export const unknown = (env: Environment): ReadonlyArray<string> => {
-  const names = rows.map((row) => row.name)
+export const unknown = (env: Environment, table: Table): ReadonlyArray<string> => {
+  const ours = oursOf(table)
+  const names = table.rows.map((row) => row.name)
   const known = new Set(names.flatMap((name) => [name, `${name}_FILE`]))
   return Object.keys(env).sort().flatMap((name) => {
     const value = env[name] ?? ""

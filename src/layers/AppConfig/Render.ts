@@ -1,17 +1,18 @@
 /**
  * The table of settings as text: for a shell, for the docs, and as it is in effect.
  */
-import { groups, type Row } from "./Variables.ts"
+import type { Group, Row } from "./Variables.ts"
 
 /** `.env.example`: every setting with its default, commented out. */
-export const envExample: string = [
-  "# Settings of exchange-feeds, with their defaults. Blank is unset; NAME_FILE=<path> reads NAME from a file.",
-  ...groups.flatMap(({ rows, title }) => [
-    "",
-    `# ${title}`,
-    ...rows.flatMap((row) => ["", `# ${row.help.replaceAll("`", "")}`, `# ${row.name}=${row.defaultText}`])
-  ])
-].join("\n")
+export const envExample = (groups: ReadonlyArray<Group>): string =>
+  [
+    "# Settings of exchange-feeds, with their defaults. Blank is unset; NAME_FILE=<path> reads NAME from a file.",
+    ...groups.flatMap(({ rows, title }) => [
+      "",
+      `# ${title}`,
+      ...rows.flatMap((row) => ["", `# ${row.help.replaceAll("`", "")}`, `# ${row.name}=${row.defaultText}`])
+    ])
+  ].join("\n")
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
@@ -19,9 +20,10 @@ const line = (row: Row): string =>
   `| \`${row.name}\` | ${row.defaultText === "" ? "-" : `\`${cell(row.defaultText)}\``} | ${cell(row.help)} |`
 
 /** One table for each group. */
-export const markdown: string = groups.map(({ rows, title }) =>
-  [`### ${title}`, "", "| variable | default | meaning |", "| --- | --- | --- |", ...rows.map(line)].join("\n")
-).join("\n\n")
+export const markdown = (groups: ReadonlyArray<Group>): string =>
+  groups.map(({ rows, title }) =>
+    [`### ${title}`, "", "| variable | default | meaning |", "| --- | --- | --- |", ...rows.map(line)].join("\n")
+  ).join("\n\n")
 
 /** `NAME=value  # source` for each setting, aligned. */
 export const effective = (

@@ -5,9 +5,10 @@ import type * as Duration from "effect/Duration"
 import type * as LogLevel from "effect/LogLevel"
 import type * as Redacted from "effect/Redacted"
 import type { Assignment } from "../../services/Assignment.ts"
-import type { exchangeIds } from "./Variables.ts"
+import type { Endpoints } from "../../streams/Exchange.ts"
 
-export type ExchangeId = typeof exchangeIds[number]
+/** One of the list's (`Exchanges`). */
+export type ExchangeId = string
 
 export interface BreakerSettings {
   /** Failures in a row that open it. */
@@ -77,7 +78,9 @@ export interface Settings {
   /** Globs over canonical symbols, upper case; empty = all tradable. */
   readonly markets: ReadonlyArray<string>
   readonly shard: Assignment
-  readonly endpoints: Readonly<Record<ExchangeId, { readonly apiUrl: string; readonly wsUrl: string }>>
+  /** In place of `markets`, for those exchanges that have their own. */
+  readonly marketsOf: Readonly<Record<ExchangeId, ReadonlyArray<string>>>
+  readonly endpoints: Readonly<Record<ExchangeId, Endpoints>>
   readonly proxy: {
     /** May hold credentials: never to be shown. */
     readonly https: string | undefined

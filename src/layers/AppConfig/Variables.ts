@@ -6,8 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Assignment from "../../services/Assignment.ts"
-import type { Endpoints } from "../../streams/Exchange.ts"
-import { exchanges } from "../../streams/exchanges/index.ts"
+import type { Exchange } from "../../streams/Exchange.ts"
 import * as Defaults from "../../streams/Feed/Defaults.ts"
 import * as Parsers from "./Parsers.ts"
 import type { BreakerSettings } from "./Settings.ts"
@@ -178,14 +177,14 @@ export const service = {
   )
 }
 
-export const exchangeIds = ["bitpin", "wallex"] as const
+const titleOf = ({ id, title }: Exchange): string => title ?? id
 
-export const feeds = {
+const feedsOf = (exchanges: ReadonlyArray<Exchange>) => ({
   exchanges: variable(
     "EXCHANGES",
-    Parsers.choices(...exchangeIds),
-    exchangeIds,
-    `Some of ${exchangeIds.map((id) => `\`${id}\``).join(", ")}`
+    Parsers.choices(...exchanges.map(({ id }) => id)),
+    exchanges.map(({ id }) => id),
+    `Some of ${exchanges.map(({ id }) => `\`${id}\``).join(", ")}`
   ),
   channels: variable("CHANNELS", Parsers.choices("trades", "books"), ["trades"], "Some of `trades`, `books`"),
   markets: variable(
@@ -200,7 +199,7 @@ export const feeds = {
     Assignment.whole,
     "`1/2` and `2/2`: two collectors that have each market once, by murmur2 of the record key"
   )
-}
+})
 
 export const backfill = {
   hold: variable(
@@ -217,13 +216,19 @@ export const backfill = {
   )
 }
 
-const endpoints = (name: string, { apiUrl, wsUrl }: Endpoints) => ({
-  apiUrl: variable(`${name}_API_URL`, Parsers.httpUrl, apiUrl, "Base address of its REST API"),
-  wsUrl: variable(`${name}_WS_URL`, Parsers.wsUrl, wsUrl, "Address of its WebSocket")
-})
+/** What an exchange's settings begin with, before a `_`. */
+export const prefixOf = ({ id }: Exchange): string => id.toUpperCase()
 
-export const bitpin = endpoints("BITPIN", exchanges.bitpin.endpoints)
-export const wallex = endpoints("WALLEX", exchanges.wallex.endpoints)
+/** The settings of one exchange. */
+const exchangeOf = (exchange: Exchange) => {
+  const name = prefixOf(exchange)
+  const { endpoints: { apiUrl, wsUrl }, help } = exchange
+  return {
+    apiUrl: variable(`${name}_API_URL`, Parsers.httpUrl, apiUrl, help?.apiUrl ?? "Base address of its REST API"),
+    wsUrl: variable(`${name}_WS_URL`, Parsers.wsUrl, wsUrl, help?.wsUrl ?? "Address of its WebSocket"),
+    markets: optional(`${name}_MARKETS`, Parsers.globs, "In place of `MARKETS` for this exchange")
+  }
+}
 
 export const proxy = {
   https: optional(
@@ -241,11 +246,20 @@ export const proxy = {
   )
 }
 
-export const ws = {
+/** Each exchange's frames, once: most need the same. */
+const payloadsOf = (exchanges: ReadonlyArray<Exchange>): string => {
+  const usual = Parsers.size.print(Defaults.usualPayload)
+  const others = exchanges.filter((exchange) => Defaults.maxPayload(exchange) !== Defaults.usualPayload)
+  return [usual, ...others.map((one) => `${titleOf(one)} ${Parsers.size.print(Defaults.maxPayload(one))}`)].join(", ")
+}
+
+const wsOf = (exchanges: ReadonlyArray<Exchange>) => ({
   subscriptionsPerConnection: optional(
     "WS_SUBSCRIPTIONS_PER_CONNECTION",
     Parsers.count,
-    "Markets on one connection; if not set as each exchange likes it (BitPin 100, Wallex 50)"
+    `Markets on one connection; if not set as each exchange likes it (${
+      exchanges.map((one) => `${titleOf(one)} ${one.limits.subscriptionsPerConnection}`).join(", ")
+    })`
   ),
   stagger: variable(
     "WS_STAGGER",
@@ -262,10 +276,12 @@ export const ws = {
   maxPayload: optional(
     "WS_MAX_PAYLOAD",
     Parsers.size,
-    "The largest frame taken: a larger one ends its connection, and what it held is a hole; if not set as each exchange needs (1MiB)"
+    `The largest frame taken: a larger one ends its connection, and what it held is a hole; if not set as each exchange needs (${
+      payloadsOf(exchanges)
+    })`
   ),
   ...breaker("WS", "an exchange's WebSocket", Defaults.breakers.ws)
-}
+})
 
 export const api = breaker("API", "an exchange's REST API", Defaults.breakers.api)
 
@@ -340,17 +356,32 @@ export const traces = {
   )
 }
 
-export const groups: ReadonlyArray<{ readonly title: string; readonly rows: ReadonlyArray<Row> }> = [
-  { title: "Service", rows: Object.values(service) },
-  { title: "Exchanges", rows: [...Object.values(feeds), ...Object.values(bitpin), ...Object.values(wallex)] },
-  { title: "Holes in trades", rows: Object.values(backfill) },
-  {
-    title: "Connections",
-    rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)]
-  },
-  { title: "Kafka", rows: Object.values(kafka) },
-  { title: "Queue", rows: Object.values(queue) },
-  { title: "Traces", rows: Object.values(traces) }
-]
+export interface Group {
+  readonly title: string
+  readonly rows: ReadonlyArray<Row>
+}
 
-export const rows: ReadonlyArray<Row> = groups.flatMap((group) => group.rows)
+/** Every setting of a collector that knows these exchanges, in the order of the documentation. */
+export const tableOf = (exchanges: ReadonlyArray<Exchange>) => {
+  const feeds = feedsOf(exchanges)
+  const ws = wsOf(exchanges)
+  const own = exchanges.map((exchange) => ({ exchange, variables: exchangeOf(exchange) }))
+  const groups: ReadonlyArray<Group> = [
+    { title: "Service", rows: Object.values(service) },
+    {
+      title: "Exchanges",
+      rows: [...Object.values(feeds), ...own.flatMap(({ variables }) => Object.values<Row>(variables))]
+    },
+    { title: "Holes in trades", rows: Object.values(backfill) },
+    {
+      title: "Connections",
+      rows: [...Object.values(proxy), ...Object.values(ws), ...Object.values(api), ...Object.values(retry)]
+    },
+    { title: "Kafka", rows: Object.values(kafka) },
+    { title: "Queue", rows: Object.values(queue) },
+    { title: "Traces", rows: Object.values(traces) }
+  ]
+  return { exchanges: own, feeds, ws, groups, rows: groups.flatMap(({ rows }) => rows) }
+}
+
+export type Table = ReturnType<typeof tableOf>

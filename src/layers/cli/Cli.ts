@@ -19,8 +19,8 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { Exchanges } from "../../streams/Exchanges.ts"
 import * as AppConfig from "../AppConfig.ts"
-import { exchangeIds } from "../AppConfig/Variables.ts"
 import type * as AppLayer from "../AppLayer.ts"
 import * as Observability from "../Observability.ts"
 import { version } from "../Version.ts"
@@ -78,7 +78,9 @@ export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<voi
     Command.withDescription(
       "Collects market data of crypto exchanges and delivers it to Kafka. Loses nothing, and says so."
     ),
-    Command.withSubcommands(commandsOf(env, terminal, host.stdoutIsTTY))
+    Command.withSubcommands(
+      commandsOf(env, terminal, host.stdoutIsTTY, feedOptionsOf((yield* Exchanges).map(({ id }) => id)))
+    )
   )
   yield* Arguments.checkCommand(args, Array.from(HashMap.keys(Command.getSubcommands(root))).sort())
   yield* Command.run(root, { name, version, executable: name, summary, footer })(
@@ -104,7 +106,12 @@ const environment = Layer.mergeAll(
 /** What they have to say they say on stdout. */
 const quietly = Logger.withMinimumLogLevel(LogLevel.None)
 
-const commandsOf = (env: AppConfig.Environment, terminal: Observability.Terminal, stdoutIsTTY: boolean) =>
+const commandsOf = (
+  env: AppConfig.Environment,
+  terminal: Observability.Terminal,
+  stdoutIsTTY: boolean,
+  feedOptions: ReturnType<typeof feedOptionsOf>
+) =>
   Arr.make(
     Command.make("run", {}, () => Run.run(env, terminal)).pipe(
       Command.withDescription("The service: exchanges to Kafka. Settings come from the environment.")
@@ -225,10 +232,10 @@ const demoOptions = {
   )
 }
 
-const feedOptions = {
-  exchange: Options.choice("exchange", exchangeIds).pipe(Options.withDescription("Which exchange.")),
+const feedOptionsOf = (exchanges: ReadonlyArray<string>) => ({
+  exchange: Options.choice("exchange", exchanges).pipe(Options.withDescription("Which exchange.")),
   markets: Options.text("markets").pipe(
-    Options.withDescription("Which markets, such as 'BTC/IRT,*/USDT'; goes before MARKETS."),
+    Options.withDescription("Which markets, such as 'BTC/IRT,*/USDT'; goes before MARKETS and the exchange's own."),
     Options.optional
   ),
   seconds: Options.float("seconds").pipe(
@@ -236,7 +243,7 @@ const feedOptions = {
     Options.withSchema(Schema.Positive),
     Options.optional
   )
-}
+})
 
 const feedOf = ({ exchange, markets, seconds }: {
   readonly exchange: Tap.Options["exchange"]

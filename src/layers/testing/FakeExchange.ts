@@ -48,7 +48,8 @@ export const amountScale = 8
 const tick = 20
 
 export abstract class FakeExchange {
-  abstract readonly id: "bitpin" | "wallex"
+  /** Of the exchange that it stands for. */
+  abstract readonly id: string
   abstract readonly server: FakeServer
   /** In the order in which they happened. */
   readonly issued: Array<Issued> = []

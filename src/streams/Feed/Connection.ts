@@ -172,7 +172,8 @@ export const make = Effect.fnUntraced(function*(
     const socket = yield* WebSocketFeed.connect({
       url: options.endpoints.wsUrl,
       idleTimeout: options.idleTimeout,
-      maxPayload: Defaults.maxPayload(exchange)
+      maxPayload: Defaults.maxPayload(exchange),
+      keepAlive: exchange.socket.keepAlive
     }).pipe(Effect.tapError(() => permit.fail))
     const session = yield* Effect.acquireRelease(
       Effect.map(Time.now, (now) => {

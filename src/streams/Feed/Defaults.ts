@@ -12,8 +12,11 @@ export const stagger = Duration.seconds(1)
 
 export const idleTimeout = Duration.seconds(60)
 
+/** Bytes of the largest frame, for an exchange that says nothing. */
+export const usualPayload = 1024 ** 2
+
 /** Bytes of the largest frame that is taken from an exchange. */
-export const maxPayload = ({ limits }: Exchange): number => limits.maxPayload ?? 1024 ** 2
+export const maxPayload = ({ limits }: Exchange): number => limits.maxPayload ?? usualPayload
 
 export const retry: RetryPolicy.Options = RetryPolicy.defaults
 

@@ -3,8 +3,9 @@
  * collector remember (docs/design/checkpoint.md, docs/design/delivery.md "Identity of trades without an id").
  */
 import type { MarketMemory } from "../../services/Checkpoint.ts"
+import * as Decimal from "../../services/Decimal.ts"
 import { epochMsOf } from "../../services/ExchangeTime.ts"
-import type { Market, TradeRow } from "../Exchange.ts"
+import type { Exchange, Market, TradeRow } from "../Exchange.ts"
 import { type Stamp, stampOf } from "../trades/Holes/Spans.ts"
 import type * as Board from "./Board.ts"
 import * as Rhythm from "./Rhythm.ts"
@@ -51,9 +52,24 @@ const maxMarkets = 4096
 export const make = (
   exchange: string,
   memory: ReadonlyMap<string, MarketMemory>,
-  board: Board.Board
+  board: Board.Board,
+  units: Exchange["units"] = {}
 ): Identity => {
   const states = new Map<string, MarketState>()
+
+  /** A market's rows with prices in its canonical quote; a price that is none then is counted, and its row left out. */
+  const inUnit = ({ symbol }: Market): (rows: ReadonlyArray<TradeRow>) => ReadonlyArray<TradeRow> => {
+    const quote = symbol.slice(symbol.indexOf("/") + 1)
+    const places = Object.hasOwn(units, quote) ? units[quote] ?? 0 : 0
+    if (places === 0) return (rows) => rows
+    return (rows) =>
+      rows.flatMap((row) => {
+        const price = Decimal.shift(row.price, places)
+        if (price !== undefined) return [{ ...row, price }]
+        board.failure("number")
+        return []
+      })
+  }
 
   const makeState = (market: Market): MarketState => {
     const key = `${exchange}:${market.symbol}`
@@ -77,6 +93,7 @@ export const make = (
       const before = last?.timestamp ?? -Infinity
       if (timestamp > before || (timestamp === before && (row.time ?? "") > (last?.time ?? ""))) last = row
     }
+    const canonical = inUnit(market)
     const equalOf = ({ amount, price, side, timestamp }: TradeRow) => ({
       timestamp: timestamp ?? 0,
       side,
@@ -88,7 +105,8 @@ export const make = (
       rhythm: Rhythm.make(),
       suspect: false,
       status: board.market(market.symbol),
-      identify: (view, rows) => {
+      identify: (view, given) => {
+        const rows = canonical(given)
         const fresh: Array<Identified> = []
         for (const row of rows) {
           let id: string | undefined
@@ -110,7 +128,8 @@ export const make = (
           known: [...seenIds().at(timestamp), ...timestamp === null ? [] : tradeGroups().idsAt(timestamp)]
         }
       },
-      settle: (rows, known) => {
+      settle: (covered, known) => {
+        const rows = canonical(covered)
         const given = new Set(known)
         const equals = rows.filter(({ id }) => id === undefined)
         const groupIds = tradeGroups().settle(equals.map(equalOf), known)

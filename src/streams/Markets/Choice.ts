@@ -5,7 +5,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { CanonicalSymbol } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Listed, Market } from "../Exchange.ts"
+import type { Exchange, Listed, Market } from "../Exchange.ts"
 import { line } from "../FeedError.ts"
 
 /** More than any exchange we know lists; an API gone mad must not open a hundred sockets (docs/design/laws.md "Bounds"). */
@@ -16,12 +16,16 @@ const isCanonical = Schema.is(CanonicalSymbol)
 /** Something but signs, since `.` and `..` are ways in an address. */
 const exchangeSymbolPattern = /^(?=.*[A-Za-z0-9])[A-Za-z0-9_\-./:$]{1,64}$/
 
-/** Wallex says TMN for Toman; the Iranian quote is always IRT. */
-const quoteOf = (quote: string): string => quote === "TMN" ? "IRT" : quote
-
 /** The market of a row of the list; its symbols are allow-listed, since they end in keys, labels and frames. */
-const marketOf = (listed: Listed): Either.Either<Market, DecodeFailure.DecodeFailure> => {
-  const symbol = `${listed.base.toUpperCase()}/${quoteOf(listed.quote.toUpperCase())}`
+const marketOf = (
+  listed: Listed,
+  names: Exchange["names"]
+): Either.Either<Market, DecodeFailure.DecodeFailure> => {
+  const canonical = (asset: string): string => {
+    const name = asset.toUpperCase()
+    return names !== undefined && Object.hasOwn(names, name) ? names[name] ?? name : name
+  }
+  const symbol = `${canonical(listed.base)}/${canonical(listed.quote)}`
   return isCanonical(symbol) && exchangeSymbolPattern.test(listed.exchangeSymbol)
     ? Either.right({ symbol, exchangeSymbol: listed.exchangeSymbol })
     : Either.left(DecodeFailure.make("symbol", `${listed.exchangeSymbol}: ${symbol}`))
@@ -70,13 +74,14 @@ const nameOf = ({ base, exchangeSymbol, quote }: Listed): string =>
   line(exchangeSymbol.trim() === "" ? `${base}/${quote}` : exchangeSymbol).slice(0, maxName)
 
 /**
- * Tradable, chosen, each once. `known`: canonical symbols of the list before. They keep their places when a list is too long: an API
+ * Tradable, chosen, each once. `names`: canonical names of assets that the exchange calls otherwise. `known`: canonical symbols of the list before. They keep their places when a list is too long: an API
  * gone mad must not push living markets out.
  */
 export const choose = (
   rows: ReadonlyArray<Either.Either<Listed, DecodeFailure.DecodeFailure>>,
   isChosen: (symbol: string) => boolean,
-  known: ReadonlySet<string> = new Set()
+  known: ReadonlySet<string> = new Set(),
+  names?: Exchange["names"]
 ): Choice => {
   const symbols = new Set<string>()
   const exchangeSymbols = new Set<string>()
@@ -93,7 +98,7 @@ export const choose = (
       continue
     }
     if (!row.right.tradable) continue
-    const market = marketOf(row.right)
+    const market = marketOf(row.right, names)
     if (Either.isLeft(market)) {
       leave(nameOf(row.right), "name", market.left)
       continue

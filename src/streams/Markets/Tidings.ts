@@ -14,11 +14,11 @@ const maxInLine = 20
 export interface Event {
   /** Tradable markets of the list. */
   readonly listed: number
-  /** Of those, by `MARKETS` and `SHARD`. */
+  /** Of those, by `MARKETS`, or the exchange's own, and `SHARD`. */
   readonly chosen: number
   /** As the exchange names them; at most 1 000, then how many more. */
   readonly leftOut: ReadonlyArray<string>
-  /** `left_out`: that list has changed. `unmatched`: a glob of `MARKETS` finds nothing. */
+  /** `left_out`: that list has changed. `unmatched`: a glob finds nothing. */
   readonly reason: "left_out" | "unmatched"
 }
 
@@ -69,10 +69,11 @@ export const unmatched = (globs: ReadonlyArray<string>, symbols: ReadonlySet<str
     return true
   })
 
-export const unmatchedLine = (globs: ReadonlyArray<string>): string =>
-  `MARKETS: nothing is found by ${globs.join(", ")}`
+/** `setting`: where the globs come from. */
+export const unmatchedLine = (globs: ReadonlyArray<string>, setting = "MARKETS"): string =>
+  `${setting}: nothing is found by ${globs.join(", ")}`
 
-export const tell = (told: Told, choice: Choice, globs: ReadonlyArray<string>): Tidings => {
+export const tell = (told: Told, choice: Choice, globs: ReadonlyArray<string>, setting?: string): Tidings => {
   const names = new Set(choice.leftOut.map(({ name }) => name))
   const fresh = new Set(Array.from(names).filter((name) => !told.names.has(name)))
   const isChanged = fresh.size > 0 || names.size !== told.names.size
@@ -91,7 +92,7 @@ export const tell = (told: Told, choice: Choice, globs: ReadonlyArray<string>): 
     leftOut,
     lines: [
       ...(!isChanged ? [] : names.size === 0 ? ["no market is left out any more"] : linesOf(choice.leftOut)),
-      ...(vain.length === 0 ? [] : [unmatchedLine(vain)]),
+      ...(vain.length === 0 ? [] : [unmatchedLine(vain, setting)]),
       ...(none && !told.none ? ["no market is chosen"] : [])
     ],
     events: [

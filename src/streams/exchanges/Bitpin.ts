@@ -119,6 +119,7 @@ const historyRow = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.D
 
 export const bitpin: Exchange = {
   id: "bitpin",
+  title: "BitPin",
   endpoints: {
     apiUrl: "https://api.bitpin.ir",
     wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket"

@@ -89,8 +89,14 @@ const decode: Protocol["decode"] = (text) => {
 
 const tradesPath = ({ exchangeSymbol }: Market): string => `/v1/trades?symbol=${encodeURIComponent(exchangeSymbol)}`
 
+/** The finest unit of its trades' time, ms. */
+const second = 1_000
+
 export const wallex: Exchange = {
   id: "wallex",
+  title: "Wallex",
+  names: { TMN: "IRT" },
+  clockUnit: second,
   endpoints: { apiUrl: "https://api.wallex.ir", wsUrl: "wss://api.wallex.ir/ws" },
   limits: {
     subscriptionsPerConnection: 50,
@@ -120,8 +126,8 @@ export const wallex: Exchange = {
     history: {
       path: tradesPath,
       decode: (body) => Either.map(decodeTrades(body), ({ result }) => newestLast(result.latestTrades.map(rowOf))),
-      // Whole seconds, which count as over two seconds after they began.
-      askAfter: 3_200
+      // A whole second counts as over two seconds after it began.
+      askAfter: second + 2_200
     },
     check: { path: tradesPath, decode: decodeSuccess }
   },

@@ -149,6 +149,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         hold,
         patience,
         askAfter: history.askAfter,
+        clockUnit: exchange.clockUnit,
         maxAge,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }, nextIds.get(symbol)),

@@ -5,7 +5,8 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
-import { rows } from "../../../src/layers/AppConfig/Variables.ts"
+import { tableOf } from "../../../src/layers/AppConfig/Variables.ts"
+import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { bundle, ensureBundle, exchangeFeeds } from "../../support/bundle.ts"
 
 const { version } = JSON.parse(readFileSync(path.resolve(import.meta.dirname, "../../../package.json"), "utf8"))
@@ -116,7 +117,10 @@ describe("config", () => {
     })
     assert.strictEqual(code, 0)
     const lines = stdout.trimEnd().split("\n").map((line) => line.replace(/ +# /, " # "))
-    assert.deepStrictEqual(lines.map((line) => line.split("=")[0]), rows.map(({ name }) => name))
+    assert.deepStrictEqual(
+      lines.map((line) => line.split("=")[0]),
+      tableOf(Object.values(exchanges)).rows.map(({ name }) => name)
+    )
     assert.includeMembers(lines, [
       "KAFKA_BROKER=localhost:9092 # default",
       `KAFKA_SASL_USERNAME=collector # file ${file}`,

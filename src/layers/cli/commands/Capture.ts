@@ -12,7 +12,7 @@ import * as fs from "node:fs"
 import { createInterface } from "node:readline"
 import { createGunzip, gzipSync } from "node:zlib"
 import * as Capture from "../../../streams/Capture.ts"
-import { exchanges } from "../../../streams/exchanges/index.ts"
+import { Exchanges } from "../../../streams/Exchanges.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as Observability from "../../Observability.ts"
 import * as Alone from "./Alone.ts"
@@ -78,16 +78,11 @@ export const record = Effect.fnUntraced(
     AppConfig.ConfigInvalid | CaptureFailed,
     FileSystem.FileSystem | Scope.Scope
   > {
-    const { settings } = yield* AppConfig.load(
-      markets === undefined ? env : { ...env, MARKETS: markets, MARKETS_FILE: undefined }
-    )
+    const { settings } = yield* AppConfig.load(AppConfig.withMarkets(env, exchange, markets))
+    const chosen = yield* AppConfig.choose(settings, exchange)
     const { flush, isFull, line } = yield* writer(out)
     line(Capture.header(exchange))
-    const events = Alone.events(settings, {
-      exchange,
-      markets: settings.markets,
-      recorder: Capture.recorder(line)
-    })
+    const events = Alone.events(settings, chosen, Capture.recorder(line))
     const run = Stream.runForEachChunk(events, () => isFull() ? flush : Effect.void)
     const flushing = Effect.forever(Effect.andThen(Effect.sleep(flushEvery), flush))
     const all = Effect.raceFirst(run, flushing)
@@ -108,7 +103,8 @@ const linesOf = async function*(file: string): AsyncGenerator<string> {
 }
 
 export const replay = Effect.fnUntraced(function*(file: string): Effect.fn.Return<void, CaptureFailed> {
-  const player = Capture.replay((name) => Object.values(exchanges).find(({ id }) => id === name))
+  const exchanges = yield* Exchanges
+  const player = Capture.replay((name) => exchanges.find(({ id }) => id === name))
   const at = (line: number, message: string) => new CaptureFailed({ message: `${file}:${line}: ${message}` })
   let cut: CaptureFailed | undefined
   yield* Stream.fromAsyncIterable(linesOf(file), failed).pipe(

@@ -60,11 +60,14 @@ export const check = Effect.fnUntraced(function*(
   yield* tell("data directory", dataDirectory(settings))
   yield* tell("disk", disk(settings))
   if (settings.sink === "kafka") yield* kafka(settings, tell)
-  const proxied = settings.exchanges.filter((exchange) => viaProxy(settings, exchange).length > 0)
+  const exchanges = yield* Effect.forEach(settings.exchanges, (id) => AppConfig.choose(settings, id)).pipe(
+    Effect.mapError(({ message }) => new CheckFailed({ message }))
+  )
+  const proxied = exchanges.filter((exchange) => viaProxy(settings, exchange).length > 0)
   const hasWay = proxied.length === 0 || (yield* tell("proxy", tunnels(settings, proxied)))
   yield* Effect.forEach(
-    settings.exchanges.filter((exchange) => hasWay || !proxied.includes(exchange)),
-    (exchange) => tell(exchange, connected(settings, exchange)),
+    exchanges.filter((exchange) => hasWay || !proxied.includes(exchange)),
+    (exchange) => tell(exchange.exchange.id, connected(settings, exchange)),
     { concurrency: "unbounded" }
   )
   if (failures > 0) return yield* new CheckFailed({ message: `${failures} checks failed` })

@@ -4,8 +4,10 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
+import { Exchanges } from "../../../streams/Exchanges.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as Render from "../../AppConfig/Render.ts"
+import { type Group, tableOf } from "../../AppConfig/Variables.ts"
 
 export interface Options {
   readonly envExample: boolean
@@ -17,8 +19,10 @@ export const config = (
   env: AppConfig.Environment,
   options: Options
 ): Effect.Effect<void, AppConfig.ConfigInvalid, FileSystem.FileSystem> => {
-  if (options.envExample) return Console.log(Render.envExample)
-  if (options.markdown) return Console.log(Render.markdown)
+  const print = (text: (groups: ReadonlyArray<Group>) => string) =>
+    Effect.flatMap(Exchanges, (exchanges) => Console.log(text(tableOf(exchanges).groups)))
+  if (options.envExample) return print(Render.envExample)
+  if (options.markdown) return print(Render.markdown)
   return Effect.gen(function*() {
     const { effective, warnings } = yield* AppConfig.load(env)
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })

@@ -7,7 +7,7 @@ import * as Schema from "effect/Schema"
 import * as Assignment from "../../../services/Assignment.ts"
 import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../services/FeedStatus.ts"
-import { exchanges } from "../../../streams/exchanges/index.ts"
+import * as Breakers from "../../../streams/Breakers.ts"
 import * as Board from "../../../streams/Feed/Board.ts"
 import * as MarketList from "../../../streams/Markets.ts"
 import * as Tidings from "../../../streams/Markets/Tidings.ts"
@@ -32,18 +32,21 @@ export const markets = Effect.fnUntraced(function*(
 ): Effect.fn.Return<void, MarketsFailed | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
   const { settings } = yield* AppConfig.load(env)
   for (const id of settings.exchanges) {
-    const exchange = exchanges[id]
+    const { endpoints, exchange, markets: globs, marketsSetting } = yield* AppConfig.choose(settings, id)
     const choice = yield* Effect.gen(function*() {
       const rest = yield* Rest.make({
         exchange: id,
-        apiUrl: settings.endpoints[id].apiUrl,
+        apiUrl: endpoints.apiUrl,
         restPerMinute: exchange.limits.restPerMinute,
-        breaker: yield* CircuitBreaker.make({ name: `${id}_api`, group: "api", ...settings.api.breaker }),
-        board: Board.make(FeedStatus.make([id]), id)
+        breaker: yield* CircuitBreaker.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
+        board: Board.make(FeedStatus.make([id]), id),
+        refused: exchange.rest.refused
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),
-        MarketList.chosenBy({ globs: settings.markets, share: Assignment.share(settings.shard, id) })
+        MarketList.chosenBy({ globs, share: Assignment.share(settings.shard, id) }),
+        new Set(),
+        exchange.names
       )
     }).pipe(
       Effect.scoped,
@@ -54,8 +57,11 @@ export const markets = Effect.fnUntraced(function*(
     const line = ({ exchangeSymbol, symbol }: typeof markets[number]) =>
       json ? JSON.stringify({ exchange: id, symbol, exchangeSymbol }) : `${id}\t${symbol}\t${exchangeSymbol}`
     yield* Output.lines(Chunk.fromIterable(markets.map(line)))
-    const vain = Tidings.unmatched(settings.markets, symbols)
-    const remarks = [...Tidings.linesOf(leftOut), ...(vain.length === 0 ? [] : [Tidings.unmatchedLine(vain)])]
+    const vain = Tidings.unmatched(globs, symbols)
+    const remarks = [
+      ...Tidings.linesOf(leftOut),
+      ...(vain.length === 0 ? [] : [Tidings.unmatchedLine(vain, marketsSetting)])
+    ]
     for (const remark of remarks) yield* Console.error(`${id}: ${remark}`)
   }
 })

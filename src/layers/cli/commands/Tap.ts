@@ -8,7 +8,7 @@ import * as Alone from "./Alone.ts"
 import * as Output from "./Output.ts"
 
 export interface Options {
-  readonly exchange: Alone.Options["exchange"]
+  readonly exchange: string
   readonly markets: string | undefined
   /** Ends after so long; else runs until it is stopped. */
   readonly seconds: number | undefined
@@ -19,10 +19,8 @@ export const tap = Effect.fnUntraced(function*(
   terminal: Observability.Terminal,
   { exchange, markets, seconds }: Options
 ): Effect.fn.Return<void, AppConfig.ConfigInvalid, FileSystem.FileSystem> {
-  const { settings } = yield* AppConfig.load(
-    markets === undefined ? env : { ...env, MARKETS: markets, MARKETS_FILE: undefined }
-  )
-  const events = Alone.events(settings, { exchange, markets: settings.markets })
+  const { settings } = yield* AppConfig.load(AppConfig.withMarkets(env, exchange, markets))
+  const events = Alone.events(settings, yield* AppConfig.choose(settings, exchange))
   yield* (seconds === undefined ? events : Stream.interruptAfter(events, `${seconds} seconds`)).pipe(
     Stream.map((event) => JSON.stringify(event)),
     Stream.runForEachChunk(Output.lines),

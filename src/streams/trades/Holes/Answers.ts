@@ -37,12 +37,12 @@ const undecided = <E>({ line }: State<E>): ReadonlyArray<Span> =>
  * The newest timestamp of rows without ids, if more trades may come to be of it. It is over by the answer's own `Date`, or if the
  * question was sent long enough after a trade of it, or of a later one, had come.
  */
-const growingIn = <E>({ seen }: State<E>, { date, rows, sentAt }: Answer): number | null => {
+const growingIn = <E>({ options, seen }: State<E>, { date, rows, sentAt }: Answer): number | null => {
   const newest = rows.at(-1)
   if (newest === undefined || newest.id !== undefined || newest.timestamp === null) return null
   const { timestamp } = newest
-  const isOver = (date !== null && date - timestamp >= Spans.settledAfter) ||
-    (seen !== null && seen.timestamp >= timestamp && Time.between(seen.at, sentAt) >= Spans.settledAfter)
+  const isOver = (date !== null && date - timestamp >= Spans.settledAfter(options)) ||
+    (seen !== null && seen.timestamp >= timestamp && Time.between(seen.at, sentAt) >= Spans.settledAfter(options))
   return isOver ? null : timestamp
 }
 
@@ -137,7 +137,7 @@ export const answered = <E>(
   // A trade of just now: when its timestamp is over, the history has all of it.
   const isSoon = growing !== null && s.attempts < 3
   const attempts = s.attempts + 1
-  const again = Time.plus(now, isSoon ? Spans.settledAfter : backoff(attempts))
+  const again = Time.plus(now, isSoon ? Spans.settledAfter(s.options) : backoff(attempts))
   return {
     ...s,
     open,

@@ -62,7 +62,7 @@ export const left = <E>(
   // Once the second one has brought a trade, the first one should have too: its pings say nothing of the market.
   const since = first === null ? aliveAt : broughtAt
   const isAlive = id === elder && since !== null && Time.between(at, since) >= 0
-  const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)
+  const isSettled = Time.between(at, now) >= Spans.settledAfter(s.options) || hasIds(s)
   if (isAlive && (isSettled || from === null)) return alone
   const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0 }
   const tail = tailOf(s)

@@ -59,10 +59,11 @@ export interface Trade {
 }
 
 /**
- * A timestamp is over in a history so long after it began, ms : the coarsest clock of an exchange counts whole seconds, and its
- * servers may differ by one.
+ * A timestamp is over in a history so long after it began, ms: its unit must have passed, and an exchange's servers may differ by a
+ * second.
  */
-export const settledAfter = 2_000
+export const settledAfter = ({ clockUnit = 1_000 }: { readonly clockUnit?: number | undefined }): number =>
+  clockUnit + 1_000
 
 export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Span => ({
   cause,

@@ -10,6 +10,8 @@ export interface Options {
   readonly patience: number
   /** After a subscription, before the history is asked, ms (`Exchange.rest.history.askAfter`). */
   readonly askAfter: number
+  /** The finest unit of the exchange's trade times, ms (`Exchange.clockUnit`); a second if left out. */
+  readonly clockUnit?: number | undefined
   /**
    * A span that ended longer ago, by the exchange's clock, is given up, ms; `Infinity`: none is but those of a vanished market, after
    * a day.

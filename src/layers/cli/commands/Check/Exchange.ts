@@ -14,28 +14,21 @@ import * as ClockOffset from "./ClockOffset.ts"
 import { type Finding, reachable } from "./Finding.ts"
 import { Problem, problem } from "./Problem.ts"
 
-type Exchange = AppConfig.Settings["exchanges"][number]
-
 /** Milliseconds. */
 const maxOffset = 1_000
 
-const urlsOf = (settings: AppConfig.Settings, exchange: Exchange): ReadonlyArray<string> => {
-  const { apiUrl, wsUrl } = settings.endpoints[exchange]
-  return [apiUrl, wsUrl]
-}
+const urlsOf = ({ endpoints: { apiUrl, wsUrl } }: AppConfig.Chosen): ReadonlyArray<string> => [apiUrl, wsUrl]
 
 /** Those of its addresses that are reached through the proxy. */
-export const viaProxy = (settings: AppConfig.Settings, exchange: Exchange): ReadonlyArray<string> =>
-  urlsOf(settings, exchange).filter((url) =>
-    settings.proxy.https !== undefined && !NodeProxy.isDirect(url, settings.proxy.no)
-  )
+export const viaProxy = (settings: AppConfig.Settings, exchange: AppConfig.Chosen): ReadonlyArray<string> =>
+  urlsOf(exchange).filter((url) => settings.proxy.https !== undefined && !NodeProxy.isDirect(url, settings.proxy.no))
 
 /** Each host once. */
 const targetsOf = (urls: ReadonlyArray<string>): ReadonlyArray<Address.Address> =>
   Array.from(new Map(urls.map(targetOf).map((target) => [Address.format(target), target])).values())
 
 /** A tunnel to each host, opened and closed again. */
-export const tunnels = (settings: AppConfig.Settings, exchanges: ReadonlyArray<Exchange>): Finding =>
+export const tunnels = (settings: AppConfig.Settings, exchanges: ReadonlyArray<AppConfig.Chosen>): Finding =>
   Effect.gen(function*() {
     const proxy = new URL(settings.proxy.https ?? "")
     const targets = targetsOf(exchanges.flatMap((exchange) => viaProxy(settings, exchange)))
@@ -51,30 +44,30 @@ export const tunnels = (settings: AppConfig.Settings, exchanges: ReadonlyArray<E
   })
 
 /** From the name to the data, and whether its clock is ours. */
-export const connected = (settings: AppConfig.Settings, exchange: Exchange): Finding =>
+export const connected = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Finding =>
   Effect.gen(function*() {
-    const proxied = viaProxy(settings, exchange)
-    const direct = urlsOf(settings, exchange).filter((url) => !proxied.includes(url))
-    yield* Effect.forEach(targetsOf(direct), (target) => reachable(exchange, target), {
+    const proxied = viaProxy(settings, chosen)
+    const direct = urlsOf(chosen).filter((url) => !proxied.includes(url))
+    yield* Effect.forEach(targetsOf(direct), (target) => reachable(chosen.exchange.id, target), {
       concurrency: "unbounded",
       discard: true
     })
-    const found = yield* handshake(settings, exchange)
-    const ahead = yield* ClockOffset.measure(settings.endpoints[exchange].apiUrl, settings.proxy)
+    const found = yield* handshake(settings, chosen)
+    const ahead = yield* ClockOffset.measure(chosen.endpoints.apiUrl, settings.proxy)
     if (ahead === undefined || Math.abs(ahead) <= maxOffset) return found
     const seconds = `${(Math.abs(ahead) / 1_000).toFixed(1)}s ${ahead > 0 ? "ahead of" : "behind"}`
     return yield* new Problem({ message: `our clock is ${seconds} the exchange's (${found})` })
   })
 
-const handshake = (settings: AppConfig.Settings, exchange: Exchange): Finding =>
+const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Finding =>
   Effect.suspend(() => {
-    const status = FeedStatus.make([exchange])
+    const status = FeedStatus.make([chosen.exchange.id])
     const why = () => {
       const [one] = status.exchanges()
       if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
       return `WebSocket: ${one.lastError ?? "no answer"}`
     }
-    return Alone.events(settings, { exchange, markets: settings.markets }).pipe(
+    return Alone.events(settings, chosen).pipe(
       Stream.filter((event) => event.type === "status" && event.event === "connected"),
       Stream.runHead,
       Effect.provideService(FeedStatus.FeedStatus, status),
