@@ -36,7 +36,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "unit",
-          include: ["test/{services,streams,layers,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"],
+          include: ["test/{services,streams,layers,exchanges,hostile,predecessor}/**/*.test.ts", "test/*.test.ts"],
           exclude: slowUnits
         }
       },
