@@ -196,7 +196,9 @@ const respectFlock = Effect.fnUntraced(function*(
   const noted = holder !== null && holder.bootId === me.bootId && holder.pid !== me.pid
   if (noted && Processes.hasOpen(holder.pid, { dev, ino })) return yield* new Locked({ path: file, holder })
   const pid = Processes.flocking({ dev, ino })
-  if (pid !== undefined) return yield* new Locked({ path: file, holder: { ...me, pid, startedAt: "" } })
+  if (pid === undefined) return
+  // The note is in its own words; from here a container's process has another number.
+  return yield* new Locked({ path: file, holder: noted ? holder : { ...me, pid, startedAt: "" } })
 })
 
 /** The codes of file systems without hard links. */
