@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -176,6 +177,12 @@ export const run = Effect.fnUntraced(function*(
       }))
       yield* Effect.forkScoped(Effect.interruptible(warnOfCompaction(settings)))
       const exit = yield* Effect.exit(Effect.interruptible(collector.ended))
+      // What a stop writes would go between what the new owner of the data directory writes.
+      if (
+        Exit.isFailure(exit) && Cause.failureOption(exit.cause).pipe(Option.exists(({ _tag }) => _tag === "Locked"))
+      ) {
+        return yield* exit
+      }
       const [took, durable] = yield* Effect.timed(collector.stop)
       yield* Effect.annotateLogs(Effect.logInfo("stopped"), {
         durable,

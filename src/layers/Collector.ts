@@ -69,8 +69,8 @@ export interface Collector {
   readonly ledger: Ledger.Shape
   /** Sources first, then the lanes (docs/design/delivery.md H8). False if something could not be made durable. */
   readonly stop: Effect.Effect<boolean>
-  /** Fails when a part that never ends has ended. */
-  readonly ended: Effect.Effect<never, PipelineEnded>
+  /** Fails when a part that never ends has ended, or when another process owns the data directory: then without `stop`, which writes. */
+  readonly ended: Effect.Effect<never, PipelineEnded | Locked>
 }
 
 /** What can be told of a collector from the moment its process listens. */
@@ -136,7 +136,7 @@ const started = Effect.fnUntraced(function*<E>(
   yield* parts.listen({ ledger, status, breakers, health, sink: sinkView })
 
   const lock = Context.get(yield* Layer.build(NodeDirectoryLock.layer), DirectoryLock)
-  yield* lock.acquire(settings.dataDir).pipe(
+  const { lost } = yield* lock.acquire(settings.dataDir).pipe(
     Effect.catchTag("DirectoryLockError", (error) => unavailable(settings, error))
   )
 
@@ -202,7 +202,8 @@ const started = Effect.fnUntraced(function*<E>(
       Effect.matchCauseEffect({
         onFailure: () => new PipelineEnded({ message: "a part that never ends has ended; see the log" }),
         onSuccess: () => new PipelineEnded({ message: "all feeds have ended without being told to" })
-      })
+      }),
+      Effect.raceFirst(lost)
     ),
     stop: Effect.gen(function*() {
       yield* health.drain

@@ -12,7 +12,7 @@ export const Holder = Schema.Struct({
   host: Schema.String,
   /** Differs after a reboot; empty where the system has none. */
   bootId: Schema.String,
-  /** ISO-8601. */
+  /** ISO-8601; empty where it cannot be told. */
   startedAt: Schema.String
 })
 export type Holder = typeof Holder.Type
@@ -45,7 +45,15 @@ export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()
   cause: Schema.optional(Schema.Defect)
 }) {}
 
+export interface Ownership {
+  /**
+   * Fails when another process owns the directory all the same: somebody took the marks away and it began before they were made again.
+   * Whoever writes there has to stop at once. Never succeeds.
+   */
+  readonly lost: Effect.Effect<never, Locked>
+}
+
 export class DirectoryLock extends Context.Tag("effect-exchange-feeds/services/DirectoryLock")<DirectoryLock, {
   /** Makes the directory if need be (0700) and holds `LOCK` in it until the scope closes. Does not wait. */
-  readonly acquire: (directory: string) => Effect.Effect<void, Locked | DirectoryLockError, Scope.Scope>
+  readonly acquire: (directory: string) => Effect.Effect<Ownership, Locked | DirectoryLockError, Scope.Scope>
 }>() {}

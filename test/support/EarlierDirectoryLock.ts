@@ -1,5 +1,5 @@
 /**
- * The lock as it was before both marks were made by all (commit d731bbc), unchanged: what today's lock has to get along with.
+ * The lock as it was before both marks were made by all (commit d731bbc), unchanged but for the shape of its answer: what today's lock has to get along with.
  *
  * The lock on the data directory: flock, taken by a short-lived `flock` on our file descriptor (Node has no flock). It belongs to the
  * open file, so it stays with this process when that child ends, goes with the process however it dies, and is not inherited
@@ -177,6 +177,7 @@ const acquireByPid = Effect.fnUntraced(function*(
 export const layer: Layer.Layer<DirectoryLock> = Layer.effect(
   DirectoryLock,
   Effect.map(FileOps, (ops) => ({
-    acquire: (directory) => acquire(directory).pipe(Effect.provideService(FileOps, ops))
+    acquire: (directory) =>
+      acquire(directory).pipe(Effect.provideService(FileOps, ops), Effect.as({ lost: Effect.never }))
   }))
 ).pipe(Layer.provide(NodeFileOps.layer))

@@ -1,6 +1,6 @@
 /**
  * A process that wants the lock of a directory: says `ready`, waits for a line, then says `locked` or `refused <why>`. It has the lock
- * until its stdin ends, or it is killed.
+ * until its stdin ends, it is killed, or it says `lost <why>` and ends. What it logs meanwhile it says too: `log <message>`.
  *
  * node lock-child.mjs <directory> now|earlier
  */
@@ -22,16 +22,24 @@ const say = (line: string) => Effect.sync(() => writeSync(1, `${line}\n`))
 const work = Effect.gen(function*() {
   yield* say("ready")
   yield* Effect.promise(() => go)
-  yield* Effect.flatMap(DirectoryLock, (lock) => lock.acquire(directory))
+  const owned = yield* Effect.flatMap(DirectoryLock, (lock) => lock.acquire(directory))
   yield* say("locked")
-  yield* Effect.promise(() => leave)
+  yield* Effect.raceFirst(Effect.promise(() => leave), owned.lost).pipe(
+    Effect.catchTag(
+      "Locked",
+      (error) => Effect.andThen(say(`lost ${error.message}`), Effect.sync(() => process.stdin.destroy()))
+    )
+  )
 })
+
+/** The message alone: what is annotated is for people. */
+const logger = Logger.make<unknown, void>(({ message }) => void writeSync(1, `log ${String(message)}\n`))
 
 Effect.runPromise(
   Effect.scoped(work).pipe(
     Effect.catchAll((error) => say(`refused ${error.message}`)),
     Effect.provide(version === "earlier" ? EarlierDirectoryLock.layer : NodeDirectoryLock.layer),
-    Effect.provide(Logger.remove(Logger.defaultLogger))
+    Effect.provide(Logger.replace(Logger.defaultLogger, logger))
   )
 ).catch((error: unknown) => {
   writeSync(1, `error ${String(error)}\n`)

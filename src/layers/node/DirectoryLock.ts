@@ -7,6 +7,9 @@
  * * `LOCK.pid`: a mark (`NodeDirectoryLock/Mark.ts`), given to one process by a contest (`NodeDirectoryLock/Contest.ts`), with a socket
  *   beside it on which the owner listens as long as it lives.
  *
+ * A second at a time the owner looks whether both are still there, makes again what is gone or could not be made yet, and is told if
+ * another process owns the directory meanwhile (`NodeDirectoryLock/Keeper.ts`).
+ *
  * Works across the containers of one host. An earlier version knows the flock or the mark, whichever it has itself.
  */
 import * as Effect from "effect/Effect"
@@ -19,11 +22,12 @@ import { createHash, randomBytes } from "node:crypto"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { DirectoryLock, DirectoryLockError, Holder, Locked } from "../../services/DirectoryLock.ts"
+import { DirectoryLock, DirectoryLockError, Holder, Locked, type Ownership } from "../../services/DirectoryLock.ts"
 import { FileOps, isNoRoom } from "../../services/FileOps.ts"
 import * as Time from "../../services/Time.ts"
 import * as Beacon from "./DirectoryLock/Beacon.ts"
 import * as Contest from "./DirectoryLock/Contest.ts"
+import * as Keeper from "./DirectoryLock/Keeper.ts"
 import * as Mark from "./DirectoryLock/Mark.ts"
 import * as Processes from "./DirectoryLock/Processes.ts"
 import * as NodeFileOps from "./FileOps.ts"
@@ -87,53 +91,114 @@ const openFlags = fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_NO
 
 const writeNote = (file: number, note: Holder): void => {
   // What is there keeps its place until it is overwritten: it may be all there is on a full disk.
-  const length = fs.writeSync(file, `${encodeNote(note)}\n`, 0)
+  const bytes = Buffer.from(`${encodeNote(note)}\n`)
+  const length = fs.writeSync(file, bytes, 0, bytes.length, 0)
   fs.ftruncateSync(file, length)
+  // A disk that fills up takes a part of it, and the next write would say why.
+  if (length < bytes.length) throw Object.assign(new Error("ENOSPC: no room for all of it"), { code: "ENOSPC" })
+}
+
+/** Our open `LOCK`. `held`: by flock. Another takes its place when somebody took the file away. */
+interface Lock {
+  handle: number
+  held: boolean
+  ino: number
+  hasNote: boolean
 }
 
 const acquire = Effect.fnUntraced(function*(
   directory: string
-): Effect.fn.Return<void, Locked | DirectoryLockError, FileOps | Scope.Scope> {
+): Effect.fn.Return<Ownership, Locked | DirectoryLockError, FileOps | Scope.Scope> {
   const file = path.join(directory, "LOCK")
   const now = new Date(Time.epochMillis(yield* Time.wall))
   const ops = yield* FileOps
-  yield* ops.makeDirectory(directory).pipe(
+  const make = ops.makeDirectory(directory).pipe(
     Effect.mapError(({ cause, code, message, path }) => new DirectoryLockError({ path, code, message, cause }))
   )
-  const handle = yield* Effect.acquireRelease(
-    attempt(file, () => fs.openSync(file, openFlags, 0o600)),
-    (handle) => Effect.sync(() => fs.closeSync(handle))
+  yield* make
+  const lock: Lock = yield* Effect.acquireRelease(
+    attempt(file, () => {
+      const handle = fs.openSync(file, openFlags, 0o600)
+      return { handle, held: false, ino: fs.fstatSync(handle).ino, hasNote: false }
+    }),
+    (lock) => Effect.sync(() => fs.closeSync(lock.handle))
   )
-  const outcome = flock(handle)
+  const outcome = flock(lock.handle)
   if (outcome === "refused") {
     const holder = yield* patiently(attempt(file, () => noteOf(file)), (note) => note !== null)
     return yield* new Locked({ path: file, holder })
   }
-  if (outcome === undefined) yield* respectFlock(file, handle)
+  lock.held = outcome === "held"
   const me: Holder = { pid: process.pid, host: os.hostname(), bootId: Processes.bootId(), startedAt: now.toISOString() }
-  yield* enter(directory, me, outcome === "held")
+  if (!lock.held) yield* respectFlock(file, lock.handle, me)
+  const { beacon, mine, play, socket } = yield* enter(directory, me, lock)
   // For humans, and for an earlier version that has no flock. It stays when the lock goes: removing a file that another has just
   // opened would give two owners.
-  yield* attempt(file, () => writeNote(handle, me)).pipe(
+  const note = Effect.suspend(() =>
+    lock.hasNote ? Effect.void : Effect.andThen(
+      attempt(file, () => writeNote(lock.handle, me)),
+      Effect.sync(() => {
+        lock.hasNote = true
+      })
+    )
+  )
+  yield* note.pipe(
     Effect.catchIf(isNoRoom, (error) =>
       Effect.logWarning("no room for a note of who holds the data directory").pipe(
         Effect.annotateLogs({ path: file, code: error.code })
       ))
   )
+  const wanted = lock.held
+  const relock = Effect.gen(function*() {
+    const next = yield* attempt(file, () => fs.openSync(file, openFlags, 0o600))
+    const got = wanted ? flock(next) : undefined
+    const holder = yield* attempt(file, () => noteOf(file))
+    const { dev, ino } = fs.fstatSync(next)
+    // Only an owner leaves its note: who is just asking has the flock for a moment too.
+    const isTheirs = holder !== null && holder.pid !== me.pid &&
+      (got === "refused" || (holder.bootId === me.bootId && Processes.hasOpen(holder.pid, { dev, ino })))
+    if (wanted && got !== "held" || isTheirs) {
+      fs.closeSync(next)
+      lock.held = false
+      if (isTheirs) return yield* new Locked({ path: file, holder })
+      return yield* new DirectoryLockError({
+        path: file,
+        code: "EAGAIN",
+        message: `${file} is locked by another process`
+      })
+    }
+    fs.closeSync(lock.handle)
+    Object.assign(lock, { handle: next, held: got === "held", ino, hasNote: false })
+  })
+  return yield* Keeper.keep({
+    look: Keeper.look(directory, { mine, lock: () => lock.ino, socket: beacon.isLit ? socket : undefined }),
+    directory,
+    wasMarked: lock.hasNote && textOf(path.join(directory, Contest.head)) !== undefined,
+    make,
+    relock: Effect.uninterruptible(relock),
+    relight: beacon.again,
+    play,
+    note
+  })
 })
 
 /**
- * An earlier version with a `flock` makes no mark, and its note stays when it is gone: it is there if its process has the file open.
- * In another container it cannot be seen.
+ * An owner with a `flock` that this process has not: it has the file by flock, seen among the processes here; an earlier version, which
+ * makes no mark, at least has it open, by its note, which stays when it is gone. In another container neither can be seen.
  */
 const respectFlock = Effect.fnUntraced(function*(
   file: string,
-  handle: number
+  handle: number,
+  me: Holder
 ): Effect.fn.Return<void, Locked | DirectoryLockError> {
   const holder = yield* attempt(file, () => noteOf(file))
-  if (holder === null || holder.bootId !== Processes.bootId() || holder.pid === process.pid) return
   const { dev, ino } = yield* attempt(file, () => fs.fstatSync(handle))
-  if (Processes.hasOpen(holder.pid, { dev, ino })) return yield* new Locked({ path: file, holder })
+  const noted = holder !== null && holder.bootId === me.bootId && holder.pid !== me.pid
+  if (noted && Processes.hasOpen(holder.pid, { dev, ino })) return yield* new Locked({ path: file, holder })
+  const pid = Processes.flocking({ dev, ino })
+  if (pid === undefined) return
+  // The note is in its own words; from here a container's process has another number.
+  return yield* new Locked({ path: file, holder: noted ? holder : { ...me, pid, startedAt: "" } })
 })
 
 /** The codes of file systems without hard links. */
@@ -174,18 +239,36 @@ const isBlank = (text: string): boolean => /^[\0\s]*$/.test(text)
 
 const names: Contest.Names = { idOf: (text) => createHash("sha256").update(text).digest("hex").slice(0, 16) }
 
+interface Entry {
+  readonly mine: string
+  readonly socket: string
+  readonly beacon: Beacon.Beacon
+  /** The contest once more, if the mark is gone. */
+  readonly play: Effect.Effect<Contest.Outcome | undefined, DirectoryLockError>
+}
+
 /** The contest for the mark. Without a flock nothing else keeps others out; with one a disk without room keeps nobody from starting. */
 const enter = Effect.fnUntraced(function*(
   directory: string,
   me: Holder,
-  flock: boolean
-): Effect.fn.Return<void, Locked | DirectoryLockError, Scope.Scope> {
+  lock: Readonly<Lock>
+): Effect.fn.Return<Entry, Locked | DirectoryLockError, Scope.Scope> {
   const within = (name: string) => path.join(directory, name)
   const id = randomBytes(8).toString("hex")
   const socket = Mark.socketOf({ ...me, start: "", id, listens: true }) ?? ""
-  const listens = yield* Beacon.light(directory, socket)
+  const beacon = yield* Beacon.light(directory, socket)
   const namespaces = Processes.namespaces()
-  const mine = Mark.encode({ ...me, start: Processes.ownStart(), id, listens, flock, namespaces })
+  const { held: flock, ino } = lock
+  const mine = Mark.encode({
+    ...me,
+    start: Processes.ownStart(),
+    id,
+    listens: beacon.isLit,
+    flock,
+    ...(flock ? { lock: ino } : {}),
+    namespaces
+  })
+  let isOwner = false
   const own = within(`${Contest.head}.${id}`)
   const isLocal = Processes.isLocal(directory)
 
@@ -195,11 +278,12 @@ const enter = Effect.fnUntraced(function*(
   })
   const judge = Effect.fnUntraced(function*(text: string) {
     const mark = Mark.decode(text)
-    // A mark is put whole. With the flock in our hands its owner cannot be one that has it, and one without put no blank mark.
-    if (mark === null) return flock && isBlank(text) ? "dead" : "unknown"
+    // A mark is put whole, so that what is blank while we own the directory was emptied by somebody. With the flock in our hands its owner cannot be one that has it, and one without put no blank mark.
+    if (mark === null) return (isOwner || lock.held) && isBlank(text) ? "dead" : "unknown"
     const theirs = Mark.socketOf(mark)
     return Mark.judge(mark, {
-      flock,
+      flock: lock.held,
+      lock: lock.ino,
       host: me.host,
       bootId: me.bootId,
       namespaces,
@@ -243,6 +327,9 @@ const enter = Effect.fnUntraced(function*(
     return contest.outcome
   }).pipe(
     Effect.ensuring(Effect.ignore(remove(`${Contest.head}.${id}`))),
+    Effect.uninterruptible
+  )
+  const begin = play.pipe(
     Effect.catchIf((error) => flock && isNoRoom(error), (error) =>
       Effect.as(
         Effect.logWarning("no room for a mark in the data directory").pipe(
@@ -255,14 +342,17 @@ const enter = Effect.fnUntraced(function*(
     if (textOf(within(Contest.head)) === mine) fs.rmSync(within(Contest.head), { force: true })
   })
   const outcome = yield* Effect.acquireRelease(
-    play,
+    begin,
     (outcome) =>
       outcome?._tag === "owner"
         ? Effect.catchTag(leave, "DirectoryLockError", (error) =>
           Effect.logWarning("the mark in the data directory stays").pipe(Effect.annotateLogs({ error: error.message })))
         : Effect.void
   )
-  if (outcome?._tag === "owner") return
+  if (outcome?._tag === "owner") {
+    isOwner = true
+    return { mine, socket, beacon, play }
+  }
   const text = outcome?.text ?? ""
   return yield* new Locked({
     path: within(Contest.head),

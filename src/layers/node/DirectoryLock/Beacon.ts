@@ -26,27 +26,48 @@ const withAddress = <A>(
   )
 }
 
-/** Listens until the scope closes. False: this file system, or this system, has no such sockets. */
-export const light = (directory: string, name: string): Effect.Effect<boolean, never, Scope.Scope> =>
+const listen = (directory: string, name: string): Effect.Effect<net.Server | undefined> =>
+  withAddress(directory, name, (address) =>
+    Effect.async<net.Server | undefined>((resume) => {
+      const server = net.createServer((socket) => socket.destroy())
+      server.once("error", () => resume(Effect.succeed(undefined)))
+      server.listen({ path: address }, () => {
+        // A connection that could not be accepted (EMFILE) waits in the kernel, which is answer enough.
+        server.on("error", () => {})
+        resume(Effect.succeed(server.unref()))
+      })
+    }))
+
+export interface Beacon {
+  /** False: this file system, or this system, has no such sockets. */
+  readonly isLit: boolean
+  /** Makes the socket again that somebody took away. False: it cannot. */
+  readonly again: Effect.Effect<boolean>
+}
+
+/** Listens until the scope closes. */
+export const light = (directory: string, name: string): Effect.Effect<Beacon, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      withAddress(directory, name, (address) =>
-        Effect.async<net.Server | undefined>((resume) => {
-          const server = net.createServer((socket) => socket.destroy())
-          server.once("error", () => resume(Effect.succeed(undefined)))
-          server.listen({ path: address }, () => {
-            // A connection that could not be accepted (EMFILE) waits in the kernel, which is answer enough.
-            server.on("error", () => {})
-            resume(Effect.succeed(server.unref()))
-          })
-        })),
-      (server) =>
+      Effect.map(listen(directory, name), (server) => ({ server })),
+      ({ server }) =>
         server === undefined ? Effect.void : Effect.async<void>((resume) => {
           fs.rmSync(path.join(directory, name), { force: true })
           server.close(() => resume(Effect.void))
         })
     ),
-    (server) => server !== undefined
+    (current) => ({
+      isLit: current.server !== undefined,
+      // Under another name until it listens: between its making and that the kernel refuses, as for an owner that is dead.
+      again: Effect.uninterruptible(Effect.map(listen(directory, `${name}.new`), (server) => {
+        if (server === undefined) return false
+        // It takes away what is under its name.
+        current.server?.close()
+        current.server = server
+        fs.renameSync(path.join(directory, `${name}.new`), path.join(directory, name))
+        return true
+      }))
+    })
   )
 
 /** Undefined: it cannot be told, since there is no such socket or it is not ours to ask. */

@@ -17,6 +17,8 @@ export const Mark = Schema.Struct({
   listens: Schema.optional(Schema.Boolean),
   /** The owner has `LOCK` by flock too. */
   flock: Schema.optional(Schema.Boolean),
+  /** The inode of that `LOCK`: one that was put in its place later proves nothing. */
+  lock: Schema.optional(Schema.Number),
   /** In which namespaces `pid` and `start` mean anything; empty where the system has none. */
   namespaces: Schema.optional(Schema.String)
 })
@@ -35,6 +37,8 @@ export const socketOf = ({ id, listens }: Mark): string | undefined =>
 export interface Sight {
   /** This process has `LOCK` by flock. */
   readonly flock: boolean
+  /** The inode of that `LOCK`. */
+  readonly lock: number
   readonly host: string
   readonly bootId: string
   readonly namespaces: string
@@ -48,14 +52,19 @@ export interface Sight {
 
 /**
  * A socket proves most: the kernel answers for its owner, whatever that one is doing and in whatever container it does it, and
- * refuses when the owner is gone. All but a socket that answers is believed only from where it can be seen.
+ * refuses when the owner is gone. All but a socket that answers is believed only from where it can be seen. Then a process that is seen to
+ * run: that we have `LOCK` proves less, since it may be another file than the owner's, which somebody took away.
  */
 export const judge = (mark: Mark, sight: Sight): Verdict => {
   if (sight.answers === true) return "alive"
-  // It would still have the flock that we got.
-  if (sight.flock && mark.flock === true) return "dead"
   const booted = mark.bootId === sight.bootId
   if (sight.answers === false && booted) return "dead"
+  const isSeen = booted && mark.namespaces !== undefined && mark.namespaces !== "" &&
+    mark.namespaces === sight.namespaces && mark.start !== ""
+  if (isSeen) return sight.runs ? "alive" : "dead"
+  // It would still have the flock that we got.
+  const isSame = !booted || mark.lock === undefined || mark.lock === sight.lock
+  if (sight.flock && mark.flock === true && isSame) return "dead"
   if (mark.namespaces === undefined) {
     // An earlier version's, which knows a process by its host's name.
     if (mark.host !== sight.host) return "unknown"

@@ -62,6 +62,22 @@ export const hasOpen = (pid: number, file: { readonly dev: number; readonly ino:
     return seen !== undefined && seen.dev === file.dev && seen.ino === file.ino
   })
 
+/** Another process that has that file by flock, as far as this one may look: of a descriptor the kernel tells its locks. */
+export const flocking = (file: { readonly dev: number; readonly ino: number }): number | undefined => {
+  if (!hasOwnProc()) return undefined
+  const others = orElse(() => fs.readdirSync("/proc"), []).filter((name) =>
+    /^\d+$/.test(name) && name !== String(process.pid)
+  )
+  const found = others.find((pid) =>
+    orElse(() => fs.readdirSync(`/proc/${pid}/fd`), []).some((handle) => {
+      const seen = orElse(() => fs.statSync(`/proc/${pid}/fd/${handle}`), undefined)
+      return seen !== undefined && seen.dev === file.dev && seen.ino === file.ino &&
+        textOf(`/proc/${pid}/fdinfo/${handle}`).includes("FLOCK")
+    })
+  )
+  return found === undefined ? undefined : Number(found)
+}
+
 /** File systems that one kernel has to itself, by `statfs`: ext, xfs, btrfs, tmpfs, ramfs, overlay, zfs, f2fs, bcachefs. */
 const localTypes = new Set([
   0xef53,

@@ -18,6 +18,7 @@ const { flock: _f, id: _i, listens: _l, namespaces: _n, ...earlier } = mark
 
 const here: Mark.Sight = {
   flock: false,
+  lock: 7,
   host: "a",
   bootId: "boot",
   namespaces: "pid:[1]",
@@ -55,6 +56,16 @@ describe("a mark", () => {
   it("is dead when we have the flock that its owner had", () => {
     assert.strictEqual(judged({ ...mark, flock: true }, { ...elsewhere, flock: true, local: false }), "dead")
     assert.strictEqual(judged({ ...mark, flock: false }, { ...elsewhere, flock: true, local: false }), "unknown")
+  })
+
+  it("is alive when its process runs, also when we have the flock that it had: it may be of another file", () => {
+    assert.strictEqual(judged({ ...mark, flock: true }, { flock: true, runs: true }), "alive")
+    assert.strictEqual(judged({ ...mark, flock: true, lock: 7 }, { flock: true, runs: true }), "alive")
+  })
+
+  it("in another container is not known to be dead by a flock of another file", () => {
+    assert.strictEqual(judged({ ...mark, flock: true, lock: 8 }, { ...elsewhere, flock: true }), "unknown")
+    assert.strictEqual(judged({ ...mark, flock: true, lock: 7 }, { ...elsewhere, flock: true }), "dead")
   })
 
   it("without a socket is a process, where its number means anything", () => {
