@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, inDirectory, readFully, writeAll } from "../FileOps.ts"
 import * as Origins from "./Origins.ts"
 import * as Segment from "./Segment.ts"
-import { complained, type Shared } from "./Shared.ts"
+import { complained, isThere, type Shared, writeEnd } from "./Shared.ts"
 import * as State from "./State.ts"
 
 /** The next segment: durable with its name before anything goes into it. */
@@ -45,6 +45,9 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   state.segments.push(segment)
   const active = { segment, file, dirty: false }
   shared.active = active
+  shared.lookedAt = now
+  // With all the segments before it. It is not what the append promises: should it fail, a later look does it.
+  yield* complained(shared, "write the cursor", writeEnd(shared))
   return active
 })
 
@@ -55,17 +58,17 @@ const lookEvery = 1000
  * would be gone with this process, though it was promised to be durable. It is written again under its name. Guarded by `structure`.
  */
 export const restore = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<void, FileOpsError> {
+  if (Math.abs(now - shared.lookedAt) < lookEvery) return
+  yield* restoreNow(shared)
+  shared.lookedAt = now
+})
+
+/** Whenever it was looked at last: before it is closed. */
+const restoreNow = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void, FileOpsError> {
   const { active, ops, state } = shared
-  if (active === undefined || Math.abs(now - shared.lookedAt) < lookEvery) return
+  if (active === undefined) return
   const { segment } = active
-  const isThere = yield* ops.stat(segment.path).pipe(
-    Effect.as(true),
-    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed(false))
-  )
-  if (isThere) {
-    shared.lookedAt = now
-    return
-  }
+  if (yield* isThere(ops, segment.path)) return
   const bytes = new Uint8Array(segment.size)
   yield* readFully(active.file, bytes, 0)
   const file = yield* inDirectory(ops, state.directory, ops.open(segment.path, "replace"))
@@ -78,7 +81,6 @@ export const restore = Effect.fnUntraced(function*(shared: Shared, now: number):
   const again = { ...segment }
   state.segments = state.segments.map((one) => one === segment ? again : one)
   shared.active = { segment: again, file, dirty: false }
-  shared.lookedAt = now
   yield* closeQuietly(active.file)
   yield* Effect.logWarning("the file of the queue that is written was taken away; it is there again").pipe(
     Effect.annotateLogs({ path: segment.path, bytes: bytes.length })
@@ -93,7 +95,15 @@ const discard = (shared: Shared, file: File): Effect.Effect<void> =>
   Effect.andThen(closeQuietly(file), complained(shared, "remove", shared.ops.unlink(file.path)))
 
 /** The active segment is done with, in order: what `append` promised to sync later is synced now. Guarded by `structure`. */
-export const seal = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
+export const seal = (shared: Shared): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const wanted = shared.active !== undefined && shared.active.segment.end > shared.state.ackedTo
+    // A file without a name is gone once it is closed, and nothing else has its records.
+    const restored = complained(shared, "write again what was taken away", restoreNow(shared))
+    return wanted ? Effect.andThen(restored, end(shared)) : end(shared)
+  })
+
+const end = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
   const { active, settings } = shared
   if (active === undefined) return
   shared.active = undefined
@@ -143,10 +153,12 @@ export const syncActive = (shared: Shared): Effect.Effect<void> =>
   })).pipe(Effect.uninterruptible)
 
 /** Full or old: the next batch begins another. */
-export const rollIfDue = (shared: Shared, now: number): Effect.Effect<void> => {
+export const rollIfDue = (shared: Shared, now: number): Effect.Effect<void, FileOpsError> => {
   const { active, settings } = shared
   if (active === undefined) return Effect.void
   const { createdMs, size } = active.segment
   const old = Math.abs(now - createdMs) >= settings.segmentAgeMs
-  return size >= settings.segmentBytes || (old && size > Segment.headerBytes) ? seal(shared) : Effect.void
+  const due = size >= settings.segmentBytes || (old && size > Segment.headerBytes)
+  // It stays open as long as it cannot be written again: what it holds is nowhere else.
+  return due ? Effect.andThen(restoreNow(shared), end(shared)) : Effect.void
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FileOps, type FileOpsError, inDirectory, readFile, replaceFile } from "../FileOps.ts"
 import type { Loss } from "./Model.ts"
-import { type Shared, told } from "./Shared.ts"
+import { isThere, type Shared, told } from "./Shared.ts"
 import * as State from "./State.ts"
 
 const Entry = Schema.Struct({
@@ -112,6 +112,16 @@ export const forget = (shared: Shared): Effect.Effect<void, FileOpsError> =>
   write(shared.ops, shared.state.directory, shared.drops, () => {
     const { entries } = shared.drops
     if (entries.some(({ told }) => told)) shared.drops.entries = entries.filter(({ told }) => !told)
+  })
+
+/** Somebody may have taken the file away: what it held would be told by nobody after a crash. */
+export const restore = (shared: Shared): Effect.Effect<void, FileOpsError> =>
+  Effect.gen(function*() {
+    const { drops, ops, state } = shared
+    if (drops.entries.length === 0 || (yield* isThere(ops, dropsPath(state.directory)))) return
+    yield* write(ops, state.directory, drops, () => {
+      drops.stale = true
+    })
   })
 
 /** The file as it should be, where the opening found no room for it. */

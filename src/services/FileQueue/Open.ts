@@ -17,7 +17,7 @@ import * as Drops from "./Drops.ts"
 import type { FileQueueError, OpenOptions, Queue } from "./Model.ts"
 import * as Reader from "./Reader.ts"
 import * as Recovery from "./Recovery.ts"
-import { ioError, type Settings, type Shared } from "./Shared.ts"
+import { complained, ioError, type Settings, type Shared, writeEnd } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Writer from "./Writer.ts"
 
@@ -65,9 +65,13 @@ export const open = Effect.fnUntraced(function*(
         // An append of nothing: whoever called before is done then, and was told how it ended.
         Effect.andThen(Effect.exit(append([]))),
         Effect.andThen(shared.structure.withPermits(1)(Active.seal(shared))),
+        Effect.andThen(complained(shared, "write the cursor", writeEnd(shared))),
         Effect.andThen(shared.reading.withPermits(1)(reader.close))
       )
   )
+  // Of a life that was killed, its last segment knows more.
+  yield* complained(shared, "write the cursor", writeEnd(shared))
+  yield* watch(shared).pipe(Effect.delay(watchEvery), Effect.forever, Effect.forkScoped)
   if (settings.fsync === "interval") {
     yield* Active.syncActive(shared).pipe(
       Effect.delay(Duration.millis(settings.fsyncIntervalMs)),
@@ -94,6 +98,26 @@ export const open = Effect.fnUntraced(function*(
     forgetTold: Effect.mapError(Drops.forget(shared), (error) => ioError(error))
   }
 })
+
+const watchEvery = "1 second"
+
+/**
+ * Somebody may take files away, such as a cleaner of temporary files. What only this process still knows is written again: the records
+ * of the active segment, where the queue begins and ends, the losses to be told of. So whatever else is gone will be told as lost, by
+ * the next life too. Appends do not wait for it, but for the active segment.
+ */
+const watch = (shared: Shared): Effect.Effect<void> =>
+  Effect.suspend(() =>
+    complained(
+      shared,
+      "write again what was taken away",
+      shared.structure.withPermits(1)(Active.restore(shared, shared.steady()))
+    )
+  ).pipe(
+    Effect.andThen(complained(shared, "write the cursor", writeEnd(shared))),
+    Effect.andThen(complained(shared, "remember a loss", Drops.restore(shared))),
+    Effect.uninterruptible
+  )
 
 const steadyClock = Effect.map(Effect.clock, (clock) => {
   const opened = Time.momentOf(clock)

@@ -74,7 +74,14 @@ const recover = Effect.fnUntraced(function*(
   const nextAssign = Math.max(cursor.nextAssign, cursor.nextSeq, tail?.end ?? firstSeq)
   yield* told("sync", ops.syncDirectory(directory))
 
-  const state = State.make({ topic, directory, dropOrder, segments, cursor: { ...cursor, nextAssign } })
+  const state = State.make({
+    topic,
+    directory,
+    dropOrder,
+    segments,
+    cursor: { ...cursor, nextAssign },
+    durableNext: decoded?.nextAssign ?? 0
+  })
   State.acknowledge(state, cursor.nextSeq)
   // What the cursor has seen, and no file holds any more: told when a read comes there.
   const unseen = Ranges.count(State.present(state, { first: tail?.end ?? cursor.nextSeq, last: nextAssign - 1 }))

@@ -102,20 +102,43 @@ export const writeCursor = (
   shared: Shared,
   gone: Ranges.Ranges = Ranges.empty
 ): Effect.Effect<number, FileQueueError> =>
-  shared.cursor.withPermits(1)(Effect.suspend(() => {
-    const { ops, state } = shared
-    if (gone.length === 0 && State.isCursorDurable(state)) return Effect.succeed(state.durableAckedTo)
-    // As it is now: what changes while it is written is the next one's.
+  shared.cursor.withPermits(1)(
+    Effect.suspend(() =>
+      gone.length === 0 && State.isCursorDurable(shared.state)
+        ? Effect.succeed(shared.state.durableAckedTo)
+        : replaceCursor(shared, gone)
+    )
+  ).pipe(Effect.mapError((error) => ioError(error)), Effect.uninterruptible)
+
+/** As it is now: what changes while it is written is the next one's. Guarded by `cursor`. */
+const replaceCursor = ({ ops, state }: Shared, gone: Ranges.Ranges): Effect.Effect<number, FileOpsError> =>
+  Effect.suspend(() => {
     const cursor = State.cursorOf(state, gone)
     const replace = replaceFile(ops, cursorPath(state.directory), Cursor.encode(cursor, ops.crc32))
-    return inDirectory(ops, state.directory, replace).pipe(
-      Effect.mapError((error) => ioError(error)),
-      Effect.map(() => {
-        State.cursorWritten(state, cursor)
-        return cursor.nextSeq
-      })
-    )
+    return Effect.map(inDirectory(ops, state.directory, replace), () => {
+      State.cursorWritten(state, cursor)
+      return cursor.nextSeq
+    })
+  })
+
+/**
+ * The cursor knows the last number that was given, and is there: else records whose files are removed would be missed by nobody, and
+ * their numbers given again. Not with each append, whose syncs it would double.
+ */
+export const writeEnd = (shared: Shared): Effect.Effect<void, FileOpsError> =>
+  shared.cursor.withPermits(1)(Effect.gen(function*() {
+    const { ops, state } = shared
+    // Nothing was ever given.
+    if (state.nextSeq === 1) return
+    if (State.isEndDurable(state) && (yield* isThere(ops, cursorPath(state.directory)))) return
+    yield* replaceCursor(shared, Ranges.empty)
   })).pipe(Effect.uninterruptible)
+
+export const isThere = (ops: FileOps["Type"], path: string): Effect.Effect<boolean, FileOpsError> =>
+  ops.stat(path).pipe(
+    Effect.as(true),
+    Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed(false))
+  )
 
 /** Of records that are gone: how many of each exchange, and of an earlier life. */
 export const lossesOf = (shared: Shared, reason: Loss["reason"], ranges: Ranges.Ranges): ReadonlyArray<Loss> =>

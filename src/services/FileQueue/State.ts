@@ -40,6 +40,8 @@ export interface State {
   /** Gone, between `ackedTo` and `nextSeq`: dropped or damaged, and told. */
   holes: Ranges.Ranges
   durableHoles: Ranges.Ranges
+  /** The next number to be given, as the cursor on disk has it: what it has seen is told as lost, should its files be removed. */
+  durableNext: number
   generation: number
   /** Records of the unresolved send, and of the last read until its records are pinned: neither may be dropped. */
   pinned: Ranges.Range | undefined
@@ -64,6 +66,7 @@ export const make = (options: {
   readonly dropOrder: number
   readonly segments: Array<Segment>
   readonly cursor: Cursor
+  readonly durableNext: number
 }): State => ({
   topic: options.topic,
   directory: options.directory,
@@ -75,6 +78,7 @@ export const make = (options: {
   durableAckedTo: options.cursor.nextSeq,
   holes: options.cursor.holes,
   durableHoles: options.cursor.holes,
+  durableNext: options.durableNext,
   generation: options.cursor.generation,
   pinned: undefined,
   readPin: undefined,
@@ -278,11 +282,16 @@ export const cursorOf = (s: State, gone: Ranges.Ranges): Cursor => {
   }
 }
 
+/** Where the queue begins is on disk. */
 export const isCursorDurable = (s: State): boolean => s.ackedTo === s.durableAckedTo && s.holes === s.durableHoles
+
+/** Where it ends, too. */
+export const isEndDurable = (s: State): boolean => s.nextSeq === s.durableNext
 
 export const cursorWritten = (s: State, cursor: Cursor): void => {
   s.generation = cursor.generation
   s.durableAckedTo = cursor.nextSeq
+  s.durableNext = cursor.nextAssign
   s.durableHoles = cursor.holes
 }
 

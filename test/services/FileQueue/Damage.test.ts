@@ -17,7 +17,7 @@ import {
   recordsOf
 } from "./Harness.ts"
 
-/** What a life leaves behind that appends these and acknowledges nothing. */
+/** The segments that a life leaves behind that appends these and acknowledges nothing. */
 const written = (batches: ReadonlyArray<number>, size = 10, segmentBytes?: number) =>
   Effect.gen(function*() {
     const disk = new MemoryDisk()
@@ -29,7 +29,7 @@ const written = (batches: ReadonlyArray<number>, size = 10, segmentBytes?: numbe
         next += count
       }
     }))
-    return new Map(disk.paths().map((path) => [path, disk.get(path)]))
+    return new Map(disk.paths().filter((path) => path.endsWith(".seg")).map((path) => [path, disk.get(path)]))
   })
 
 const diskOf = (files: ReadonlyMap<string, Uint8Array>): MemoryDisk => {
