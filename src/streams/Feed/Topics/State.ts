@@ -1,6 +1,6 @@
 /**
  * What the machine of one session's topics knows, what it is told and what it commands: plain data, Maps and Sets of it included, and
- * no object stands in two places of it. How a topic comes from one status to another.
+ * no object stands in two places of it, but the pulse of a market that has several topics. How a topic comes from one status to another.
  */
 import type { Channel } from "../../../services/MarketEvent.ts"
 import type { Instant } from "../../../services/Time.ts"
