@@ -113,6 +113,15 @@ export type Message =
     readonly message: string
     readonly remedy: Remedy
   }
+  /** The answer to a command, for all of its topics that were not answered by name: where one frame has several (`Protocol.batch`). */
+  | { readonly _tag: "granted"; readonly id: string }
+  | {
+    readonly _tag: "denied"
+    readonly id: string
+    readonly code: string
+    readonly message: string
+    readonly remedy: Remedy
+  }
   /** The server took a subscription back. */
   | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** The server refuses the session. */
@@ -134,11 +143,20 @@ export interface Protocol {
   readonly subscribe: (topic: string, id: number, since: Position | undefined) => string
   /** Left out: the exchange needs none, or pings by itself. */
   readonly keepAlive?: KeepAlive | undefined
+  /**
+   * Where one frame subscribes to several topics: all of one channel, none with a place in its history to be gone on from. Without it,
+   * and for a topic by itself, `subscribe` is used.
+   */
+  readonly batch?: {
+    /** Topics of one frame, at most; at least 1. */
+    readonly size: number
+    readonly subscribe: (topics: ReadonlyArray<string>, id: number) => string
+  } | undefined
   /** Undefined: a topic is left only with its connection. */
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined
   /** Close codes after which there is no use in coming back soon. */
   readonly isTerminal: (closeCode: number) => boolean
-  /** Pure and total, whatever the text. `topicOf`: the topic a command was about, by its id. */
+  /** Pure and total, whatever the text. `topicOf`: the topic a command was about, by its id; undefined if it was about several. */
   readonly decode: (text: string, topicOf: (id: string) => string | undefined) => ReadonlyArray<Message>
 }
 

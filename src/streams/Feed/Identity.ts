@@ -13,10 +13,8 @@ import * as SeenIds from "./SeenIds.ts"
 import * as TradeGroups from "./TradeGroups.ts"
 
 export interface MarketState {
-  /** How often it trades. */
-  readonly rhythm: Rhythm.Rhythm
-  /** Its silence was strange, and has not ended yet. */
-  suspect: boolean
+  /** How often it trades, and whether its silence is strange. */
+  readonly pulse: Rhythm.Pulse
   readonly market: Market
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. */
@@ -102,8 +100,7 @@ export const make = (
     })
     return {
       market,
-      rhythm: Rhythm.make(),
-      suspect: false,
+      pulse: Rhythm.pulse(),
       status: board.market(market.symbol),
       identify: (view, given) => {
         const rows = canonical(given)

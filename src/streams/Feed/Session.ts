@@ -12,7 +12,7 @@ import { FeedError, line } from "../FeedError.ts"
 import type { Backfill, Cause } from "../trades/Backfill.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
 import type { Board } from "./Board.ts"
-import type { Identity } from "./Identity.ts"
+import type { Identity, MarketState } from "./Identity.ts"
 import type * as Rhythm from "./Rhythm.ts"
 import type { Question } from "./SecondOpinion.ts"
 import type { StatusEvents } from "./StatusEvents.ts"
@@ -79,6 +79,9 @@ export interface Session {
   readonly end: (cause?: Cause) => void
 }
 
+type Stale = Extract<Topics.Command, { readonly _tag: "Stale" }>
+type Ask = Extract<Topics.Command, { readonly _tag: "Ask" }>
+
 export interface Options {
   readonly shared: Shared
   readonly connection: number
@@ -95,18 +98,14 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const view = identity.views.open()
   const entry = { exchange: exchange.id, lane: "trade" } as const
   let aliveAt = now
-  const topics = Topics.make({
-    listener: connection,
-    aliveAt: () => aliveAt,
-    exchange,
-    topics: wanted,
-    stateOf: identity.market,
-    backfill,
-    rhythm,
-    timing,
-    positions,
-    now
-  })
+  const topics = Topics.initial({
+    acknowledges: socket.acknowledges,
+    canLeave: socket.unsubscribe !== undefined,
+    topicsPerFrame: socket.batch?.size ?? 1,
+    timing
+  }, rhythm)
+  /** Of the topics that are wanted. */
+  const members = new Map<string, MarketState>()
   let ready = false
   let ended = false
 
@@ -122,6 +121,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     replace: boolean
     error: FeedError | undefined
     question: Question | undefined
+    readonly stale: Array<Stale>
+    /** The command that `Next` gave. */
+    command: string | undefined
   }
 
   const gathering = (): Gathering => ({
@@ -134,15 +136,95 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     fresh: 0,
     replace: false,
     error: undefined,
-    question: undefined
+    question: undefined,
+    stale: [],
+    command: undefined
   })
 
   const outcome = (
     { dead, displaced, error, events, question, received, replace, send }: Gathering
   ): Outcome => {
-    status.subscriptions = topics.counts()
+    status.subscriptions = Topics.counts(topics)
     board.show()
     return { events, send, dead, displaced, decoded: received > 0, replace, error, question }
+  }
+
+  const carryOut = (into: Gathering, commands: ReadonlyArray<Topics.Command>): void => {
+    for (const command of commands) carryOutOne(into, command)
+  }
+
+  const carryOutOne = (into: Gathering, command: Topics.Command): void => {
+    switch (command._tag) {
+      case "Heard":
+        return toMember(command.topic, (member) => backfill.subscribed(member, command.recovered, connection))
+      case "Lost": {
+        const listener = { id: connection, aliveAt, broughtAt: command.broughtAt }
+        return toMember(command.topic, (member) => backfill.lost(member, command.cause, listener))
+      }
+      case "Doubted":
+        return toMember(command.topic, (member) => backfill.doubted(member, command.cause))
+      case "ShowStatus":
+        return toMember(command.topic, (member) => void (member.status.subscription = command.status))
+      case "ShowSuspect":
+        return toMember(command.topic, (member) => void (member.status.stale = command.suspect))
+      case "Subscribe": {
+        const [first = "", ...others] = command.topics
+        into.command = socket.batch === undefined || others.length === 0
+          ? socket.subscribe(first, command.id, positions.get(first))
+          : socket.batch.subscribe(command.topics, command.id)
+        return
+      }
+      case "Unsubscribe":
+        into.command = socket.unsubscribe?.(command.topic, command.id)
+        return
+      case "StartAfresh":
+        positions.delete(command.topic)
+        return
+      case "Displaced":
+        into.displaced.push(command.topic)
+        return
+      case "Stale":
+        into.stale.push(command)
+        return
+      case "Replace":
+        into.replace = true
+        return
+      case "Fail":
+        into.error = new FeedError({ reason: "stale", message: command.message })
+        return
+      case "Ask":
+        into.question = questionOf(command)
+        return
+    }
+  }
+
+  const toMember = (topic: string, tell: (member: MarketState) => void): void => {
+    const member = members.get(topic)
+    if (member !== undefined) tell(member)
+  }
+
+  /** About the market that trades most: it is the likeliest to have traded. */
+  const questionOf = ({ silentSince, topics }: Ask): Question | undefined => {
+    let busiest: Question | undefined
+    for (const { topic, wasHeard } of topics) {
+      const market = members.get(topic)
+      if (market === undefined) continue
+      if (busiest === undefined || market.status.trades > busiest.market.status.trades) {
+        busiest = { market, silentSince, wasHeard }
+      }
+    }
+    return busiest
+  }
+
+  const sync = (now: Time.Instant): void => {
+    const all: Array<Topics.Wanted> = []
+    for (const [topic, market] of wanted) {
+      let member = members.get(topic)
+      if (member === undefined) members.set(topic, member = identity.market(market))
+      all.push({ topic, channel: "trades", exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
+    }
+    carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
+    for (const topic of members.keys()) if (!wanted.has(topic)) members.delete(topic)
   }
 
   const trades = (
@@ -152,9 +234,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     { at, wall }: Time.Moment
   ): void => {
     into.received += rows.length
-    topics.heard(exchangeSymbol, at)
+    carryOut(into, Topics.brought(topics, "trades", exchangeSymbol, at))
     const receivedAt = Time.epochMillis(wall)
-    const state = topics.market(exchangeSymbol)
+    const [topic] = Topics.bringing(topics, "trades", exchangeSymbol)
+    const state = topic === undefined ? undefined : members.get(topic)
     if (state === undefined) {
       into.foreign += rows.length
       return
@@ -170,9 +253,12 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     if (ready) return
     ready = true
     status.state = "open"
-    topics.sync(at)
+    sync(at)
     into.events.push(statusEvents.make("connected", wall, { connection, subscriptions: wanted.size }))
   }
+
+  const tell = (into: Gathering, input: Topics.Input, now: Time.Moment): void =>
+    carryOut(into, Topics.step(topics, input, now.at))
 
   const apply = (into: Gathering, message: Message, now: Time.Moment): void => {
     switch (message._tag) {
@@ -184,14 +270,23 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       case "ready":
         return becomeReady(into, now)
       case "subscribed":
-        return topics.subscribed(message.topic, message.position, message.recovered, now.at)
-      case "moved":
-        return topics.moved(message.topic, message.offset)
-      case "rejected":
-        if (topics.rejected(message.topic, message.remedy, now.at)) into.displaced.push(message.topic)
+        // What was recovered has not been handled yet: the position moves with it.
+        if (message.position === undefined) positions.delete(message.topic)
+        else if (!message.recovered) positions.set(message.topic, message.position)
+        return tell(into, { _tag: "Subscribed", topic: message.topic, recovered: message.recovered }, now)
+      case "moved": {
+        const position = positions.get(message.topic)
+        if (position !== undefined) positions.set(message.topic, { ...position, offset: message.offset })
         return
+      }
+      case "rejected":
+        return tell(into, { _tag: "Rejected", topic: message.topic, remedy: message.remedy }, now)
+      case "granted":
+        return tell(into, { _tag: "Granted", id: message.id }, now)
+      case "denied":
+        return tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
       case "unsubscribed":
-        return topics.unsubscribed(message.topic, message.resubscribe)
+        return tell(into, { _tag: "Unsubscribed", topic: message.topic, resubscribe: message.resubscribe }, now)
       case "refused":
         into.error = new FeedError({
           reason: "refused",
@@ -205,13 +300,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     }
   }
 
+  const topicOf = (id: string): string | undefined => Topics.topicOf(topics, id)
+
   const text = (into: Gathering, frame: string, now: Time.Moment): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
-    for (const message of socket.decode(frame, topics.topicOf)) {
+    for (const message of socket.decode(frame, topicOf)) {
       if (message._tag === "failure") {
         failure ??= message.failure
         // Refused by a bound of ours, it may have held trades: older than those that follow.
-        if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") topics.unread()
+        if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") {
+          tell(into, { _tag: "Unread" }, now)
+        }
       }
       apply(into, message, now)
     }
@@ -226,32 +325,35 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     into.dead.push({ failure, text: "", receivedAt })
   }
 
+  sync(now)
   return {
-    sync: topics.sync,
-    hasCommands: () => ready && topics.hasCommands(),
-    command: topics.command,
+    sync,
+    hasCommands: () => ready && Topics.hasCommands(topics),
+    command: (now) => {
+      const into = gathering()
+      carryOut(into, Topics.step(topics, { _tag: "Next" }, now))
+      return into.command
+    },
     isReady: () => ready,
-    isSettled: () => ready && topics.isSettled(),
-    isSilentSince: topics.isSilentSince,
-    taken: topics.taken,
+    isSettled: () => ready && Topics.isSettled(topics),
+    isSilentSince: (at) => topics.silentSince === at,
+    taken: () => Topics.taken(topics),
     end: (cause = "disconnected") => {
       if (ended) return
       ended = true
       identity.views.close(view)
-      topics.end(cause)
+      carryOut(gathering(), Topics.step(topics, { _tag: "End", cause }, aliveAt))
     },
     check: (now, deaf) => {
       const into = gathering()
       if (!ready) return outcome(into)
-      const { error, question, replace, stale } = topics.check(now.at, deaf)
-      for (const { remedy, silence, symbol } of stale) {
+      tell(into, { _tag: "Check", deaf }, now)
+      for (const { remedy, silence, topic } of into.stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))
+        const symbol = members.get(topic)?.market.symbol ?? ""
         into.events.push(statusEvents.make("stale", now.wall, { channel: "trades", symbol, since, remedy }))
       }
-      into.replace = replace
-      into.error = error
-      into.question = question
       return outcome(into)
     },
     handle: (arrivals) => {

@@ -407,9 +407,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (setup.ids === "none") listen(one, session, false)
     session.aliveAt = now()
     session.broughtAt = now()
-    if (state.suspect || session.hasMissed) {
+    if (state.pulse.suspect || session.hasMissed) {
       session.hasMissed = false
-      state.suspect = false
+      state.pulse.suspect = false
       step(one, { _tag: "Doubted", cause: "stale", edge: state.edge(), by: by(one) })
     }
     for (const heard of trades) {
@@ -663,7 +663,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const silence = (): void => {
     if (life?.market === undefined || life.sessions.every(({ isListening }) => !isListening)) return
     for (const session of life.sessions) session.isMute = true
-    life.market.state.suspect = true
+    life.market.state.pulse.suspect = true
   }
 
   const heard = (): void => {

@@ -1,0 +1,104 @@
+/** What the server says to a subscription: by the topic's name, by the id of the command, late, twice, or unasked. */
+import * as Time from "../../../services/Time.ts"
+import type { Remedy } from "../../Exchange.ts"
+import { become, type Command, deafen, listen, type State, type Topic, want, withdraw } from "./State.ts"
+
+/** Before a rejection that passes is tried again, doubled each time, ms. */
+const firstRetry = 1_000
+export const lastRetry = 60_000
+
+export const subscribed = (
+  s: State,
+  name: string,
+  recovered: boolean,
+  now: Time.Instant,
+  out: Array<Command>
+): void => {
+  const topic = s.topics.get(name)
+  if (topic === undefined) return
+  // Not asked for since it joined: the answer is from before it left, and the server is to be told of that first.
+  if (topic.status === "wanted" && topic.order === 0) return
+  answeredByName(s, topic)
+  grant(s, topic, recovered, now, out)
+}
+
+const grant = (s: State, topic: Topic, recovered: boolean, now: Time.Instant, out: Array<Command>): void => {
+  // An answer that comes late is as good, and spares the repetition.
+  s.wanted.delete(topic.topic)
+  become(topic, "active", out)
+  topic.attempts = 0
+  topic.retryAt = null
+  topic.alone = false
+  topic.asked = true
+  topic.silentSince = now
+  listen(topic, recovered, out)
+}
+
+export const rejected = (s: State, name: string, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
+  const topic = s.topics.get(name)
+  if (topic === undefined) return
+  answeredByName(s, topic)
+  reject(s, topic, remedy, now, out)
+}
+
+const reject = (s: State, topic: Topic, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
+  deafen(topic, "unsubscribed", out)
+  s.wanted.delete(topic.topic)
+  out.push({ _tag: "StartAfresh", topic: topic.topic })
+  // A server that grants nothing grants no more on the next connection.
+  if (remedy === "elsewhere" && isAnyActive(s)) out.push({ _tag: "Displaced", topic: topic.topic })
+  become(topic, "rejected", out)
+  topic.asked = false
+  topic.attempts += 1
+  topic.retryAt = remedy === "soon"
+    ? Time.plus(now, Math.min(lastRetry, firstRetry * 2 ** (topic.attempts - 1)))
+    : null
+}
+
+export const isAnyActive = (s: State): boolean => {
+  for (const { status } of s.topics.values()) if (status === "active") return true
+  return false
+}
+
+/** What is said of all of a frame does not concern a topic of it that was answered by its name. */
+const answeredByName = (s: State, { commands, topic }: Topic): void => {
+  for (const id of commands) if (s.frames.get(id)?.lone === false) withdraw(s, id, topic)
+}
+
+export const granted = (s: State, id: string, now: Time.Instant, out: Array<Command>): void => {
+  for (const topic of answeredFrame(s, id)) grant(s, topic, false, now, out)
+}
+
+export const denied = (s: State, id: string, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
+  const isLone = s.frames.get(id)?.lone === true
+  for (const topic of answeredFrame(s, id)) {
+    // It has its answer, or will have one to a later command.
+    if (topic.status === "active" || topic.order !== Number(id)) continue
+    if (isLone) reject(s, topic, remedy, now, out)
+    else {
+      // One of them may be what the server does not like: each is asked for by itself.
+      topic.alone = true
+      topic.asked = false
+      if (topic.status !== "wanted") want(s, topic, out)
+    }
+  }
+}
+
+/** A frame is answered as a whole once. */
+const answeredFrame = (s: State, id: string): ReadonlyArray<Topic> => {
+  const topics = (s.frames.get(id)?.topics ?? []).flatMap((name) => s.topics.get(name) ?? [])
+  for (const topic of topics) topic.commands = topic.commands.filter((one) => one !== id)
+  s.frames.delete(id)
+  return topics
+}
+
+export const unsubscribed = (s: State, name: string, resubscribe: boolean, out: Array<Command>): void => {
+  const topic = s.topics.get(name)
+  if (topic === undefined) return
+  deafen(topic, "unsubscribed", out)
+  topic.asked = false
+  // What is wanted already is asked for in any case: this is about a command before.
+  if (topic.status === "wanted") return
+  if (resubscribe) want(s, topic, out)
+  else become(topic, "rejected", out)
+}

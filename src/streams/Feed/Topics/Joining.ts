@@ -1,0 +1,114 @@
+/** Which topics there are: what joins, what leaves, and the commands that tell the server so. */
+import type { Instant } from "../../../services/Time.ts"
+import { become, type Command, deafen, listen, type State, type Topic, want, type Wanted, withdraw } from "./State.ts"
+
+/** Commands about one topic that may go unanswered. */
+export const maxAttempts = 3
+
+export const sync = (s: State, topics: ReadonlyArray<Wanted>, now: Instant, out: Array<Command>): void => {
+  const names = new Set(topics.map(({ topic }) => topic))
+  for (const topic of s.topics.values()) if (!names.has(topic.topic)) leave(s, topic, out)
+  for (const wanted of topics) {
+    const known = s.topics.get(wanted.topic)
+    if (known === undefined) join(s, wanted, now, out)
+    else if (known.status === "rejected") want(s, known, out)
+  }
+}
+
+const join = (s: State, { channel, exchangeSymbol, pulse, topic: name }: Wanted, now: Instant, out: Array<Command>) => {
+  const topic: Topic = {
+    topic: name,
+    channel,
+    exchangeSymbol,
+    pulse,
+    status: "wanted",
+    commands: [],
+    attempts: 0,
+    retryAt: null,
+    silentSince: now,
+    remedied: false,
+    leaveFirst: false,
+    alone: false,
+    asked: false,
+    listening: false,
+    order: 0,
+    broughtAt: null
+  }
+  s.topics.set(name, topic)
+  let symbols = s.bringing.get(channel)
+  if (symbols === undefined) s.bringing.set(channel, symbols = new Map())
+  const names = symbols.get(exchangeSymbol)
+  if (names === undefined) symbols.set(exchangeSymbol, [name])
+  else names.push(name)
+  if (!s.ghosts.delete(name)) return want(s, topic, out)
+  // The connection never ceased to bring it.
+  topic.asked = true
+  become(topic, "pending", out)
+  listen(topic, false, out)
+}
+
+const leave = (s: State, topic: Topic, out: Array<Command>): void => {
+  const { asked, channel, commands, exchangeSymbol, status, topic: name } = topic
+  if (s.options.canLeave) {
+    if (asked) s.leaving.push(name)
+  } else if (asked || status !== "wanted") s.ghosts.add(name)
+  deafen(topic, "unsubscribed", out)
+  s.topics.delete(name)
+  s.wanted.delete(name)
+  for (const id of commands) withdraw(s, id, name)
+  const symbols = s.bringing.get(channel)
+  const names = symbols?.get(exchangeSymbol)?.filter((one) => one !== name) ?? []
+  if (names.length === 0) symbols?.delete(exchangeSymbol)
+  else symbols?.set(exchangeSymbol, names)
+}
+
+/** One command: what is left goes before what is asked for, since it may hold the place. */
+export const next = (s: State, now: Instant, out: Array<Command>): void => {
+  const left = s.leaving.pop()
+  if (left !== undefined) return unsubscribe(s, left, out)
+  const topics = nextFrame(s)
+  const [first] = topics
+  if (first === undefined) return
+  if (first.leaveFirst && s.options.canLeave) {
+    first.leaveFirst = false
+    first.asked = false
+    return unsubscribe(s, first.topic, out)
+  }
+  const id = s.nextId++
+  const names = topics.map(({ topic }) => topic)
+  for (const topic of topics) {
+    s.wanted.delete(topic.topic)
+    topic.order = id
+    topic.asked = true
+    become(topic, "pending", out)
+    topic.silentSince = now
+    if (!s.options.acknowledges) continue
+    const commands = [...topic.commands, String(id)]
+    for (const old of commands.slice(0, -maxAttempts)) withdraw(s, old, topic.topic)
+    topic.commands = commands.slice(-maxAttempts)
+  }
+  s.silentSince ??= now
+  if (s.options.acknowledges) s.frames.set(String(id), { lone: names.length === 1, topics: names.slice() })
+  out.push({ _tag: "Subscribe", id, topics: names })
+}
+
+const unsubscribe = (s: State, topic: string, out: Array<Command>): void => {
+  out.push({ _tag: "Unsubscribe", id: s.nextId++, topic })
+}
+
+/** The first that is wanted, and as many others as go into a frame with it: of its channel, as some exchanges name that once a frame. */
+const nextFrame = (s: State): ReadonlyArray<Topic> => {
+  const frame: Array<Topic> = []
+  for (const name of s.wanted) {
+    const topic = s.topics.get(name)
+    if (topic === undefined) continue
+    const [first] = frame
+    const isApart = topic.alone || (topic.leaveFirst && s.options.canLeave)
+    if (first === undefined) {
+      frame.push(topic)
+      if (isApart) break
+    } else if (!isApart && topic.channel === first.channel) frame.push(topic)
+    if (frame.length >= s.options.topicsPerFrame) break
+  }
+  return frame
+}

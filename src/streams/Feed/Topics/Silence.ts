@@ -1,0 +1,157 @@
+/** Data, and what to make of it that none comes: topics are subscribed to anew, connections replaced, histories asked. */
+import type { Channel } from "../../../services/MarketEvent.ts"
+import * as Time from "../../../services/Time.ts"
+import * as Rhythm from "../Rhythm.ts"
+import { isAnyActive, lastRetry } from "./Answers.ts"
+import { maxAttempts } from "./Joining.ts"
+import { become, believe, type Command, deafen, doubt, listen, type State, type Topic, want } from "./State.ts"
+
+const defaultOpinion = { after: 30_000, every: 60_000 }
+
+/** Where nothing is answered: a command is through when its connection brings data so long after it, ms. */
+const throughAfter = 1_000
+
+const noTopics: ReadonlyArray<string> = []
+const noCommands: ReadonlyArray<Command> = []
+
+export const bringing = (s: State, channel: Channel, exchangeSymbol: string): ReadonlyArray<string> =>
+  s.bringing.get(channel)?.get(exchangeSymbol) ?? noTopics
+
+/** Nothing is asked for that may yet come to be heard; only where nothing is answered. */
+export const isAllHeard = (s: State): boolean => {
+  if (s.wanted.size > 0) return false
+  for (const { listening, status } of s.topics.values()) if (status === "pending" && !listening) return false
+  return true
+}
+
+/** Runs with every frame of data: mostly it commands nothing, and then allocates nothing. */
+export const brought = (
+  s: State,
+  channel: Channel,
+  exchangeSymbol: string,
+  now: Time.Instant
+): ReadonlyArray<Command> => {
+  s.silentSince = now
+  Rhythm.heard(s.rhythm, now)
+  const names = bringing(s, channel, exchangeSymbol)
+  let out: Array<Command> | undefined
+  if (!s.options.acknowledges && !s.allHeard) {
+    out = []
+    listenToAll(s, names, now, out)
+    s.allHeard = isAllHeard(s)
+  }
+  for (const name of names) {
+    const topic = s.topics.get(name)
+    if (topic === undefined) continue
+    if (topic.pulse.suspect) believe(topic, out ??= [])
+    Rhythm.heard(topic.pulse.rhythm, now)
+    topic.silentSince = now
+    topic.broughtAt = now
+    topic.remedied = false
+    if (topic.status === "pending" && !s.options.acknowledges) become(topic, "active", out ??= [])
+  }
+  return out ?? noCommands
+}
+
+/**
+ * Nothing is answered, so data is the answer: that of a topic itself, or of one that was asked for after it, or of any long enough
+ * after it. Before that a socket may be open and mute, and what is missed on it belongs to the hole.
+ */
+const listenToAll = (s: State, speaking: ReadonlyArray<string>, now: Time.Instant, out: Array<Command>): void => {
+  const order = speaking.reduce((latest, name) => Math.max(latest, s.topics.get(name)?.order ?? 0), 0)
+  for (const topic of s.topics.values()) {
+    if (topic.listening || topic.status !== "pending") continue
+    if (topic.order <= order || Time.between(topic.silentSince, now) >= throughAfter) {
+      listen(topic, false, out)
+      believe(topic, out)
+    }
+  }
+}
+
+export const unread = (s: State, out: Array<Command>): void => {
+  for (const { listening, topic } of s.topics.values()) {
+    if (listening) out.push({ _tag: "Doubted", topic, cause: "undecoded" })
+  }
+}
+
+export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Command>): void => {
+  if (deaf) {
+    if (s.silentSince !== null) s.silentSince = now
+    for (const topic of s.topics.values()) topic.silentSince = now
+    return
+  }
+  const isAnswering = isAnyActive(s)
+  const unanswered: Array<Topic> = []
+  let replace = false
+  for (const topic of s.topics.values()) {
+    if (topic.status === "pending" && s.options.acknowledges) {
+      if (isOverdue(s, topic, now, out)) unanswered.push(topic)
+    } else if (topic.status === "rejected") {
+      if (topic.retryAt !== null && Time.between(topic.retryAt, now) >= 0) want(s, topic, out)
+    } else if (topic.status !== "wanted" && isTooSilent(s, topic, now, out)) replace = true
+  }
+  if (isAnswering) {
+    // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
+    for (const topic of unanswered) {
+      become(topic, "rejected", out)
+      topic.retryAt = Time.plus(now, lastRetry)
+    }
+  }
+  if (replace) out.push({ _tag: "Replace" })
+  const mute = s.silentSince === null ? 0 : Time.between(s.silentSince, now)
+  const isMute = mute > 0 && mute >= Rhythm.patience(s.rhythm, s.options.timing.connection)
+  if (isMute) {
+    Rhythm.learn(s.rhythm, mute)
+    for (const topic of s.topics.values()) doubt(topic, out)
+  }
+  if (!isAnswering && unanswered.length > 0) {
+    out.push({ _tag: "Fail", message: `no answer to ${unanswered.length} subscriptions` })
+  } else if (isMute) out.push({ _tag: "Fail", message: `no data for ${Math.round(mute / 1000)} s` })
+  else ask(s, mute, now, out)
+}
+
+/** An answer has not come in time: it is asked for again, but for the last time by itself. True if it was asked for often enough. */
+const isOverdue = (s: State, topic: Topic, now: Time.Instant, out: Array<Command>): boolean => {
+  if (Time.between(topic.silentSince, now) < s.options.timing.answer) return false
+  topic.attempts += 1
+  if (topic.attempts >= maxAttempts) return true
+  if (topic.attempts === maxAttempts - 1) topic.alone = true
+  want(s, topic, out)
+  return false
+}
+
+/** True if the connection is to be replaced for it. */
+const isTooSilent = (s: State, topic: Topic, now: Time.Instant, out: Array<Command>): boolean => {
+  const silence = Time.between(topic.silentSince, now)
+  if (silence < Rhythm.patience(topic.pulse.rhythm, s.options.timing.market)) return false
+  const wasHeard = topic.listening
+  doubt(topic, out)
+  deafen(topic, "stale", out)
+  if (!topic.remedied && s.options.canLeave) {
+    out.push({ _tag: "Stale", topic: topic.topic, remedy: "resubscribe", silence })
+    topic.remedied = true
+    topic.leaveFirst = true
+    want(s, topic, out)
+    return false
+  }
+  out.push({ _tag: "Stale", topic: topic.topic, remedy: "reconnect", silence })
+  // Should a new connection bring nothing either, it is the market that is quiet.
+  Rhythm.learn(topic.pulse.rhythm, silence)
+  topic.remedied = false
+  topic.silentSince = now
+  if (wasHeard) listen(topic, false, out)
+  return true
+}
+
+const ask = (s: State, mute: number, now: Time.Instant, out: Array<Command>): void => {
+  const { after, every } = s.options.timing.opinion ?? defaultOpinion
+  const { askedAt, silentSince } = s
+  if (mute < after || silentSince === null) return
+  if (askedAt !== null && Time.between(askedAt, now) < every) return
+  const topics = Array.from(s.topics.values()).flatMap(({ broughtAt, status, topic }) =>
+    status === "wanted" || status === "rejected" ? [] : [{ topic, wasHeard: broughtAt !== null }]
+  )
+  if (topics.length === 0) return
+  s.askedAt = now
+  out.push({ _tag: "Ask", silentSince, topics })
+}

@@ -1,0 +1,231 @@
+/**
+ * What the machine of one session's topics knows, what it is told and what it commands: plain data, Maps and Sets of it included, and
+ * no object stands in two places of it, but the pulse of a market that has several topics. How a topic comes from one status to another.
+ */
+import type { Channel } from "../../../services/MarketEvent.ts"
+import type { Instant } from "../../../services/Time.ts"
+import type { Remedy } from "../../Exchange.ts"
+import type { Cause } from "../../trades/Holes.ts"
+import * as Rhythm from "../Rhythm.ts"
+
+export interface Timing {
+  /** A subscription is to be answered within this time, ms. */
+  readonly answer: number
+  /** Of a market's data. */
+  readonly market: Rhythm.Patience
+  /** Of any data on a connection. */
+  readonly connection: Rhythm.Patience
+  /** Silence of a connection after which a history is asked whether there was anything to say, and the time between two such questions, ms. */
+  readonly opinion?: { readonly after: number; readonly every: number } | undefined
+}
+
+export interface Options {
+  /** Each subscription is answered (`Protocol.acknowledges`). */
+  readonly acknowledges: boolean
+  /** A topic can be left while its connection goes on (`Protocol.unsubscribe`). */
+  readonly canLeave: boolean
+  /** Topics that one subscribe frame takes (`Protocol.batch`). */
+  readonly topicsPerFrame: number
+  readonly timing: Timing
+}
+
+/** `wanted`: to be asked for; `pending`: asked for, not answered. */
+export type Status = "wanted" | "pending" | "active" | "rejected"
+
+export interface Topic {
+  readonly topic: string
+  readonly channel: Channel
+  readonly exchangeSymbol: string
+  readonly pulse: Rhythm.Pulse
+  status: Status
+  /**
+   * Ids of the last commands about it: an answer to any of them is one, however late. Without the earlier ones a server that answers
+   * later than `Timing.answer` would be heard only with its answer to the repetition, and what it sent before that would lie in a hole.
+   * Older ones are forgotten: a server that takes back all it grants would fill the memory.
+   */
+  commands: ReadonlyArray<string>
+  /** Commands in a row that were not answered well. */
+  attempts: number
+  /** When a rejection that passes is tried again; null if it does not pass, or there is none. */
+  retryAt: Instant | null
+  /** Since when it is silent: last data, or the subscription. */
+  silentSince: Instant
+  /** Subscribed to anew in this silence. */
+  remedied: boolean
+  /** To be left before it is asked for again. */
+  leaveFirst: boolean
+  /** It stands in no frame with others: one that it stood in was refused, or not answered. */
+  alone: boolean
+  /** The server may have it: it was asked for, and neither refused nor left since. */
+  asked: boolean
+  /** The channel was told that it is heard, and not yet that it is lost. */
+  listening: boolean
+  /** Id of the last subscribe command; 0: none. */
+  order: number
+  /** When it last brought data; null: never. */
+  broughtAt: Instant | null
+}
+
+/** A subscribe command that was sent and may still be answered. */
+export interface Frame {
+  /** It was about one topic only. */
+  readonly lone: boolean
+  /** Those of which it may bring the answer. */
+  readonly topics: Array<string>
+}
+
+export interface State {
+  readonly options: Options
+  /** By the topic's name. */
+  readonly topics: Map<string, Topic>
+  /** Names of the topics that bring a market's data: by channel and `exchangeSymbol`. */
+  readonly bringing: Map<Channel, Map<string, Array<string>>>
+  /** By the id of the command. */
+  readonly frames: Map<string, Frame>
+  /** Topics whose status is `wanted`, in the order in which they are asked for. */
+  readonly wanted: Set<string>
+  /** Topics that are to be left; they are not wanted any more. */
+  readonly leaving: Array<string>
+  /** Topics that left where no topic can be left: they hold their places, and what they bring is no market's. */
+  readonly ghosts: Set<string>
+  /** Of any data on the connection. The connection that replaces this one goes on with it. */
+  readonly rhythm: Rhythm.Rhythm
+  nextId: number
+  /** Of any data on the connection, or of the first subscription; null before that. */
+  silentSince: Instant | null
+  /** When a history was last to be asked whether the silence is one. */
+  askedAt: Instant | null
+  /** Until the next subscribe command; spares a look at all topics with each frame. */
+  allHeard: boolean
+}
+
+/** A topic that is to be listened to. */
+export interface Wanted {
+  readonly topic: string
+  readonly channel: Channel
+  readonly exchangeSymbol: string
+  readonly pulse: Rhythm.Pulse
+}
+
+export type Input =
+  /** These are the topics: what joined is wanted, what left is left, what was rejected is tried again. */
+  | { readonly _tag: "Sync"; readonly topics: ReadonlyArray<Wanted> }
+  /** There is room for one command. */
+  | { readonly _tag: "Next" }
+  /** `recovered`: all since the place that was asked for follows. */
+  | { readonly _tag: "Subscribed"; readonly topic: string; readonly recovered: boolean }
+  | { readonly _tag: "Rejected"; readonly topic: string; readonly remedy: Remedy }
+  /** The command with that id is granted, for all of its topics that were not answered by name. */
+  | { readonly _tag: "Granted"; readonly id: string }
+  | { readonly _tag: "Denied"; readonly id: string; readonly remedy: Remedy }
+  /** The server took it back. */
+  | { readonly _tag: "Unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
+  /** Data came; see `brought`. */
+  | { readonly _tag: "Brought"; readonly channel: Channel; readonly exchangeSymbol: string }
+  /** A frame was not read, of whatever topic: what it held is missing from what is heard. */
+  | { readonly _tag: "Unread" }
+  /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
+  | { readonly _tag: "Check"; readonly deaf: boolean }
+  /** The session is over, for this reason. */
+  | { readonly _tag: "End"; readonly cause: Cause }
+
+/** Carried out in order. Every topic is one that is wanted, but those of `Lost` and `Unsubscribe`, which may have just left. */
+export type Command =
+  /** To the channel: from here on this connection hears the topic. */
+  | { readonly _tag: "Heard"; readonly topic: string; readonly recovered: boolean }
+  /** To the channel: from here on it does not. `broughtAt`: when it last brought data of it; null: never. */
+  | { readonly _tag: "Lost"; readonly topic: string; readonly cause: Cause; readonly broughtAt: Instant | null }
+  /** To the channel: it may have said things just now that nobody heard. */
+  | { readonly _tag: "Doubted"; readonly topic: string; readonly cause: Cause }
+  /** A frame to be sent. */
+  | { readonly _tag: "Subscribe"; readonly id: number; readonly topics: ReadonlyArray<string> }
+  | { readonly _tag: "Unsubscribe"; readonly id: number; readonly topic: string }
+  /** The place in its history that was asked for may be what the server does not like, or what must not come again. */
+  | { readonly _tag: "StartAfresh"; readonly topic: string }
+  /** This connection has no room for it. */
+  | { readonly _tag: "Displaced"; readonly topic: string }
+  /** `silence`: since the last data, or the subscription, ms. */
+  | {
+    readonly _tag: "Stale"
+    readonly topic: string
+    readonly remedy: "resubscribe" | "reconnect"
+    readonly silence: number
+  }
+  /** The connection is to be replaced; it is not all dead. */
+  | { readonly _tag: "Replace" }
+  /** It is. */
+  | { readonly _tag: "Fail"; readonly message: string }
+  /** The history of one of these is to be asked whether the connection keeps something from us. `wasHeard`: it brought data before. */
+  | {
+    readonly _tag: "Ask"
+    readonly silentSince: Instant
+    readonly topics: ReadonlyArray<{ readonly topic: string; readonly wasHeard: boolean }>
+  }
+  /** To be seen on the page. `null`: it has no connection. */
+  | { readonly _tag: "ShowStatus"; readonly topic: string; readonly status: Status | null }
+  | { readonly _tag: "ShowSuspect"; readonly topic: string; readonly suspect: boolean }
+
+/** Command ids below are the protocol's own. */
+const firstId = 2
+
+export const initial = (options: Options, rhythm: Rhythm.Rhythm): State => ({
+  options,
+  topics: new Map(),
+  bringing: new Map(),
+  frames: new Map(),
+  wanted: new Set(),
+  leaving: [],
+  ghosts: new Set(),
+  rhythm,
+  nextId: firstId,
+  silentSince: null,
+  askedAt: null,
+  allHeard: false
+})
+
+export const become = (topic: Topic, status: Status, out: Array<Command>): void => {
+  topic.status = status
+  out.push({ _tag: "ShowStatus", topic: topic.topic, status })
+}
+
+export const want = (s: State, topic: Topic, out: Array<Command>): void => {
+  s.allHeard = false
+  become(topic, "wanted", out)
+  s.wanted.add(topic.topic)
+}
+
+export const listen = (topic: Topic, recovered: boolean, out: Array<Command>): void => {
+  if (topic.listening) return
+  topic.listening = true
+  Rhythm.restart(topic.pulse.rhythm)
+  out.push({ _tag: "Heard", topic: topic.topic, recovered })
+}
+
+export const deafen = (topic: Topic, cause: Cause, out: Array<Command>): void => {
+  if (!topic.listening) return
+  topic.listening = false
+  out.push({ _tag: "Lost", topic: topic.topic, cause, broughtAt: topic.broughtAt })
+}
+
+export const doubt = (topic: Topic, out: Array<Command>): void => {
+  topic.pulse.suspect = true
+  out.push({ _tag: "ShowSuspect", topic: topic.topic, suspect: true })
+}
+
+/** Its silence is over: what it said meanwhile nobody may have heard, even if another connection is the one that speaks now. */
+export const believe = (topic: Topic, out: Array<Command>): void => {
+  if (!topic.pulse.suspect) return
+  topic.pulse.suspect = false
+  Rhythm.restart(topic.pulse.rhythm)
+  out.push({ _tag: "ShowSuspect", topic: topic.topic, suspect: false })
+  out.push({ _tag: "Doubted", topic: topic.topic, cause: "stale" })
+}
+
+/** A topic's frame brings no answer to it any more. */
+export const withdraw = (s: State, id: string, topic: string): void => {
+  const frame = s.frames.get(id)
+  if (frame === undefined) return
+  const at = frame.topics.indexOf(topic)
+  if (at !== -1) frame.topics.splice(at, 1)
+  if (frame.topics.length === 0) s.frames.delete(id)
+}
