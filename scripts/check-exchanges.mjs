@@ -33,8 +33,8 @@ const homes = ["src/streams/exchanges/", "src/layers/testing/"]
 
 /** File, and why it may name one. A file that names none any more is a problem too. */
 const allowed = new Map([
-  ["src/layers/commands/Demo.ts", "it plays with two of the fakes, and sets their addresses"],
-  ["src/layers/Cli.ts", "examples in its help"]
+  ["src/layers/cli/commands/Demo.ts", "it plays with two of the fakes, and sets their addresses"],
+  ["src/layers/cli/Cli.ts", "examples in its help"]
 ])
 
 /** The id that a text names, by itself or as a part of a name: `bitpin`, `BITPIN_API_URL`, `FakeBitpin`. */

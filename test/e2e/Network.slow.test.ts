@@ -112,14 +112,20 @@ describe("a refused name with two addresses", () => {
   }, 60_000)
 })
 
-/** Not every container has one. */
 const hasIpv6 = await new Promise<boolean>((resolve) => {
   const server = createServer()
   server.once("error", () => resolve(false))
   server.listen(0, "::1", () => server.close(() => resolve(true)))
 })
 
-describe.skipIf(!hasIpv6)("IPv6", () => {
+describe("IPv6", () => {
+  beforeAll(() => {
+    assert.isTrue(
+      hasIpv6,
+      "the loopback has no ::1: sysctl -w net.ipv6.conf.lo.disable_ipv6=0 && ip -6 addr add ::1/128 dev lo"
+    )
+  })
+
   it("KAFKA_BROKER=[::1]:9092: all is delivered to a broker that has no other address", async () => {
     const port = await Jvm.freePort()
     const broker = await startBroker({ listeners: { SIX: { protocol: "PLAINTEXT", port, at: "[::1]" } } })

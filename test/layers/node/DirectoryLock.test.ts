@@ -63,10 +63,9 @@ describe("NodeDirectoryLock", () => {
       yield* acquire(directory)
     }).pipe(Effect.provide(NodeDirectoryLock.layer)))
 
-  it.scoped("no inode is left for it: says so, where the system speaks of space", (context) =>
+  it.scoped("no inode is left for it: says so, where the system speaks of space", () =>
     Effect.gen(function*() {
       const directory = yield* fewInodes
-      if (directory === undefined) return context.skip("not allowed to mount a file system")
       for (let n = 0; n < 15; n++) fs.writeFileSync(path.join(directory, `${n}`), "")
       const error = yield* Effect.flip(Effect.scoped(acquire(directory)))
       if (error._tag !== "DirectoryLockError") return assert.fail(error.message)

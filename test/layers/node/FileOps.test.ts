@@ -27,11 +27,10 @@ const bytes = (text: string) => new TextEncoder().encode(text)
 const mode = (file: string) => fs.statSync(file).mode & 0o777
 
 describe("NodeFileOps", () => {
-  it.scoped("bytes but no inodes: says that it is these, for a file and for a directory", (context) =>
+  it.scoped("bytes but no inodes: says that it is these, for a file and for a directory", () =>
     Effect.gen(function*() {
       const ops = yield* FileOps
       const directory = yield* fewInodes
-      if (directory === undefined) return context.skip("not allowed to mount a file system")
       const make = (n: number) => withFile(ops, `${directory}/${n}`, "create", () => Effect.void)
       const failure = yield* Effect.flip(Effect.forEach(Array.from({ length: 20 }, (_, n) => n), make))
       assert.strictEqual(failure.code, "ENOSPC")
