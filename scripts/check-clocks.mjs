@@ -34,7 +34,7 @@ const exits = new Map([
   ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
-  ["src/streams/Feed/StatusEvents.ts", "part of an id"],
+  ["src/streams/StatusEvents.ts", "part of an id"],
   ["src/streams/Feed/Session.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
   ["src/layers/node/DirectoryLock.ts", "a note for people"]
 ])

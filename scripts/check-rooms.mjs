@@ -5,6 +5,20 @@
 import { readdirSync, readFileSync } from "node:fs"
 import path from "node:path"
 
+/** Who may pass a door, and why. */
+const allowed = [
+  {
+    who: "src/streams/Capture.ts",
+    room: "src/streams/Feed",
+    why: "it plays frames into a session without a socket: a feed of its own"
+  },
+  {
+    who: "src/layers/cli/",
+    room: "src/layers/AppConfig",
+    why: "the command line reads and prints the table of settings itself"
+  }
+]
+
 const files = readdirSync("src", { recursive: true }).map((file) => `src/${file}`).filter((file) =>
   file.endsWith(".ts")
 )
@@ -21,6 +35,7 @@ for (const file of files) {
   for (const [, specifier] of readFileSync(file, "utf8").matchAll(/(?:from|import\() ?"(\.[^"]+)"/g)) {
     const target = path.posix.join(path.dirname(file), specifier)
     for (const room of roomsOf(target)) {
+      if (allowed.some((one) => one.room === room && file.startsWith(one.who))) continue
       if (file !== `${room}.ts` && !file.startsWith(`${room}/`)) {
         broken.push(`${file}: ${target} is in the room of ${room}.ts`)
       }

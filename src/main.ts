@@ -4,8 +4,8 @@
 import * as ValidationError from "@effect/cli/ValidationError"
 import * as AppConfig from "./layers/AppConfig.ts"
 import * as Cli from "./layers/cli/Cli.ts"
+import * as Names from "./layers/cli/Names.ts"
 import * as Process from "./layers/cli/Process.ts"
-import * as Names from "./layers/cli/Process/Names.ts"
 
 /** Names as in BSD's sysexits.h. */
 const codeOf = (error: Cli.CliError): number => {

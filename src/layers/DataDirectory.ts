@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Checkpoint from "../services/Checkpoint.ts"
-import * as Lines from "../services/Checkpoint/Lines.ts"
 import * as Complaint from "../services/Complaint.ts"
 import { quoted } from "../services/DirectoryLock.ts"
 import {
@@ -82,7 +81,7 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
   })
 
   const append = Effect.fnUntraced(function*(segment: number, entry: string) {
-    const line = Lines.print(files.crc32, entry)
+    const line = Checkpoint.Lines.print(files.crc32, entry)
     const path = pathOf(segment)
     const isNew = open.segment !== segment
     const length = isNew ? 0 : open.length
@@ -113,7 +112,7 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
     segments: Effect.mapError(segments, toCheckpointError),
     read: (segment) =>
       readFile(files, pathOf(segment)).pipe(
-        Effect.map((bytes = new Uint8Array()) => Lines.parse(files.crc32, bytes)),
+        Effect.map((bytes = new Uint8Array()) => Checkpoint.Lines.parse(files.crc32, bytes)),
         Effect.mapError(toCheckpointError)
       ),
     append: (segment, entry) =>

@@ -13,6 +13,7 @@ import type { CheckpointError, Store } from "./Checkpoint/Store.ts"
 import * as Writer from "./Checkpoint/Writer.ts"
 import type { EventRecord } from "./MarketEvent.ts"
 
+export * as Lines from "./Checkpoint/Lines.ts"
 export * from "./Checkpoint/Model.ts"
 export * from "./Checkpoint/Store.ts"
 

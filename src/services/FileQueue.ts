@@ -14,6 +14,7 @@ import * as Open from "./FileQueue/Open.ts"
 import type { Fsync, FullPolicy, Settings } from "./FileQueue/Shared.ts"
 import * as State from "./FileQueue/State.ts"
 
+export * as Inspect from "./FileQueue/Inspect.ts"
 export * from "./FileQueue/Model.ts"
 export type { Fsync, FullPolicy } from "./FileQueue/Shared.ts"
 

@@ -14,14 +14,14 @@ import * as FeedStatus from "../services/FeedStatus.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
 import * as Time from "../services/Time.ts"
+import * as Board from "./Board.ts"
 import type { Exchange, Market } from "./Exchange.ts"
-import * as Board from "./Feed/Board.ts"
-import * as Identity from "./Feed/Identity.ts"
-import * as Rhythm from "./Feed/Rhythm.ts"
 import * as Session from "./Feed/Session.ts"
-import * as StatusEvents from "./Feed/StatusEvents.ts"
 import * as Topics from "./Feed/Topics.ts"
+import * as Rhythm from "./Rhythm.ts"
+import * as StatusEvents from "./StatusEvents.ts"
 import * as Backfill from "./trades/Backfill.ts"
+import * as Identity from "./trades/Identity.ts"
 
 const Header = Schema.Struct({
   type: Schema.Literal("capture"),

@@ -8,15 +8,16 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import { CanonicalSymbol } from "../services/MarketEvent.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import type { Board } from "./Board.ts"
 import * as DecodeFailure from "./DecodeFailure.ts"
 import type { Exchange, Market } from "./Exchange.ts"
-import type { Board } from "./Feed/Board.ts"
 import { choose, chosenBy } from "./Markets/Choice.ts"
 import * as Tidings from "./Markets/Tidings.ts"
 import * as Json from "./protocols/Json.ts"
 import type { Rest } from "./Rest.ts"
 
 export { type Choice, choose, chosenBy, type LeftOut, matcher } from "./Markets/Choice.ts"
+export * as Tidings from "./Markets/Tidings.ts"
 
 /** The last good list, kept by the app; text of ours. */
 export interface Cache {

@@ -4,7 +4,7 @@ import { Effect, Either, Fiber, TestClock } from "effect"
 import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
 import * as Time from "../../src/services/Time.ts"
-import * as Board from "../../src/streams/Feed/Board.ts"
+import * as Board from "../../src/streams/Board.ts"
 import * as Rest from "../../src/streams/Rest.ts"
 import * as FakeApi from "./support/FakeApi.ts"
 

@@ -2,7 +2,7 @@
 import dns, { lookup } from "node:dns"
 import { readFileSync } from "node:fs"
 import { promisify } from "node:util"
-import * as Names from "../../src/layers/cli/Process/Names.ts"
+import * as Names from "../../src/layers/cli/Names.ts"
 
 Names.install()
 

@@ -7,8 +7,8 @@ import * as LogLevel from "effect/LogLevel"
 import * as Schema from "effect/Schema"
 import { lookup } from "node:dns"
 import { open, openSync } from "node:fs"
+import * as Names from "../../src/layers/cli/Names.ts"
 import * as Process from "../../src/layers/cli/Process.ts"
-import * as Names from "../../src/layers/cli/Process/Names.ts"
 import * as Observability from "../../src/layers/Observability.ts"
 
 class Failed extends Schema.TaggedError<Failed>()("Failed", { code: Schema.Int, message: Schema.String }) {}

@@ -7,10 +7,10 @@ import * as Either from "effect/Either"
 import * as LogLevel from "effect/LogLevel"
 import * as Redacted from "effect/Redacted"
 import { isIPv6 } from "node:net"
+import * as Address from "../../services/Address.ts"
 import { type Assignment, maxShards } from "../../services/Assignment.ts"
-import * as Address from "../../services/producers/Kafkajs/Address.ts"
 import { subnetOf } from "../node/NoProxy.ts"
-import * as Percent from "./Percent.ts"
+import * as Percent from "../Percent.ts"
 import { nearest } from "./Suggest.ts"
 
 export interface Parser<A> {

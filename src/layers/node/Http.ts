@@ -15,7 +15,7 @@ import { ReadableStream } from "node:stream/web"
 import * as zlib from "node:zlib"
 import { userAgent } from "../Version.ts"
 import * as NodeDial from "./Dial.ts"
-import type { Proxy } from "./Proxy.ts"
+import type { Proxy } from "./Tunnel.ts"
 
 /** A connection that has been idle for so long is closed, ms: before most servers do it, with a request of ours on its way. */
 const idle = 4_000

@@ -3,12 +3,12 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import type * as Layer from "effect/Layer"
-import type { Agent } from "node:http"
 import * as NodeHttp from "./Http.ts"
 import { isDirect } from "./NoProxy.ts"
 import * as NodeTunnel from "./Tunnel.ts"
 
 export { isDirect } from "./NoProxy.ts"
+export type { Proxy } from "./Tunnel.ts"
 
 export interface Options {
   /** `http`, `https`, `socks5` or `socks5h` (the same here), credentials in the URL; undefined: all connections are direct. */
@@ -20,12 +20,7 @@ export interface Options {
   readonly no: ReadonlyArray<string>
 }
 
-export interface Proxy {
-  /** For one connection to that URL, which ends with `ended` at the latest; undefined: directly. */
-  readonly agent: (url: string | URL, ended?: AbortSignal) => Agent | undefined
-}
-
-export const make = ({ https, no }: Options): Proxy => {
+export const make = ({ https, no }: Options): NodeTunnel.Proxy => {
   if (https === undefined) return { agent: () => undefined }
   const proxy = new URL(https)
   return {

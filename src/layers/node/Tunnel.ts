@@ -3,14 +3,20 @@
  * encrypted, and no more. Whatever becomes of an attempt, no socket of it stays open.
  */
 import { once } from "node:events"
+import type { Agent } from "node:http"
 import * as http from "node:http"
 import * as https from "node:https"
 import * as net from "node:net"
 import * as tls from "node:tls"
 import { SocksClient } from "socks"
 import { reasonOf } from "../../services/ErrorText.ts"
-import * as Percent from "../AppConfig/Percent.ts"
+import * as Percent from "../Percent.ts"
 import * as NodeDial from "./Dial.ts"
+
+export interface Proxy {
+  /** For one connection to that URL, which ends with `ended` at the latest; undefined: directly. */
+  readonly agent: (url: string | URL, ended?: AbortSignal) => Agent | undefined
+}
 
 /** How long a proxy may take to open a tunnel: less than a REST call (10 s) and a dial (15 s) may take, so that it is named. */
 const patience = 8_000

@@ -10,6 +10,7 @@ import { decide, lingerOf, wouldSendStraight } from "./Handover/Decisions.ts"
 import { apply } from "./Handover/Inputs.ts"
 import { type Command, hasRoom, type Input, oldestInMemory, type State } from "./Handover/State.ts"
 
+export { bytesOf } from "./Handover/Memory.ts"
 export {
   type Command,
   defaults,

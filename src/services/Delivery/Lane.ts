@@ -22,7 +22,6 @@ import * as RetryPolicy from "../RetryPolicy.ts"
 import * as Time from "../Time.ts"
 import * as Bookkeeping from "./Bookkeeping.ts"
 import * as Handover from "./Handover.ts"
-import { bytesOf } from "./Handover/Memory.ts"
 import * as Sender from "./Sender.ts"
 
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
@@ -287,7 +286,7 @@ export const make = Effect.fnUntraced(function*(
   const turn = Effect.gen(function*() {
     const inputs = yield* Queue.takeBetween(inbox, 1, 4096)
     for (const input of inputs) {
-      if (input._tag === "Offer") inboxBytes -= bytesOf(input.records)
+      if (input._tag === "Offer") inboxBytes -= Handover.bytesOf(input.records)
       const [commands, next] = Handover.step(state, input, now())
       state = next
       for (const command of commands) yield* execute(command)
@@ -331,7 +330,7 @@ export const make = Effect.fnUntraced(function*(
 
   /** In parcels that a small queue takes. */
   const offer = (records: ReadonlyArray<EventRecord>): Effect.Effect<void> => {
-    const bytes = bytesOf(records)
+    const bytes = Handover.bytesOf(records)
     if (records.length < 2 || bytes <= options.handover.spillBytes / 4) return offerParcel(records, bytes)
     const half = records.length >> 1
     return Effect.andThen(offer(records.slice(0, half)), offer(records.slice(half)))

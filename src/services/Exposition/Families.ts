@@ -5,7 +5,7 @@
 import type { Snapshot } from "../CircuitBreaker.ts"
 import type { LaneStatus } from "../Delivery.ts"
 import { decodeReasons, type ExchangeStatus, type MarketStatus } from "../FeedStatus.ts"
-import type { Answer } from "../Health/Model.ts"
+import type { Answer } from "../Health.ts"
 import { type Account, reasons } from "../Ledger.ts"
 import { between, epochMillis, type Instant, type Moment, type WallTime, wallTime } from "../Time.ts"
 import { counter, type Family, gauge, type Labels, type Sample, stateSet } from "./Family.ts"

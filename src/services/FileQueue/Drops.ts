@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FileOps, type FileOpsError, inDirectory, readFile, replaceFile } from "../FileOps.ts"
 import type { Loss } from "./Model.ts"
-import { isThere, type Shared, told } from "./Shared.ts"
+import { type Drops, isThere, type Shared, told } from "./Shared.ts"
 import * as State from "./State.ts"
 
 const Entry = Schema.Struct({
@@ -25,15 +25,6 @@ const File = Schema.parseJson(Schema.Struct({ v: Schema.Literal(1), drops: Schem
 
 const decode = Schema.decodeUnknownOption(File)
 const encode = Schema.encodeSync(File)
-
-export interface Drops {
-  /** One write at a time. */
-  readonly lock: Effect.Semaphore
-  /** In the order in which they happened; `told`: handed out already. */
-  entries: ReadonlyArray<{ readonly loss: Loss; readonly told: boolean }>
-  /** The file says more than that: of ranges that are still here. Written before the cursor goes on: it may pass them. */
-  stale: boolean
-}
 
 export const dropsPath = (directory: string): string => `${directory}/drops`
 

@@ -11,7 +11,6 @@ import { type File, type FileOps, type FileOpsError, inDirectory, isNoRoom, repl
 import type * as Instruments from "../Instruments.ts"
 import type { Encoder } from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
-import type { Drops } from "./Drops.ts"
 import { FileQueueError, type Loss } from "./Model.ts"
 import * as Ranges from "./Ranges.ts"
 import * as State from "./State.ts"
@@ -34,6 +33,16 @@ export type FullPolicy = "drop_oldest" | "drop_newest" | "block"
 
 /** `always`: durable before `append` succeeds. `interval`: a power loss takes the last interval. `never`: whatever the system had not written. */
 export type Fsync = "always" | "interval" | "never"
+
+/** Losses that nobody downstream was told of yet (`Drops.ts`). */
+export interface Drops {
+  /** One write at a time. */
+  readonly lock: Effect.Semaphore
+  /** In the order in which they happened; `told`: handed out already. */
+  entries: ReadonlyArray<{ readonly loss: Loss; readonly told: boolean }>
+  /** The file says more than that: of ranges that are still here. Written before the cursor goes on: it may pass them. */
+  stale: boolean
+}
 
 export interface Shared {
   readonly state: State.State

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as FiberSet from "effect/FiberSet"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Address } from "../Address.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import {
   type LaneProducer,
@@ -17,7 +18,6 @@ import {
   type ProducerRejected,
   type ProducerUnavailable
 } from "../Producer.ts"
-import type { Address } from "./Kafkajs/Address.ts"
 import { classify, ruinsClient, unavailable } from "./Kafkajs/classify.ts"
 import * as Client from "./Kafkajs/Client.ts"
 import * as Cluster from "./Kafkajs/Cluster.ts"

@@ -9,8 +9,8 @@
  * market does in between is heard, and the rest is a hole.
  */
 import type * as Time from "../../services/Time.ts"
+import * as Rhythm from "../Rhythm.ts"
 import type { Cause } from "../trades/Holes.ts"
-import * as Rhythm from "./Rhythm.ts"
 import { denied, granted, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
 import { next, sync } from "./Topics/Joining.ts"
 import { brought, check, isAllHeard, unread } from "./Topics/Silence.ts"

@@ -17,16 +17,16 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
+import type { Board } from "../Board.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Exchange, TradeRow } from "../Exchange.ts"
-import type { Board } from "../Feed/Board.ts"
-import type { Identified, Identity, MarketState } from "../Feed/Identity.ts"
-import type { StatusEvents } from "../Feed/StatusEvents.ts"
-import { toTrades } from "../Feed/Trades.ts"
 import type * as Rest from "../Rest.ts"
+import type { StatusEvents } from "../StatusEvents.ts"
 import * as Holes from "./Holes.ts"
-import * as Spans from "./Holes/Spans.ts"
-import * as View from "./Holes/View.ts"
+import type { Identified, Identity, MarketState } from "./Identity.ts"
+import * as OpenHoles from "./OpenHoles.ts"
+import * as Spans from "./Spans.ts"
+import { toTrades } from "./Trades.ts"
 
 export type { Cause } from "./Holes.ts"
 
@@ -469,7 +469,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (board.gaps.open === 0) return []
     const at = now()
     return Array.from(markets.values())
-      .flatMap(({ holes, state: { market } }) => View.open(market.symbol, holes, at))
+      .flatMap(({ holes, state: { market } }) => OpenHoles.open(market.symbol, holes, at))
       .sort((a, b) => b.ageMs - a.ageMs)
   })
 

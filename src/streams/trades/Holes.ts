@@ -19,14 +19,14 @@ import { answered, giveUp, isTooOld, unanswered } from "./Holes/Answers.ts"
 import { arrived, know } from "./Holes/Arrivals.ts"
 import { advance, firstDeadline, isUnwritten, isWaitedFor } from "./Holes/Front.ts"
 import { join, left, lost, subscribed, vanished } from "./Holes/Listening.ts"
-import * as Spans from "./Holes/Spans.ts"
-import type { Span } from "./Holes/Spans.ts"
 import { type Command, type Found, type Input, itemOf, spans, type State } from "./Holes/State.ts"
+import * as Spans from "./Spans.ts"
+import type { Span } from "./Spans.ts"
 
 export { candidates } from "./Holes/Answers.ts"
-export type { Cause, Gap, Span, Stamp, Trade } from "./Holes/Spans.ts"
 export type { Answer, Command, Edge, Fresh, Input, Item, Listener, Options, State } from "./Holes/State.ts"
 export { initial, spans } from "./Holes/State.ts"
+export type { Cause, Gap, Span, Stamp, Trade } from "./Spans.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // questions to the state

@@ -1,14 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc } from "effect"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
+import * as Board from "../../../src/streams/Board.ts"
 import type { Exchange, Market, TradeRow } from "../../../src/streams/Exchange.ts"
 import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../../src/streams/exchanges/Wallex.ts"
-import * as Board from "../../../src/streams/Feed/Board.ts"
-import * as Identity from "../../../src/streams/Feed/Identity.ts"
-import { toTrades } from "../../../src/streams/Feed/Trades.ts"
 import { epochSeconds, isoTime } from "../../../src/streams/protocols/Fields.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
+import * as Identity from "../../../src/streams/trades/Identity.ts"
+import { toTrades } from "../../../src/streams/trades/Trades.ts"
 import { bitpinPush, wallexTrade } from "../support/frames.ts"
 
 const rowsOf = (exchange: Exchange, frame: string): ReadonlyArray<TradeRow> =>

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Time from "../../../src/services/Time.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
-import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
+import * as Spans from "../../../src/streams/trades/Spans.ts"
 
 const second = (n: number): Time.Instant => Time.instant(n * 1000)
 const day = Date.parse("2026-06-11T00:00:00Z")

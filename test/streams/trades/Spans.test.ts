@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Time from "../../../src/services/Time.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
-import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
+import * as Spans from "../../../src/streams/trades/Spans.ts"
 
 /** A time within one millisecond, by its six decimals. */
 const at = (decimals: string): Spans.Stamp => Spans.parsed(`2026-06-11T12:59:45.${decimals}Z`)

@@ -7,10 +7,9 @@ import * as Schema from "effect/Schema"
 import * as Assignment from "../../../services/Assignment.ts"
 import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../services/FeedStatus.ts"
+import * as Board from "../../../streams/Board.ts"
 import * as Breakers from "../../../streams/Breakers.ts"
-import * as Board from "../../../streams/Feed/Board.ts"
 import * as MarketList from "../../../streams/Markets.ts"
-import * as Tidings from "../../../streams/Markets/Tidings.ts"
 import * as Rest from "../../../streams/Rest.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as NodeProxy from "../../node/Proxy.ts"
@@ -57,10 +56,10 @@ export const markets = Effect.fnUntraced(function*(
     const line = ({ exchangeSymbol, symbol }: typeof markets[number]) =>
       json ? JSON.stringify({ exchange: id, symbol, exchangeSymbol }) : `${id}\t${symbol}\t${exchangeSymbol}`
     yield* Output.lines(Chunk.fromIterable(markets.map(line)))
-    const vain = Tidings.unmatched(globs, symbols)
+    const vain = MarketList.Tidings.unmatched(globs, symbols)
     const remarks = [
-      ...Tidings.linesOf(leftOut),
-      ...(vain.length === 0 ? [] : [Tidings.unmatchedLine(vain, marketsSetting)])
+      ...MarketList.Tidings.linesOf(leftOut),
+      ...(vain.length === 0 ? [] : [MarketList.Tidings.unmatchedLine(vain, marketsSetting)])
     ]
     for (const remark of remarks) yield* Console.error(`${id}: ${remark}`)
   }

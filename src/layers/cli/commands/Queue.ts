@@ -13,7 +13,6 @@ import * as Stream from "effect/Stream"
 import { DirectoryLock, type Locked } from "../../../services/DirectoryLock.ts"
 import { FileOps, type FileOpsError } from "../../../services/FileOps.ts"
 import * as FileQueue from "../../../services/FileQueue.ts"
-import * as Inspect from "../../../services/FileQueue/Inspect.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as AppLayer from "../../AppLayer.ts"
 import * as NodeDirectoryLock from "../../node/DirectoryLock.ts"
@@ -61,9 +60,9 @@ interface Tally {
   tail: number
 }
 
-const tallyOf = (ops: FileOps["Type"], { directory }: Lane, last: Inspect.SegmentInfo | undefined) =>
-  Inspect.items(ops, directory).pipe(
-    Stream.runFold<Tally, Inspect.Item>(
+const tallyOf = (ops: FileOps["Type"], { directory }: Lane, last: FileQueue.Inspect.SegmentInfo | undefined) =>
+  FileQueue.Inspect.items(ops, directory).pipe(
+    Stream.runFold<Tally, FileQueue.Inspect.Item>(
       { records: 0, oldest: null, undecodable: 0, missing: 0, damaged: 0, tail: 0 },
       (tally, item) => {
         switch (item._tag) {
@@ -89,7 +88,7 @@ const tallyOf = (ops: FileOps["Type"], { directory }: Lane, last: Inspect.Segmen
 
 const looked = (ops: FileOps["Type"], lane: Lane) =>
   Effect.gen(function*() {
-    const overview = yield* Effect.mapError(Inspect.overview(ops, lane.directory), failed)
+    const overview = yield* Effect.mapError(FileQueue.Inspect.overview(ops, lane.directory), failed)
     return { lane, overview, tally: yield* tallyOf(ops, lane, overview.segments.at(-1)) }
   })
 
@@ -140,7 +139,7 @@ export const export_ = (env: AppConfig.Environment): Effect.Effect<void, OpenErr
   Effect.gen(function*() {
     const { lanes, ops } = yield* open(env)
     for (const { directory, topic } of lanes) {
-      yield* Inspect.items(ops, directory).pipe(
+      yield* FileQueue.Inspect.items(ops, directory).pipe(
         Stream.mapConcat((item) => {
           if (item._tag !== "Record") return []
           const { record: { headers, key, timestamp, value }, seq } = item

@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as Time from "../../../services/Time.ts"
 import type * as AppConfig from "../../AppConfig.ts"
 import type { Report } from "../../http/StatusPage.ts"
-import * as Holes from "../../http/StatusPage/Holes.ts"
+import * as Holes from "../../OpenHoles.ts"
 import * as Healthcheck from "./Healthcheck.ts"
 import * as Output from "./Output.ts"
 

@@ -2,7 +2,7 @@
  * The status page as HTML. It shows all without its script; with it, it is kept up to date: what has an id and `data-live`, and the
  * bodies of tables, are replaced by what `/events` brings.
  */
-import * as Holes from "./Holes.ts"
+import * as Holes from "../../OpenHoles.ts"
 import type { Events, Exchange, Report } from "./Report.ts"
 import { script } from "./Script.ts"
 

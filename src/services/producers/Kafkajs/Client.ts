@@ -2,8 +2,8 @@
  * One kafkajs client with its producer: used until it is given up, then never again.
  */
 import kafkajs, { type KafkaConfig, type ProducerConfig } from "kafkajs"
+import * as Address from "../../Address.ts"
 import type { EventRecord } from "../../MarketEvent.ts"
-import * as Address from "./Address.ts"
 import type { Partitions } from "./Partitions.ts"
 import { RecordMessage } from "./ProduceRequest.ts"
 import type { Secrets } from "./Secrets.ts"

@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import kafkajs, { type Admin } from "kafkajs"
+import * as Address from "../../Address.ts"
 import type { ProducerUnavailable } from "../../Producer.ts"
 import * as Time from "../../Time.ts"
-import * as Address from "./Address.ts"
 import { classify, unavailable } from "./classify.ts"
 import { configOf, type Settings } from "./Client.ts"
 import { makeSockets } from "./Transport.ts"

@@ -2,8 +2,8 @@
  * What a Kafka client needs of its platform, and the sockets of one client.
  */
 import type { ISocketFactory } from "kafkajs"
+import * as Address from "../../Address.ts"
 import { reasonOf } from "../../ErrorText.ts"
-import * as Address from "./Address.ts"
 
 export interface Transport {
   /** Opens a TCP or TLS connection and returns at once. */

@@ -2,8 +2,8 @@
  * What a rejection of kafkajs means. Walks `.cause` for `type`, `code` and `name`; `retriable` says nothing (docs/design/kafkajs.md "`retriable` says nothing"), and
  * the outermost error is often only a wrapper.
  */
+import * as Address from "../../Address.ts"
 import { ProducerRejected, ProducerUnavailable } from "../../Producer.ts"
-import * as Address from "./Address.ts"
 
 /** One error of a chain of causes. */
 interface Link {

@@ -1,7 +1,7 @@
 /** Data, and what to make of it that none comes: topics are subscribed to anew, connections replaced, histories asked. */
 import type { Channel } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
-import * as Rhythm from "../Rhythm.ts"
+import * as Rhythm from "../../Rhythm.ts"
 import { isAnyActive, lastRetry } from "./Answers.ts"
 import { maxAttempts } from "./Joining.ts"
 import { become, believe, type Command, deafen, doubt, listen, type State, type Topic, want } from "./State.ts"

@@ -5,8 +5,8 @@
 import type { Channel } from "../../../services/MarketEvent.ts"
 import type { Instant } from "../../../services/Time.ts"
 import type { Remedy } from "../../Exchange.ts"
+import * as Rhythm from "../../Rhythm.ts"
 import type { Cause } from "../../trades/Holes.ts"
-import * as Rhythm from "../Rhythm.ts"
 
 export interface Timing {
   /** A subscription is to be answered within this time, ms. */

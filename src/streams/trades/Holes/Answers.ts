@@ -2,9 +2,9 @@
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
+import * as Spans from "../Spans.ts"
+import type { Span, Stamp } from "../Spans.ts"
 import { seeing } from "./Arrivals.ts"
-import * as Spans from "./Spans.ts"
-import type { Span, Stamp } from "./Spans.ts"
 import {
   type Answer,
   type Command,

@@ -1,8 +1,8 @@
 /** Trades that a socket brought: those that must wait, and what is known of all. */
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
-import * as Spans from "./Spans.ts"
-import type { Trade } from "./Spans.ts"
+import * as Spans from "../Spans.ts"
+import type { Trade } from "../Spans.ts"
 import { type Fresh, type Item, type Joined, spans, type State, withTail } from "./State.ts"
 
 export const arrived = <E>(s: State<E>, trades: ReadonlyArray<Fresh<E>>, now: Instant): State<E> => {

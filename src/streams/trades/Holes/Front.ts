@@ -1,7 +1,7 @@
 /** The front of the line: what may leave it, and how long it is waited for. */
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
-import * as Spans from "./Spans.ts"
+import * as Spans from "../Spans.ts"
 import { type Command, idOf, type Item, named, type SpanItem, type State } from "./State.ts"
 
 export const firstDeadline = <E>(line: ReadonlyArray<Item<E>>): Instant | undefined =>

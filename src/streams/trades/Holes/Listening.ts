@@ -1,8 +1,8 @@
 /** Who hears the market: a listener more, a listener less, none, none ever again; and the spans that come of it. */
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
-import * as Spans from "./Spans.ts"
-import type { Cause, Stamp } from "./Spans.ts"
+import * as Spans from "../Spans.ts"
+import type { Cause, Stamp } from "../Spans.ts"
 import {
   type Command,
   type Edge,

@@ -1,7 +1,7 @@
 /** What a market's machine of holes knows, what it is told and what it commands: plain data; and how its line is read and changed. */
 import type { Instant } from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
-import type { Cause, Gap, Span, Stamp, Trade } from "./Spans.ts"
+import type { Cause, Gap, Span, Stamp, Trade } from "../Spans.ts"
 
 export interface Options {
   /** How long trades behind a span wait for it to be filled, ms from the subscription; 0: not at all. */

@@ -1,7 +1,7 @@
 /** A system that lets us make no other process (ENOMEM, seccomp): that is thrown, where most failures of `spawn` come later. */
 import dns from "node:dns"
 import { afterEach, assert, describe, it, vi } from "vitest"
-import * as Names from "../../../../src/layers/cli/Process/Names.ts"
+import * as Names from "../../../../src/layers/cli/Names.ts"
 import * as Watchdog from "../../../../src/layers/cli/Process/Watchdog.ts"
 
 vi.mock("node:child_process", () => ({

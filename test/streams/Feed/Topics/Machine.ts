@@ -2,8 +2,8 @@
 import { assert } from "@effect/vitest"
 import type { Channel } from "../../../../src/services/MarketEvent.ts"
 import * as Time from "../../../../src/services/Time.ts"
-import * as Rhythm from "../../../../src/streams/Feed/Rhythm.ts"
 import * as Topics from "../../../../src/streams/Feed/Topics.ts"
+import * as Rhythm from "../../../../src/streams/Rhythm.ts"
 
 export interface Setup {
   readonly acknowledges: boolean

@@ -3,9 +3,9 @@ import type * as Checkpoint from "../../../../src/services/Checkpoint.ts"
 import type { MarketEvent } from "../../../../src/services/MarketEvent.ts"
 import type * as Time from "../../../../src/services/Time.ts"
 import type * as ExchangeClock from "../../../../src/streams/ExchangeClock.ts"
-import type * as Identity from "../../../../src/streams/Feed/Identity.ts"
-import type { View } from "../../../../src/streams/Feed/TradeGroups.ts"
 import type * as Holes from "../../../../src/streams/trades/Holes.ts"
+import type * as Identity from "../../../../src/streams/trades/Identity.ts"
+import type { View } from "../../../../src/streams/trades/TradeGroups.ts"
 import type { Issued } from "./Model.ts"
 
 export interface Session {

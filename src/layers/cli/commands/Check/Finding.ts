@@ -2,7 +2,7 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import type { Address } from "../../../../services/producers/Kafkajs/Address.ts"
+import type { Address } from "../../../../services/Address.ts"
 import type { Problem } from "./Problem.ts"
 import { reach } from "./Reach.ts"
 

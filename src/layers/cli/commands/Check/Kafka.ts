@@ -1,9 +1,9 @@
 /** Kafka, step by step: each name, each port, the login, where the cluster sends its clients, the topics. */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
+import * as Address from "../../../../services/Address.ts"
 import { Producer } from "../../../../services/Producer.ts"
 import { type Options as KafkaOptions } from "../../../../services/producers/Kafkajs.ts"
-import * as Address from "../../../../services/producers/Kafkajs/Address.ts"
 import type * as AppConfig from "../../../AppConfig.ts"
 import * as AppLayer from "../../../AppLayer.ts"
 import * as NodeKafka from "../../../node/Kafka.ts"

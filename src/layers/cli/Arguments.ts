@@ -5,9 +5,9 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
-import { quote } from "../../AppConfig/Parsers.ts"
-import { nearest } from "../../AppConfig/Suggest.ts"
-import { service } from "../../AppConfig/Variables.ts"
+import { quote } from "../AppConfig/Parsers.ts"
+import { nearest } from "../AppConfig/Suggest.ts"
+import { service } from "../AppConfig/Variables.ts"
 
 export class UsageError extends Schema.TaggedError<UsageError>()("UsageError", {
   message: Schema.String

@@ -2,9 +2,9 @@
  * What the service uses where nothing else is said (docs/configuration.md).
  */
 import * as Duration from "effect/Duration"
-import type { Channel } from "../../services/MarketEvent.ts"
-import * as RetryPolicy from "../../services/RetryPolicy.ts"
-import type { Exchange } from "../Exchange.ts"
+import type { Channel } from "../services/MarketEvent.ts"
+import * as RetryPolicy from "../services/RetryPolicy.ts"
+import type { Exchange } from "./Exchange.ts"
 
 export const channels: ReadonlyArray<Channel> = ["trades"]
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import * as FeedStatus from "../../../src/services/FeedStatus.ts"
-import * as Board from "../../../src/streams/Feed/Board.ts"
+import * as FeedStatus from "../../src/services/FeedStatus.ts"
+import * as Board from "../../src/streams/Board.ts"
 
 describe("Board", () => {
   it("knows nothing before it is told: no list is not an empty list", () => {

@@ -3,7 +3,7 @@
  * that trades each second is missed soon, one that trades twice a day is left alone. Plain data, changed in place by its one owner:
  * `heard` runs once a frame.
  */
-import * as Time from "../../services/Time.ts"
+import * as Time from "../services/Time.ts"
 
 export interface Patience {
   /** Silence shorter than that is never strange, ms. */

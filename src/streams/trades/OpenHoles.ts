@@ -1,7 +1,7 @@
 /** The open holes of one market for people: what is known of each, how long it has been open, and what comes next. Plain functions. */
-import type { OpenHole } from "../../../services/FeedStatus.ts"
-import * as Time from "../../../services/Time.ts"
-import * as Holes from "../Holes.ts"
+import type { OpenHole } from "../../services/FeedStatus.ts"
+import * as Time from "../../services/Time.ts"
+import * as Holes from "./Holes.ts"
 
 /** Oldest first. */
 export const open = <E>(symbol: string, state: Holes.State<E>, now: Time.Instant): ReadonlyArray<OpenHole> => {

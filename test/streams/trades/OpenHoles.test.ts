@@ -3,8 +3,8 @@ import * as fc from "fast-check"
 import * as Time from "../../../src/services/Time.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
-import * as Spans from "../../../src/streams/trades/Holes/Spans.ts"
-import * as View from "../../../src/streams/trades/Holes/View.ts"
+import * as View from "../../../src/streams/trades/OpenHoles.ts"
+import * as Spans from "../../../src/streams/trades/Spans.ts"
 
 const second = (n: number): Time.Instant => Time.instant(n * 1000)
 const day = Date.parse("2026-06-11T00:00:00Z")

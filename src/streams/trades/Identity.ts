@@ -5,11 +5,11 @@
 import type { MarketMemory } from "../../services/Checkpoint.ts"
 import * as Decimal from "../../services/Decimal.ts"
 import { epochMsOf } from "../../services/ExchangeTime.ts"
+import type * as Board from "../Board.ts"
 import type { Exchange, Market, TradeRow } from "../Exchange.ts"
-import { type Stamp, stampOf } from "../trades/Holes/Spans.ts"
-import type * as Board from "./Board.ts"
-import * as Rhythm from "./Rhythm.ts"
+import * as Rhythm from "../Rhythm.ts"
 import * as SeenIds from "./SeenIds.ts"
+import { type Stamp, stampOf } from "./Spans.ts"
 import * as TradeGroups from "./TradeGroups.ts"
 
 export interface MarketState {

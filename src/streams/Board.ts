@@ -1,8 +1,8 @@
 /**
  * What a feed tells `FeedStatus`: counters it changes in place, shown once a chunk. Readers see living maps in a fresh frame.
  */
-import * as FeedStatus from "../../services/FeedStatus.ts"
-import type { Moment } from "../../services/Time.ts"
+import * as FeedStatus from "../services/FeedStatus.ts"
+import type { Moment } from "../services/Time.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }
 

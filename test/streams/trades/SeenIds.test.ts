@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as SeenIds from "../../../src/streams/Feed/SeenIds.ts"
+import * as SeenIds from "../../../src/streams/trades/SeenIds.ts"
 
 describe("SeenIds", () => {
   it("knows an id the second time, and those of an earlier life", () => {

@@ -2,9 +2,9 @@
  * A span: a stretch of one market's time in which nobody listened. What it contains, what an answer of the history covers of it, what
  * is told of it. Plain functions of plain data.
  */
-import { compare, epochMsOf, timeOf } from "../../../services/ExchangeTime.ts"
-import * as Time from "../../../services/Time.ts"
-import type { TradeRow } from "../../Exchange.ts"
+import { compare, epochMsOf, timeOf } from "../../services/ExchangeTime.ts"
+import * as Time from "../../services/Time.ts"
+import type { TradeRow } from "../Exchange.ts"
 
 /** Why trades may be missing. */
 export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "undecoded" | "sequence"

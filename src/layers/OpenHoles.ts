@@ -1,5 +1,5 @@
 /** The open holes of all exchanges in words: for the page, `top` and `gaps`. */
-import type { OpenHole } from "../../../services/FeedStatus.ts"
+import type { OpenHole } from "../services/FeedStatus.ts"
 
 /** `published`, `waiting`, `ageMs`: null where no service runs that could know. */
 export type Hole = Omit<OpenHole, "published" | "waiting" | "ageMs"> & {

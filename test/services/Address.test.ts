@@ -1,6 +1,6 @@
 import { FastCheck as fc } from "effect"
 import { assert, describe, it } from "vitest"
-import * as Address from "../../../../src/services/producers/Kafkajs/Address.ts"
+import * as Address from "../../src/services/Address.ts"
 
 /** As kafkajs 2.2.4 takes an address apart (`connectionPoolBuilder.js`). */
 const split = (broker: string) => ({ host: broker.split(":")[0] ?? "", port: Number(broker.split(":")[1]) })

@@ -8,12 +8,12 @@ import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import { afterAll, afterEach, assert, beforeAll, describe, it } from "vitest"
-import { bundle, ensureBundle } from "../../../support/bundle.ts"
-import { demandNamespaces } from "../../../support/rights.ts"
+import { bundle, ensureBundle } from "../../support/bundle.ts"
+import { demandNamespaces } from "../../support/rights.ts"
 
 const directory = mkdtempSync(path.join(tmpdir(), "names-"))
 const resolv = path.join(directory, "resolv.conf")
-const server = path.resolve(import.meta.dirname, "../../../support/name-server.mjs")
+const server = path.resolve(import.meta.dirname, "../../support/name-server.mjs")
 
 writeFileSync(resolv, "nameserver 127.0.0.53\nsearch corp.test\noptions timeout:20 attempts:5\n")
 
@@ -21,7 +21,7 @@ const fixture = path.join(directory, "fixture.mjs")
 beforeAll(async () => {
   ensureBundle()
   await esbuild.build({
-    entryPoints: [path.resolve(import.meta.dirname, "../../../support/names-fixture.ts")],
+    entryPoints: [path.resolve(import.meta.dirname, "../../support/names-fixture.ts")],
     outfile: fixture,
     bundle: true,
     platform: "node",

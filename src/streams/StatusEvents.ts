@@ -1,6 +1,6 @@
 /** Status events of one feed: ids are unique over collectors and over this feed's life (docs/design/contract.md "Status events"). */
-import type { Status } from "../../services/MarketEvent.ts"
-import * as Time from "../../services/Time.ts"
+import type { Status } from "../services/MarketEvent.ts"
+import * as Time from "../services/Time.ts"
 
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
-import * as TradeGroups from "../../../src/streams/Feed/TradeGroups.ts"
+import * as TradeGroups from "../../../src/streams/trades/TradeGroups.ts"
 
 const second = Date.UTC(2026, 5, 11, 12, 59, 45)
 
