@@ -172,6 +172,13 @@ describe("check", () => {
     }
   }, 60_000)
 
+  it("an exchange of which MARKETS choose nothing is well: no socket is opened, and nothing is wrong", async () => {
+    const s = await stage("127.0.0.1:1", 3)
+    const outcome = await exchangeFeeds(["check"], environment(s, { MARKETS: "NOSUCHCOIN/*" }))
+    assert.strictEqual(outcome.code, 0, outcome.stdout + outcome.stderr)
+    assert.lengthOf(outcome.stdout.split("\n").filter((line) => line.includes("choose none of its markets")), 2)
+  }, 60_000)
+
   it("a broker on IPv6 is reached", async () => {
     const broker = inject("kafkaBroker")
     const s = await stage(broker, 3)

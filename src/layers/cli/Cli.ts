@@ -362,9 +362,9 @@ const footer = HelpDoc.blocks([
   HelpDoc.h1("EXIT CODES"),
   table([
     ["0", "clean stop, also by SIGTERM, SIGINT or SIGHUP"],
-    ["1", "a health check or a demo that ended badly"],
+    ["1", "a check, a health check or a demo that ended badly, or there was nothing to look at"],
     ["64", "wrong usage"],
-    ["69", "unavailable: the port is in use"],
+    ["69", "unavailable: the port is in use, or a list of markets cannot be had"],
     ["70", "a defect in the program"],
     ["73", "the data directory cannot be made"],
     ["75", "temporary: the data directory is in use, or the stop was cut off"],

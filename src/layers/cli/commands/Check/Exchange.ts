@@ -75,7 +75,13 @@ const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Find
       Effect.timeoutOption("12 seconds"),
       Effect.map(Option.flatten),
       Effect.flatMap(Option.match({
-        onNone: () => Effect.fail(new Problem({ message: messageOf(why()) })),
+        onNone: () => {
+          const [one] = status.exchanges()
+          // As the service has it: no socket is opened, and nothing is wrong.
+          return one?.api.ok === true && one.listed === 0 && one.lastError === null
+            ? Effect.succeed("API answers; MARKETS and SHARD choose none of its markets, so no WebSocket is opened")
+            : Effect.fail(new Problem({ message: messageOf(why()) }))
+        },
         onSome: () => Effect.succeed(`${status.exchanges()[0]?.listed ?? 0} markets, WebSocket connected`)
       }))
     )
