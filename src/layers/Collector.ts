@@ -24,7 +24,7 @@ import * as Delivery from "../services/Delivery.ts"
 import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
 import { EventSink } from "../services/EventSink.ts"
 import * as FeedStatus from "../services/FeedStatus.ts"
-import { FileOps } from "../services/FileOps.ts"
+import { FileOps, whileOurs } from "../services/FileOps.ts"
 import * as FileQueue from "../services/FileQueue.ts"
 import * as Health from "../services/Health.ts"
 import * as Instruments from "../services/Instruments.ts"
@@ -136,9 +136,17 @@ const started = Effect.fnUntraced(function*<E>(
   yield* parts.listen({ ledger, status, breakers, health, sink: sinkView })
 
   const lock = Context.get(yield* Layer.build(NodeDirectoryLock.layer), DirectoryLock)
-  const { lost } = yield* lock.acquire(settings.dataDir).pipe(
+  const ownership = yield* lock.acquire(settings.dataDir).pipe(
     Effect.catchTag("DirectoryLockError", (error) => unavailable(settings, error))
   )
+  let isOwner = true
+  const lost = Effect.tapError(ownership.lost, () =>
+    Effect.sync(() => {
+      isOwner = false
+    }))
+  yield* Effect.forkScoped(Effect.exit(lost))
+  // What closes with its scope would else write over the new owner's files.
+  const owned = whileOurs(files, () => isOwner)
 
   const storage = yield* Layer.build(
     KafkaSink.layerQueued({ delivery: deliveryOf(settings), queue: { dir: settings.dataDir, ...settings.queue } }).pipe(
@@ -147,7 +155,7 @@ const started = Effect.fnUntraced(function*<E>(
         DataDirectory.checkpoint(settings.dataDir)
       )),
       Layer.provide(Layer.mergeAll(
-        Layer.succeed(FileOps, files),
+        Layer.succeed(FileOps, owned),
         Layer.succeed(CircuitBreaker.CircuitBreakers, breakers),
         Layer.succeed(Producer, producer),
         Layer.succeed(Ledger.Ledger, ledger)
@@ -173,7 +181,14 @@ const started = Effect.fnUntraced(function*<E>(
   const feeds = yield* Effect.forEach(
     chosen,
     (one) =>
-      feedOf(one, settings, { breakers, files, holes: checkpoint, letters, memory, stop: Deferred.await(stopping) })
+      feedOf(one, settings, {
+        breakers,
+        files: owned,
+        holes: checkpoint,
+        letters,
+        memory,
+        stop: Deferred.await(stopping)
+      })
   )
   const collector = (yield* Random.nextIntBetween(0, 0x7fffffff)).toString(36)
   const breakerEvents = Pipeline.breakerEvents(breakers.transitions, collector).pipe(

@@ -61,6 +61,31 @@ export class FileOps extends Context.Tag("effect-exchange-feeds/services/FileOps
   readonly crc32: (data: Uint8Array, seed: number) => number
 }>() {}
 
+/**
+ * As `ops` for as long as the directory is ours. From then on whatever would make, replace, rename or remove a file fails with the code
+ * `ENOTOWNER`: another process writes there by now, and what this one still has to say would go over it.
+ */
+export const whileOurs = (ops: FileOps["Type"], isOurs: () => boolean): FileOps["Type"] => {
+  const ours = <A>(op: string, path: string, call: Effect.Effect<A, FileOpsError>): Effect.Effect<A, FileOpsError> =>
+    Effect.suspend(() =>
+      isOurs()
+        ? call
+        : new FileOpsError({
+          op,
+          path,
+          code: "ENOTOWNER",
+          message: `${path}: another process owns the directory by now`
+        })
+    )
+  return {
+    ...ops,
+    open: (path, mode) => mode === "read" ? ops.open(path, mode) : ours("open", path, ops.open(path, mode)),
+    makeDirectory: (path) => ours("makeDirectory", path, ops.makeDirectory(path)),
+    rename: (from, to) => ours("rename", to, ops.rename(from, to)),
+    unlink: (path) => ours("unlink", path, ops.unlink(path))
+  }
+}
+
 /** Writes all of it, however short the single writes are. A failure leaves an unknown part written. */
 export const writeAll = Effect.fnUntraced(function*(
   file: File,

@@ -354,6 +354,20 @@ describe("Feed: connections", () => {
       assert.deepStrictEqual(feed.status().decodeFailures, new Map())
       assert.deepStrictEqual((yield* feed.rest).filter((event) => event.type === "status" && event.event === "gap"), [])
     }).pipe(Effect.provide(Layer.mergeAll(sockets(silent), api(FakeApi.bitpinList("BTC_IRT"))))))
+
+  it.scoped("a refusal of an earlier command does not undo what a later one was granted", () =>
+    Effect.gen(function*() {
+      const feed = yield* run(bitpin)
+      const socket = yield* accept
+      socket.push(`{"id":1,"connect":{"client":"c","ping":25,"pong":true}}`)
+      yield* settle
+      yield* TestClock.adjust("11 seconds")
+      yield* settle
+      socket.push(`{"id":3,"subscribe":{}}`, `{"id":2,"error":{"code":103,"message":"permission denied"}}`)
+      socket.push(bitpinPush("BTC_IRT", [{ id: "1" }]))
+      assert.strictEqual((yield* feed.nextTrade).id, "bitpin:BTC/IRT:t:1")
+      assert.deepInclude(feed.status().connections.get(0)?.subscriptions, { active: 1, rejected: 0 })
+    }).pipe(Effect.provide(Layer.mergeAll(sockets(silent), api(FakeApi.bitpinList("BTC_IRT"))))))
 })
 
 describe("Feed: the consumer's pace and the end", () => {

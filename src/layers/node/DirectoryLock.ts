@@ -4,11 +4,11 @@
  * * `LOCK`: flock, taken by a short-lived `flock` on our file descriptor (Node has no flock). It belongs to the open file, so it stays
  *   with this process when that child ends, goes with the process however it dies, and is not inherited. Only where there is such a
  *   program; weak on NFS.
- * * `LOCK.pid`: a mark (`NodeDirectoryLock/Mark.ts`), given to one process by a contest (`NodeDirectoryLock/Contest.ts`), with a socket
+ * * `LOCK.pid`: a mark (`DirectoryLock/Mark.ts`), given to one process by a contest (`DirectoryLock/Contest.ts`), with a socket
  *   beside it on which the owner listens as long as it lives.
  *
  * A second at a time the owner looks whether both are still there, makes again what is gone or could not be made yet, and is told if
- * another process owns the directory meanwhile (`NodeDirectoryLock/Keeper.ts`).
+ * another process owns the directory meanwhile (`DirectoryLock/Keeper.ts`).
  *
  * Works across the containers of one host. An earlier version knows the flock or the mark, whichever it has itself.
  */

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Complaint from "../Complaint.ts"
-import type { FileOps } from "../FileOps.ts"
+import type { FileOps, FileOpsError } from "../FileOps.ts"
 import * as Instruments from "../Instruments.ts"
 import * as Time from "../Time.ts"
 import * as Active from "./Active.ts"
@@ -65,12 +65,12 @@ export const open = Effect.fnUntraced(function*(
         // An append of nothing: whoever called before is done then, and was told how it ended.
         Effect.andThen(Effect.exit(append([]))),
         Effect.andThen(shared.structure.withPermits(1)(Active.seal(shared))),
-        Effect.andThen(complained(shared, "write the cursor", writeEnd(shared))),
+        Effect.andThen(complained(shared, "write the cursor", end(shared))),
         Effect.andThen(shared.reading.withPermits(1)(reader.close))
       )
   )
   // Of a life that was killed, its last segment knows more.
-  yield* complained(shared, "write the cursor", writeEnd(shared))
+  yield* complained(shared, "write the cursor", end(shared))
   yield* watch(shared).pipe(Effect.delay(watchEvery), Effect.forever, Effect.forkScoped)
   if (settings.fsync === "interval") {
     yield* Active.syncActive(shared).pipe(
@@ -101,6 +101,10 @@ export const open = Effect.fnUntraced(function*(
 
 const watchEvery = "1 second"
 
+/** The cursor may pass ranges that the file of losses still names, though they are here: that is put right first. */
+const end = (shared: Shared): Effect.Effect<void, FileOpsError> =>
+  Effect.suspend(() => shared.drops.stale ? Effect.andThen(Drops.settle(shared), writeEnd(shared)) : writeEnd(shared))
+
 /**
  * Somebody may take files away, such as a cleaner of temporary files. What only this process still knows is written again: the records
  * of the active segment, where the queue begins and ends, the losses to be told of. So whatever else is gone will be told as lost, by
@@ -114,7 +118,7 @@ const watch = (shared: Shared): Effect.Effect<void> =>
       shared.structure.withPermits(1)(Active.restore(shared, shared.steady()))
     )
   ).pipe(
-    Effect.andThen(complained(shared, "write the cursor", writeEnd(shared))),
+    Effect.andThen(complained(shared, "write the cursor", end(shared))),
     Effect.andThen(complained(shared, "remember a loss", Drops.restore(shared))),
     Effect.uninterruptible
   )

@@ -132,7 +132,8 @@ export const protocol = (options: Options): Protocol => {
       if (topic !== undefined) {
         return code === alreadySubscribed
           ? [{ _tag: "subscribed", topic, position: undefined, recovered: false }]
-          : [{ _tag: "rejected", topic, code, message, remedy: remedies.get(code) ?? (temporary ? "soon" : "later") }]
+          // By the command's id: a refusal that comes late does not undo what a later command was granted.
+          : [{ _tag: "denied", id, code, message, remedy: remedies.get(code) ?? (temporary ? "soon" : "later") }]
       }
       return id === helloId
         ? [{ _tag: "refused", code: Number(code), message }]

@@ -134,7 +134,7 @@ describe("BitPin's WebSocket", () => {
     ])
     const refusal = (code: number, temporary: boolean) => {
       const [message] = decode(JSON.stringify({ id: 2, error: { code, message: "no", temporary } }))
-      return message?._tag === "rejected" ? message.remedy : message?._tag
+      return message?._tag === "denied" ? message.remedy : message?._tag
     }
     assert.deepStrictEqual(
       [refusal(103, false), refusal(106, false), refusal(100, true), refusal(111, true), refusal(77, true)],

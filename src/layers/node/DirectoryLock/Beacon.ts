@@ -49,7 +49,7 @@ export interface Beacon {
 export const light = (directory: string, name: string): Effect.Effect<Beacon, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.map(listen(directory, name), (server) => ({ server })),
+      Effect.map(listen(directory, name), (server) => ({ server, made: 0 })),
       ({ server }) =>
         server === undefined ? Effect.void : Effect.async<void>((resume) => {
           fs.rmSync(path.join(directory, name), { force: true })
@@ -58,14 +58,21 @@ export const light = (directory: string, name: string): Effect.Effect<Beacon, ne
     ),
     (current) => ({
       isLit: current.server !== undefined,
-      // Under another name until it listens: between its making and that the kernel refuses, as for an owner that is dead.
-      again: Effect.uninterruptible(Effect.map(listen(directory, `${name}.new`), (server) => {
-        if (server === undefined) return false
-        // It takes away what is under its name.
-        current.server?.close()
-        current.server = server
-        fs.renameSync(path.join(directory, `${name}.new`), path.join(directory, name))
-        return true
+      // Under another name until it listens: between its making and that the kernel refuses, as for an owner that is dead. Each time
+      // under one of its own: a server that is closed takes away what is under the name at which it began to listen.
+      again: Effect.uninterruptible(Effect.suspend(() => {
+        const temporary = `${name}.new${current.made++}`
+        return Effect.map(listen(directory, temporary), (server) => {
+          if (server === undefined) return false
+          current.server?.close()
+          current.server = server
+          try {
+            fs.renameSync(path.join(directory, temporary), path.join(directory, name))
+            return true
+          } catch {
+            return false
+          }
+        })
       }))
     })
   )

@@ -86,11 +86,15 @@ export const keep = Effect.fnUntraced(function*(
     const missing = yield* look
     const isWhole = !missing.lock && !missing.mark && !missing.socket
     if (!isWhole) yield* make
-    if (missing.socket) yield* relight
+    const isDark = missing.socket && !(yield* relight)
     // The mark first: whoever has it decides.
     if (missing.mark) yield* contend
     if (missing.lock) yield* relock
     yield* note
+    if (isDark) {
+      const message = `${directory}: the socket of the owner cannot be made again`
+      return yield* new DirectoryLockError({ path: directory, code: "UNKNOWN", message })
+    }
     const tell = !isMarked
       ? Effect.logInfo("the marks of the data directory's owner are there again")
       : isWhole
@@ -111,6 +115,13 @@ export const keep = Effect.fnUntraced(function*(
     })
   )
   yield* round.pipe(
+    // A look that dies must not be the last one: from then on a second owner would be unnoticed.
+    Effect.catchAllDefect((defect) =>
+      complaint.tell("the marks of the data directory's owner cannot be looked at", {
+        path: directory,
+        error: String(defect)
+      })
+    ),
     Effect.delay("1 second"),
     Effect.forever,
     Effect.catchTag("Locked", (error) =>
