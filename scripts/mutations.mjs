@@ -3,7 +3,7 @@
 //
 //   node scripts/mutations.mjs [name part]
 import { spawnSync } from "node:child_process"
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 
@@ -30,8 +30,9 @@ const mutations = [
   {
     name: "directory fsync: a new segment's name is not made durable",
     file: `${queue}/Active.ts`,
-    from: "Effect.andThen(ops.syncDirectory(state.directory)),\n",
-    to: "",
+    from:
+      "writeAll(file, header, 0).pipe(\n    Effect.andThen(file.sync),\n    Effect.andThen(ops.syncDirectory(state.directory)),\n",
+    to: "writeAll(file, header, 0).pipe(\n    Effect.andThen(file.sync),\n",
     tests: ["Model"]
   },
   {
@@ -367,21 +368,21 @@ const mutations = [
   },
   {
     name: "holes: any answer fills",
-    file: `${holes}/Spans.ts`,
+    file: "src/streams/trades/Spans.ts",
     from: "return timestamp === null ? isKnown : timestamp < from.ms || (timestamp === from.ms && isKnown)",
     to: "return true",
     tests: ["Holes"]
   },
   {
     name: "holes: filled, wherever the answer ends",
-    file: `${holes}/Spans.ts`,
+    file: "src/streams/trades/Spans.ts",
     from: "return !isBefore(reached, to) && (reached.ms > to.ms || growing === null)",
     to: "return true",
     tests: ["Spans"]
   },
   {
     name: "holes: an answer to a question from before",
-    file: `${holes}/Spans.ts`,
+    file: "src/streams/trades/Spans.ts",
     from: "until !== null && Time.between(until, sentAt) >= 0",
     to: "until !== null",
     tests: ["Holes"]
@@ -445,7 +446,7 @@ const mutations = [
   {
     name: "holes: of two listeners both heard all",
     file: `${holes}/Listening.ts`,
-    from: "const isSettled = Time.between(at, now) >= Spans.settledAfter || hasIds(s)",
+    from: "const isSettled = Time.between(at, now) >= Spans.settledAfter(s.options) || hasIds(s)",
     to: "const isSettled = true",
     tests: ["Holes"]
   },
@@ -458,7 +459,7 @@ const mutations = [
   },
   {
     name: "holes: what was taken over begins with this life",
-    file: `${holes}/Spans.ts`,
+    file: "src/streams/trades/Spans.ts",
     from: "isInherited ? null : since",
     to: "since",
     tests: ["Holes"]
@@ -479,7 +480,7 @@ const mutations = [
   },
   {
     name: "holes: a span ends before it begins",
-    file: `${holes}/Spans.ts`,
+    file: "src/streams/trades/Spans.ts",
     from: "to: end !== null && from !== null && isBefore(end, from) ? from : end,",
     to: "to: end,",
     tests: ["Spans"]
@@ -497,7 +498,12 @@ const folderOf = (name) =>
     ? "streams/trades"
     : "services/FileQueue"
 
-const testsOf = ({ name, tests }) => tests.map((test) => `test/${folderOf(name)}/${test}.test.ts`)
+/** Of either tier that `npm test` runs. */
+const testsOf = ({ name, tests }) =>
+  tests.map((test) => {
+    const file = `test/${folderOf(name)}/${test}`
+    return existsSync(path.join(root, `${file}.fuzz.test.ts`)) ? `${file}.fuzz.test.ts` : `${file}.test.ts`
+  })
 
 const run = (files) =>
   spawnSync(
