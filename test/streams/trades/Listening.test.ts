@@ -94,6 +94,61 @@ describe("the end of a hole", () => {
   })
 })
 
+describe("an answer that was made before the trade which ends the hole", () => {
+  /** Lost at 20, heard again at 30 and asked then; the answer comes at 31 and has what was traded at `seconds`. */
+  const asked = (...seconds: ReadonlyArray<number>) => {
+    const market = heard()
+    market.lost(20, 1)
+    market.subscribed(30, 2)
+    market.step(30, { _tag: "Asked" })
+    market.trade(30.5)
+    const answer = (sentAt: number, ...seconds: ReadonlyArray<number>) =>
+      market.step(sentAt + 1, {
+        _tag: "Answered",
+        answer: {
+          rows: seconds.map((n) => ({
+            id: String(n),
+            price: "1",
+            amount: "1",
+            side: "buy",
+            timestamp: stamp(n).ms,
+            time: null
+          })),
+          oldest: stamp(seconds[0] ?? 0),
+          sound: true,
+          sentAt: second(sentAt),
+          date: null,
+          since: null
+        },
+        fresh: []
+      })
+    answer(30, ...seconds)
+    return { ...market, answer }
+  }
+  const told = (market: ReturnType<typeof asked>) => market.told.filter(({ _tag }) => _tag === "Publish")
+
+  it("the history is asked once more while its trades may wait, and nothing is told", () => {
+    const market = asked(10)
+    assert.deepStrictEqual(market.askAt(), second(33))
+    market.step(33, { _tag: "Asked" })
+    market.answer(33, 10, 30.5)
+    assert.deepStrictEqual(market.spans(), [])
+    assert.deepStrictEqual(told(market), [])
+  })
+
+  it("a history that stays behind is asked three times so soon, then after half a minute as every other", () => {
+    const market = asked(10)
+    const gone = [33, 36, 39].map((n) => {
+      market.step(n, { _tag: "Tick" })
+      market.step(n, { _tag: "Asked" })
+      market.answer(n, 10)
+      return Time.between(second(n + 1), market.askAt() ?? Time.never)
+    })
+    assert.deepStrictEqual(gone, [2_000, 2_000, 30_000])
+    assert.lengthOf(told(market), 1)
+  })
+})
+
 describe("of two listeners the elder goes", () => {
   it("and had brought what the younger did: nothing is missing", () => {
     const market = heard()

@@ -134,9 +134,11 @@ export const answered = <E>(
     ...line.flatMap((item) => item._tag === "Span" && item.outcome === "open" ? [item.span] : [])
   ]
     .some(({ until }) => until !== null)
-  // A trade of just now: when its timestamp is over, the history has all of it.
-  const isSoon = growing !== null && s.attempts < 3
-  const attempts = s.attempts + 1
+  // A trade of just now: when its timestamp is over, the history has all of it. And it has the trade that ends a span once it has caught
+  // up with the socket: where markets trade often, that trade is younger than the question, and a hole that is complete would be told.
+  const isSoon = s.soon < 3 && (growing !== null || all.some((span) => judged.has(span) && isBehind(span, answer)))
+  const soon = isSoon ? s.soon + 1 : s.soon
+  const attempts = isSoon ? s.attempts : s.attempts + 1
   const again = Time.plus(now, isSoon ? Spans.settledAfter(s.options) : backoff(attempts))
   return {
     ...s,
@@ -148,10 +150,15 @@ export const answered = <E>(
     // A subscription that came while the question was under way asks for one of its own, sooner.
     askAt: isLeft && (!s.vanished || isSoon) ? sooner(again, s.askAt) : s.askAt,
     attempts,
+    soon,
     seen: seeing(s.seen, answer.rows.at(-1)?.timestamp ?? null, now),
     nextId
   }
 }
+
+/** The socket had brought the trade that ends the span, the history had not. */
+const isBehind = (span: Span, { rows, sentAt }: Answer): boolean =>
+  rows.length > 0 && Spans.isAskable(span, sentAt) && !Spans.isEndCovered(span, rows, null)
 
 /** Nobody hears the market: the time of an answer's last trade, behind which its span goes on. Null where it does not. */
 const unheardFrom = <E>(s: State<E>, { from, to }: Span, { rows }: Answer): Stamp | null => {
