@@ -111,8 +111,7 @@ describe("an answer that was made before the trade which ends the hole", () => {
             price: "1",
             amount: "1",
             side: "buy",
-            timestamp: stamp(n).ms,
-            time: null
+            timestamp: stamp(n).ms
           })),
           oldest: stamp(seconds[0] ?? 0),
           sound: true,
