@@ -10,6 +10,9 @@ module.exports = {
     // An output behind the tag `Producer` knows no other, and the engine knows none.
     rule("producers-do-not-import-each-other", { path: "^src/services/producers/([^/.]+)" }, { path: "^src/services/producers/", pathNot: "^src/services/producers/$1" }),
     rule("delivery-knows-no-output", { path: "^src/services/Delivery" }, { path: "^src/services/producers" }),
+    // A channel is a room beside the others; what carries it knows only the seam, `Channel.ts`.
+    rule("sessions-know-no-channel", { path: "^src/streams/Feed/" }, { path: "^src/streams/(trades|books)/" }),
+    rule("channels-do-not-import-each-other", { path: "^src/streams/(trades|books)/" }, { path: "^src/streams/(trades|books)/", pathNot: "^src/streams/$1/" }),
     rule("services-import-services-only", { path: "^src/services" }, { path: "^src/(streams|layers|main)" }),
     rule("streams-do-not-import-layers", { path: "^src/streams" }, { path: "^src/(layers|main)" }),
     rule("layers-do-not-import-main", { path: "^src/layers" }, { path: "^src/main" }),

@@ -35,7 +35,7 @@ const exits = new Map([
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/StatusEvents.ts", "part of an id"],
-  ["src/streams/Feed/Session.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
+  ["src/streams/trades/TradesChannel.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
   ["src/layers/node/DirectoryLock.ts", "a note for people"]
 ])
 

@@ -15,13 +15,13 @@ import * as Ledger from "../services/Ledger.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
 import * as Time from "../services/Time.ts"
 import * as Board from "./Board.ts"
+import type { Subject } from "./Channel.ts"
 import type { Exchange, Market } from "./Exchange.ts"
 import * as Session from "./Feed/Session.ts"
 import * as Topics from "./Feed/Topics.ts"
 import * as Rhythm from "./Rhythm.ts"
 import * as StatusEvents from "./StatusEvents.ts"
-import * as Backfill from "./trades/Backfill.ts"
-import * as Identity from "./trades/Identity.ts"
+import * as TradesChannel from "./trades/TradesChannel.ts"
 
 const Header = Schema.Struct({
   type: Schema.Literal("capture"),
@@ -132,13 +132,10 @@ const play = (exchange: Exchange) => {
   const shared: Session.Shared = {
     exchange,
     board,
-    identity: Identity.make(exchange.id, new Map(), board, exchange.units),
-    ledger: Ledger.make(),
+    channels: [TradesChannel.alone({ exchange, board, ledger: Ledger.make() })],
     statusEvents: StatusEvents.make(exchange.id, "replay"),
-    backfill: Backfill.none,
     timing: Topics.defaultTiming,
-    positions: new Map(),
-    lag: { observe: () => {} }
+    positions: new Map()
   }
   const sessions = new Map<number, Session.Session>()
   let last = Time.never
@@ -161,10 +158,12 @@ const play = (exchange: Exchange) => {
     failures: (): ReadonlyMap<string, number> => status.exchanges()[0]?.decodeFailures ?? new Map(),
     open: (connection: number, markets: ReadonlyArray<readonly [string, string]>, wall: Time.WallTime) => {
       sessions.get(connection)?.end()
-      const topics = new Map<string, Market>()
+      const topics = new Map<string, Subject>()
       for (const [symbol, exchangeSymbol] of markets) {
         const market = { symbol, exchangeSymbol }
-        for (const topic of exchange.socket.topics("trades", market)) topics.set(topic, market)
+        for (const { name } of shared.channels) {
+          for (const topic of exchange.socket.topics(name, market)) topics.set(topic, { channel: name, market })
+        }
       }
       const moment = momentOf(wall)
       const session = Session.make({ shared, connection, topics, rhythm: Rhythm.make(), now: moment.at })

@@ -89,8 +89,14 @@ export interface Position {
  */
 export type Remedy = "soon" | "later" | "elsewhere"
 
+/** What a frame brings of a market. `_tag` is the name of the channel that it is for. */
+export type Data =
+  /** Oldest first. */
+  { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
+
 /** What a frame says. */
 export type Message =
+  | Data
   /** The server's greeting: subscriptions may be sent. */
   | { readonly _tag: "ready" }
   /** To be answered with exactly this text, once. */
@@ -126,8 +132,11 @@ export type Message =
   | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** The server refuses the session. */
   | { readonly _tag: "refused"; readonly code: number; readonly message: string }
-  /** Oldest first. */
-  | { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
+  /**
+   * The number of this frame, where an exchange numbers all frames of a connection: the first of its messages. One that does not follow
+   * the last by one says that something of any topic is missing.
+   */
+  | { readonly _tag: "counted"; readonly sequence: bigint }
   /** A part that was not understood; the other messages of the frame stand. */
   | { readonly _tag: "failure"; readonly failure: DecodeFailure }
 
@@ -139,6 +148,15 @@ export interface Protocol {
   readonly acknowledges: boolean
   /** What to subscribe to for a channel of a market; empty if the exchange has no such channel. */
   readonly topics: (channel: Channel, market: Market) => ReadonlyArray<string>
+  /** Where not all channels are heard on the same connections; left out: all are, at the address as it is. */
+  readonly connection?:
+    | ((channel: Channel) => {
+      /** A connection carries topics of one kind only: `books` apart, say, where only a new connection mends a book. */
+      readonly kind: string
+      /** Is put behind the address of the WebSocket, be it the exchange's own or set by hand: `/public`. */
+      readonly path?: string | undefined
+    })
+    | undefined
   /** `id` is unique within the connection. `since`: where the last session was, to be gone on from if the server can. */
   readonly subscribe: (topic: string, id: number, since: Position | undefined) => string
   /** Left out: the exchange needs none, or pings by itself. */

@@ -31,7 +31,6 @@ import * as Defaults from "./Defaults.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Connection from "./Feed/Connection.ts"
 import * as DialGate from "./Feed/DialGate.ts"
-import * as SecondOpinion from "./Feed/SecondOpinion.ts"
 import type { Shared } from "./Feed/Session.ts"
 import * as Subscriptions from "./Feed/Subscriptions.ts"
 import * as Topics from "./Feed/Topics.ts"
@@ -39,9 +38,8 @@ import * as Markets from "./Markets.ts"
 import * as Rest from "./Rest.ts"
 import * as Rhythm from "./Rhythm.ts"
 import * as StatusEvents from "./StatusEvents.ts"
-import * as Backfill from "./trades/Backfill.ts"
-import * as Identity from "./trades/Identity.ts"
 import * as Spans from "./trades/Spans.ts"
+import * as TradesChannel from "./trades/TradesChannel.ts"
 
 export type { Undecodable } from "./Feed/Connection.ts"
 
@@ -141,7 +139,6 @@ const maxAgeOf = (age: Duration.Duration): Duration.Duration => Duration.toMilli
 const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptions) {
   const board = Board.make(yield* FeedStatus, exchange.id)
   const collector = (yield* Random.nextIntBetween(0, 2 ** 47)).toString(36)
-  const identity = Identity.make(exchange.id, options.memory, board, exchange.units)
   const ledger = yield* Ledger
   const statusEvents = StatusEvents.make(exchange.id, collector)
   const gate = yield* DialGate.make({
@@ -159,11 +156,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
-  const backfill = yield* Backfill.make({
+  const trades = yield* TradesChannel.make({
     exchange,
     rest,
     retry: options.retry,
-    identity,
     memory: options.memory,
     holes: options.holes,
     hold: options.backfillHold ?? Defaults.backfillHold,
@@ -172,25 +168,21 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     ledger,
     board,
     statusEvents,
-    emit
+    emit,
+    lag: Instruments.lag(yield* Instruments.Instruments, {
+      exchange: exchange.id,
+      stage: "exchange_to_receive",
+      path: "live"
+    })
   })
-  const secondOpinion = SecondOpinion.make(exchange, rest)
-  const timing = options.timing ?? Topics.defaultTiming
-  const lag = Instruments.lag(yield* Instruments.Instruments, {
-    exchange: exchange.id,
-    stage: "exchange_to_receive",
-    path: "live"
-  })
+  const channels = [trades].filter(({ name }) => options.channels.includes(name))
   const shared: Shared = {
     exchange,
     board,
-    identity,
-    ledger,
+    channels,
     statusEvents,
-    backfill,
-    timing,
-    positions: new Map(),
-    lag
+    timing: options.timing ?? Topics.defaultTiming,
+    positions: new Map()
   }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()
@@ -211,6 +203,12 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       (exit) => Exit.isFailure(exit) && !Exit.isInterrupted(exit) ? outbox.failCause(exit.cause) : Effect.void
     )
 
+  /** Which connections a channel is heard on, and what is put behind their address. */
+  const pathOf = (channel: Channel): { readonly kind: string; readonly path: string } => {
+    const { kind, path = "" } = exchange.socket.connection?.(channel) ?? { kind: "" }
+    return { kind, path }
+  }
+
   const connect = (id: number, place: Connection.Place) =>
     Connection.make(id, place, {
       endpoints: options.endpoints,
@@ -222,7 +220,6 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       recorder: options.recorder,
       emit,
       paced,
-      secondOpinion,
       rotateAfter: options.rotateAfter ?? exchange.limits.rotateAfter,
       onReplace: (id) => replacements.unsafeOffer(id),
       onDisplaced: (id, topics) => {
@@ -241,18 +238,20 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
 
   /** Brings the connections in line with a list of markets. */
   const follow = Effect.fnUntraced(function*(markets: ReadonlyArray<Market>) {
-    const wanted = new Map<string, Market>()
+    const wanted = new Map<string, Subscriptions.Wanted>()
     for (const market of markets) {
-      for (const channel of options.channels) {
-        for (const topic of exchange.socket.topics(channel, market)) wanted.set(topic, market)
+      for (const { name: channel } of channels) {
+        const { kind } = pathOf(channel)
+        for (const topic of exchange.socket.topics(channel, market)) wanted.set(topic, { channel, market, kind })
       }
     }
     current = markets
     const symbols = new Set(markets.map(({ symbol }) => symbol))
-    backfill.listed(symbols)
+    for (const channel of channels) channel.listed(symbols)
     board.listed(symbols)
     const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
       id,
+      kind: place.kind,
       topics: place.topics,
       taken: taken()
     }))
@@ -260,15 +259,15 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     const { join, leave } = Subscriptions.plan(shards, wanted, capacity, nextId)
     for (const { shard, topic } of leave) connections.get(shard)?.place.topics.delete(topic)
     const fresh: Array<Connection.Connection> = []
-    for (const { market, shard, topic } of join) {
+    for (const { shard, topic, wanted: subject } of join) {
       let connection = connections.get(shard)
       if (connection === undefined) {
-        connection = yield* connect(shard, { topics: new Map(), rhythm: Rhythm.make() })
+        connection = yield* connect(shard, { ...pathOf(subject.channel), topics: new Map(), rhythm: Rhythm.make() })
         connections.set(shard, connection)
         fresh.push(connection)
         nextId = shard + 1
       }
-      connection.place.topics.set(topic, market)
+      connection.place.topics.set(topic, subject)
     }
     for (const connection of connections.values()) {
       const pair = [connection, ...Option.toArray(Option.fromNullable(successors.get(connection.id)))]
@@ -324,7 +323,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     )
     for (const { leave } of [...connections.values(), ...successors.values()]) yield* leave
     yield* FiberMap.awaitEmpty(fibers)
-    yield* backfill.flush
+    yield* Effect.forEach(channels, ({ flush }) => flush, { discard: true })
     yield* outbox.end
   })
 

@@ -21,8 +21,7 @@ import * as Session from "../../src/streams/Feed/Session.ts"
 import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../src/streams/StatusEvents.ts"
-import * as Backfill from "../../src/streams/trades/Backfill.ts"
-import * as Identity from "../../src/streams/trades/Identity.ts"
+import * as TradesChannel from "../../src/streams/trades/TradesChannel.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
@@ -104,16 +103,15 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
   const shared: Session.Shared = {
     exchange: { ...exchange, socket: { ...exchange.socket, decode } },
     board,
-    identity: Identity.make(exchange.id, new Map(), board),
-    ledger,
+    channels: [TradesChannel.alone({ exchange, board, ledger })],
     statusEvents: StatusEvents.make(exchange.id, "fuzz"),
-    backfill: Backfill.none,
     timing: Topics.defaultTiming,
-    positions: new Map(),
-    lag: { observe: () => {} }
+    positions: new Map()
   }
   const topics = new Map(
-    listed.flatMap((market) => exchange.socket.topics("trades", market).map((topic) => [topic, market] as const))
+    listed.flatMap((market) =>
+      exchange.socket.topics("trades", market).map((topic) => [topic, { channel: "trades", market }] as const)
+    )
   )
   const made = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
   made.handle([{ _tag: "open", ...moment(0) }])

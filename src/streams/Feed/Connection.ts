@@ -2,7 +2,6 @@
  * One place for a connection: a fiber that dials, listens, and dials again, until it is told to leave (docs/design/laws.md "One fiber owns a socket").
  */
 import type * as Socket from "@effect/platform/Socket"
-import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,20 +9,19 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
 import type { Permit } from "../../services/CircuitBreaker.ts"
 import * as Instruments from "../../services/Instruments.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
 import type { Recorder } from "../Capture.ts"
+import type { Subject } from "../Channel.ts"
 import * as Defaults from "../Defaults.ts"
-import type { Endpoints, Market } from "../Exchange.ts"
+import type { Endpoints } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
 import type { DialGate } from "./DialGate.ts"
-import type * as SecondOpinion from "./SecondOpinion.ts"
 import * as Session from "./Session.ts"
 
 /** A frame that was not understood, cut to 4 KiB. */
@@ -44,12 +42,10 @@ export interface Options {
   readonly shared: Session.Shared
   readonly recorder: Recorder | undefined
   readonly onUndecodable: ((frame: Undecodable) => Effect.Effect<void>) | undefined
-  /** Suspends while the consumer is slower than the exchange. */
+  /** The one way out for all events of the connection: it suspends while the consumer is slower than the exchange. */
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
   /** One command within the exchange's budget. */
   readonly paced: (command: Effect.Effect<void>) => Effect.Effect<void>
-  /** Whether a silent connection keeps something from us. */
-  readonly secondOpinion: SecondOpinion.SecondOpinion
   /** The age at which it asks to be replaced. */
   readonly rotateAfter: Duration.Duration | undefined
   /** It should be replaced by another with the same topics, which is to be there before it leaves. */
@@ -60,8 +56,11 @@ export interface Options {
 
 /** What outlives a connection: its successor takes it over. */
 export interface Place {
+  /** Of its topics, and what is put behind the address (`Protocol.connection`). */
+  readonly kind: string
+  readonly path: string
   /** Living: changed by the feed, followed by `sync`. */
-  readonly topics: Map<string, Market>
+  readonly topics: Map<string, Subject>
   readonly rhythm: Rhythm.Rhythm
 }
 
@@ -106,7 +105,8 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Connection> {
   const { gate, shared } = options
   const { board, exchange, statusEvents } = shared
-  const { rhythm, topics } = place
+  const { path, rhythm, topics } = place
+  const url = options.endpoints.wsUrl + path
   const status = board.connection(id)
   const registry = yield* Instruments.Instruments
   const ended = Instruments.closes(registry, exchange.id, FeedError.fields.reason.literals)
@@ -128,8 +128,13 @@ export const make = Effect.fnUntraced(function*(
 
   const record = (recorder: Recorder, arrivals: ReadonlyArray<WebSocketFeed.Arrival>): void => {
     for (const arrival of arrivals) {
-      if (arrival._tag === "open") recorder.opened(id, topics.values(), arrival.wall)
-      else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.wall)
+      if (arrival._tag === "open") {
+        recorder.opened(
+          id,
+          Array.from(topics.values(), ({ market }) => market),
+          arrival.wall
+        )
+      } else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.wall)
     }
   }
 
@@ -155,22 +160,23 @@ export const make = Effect.fnUntraced(function*(
     )
   )
 
-  const open = Effect.gen(function*() {
+  /** One session, from the dial to its end; succeeds when it was told to leave. */
+  const oneSession: Effect.Effect<void, FeedError, Socket.WebSocketConstructor> = Effect.scoped(Effect.gen(function*() {
     waiting.unsafeClose()
     status.state = "connecting"
     board.show()
     const permit = yield* admission
-    if (permit === undefined) return Stream.empty
+    if (permit === undefined) return
     board.dialed()
     // From the dial to the end of the session, with its exit.
     yield* Effect.makeSpanScoped(`${exchange.id} connection`, {
       kind: "client",
       root: true,
       captureStackTrace: false,
-      attributes: { "url.full": options.endpoints.wsUrl, "feeds.connection": id, "feeds.topics": topics.size }
+      attributes: { "url.full": url, "feeds.connection": id, "feeds.topics": topics.size }
     })
     const socket = yield* WebSocketFeed.connect({
-      url: options.endpoints.wsUrl,
+      url,
       idleTimeout: options.idleTimeout,
       maxPayload: Defaults.maxPayload(exchange),
       keepAlive: exchange.socket.keepAlive
@@ -240,12 +246,12 @@ export const make = Effect.fnUntraced(function*(
       if (session.isSettled()) Deferred.unsafeDone(settled, Exit.void)
     }
     /** A trade that the history has may still be on its way to us when the answer is here. */
-    const askAround = (question: SecondOpinion.Question) =>
-      options.secondOpinion(question).pipe(
+    const askAround = ({ member, silentSince, wasHeard }: Session.Question) =>
+      member.isMissing(silentSince, wasHeard).pipe(
         Effect.tap((isMute) => isMute ? Effect.sleep(onItsWay) : Effect.void),
         Effect.map((isMute) => {
-          if (!isMute || !session.isSilentSince(question.silentSince)) return
-          const message = `the history of ${question.market.market.symbol} has trades that the connection did not bring`
+          if (!isMute || !session.isSilentSince(silentSince)) return
+          const message = `the exchange has data of ${member.market.symbol} that the connection did not bring`
           socket.fail(new FeedError({ reason: "stale", message: line(message) }))
         })
       )
@@ -293,31 +299,30 @@ export const make = Effect.fnUntraced(function*(
         announced = true
         ready.unsafeOpen()
       }
-      const events = Effect.succeed(Chunk.unsafeFromArray(outcome.events))
       dead = outcome.dead
-      if (!outcome.decoded || proved) return events
+      const emitted = outcome.events.length === 0 ? Effect.void : options.emit(outcome.events)
+      if (!outcome.decoded || proved) return emitted
       proved = true
       decoded.unsafeOpen()
-      return Effect.zipRight(permit.succeed, events)
+      return Effect.zipRight(permit.succeed, emitted)
     })
-    return Stream.repeatEffectChunkOption(
-      Effect.tapError(pull, (end) => {
-        if (Option.isNone(end)) return Effect.void
-        // What it held, nobody knows: of the holes that the end of the session leaves this is the cause.
-        if (end.value.frame === "too_large") session.end("undecoded")
-        return permit.fail
-      })
-    )
-  })
+    const end = (reason: Option.Option<FeedError>): Effect.Effect<void, FeedError> => {
+      if (Option.isNone(reason)) return Effect.void
+      // What it held, nobody knows: of the holes that the end of the session leaves this is the cause.
+      if (reason.value.frame === "too_large") session.end("undecoded")
+      return Effect.zipRight(permit.fail, Effect.fail(reason.value))
+    }
+    return yield* Effect.catchAll(Effect.forever(pull), end)
+  }))
 
-  const disconnected = (cause: string, code: number | null): Stream.Stream<MarketEvent> =>
-    Stream.unwrap(Effect.map(Time.wall, (now) => {
-      if (!announced) return Stream.empty
+  const disconnected = (cause: string, code: number | null): Effect.Effect<unknown> =>
+    Effect.flatMap(Time.wall, (now) => {
+      if (!announced) return Effect.void
       announced = false
-      return Stream.succeed<MarketEvent>(statusEvents.make("disconnected", now, { connection: id, cause, code }))
-    }))
+      return options.emit([statusEvents.make("disconnected", now, { connection: id, cause, code })])
+    })
 
-  const lost = (error: FeedError): Stream.Stream<MarketEvent, FeedError> => {
+  const lost = (error: FeedError): Effect.Effect<void> => {
     status.state = "backoff"
     status.subscriptions = { requested: topics.size, active: 0, rejected: 0 }
     isFull = false
@@ -328,32 +333,25 @@ export const make = Effect.fnUntraced(function*(
     board.show()
     const terminal = error.code !== undefined && exchange.socket.isTerminal(error.code)
     const annotations = { exchange: exchange.id, connection: id, reason: error.reason, code: error.code ?? null }
-    const tell = terminal
+    const log = terminal
       ? Effect.andThen(
         reconnecting.toMaximum,
         Effect.logWarning("the exchange says not to come back soon", error.message)
       )
       : Effect.logWarning("connection lost", error.message)
-    const hold = error.retryAfter === undefined ? Effect.void : gate.hold(error.retryAfter)
     return disconnected(error.reason, error.code ?? null).pipe(
-      Stream.concat(
-        Stream.execute(hold.pipe(Effect.andThen(Effect.annotateLogs(tell, annotations)), Effect.andThen(waiting.open)))
-      ),
-      Stream.concat(Stream.fail(error))
+      Effect.andThen(error.retryAfter === undefined ? Effect.void : gate.hold(error.retryAfter)),
+      Effect.andThen(Effect.annotateLogs(log, annotations)),
+      Effect.andThen(waiting.open)
     )
   }
 
-  const sessions = Stream.unwrapScoped(open).pipe(
-    Stream.catchAll(lost),
-    Stream.retry(reconnecting.schedule),
+  const listen = oneSession.pipe(
+    Effect.tapError(lost),
+    Effect.retry(reconnecting.schedule),
     // The schedule has no end: nothing can fail beyond it.
-    Stream.orDie,
-    Stream.concat(Stream.suspend(() => disconnected("left", null)))
-  )
-
-  const listen = Stream.runForEachChunk(
-    sessions,
-    (events) => Chunk.isEmpty(events) ? Effect.void : options.emit(Chunk.toReadonlyArray(events))
+    Effect.orDie,
+    Effect.andThen(disconnected("left", null))
   )
 
   return {

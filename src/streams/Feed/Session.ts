@@ -1,37 +1,37 @@
 /**
- * What one session on a socket knows and does: the handshake, the frames, who a trade is, what is answered. Its subscriptions are in
- * `Topics.ts`. Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
+ * What one session on a socket knows and does: the handshake, the frames, what is answered. Its subscriptions are in `Topics.ts`; what the
+ * frames mean for their markets, the channels know (`../Channel.ts`). Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
  */
-import type * as Instruments from "../../services/Instruments.ts"
-import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
+import type * as Channel from "../Channel.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, Position, TradeRow } from "../Exchange.ts"
+import type { Data, Exchange, Message, Position } from "../Exchange.ts"
 import { FeedError, line } from "../FeedError.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
-import type { Backfill, Cause } from "../trades/Backfill.ts"
-import type { Identity, MarketState } from "../trades/Identity.ts"
-import { toTrades } from "../trades/Trades.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
-import type { Question } from "./SecondOpinion.ts"
 import * as Topics from "./Topics.ts"
 
 /** What all sessions of one exchange share. */
 export interface Shared {
   readonly exchange: Exchange
   readonly board: Board
-  readonly identity: Identity
-  readonly ledger: Ledger.Shape
+  readonly channels: ReadonlyArray<Channel.Channel>
   readonly statusEvents: StatusEvents
-  readonly backfill: Backfill
   readonly timing: Topics.Timing
   /** By topic: where its history has come to, at exchanges that keep one. */
   readonly positions: Map<string, Position>
-  /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
-  readonly lag: Instruments.Histogram
+}
+
+/** Whether the silence of a connection is one: `member` is to be asked (`Member.isMissing`). */
+export interface Question {
+  readonly member: Channel.Member
+  /** Since then the connection has brought no data. */
+  readonly silentSince: Time.Instant
+  /** It brought data of this market before. */
+  readonly wasHeard: boolean
 }
 
 export interface DeadFrame {
@@ -48,13 +48,12 @@ export interface Outcome {
   readonly dead: ReadonlyArray<DeadFrame>
   /** Topics that this connection has no room for. */
   readonly displaced: ReadonlyArray<string>
-  /** At least one trade was understood. */
+  /** Data was understood. */
   readonly decoded: boolean
   /** The connection is to be replaced; it is not all dead. */
   readonly replace: boolean
   /** The session is over. */
   readonly error: FeedError | undefined
-  /** Whether its silence is one, a history is to say. */
   readonly question: Question | undefined
 }
 
@@ -76,7 +75,7 @@ export interface Session {
   /** Places taken on the connection: topics that left may hold theirs. */
   readonly taken: () => number
   /** Only the first end counts. `cause`: of the holes that it leaves; a lost connection by default. */
-  readonly end: (cause?: Cause) => void
+  readonly end: (cause?: Channel.Cause) => void
 }
 
 type Stale = Extract<Topics.Command, { readonly _tag: "Stale" }>
@@ -86,17 +85,16 @@ export interface Options {
   readonly shared: Shared
   readonly connection: number
   /** The connection's living map: it changes when markets join or leave. */
-  readonly topics: ReadonlyMap<string, Market>
+  readonly topics: ReadonlyMap<string, Channel.Subject>
   readonly rhythm: Rhythm.Rhythm
   readonly now: Time.Instant
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
-  const { backfill, board, exchange, identity, lag, ledger, positions, statusEvents, timing } = shared
+  const { board, channels, exchange, positions, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
-  const view = identity.views.open()
-  const entry = { exchange: exchange.id, lane: "trade" } as const
+  const hearings = new Map(channels.map((channel) => [channel.name, channel.open()]))
   let aliveAt = now
   const topics = Topics.initial({
     acknowledges: socket.acknowledges,
@@ -105,9 +103,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     timing
   }, rhythm)
   /** Of the topics that are wanted. */
-  const members = new Map<string, MarketState>()
+  const members = new Map<string, Channel.Member>()
   let ready = false
   let ended = false
+  /** Number of the last frame, where the exchange numbers them. */
+  let counted: bigint | undefined
 
   /** What one run gathers. */
   interface Gathering {
@@ -115,9 +115,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     readonly send: Array<string>
     readonly dead: Array<DeadFrame>
     readonly displaced: Array<string>
-    received: number
-    foreign: number
-    fresh: number
+    decoded: boolean
     replace: boolean
     error: FeedError | undefined
     question: Question | undefined
@@ -131,9 +129,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     send: [],
     dead: [],
     displaced: [],
-    received: 0,
-    foreign: 0,
-    fresh: 0,
+    decoded: false,
     replace: false,
     error: undefined,
     question: undefined,
@@ -142,11 +138,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   })
 
   const outcome = (
-    { dead, displaced, error, events, question, received, replace, send }: Gathering
+    { dead, decoded, displaced, error, events, question, replace, send }: Gathering
   ): Outcome => {
     status.subscriptions = Topics.counts(topics)
     board.show()
-    return { events, send, dead, displaced, decoded: received > 0, replace, error, question }
+    return { events, send, dead, displaced, decoded, replace, error, question }
   }
 
   const carryOut = (into: Gathering, commands: ReadonlyArray<Topics.Command>): void => {
@@ -156,17 +152,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const carryOutOne = (into: Gathering, command: Topics.Command): void => {
     switch (command._tag) {
       case "Heard":
-        return toMember(command.topic, (member) => backfill.subscribed(member, command.recovered, connection))
+        return toMember(command.topic, (member) => member.heard(command.recovered, connection))
       case "Lost": {
         const listener = { id: connection, aliveAt, broughtAt: command.broughtAt }
-        return toMember(command.topic, (member) => backfill.lost(member, command.cause, listener))
+        return toMember(command.topic, (member) => member.lost(command.cause, listener))
       }
       case "Doubted":
-        return toMember(command.topic, (member) => backfill.doubted(member, command.cause))
+        return toMember(command.topic, (member) => member.doubted(command.cause))
       case "ShowStatus":
-        return toMember(command.topic, (member) => void (member.status.subscription = command.status))
+        return toMember(command.topic, (member) => member.showStatus(command.status))
       case "ShowSuspect":
-        return toMember(command.topic, (member) => void (member.status.stale = command.suspect))
+        return toMember(command.topic, (member) => member.showSuspect(command.suspect))
       case "Subscribe": {
         const [first = "", ...others] = command.topics
         into.command = socket.batch === undefined || others.length === 0
@@ -198,19 +194,19 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     }
   }
 
-  const toMember = (topic: string, tell: (member: MarketState) => void): void => {
+  const toMember = (topic: string, tell: (member: Channel.Member) => void): void => {
     const member = members.get(topic)
     if (member !== undefined) tell(member)
   }
 
-  /** About the market that trades most: it is the likeliest to have traded. */
+  /** About the market that brings most: it is the likeliest to have brought something. */
   const questionOf = ({ silentSince, topics }: Ask): Question | undefined => {
     let busiest: Question | undefined
     for (const { topic, wasHeard } of topics) {
-      const market = members.get(topic)
-      if (market === undefined) continue
-      if (busiest === undefined || market.status.trades > busiest.market.status.trades) {
-        busiest = { market, silentSince, wasHeard }
+      const member = members.get(topic)
+      if (member === undefined) continue
+      if (busiest === undefined || member.activity() > busiest.member.activity()) {
+        busiest = { member, silentSince, wasHeard }
       }
     }
     return busiest
@@ -218,35 +214,23 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const sync = (now: Time.Instant): void => {
     const all: Array<Topics.Wanted> = []
-    for (const [topic, market] of wanted) {
-      let member = members.get(topic)
-      if (member === undefined) members.set(topic, member = identity.market(market))
-      all.push({ topic, channel: "trades", exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
+    for (const [topic, { channel, market }] of wanted) {
+      const member = members.get(topic) ?? hearings.get(channel)?.member(market)
+      if (member === undefined) continue
+      members.set(topic, member)
+      all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
     }
     carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
     for (const topic of members.keys()) if (!wanted.has(topic)) members.delete(topic)
   }
 
-  const trades = (
-    into: Gathering,
-    exchangeSymbol: string,
-    rows: ReadonlyArray<TradeRow>,
-    { at, wall }: Time.Moment
-  ): void => {
-    into.received += rows.length
-    carryOut(into, Topics.brought(topics, "trades", exchangeSymbol, at))
-    const receivedAt = Time.epochMillis(wall)
-    const [topic] = Topics.bringing(topics, "trades", exchangeSymbol)
-    const state = topic === undefined ? undefined : members.get(topic)
-    if (state === undefined) {
-      into.foreign += rows.length
-      return
-    }
-    const identified = state.identify(view, rows)
-    for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
-    into.fresh += identified.length
-    const events = toTrades(exchange.id, state, identified, receivedAt, "ws")
-    if (!backfill.take(state, identified, events)) into.events.push(...events)
+  const take = (into: Gathering, data: Data, now: Time.Moment): void => {
+    const { _tag: channel, exchangeSymbol } = data
+    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at))
+    const [topic] = Topics.bringing(topics, channel, exchangeSymbol)
+    const member = topic === undefined ? undefined : members.get(topic)
+    if (member === undefined) hearings.get(channel)?.foreign(data)
+    else into.events.push(...member.take(data, now))
   }
 
   const becomeReady = (into: Gathering, { at, wall }: Time.Moment): void => {
@@ -262,8 +246,6 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const apply = (into: Gathering, message: Message, now: Time.Moment): void => {
     switch (message._tag) {
-      case "trades":
-        return trades(into, message.exchangeSymbol, message.rows, now)
       case "ping":
         into.send.push(message.reply)
         return
@@ -294,9 +276,16 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
           code: message.code
         })
         return
+      case "counted": {
+        const isMissing = counted !== undefined && message.sequence !== counted + 1n
+        counted = message.sequence
+        return isMissing ? tell(into, { _tag: "Missed", cause: "sequence" }, now) : undefined
+      }
       case "failure":
         board.failure(message.failure.reason)
         return
+      default:
+        return take(into, message, now)
     }
   }
 
@@ -307,9 +296,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     for (const message of socket.decode(frame, topicOf)) {
       if (message._tag === "failure") {
         failure ??= message.failure
-        // Refused by a bound of ours, it may have held trades: older than those that follow.
+        // Refused by a bound of ours, it may have held data: older than what follows.
         if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") {
-          tell(into, { _tag: "Unread" }, now)
+          tell(into, { _tag: "Missed", cause: "undecoded" }, now)
         }
       }
       apply(into, message, now)
@@ -341,7 +330,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     end: (cause = "disconnected") => {
       if (ended) return
       ended = true
-      identity.views.close(view)
+      for (const hearing of hearings.values()) hearing.close()
       carryOut(gathering(), Topics.step(topics, { _tag: "End", cause }, aliveAt))
     },
     check: (now, deaf) => {
@@ -351,8 +340,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       for (const { remedy, silence, topic } of into.stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))
+        const channel = wanted.get(topic)?.channel ?? ""
         const symbol = members.get(topic)?.market.symbol ?? ""
-        into.events.push(statusEvents.make("stale", now.wall, { channel: "trades", symbol, since, remedy }))
+        into.events.push(statusEvents.make("stale", now.wall, { channel, symbol, since, remedy }))
       }
       return outcome(into)
     },
@@ -365,18 +355,13 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         else if (socket.hello === undefined) becomeReady(into, arrival)
         else into.send.push(socket.hello)
       }
-      const { foreign, fresh, received } = into
-      if (received > 0) {
-        ledger.received(entry, received)
-        ledger.move(entry, "in_flight", "filtered", received - foreign - fresh, "duplicate")
-        ledger.move(entry, "in_flight", "filtered", foreign, "market")
-      }
+      for (const hearing of hearings.values()) if (hearing.settle()) into.decoded = true
       const last = arrivals[arrivals.length - 1]
       if (last !== undefined) {
         const moment = { at: last.at, wall: last.wall }
         status.lastFrameAt = moment
         board.frame(moment)
-        if (received > 0) board.data(moment)
+        if (into.decoded) board.data(moment)
       }
       return outcome(into)
     }

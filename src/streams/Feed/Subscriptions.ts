@@ -2,11 +2,13 @@
  * Which topic lives on which connection: every topic on exactly one, where it stays, so that a market's trades keep their order.
  * A plain function of what is and what is wanted.
  */
-import type { Market } from "../Exchange.ts"
+import type { Subject } from "../Channel.ts"
 
 export interface Shard {
   readonly id: number
-  readonly topics: ReadonlyMap<string, Market>
+  /** Of its topics (`Protocol.connection`). */
+  readonly kind: string
+  readonly topics: ReadonlyMap<string, Subject>
   /** Places taken: at least the topics; more if topics that left still hold theirs on the living connection. */
   readonly taken: number
 }
@@ -14,22 +16,32 @@ export interface Shard {
 export interface Plan {
   readonly leave: ReadonlyArray<{ readonly shard: number; readonly topic: string }>
   /** Shards that are not there yet count on from the highest id. */
-  readonly join: ReadonlyArray<{ readonly shard: number; readonly topic: string; readonly market: Market }>
+  readonly join: ReadonlyArray<{ readonly shard: number; readonly topic: string; readonly wanted: Wanted }>
+}
+
+export interface Wanted extends Subject {
+  readonly kind: string
 }
 
 /** `wanted` is in the exchange's own order; `capacity`: topics of one connection; `nextId`: of the next new shard. */
 export const plan = (
   shards: ReadonlyArray<Shard>,
-  wanted: ReadonlyMap<string, Market>,
+  wanted: ReadonlyMap<string, Wanted>,
   capacity: number,
   nextId: number
 ): Plan => {
   const leave: Array<Plan["leave"][number]> = []
   const join: Array<Plan["join"][number]> = []
   const placed = new Set<string>()
-  const taken = new Map<number, number>()
-  for (const { id, taken: count, topics } of shards) {
-    taken.set(id, count)
+  /** By kind, then by shard. */
+  const taken = new Map<string, Map<number, number>>()
+  const takenOf = (kind: string): Map<number, number> => {
+    let found = taken.get(kind)
+    if (found === undefined) taken.set(kind, found = new Map())
+    return found
+  }
+  for (const { id, kind, taken: count, topics } of shards) {
+    takenOf(kind).set(id, count)
     for (const topic of topics.keys()) {
       if (wanted.has(topic)) placed.add(topic)
       // Its place is not given away in the same step: the connection may still hold it.
@@ -37,18 +49,19 @@ export const plan = (
     }
   }
   let next = nextId
-  for (const [topic, market] of wanted) {
+  for (const [topic, one] of wanted) {
     if (placed.has(topic)) continue
+    const places = takenOf(one.kind)
     let shard: number | undefined
-    for (const [id, count] of taken) {
+    for (const [id, count] of places) {
       if (count < capacity) {
         shard = id
         break
       }
     }
     shard ??= next++
-    taken.set(shard, (taken.get(shard) ?? 0) + 1)
-    join.push({ shard, topic, market })
+    places.set(shard, (places.get(shard) ?? 0) + 1)
+    join.push({ shard, topic, wanted: one })
   }
   return { leave, join }
 }

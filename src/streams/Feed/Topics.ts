@@ -9,11 +9,11 @@
  * market does in between is heard, and the rest is a hole.
  */
 import type * as Time from "../../services/Time.ts"
+import type { Cause } from "../Channel.ts"
 import * as Rhythm from "../Rhythm.ts"
-import type { Cause } from "../trades/Holes.ts"
 import { denied, granted, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
 import { next, sync } from "./Topics/Joining.ts"
-import { brought, check, isAllHeard, unread } from "./Topics/Silence.ts"
+import { brought, check, isAllHeard, missed } from "./Topics/Silence.ts"
 import { type Command, deafen, type Input, type State, type Timing } from "./Topics/State.ts"
 
 export { bringing, brought } from "./Topics/Silence.ts"
@@ -100,8 +100,8 @@ export const step = (s: State, input: Input, now: Time.Instant): ReadonlyArray<C
       break
     case "Brought":
       return brought(s, input.channel, input.exchangeSymbol, now)
-    case "Unread":
-      unread(s, out)
+    case "Missed":
+      missed(s, input.cause, out)
       break
     case "Check":
       check(s, input.deaf, now, out)

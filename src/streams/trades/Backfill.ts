@@ -18,6 +18,7 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
+import * as Channel from "../Channel.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Exchange, TradeRow } from "../Exchange.ts"
 import type * as Rest from "../Rest.ts"
@@ -28,15 +29,13 @@ import * as OpenHoles from "./OpenHoles.ts"
 import * as Spans from "./Spans.ts"
 import { toTrades } from "./Trades.ts"
 
-export type { Cause } from "./Holes.ts"
-
 export interface Backfill {
   /** From here on that listener does not hear the market. */
-  readonly lost: (state: MarketState, cause: Holes.Cause, listener: Holes.Listener) => void
+  readonly lost: (state: MarketState, cause: Channel.Cause, listener: Channel.Listener) => void
   /** It is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. `listener`: its id. */
   readonly subscribed: (state: MarketState, recovered: boolean, listener: number) => void
   /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
-  readonly doubted: (state: MarketState, cause: Holes.Cause) => void
+  readonly doubted: (state: MarketState, cause: Channel.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
   readonly take: (
     state: MarketState,
@@ -531,6 +530,4 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 })
 
-const causes: ReadonlyArray<Holes.Cause> = ["disconnected", "restart", "stale", "unsubscribed", "undecoded", "sequence"]
-
-const causeOf = (text: string): Holes.Cause => causes.find((one) => one === text) ?? "restart"
+const causeOf = (text: string): Channel.Cause => Channel.causes.find((one) => one === text) ?? "restart"

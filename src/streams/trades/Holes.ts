@@ -24,9 +24,9 @@ import * as Spans from "./Spans.ts"
 import type { Span } from "./Spans.ts"
 
 export { candidates } from "./Holes/Answers.ts"
-export type { Answer, Command, Edge, Fresh, Input, Item, Listener, Options, State } from "./Holes/State.ts"
+export type { Answer, Command, Edge, Fresh, Input, Item, Options, State } from "./Holes/State.ts"
 export { initial, spans } from "./Holes/State.ts"
-export type { Cause, Gap, Span, Stamp, Trade } from "./Spans.ts"
+export type { Gap, Span, Stamp, Trade } from "./Spans.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // questions to the state

@@ -4,10 +4,8 @@
  */
 import { compare, epochMsOf, timeOf } from "../../services/ExchangeTime.ts"
 import * as Time from "../../services/Time.ts"
+import type { Cause } from "../Channel.ts"
 import type { TradeRow } from "../Exchange.ts"
-
-/** Why trades may be missing. */
-export type Cause = "disconnected" | "restart" | "stale" | "unsubscribed" | "undecoded" | "sequence"
 
 /** A time of the exchange's clock: `text` with all its digits, ISO-8601; `ms` the same as epoch ms, cut. */
 export interface Stamp {

@@ -59,7 +59,15 @@ const action: fc.Arbitrary<Action> = fc.oneof(
       exchangeSymbol: name.includes(":") ? symbolOf(name) : name
     })))
   },
-  { weight: 1, arbitrary: input(fc.constant({ _tag: "Unread" })) },
+  {
+    weight: 1,
+    arbitrary: input(
+      fc.record({
+        _tag: fc.constant("Missed"),
+        cause: fc.constantFrom<Array<"undecoded" | "sequence">>("undecoded", "sequence")
+      })
+    )
+  },
   { weight: 5, arbitrary: input(fc.record({ _tag: fc.constant("Check"), deaf: fc.nat(9).map((n) => n === 0) })) }
 )
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Time from "../../../src/services/Time.ts"
+import type * as Channel from "../../../src/streams/Channel.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
 import * as View from "../../../src/streams/trades/OpenHoles.ts"
@@ -33,7 +34,7 @@ const machine = (over: Partial<Holes.Options> = {}) => {
   return { at, seen, awaits: (n: number) => seen(n).map(({ awaits }) => awaits), state: () => state }
 }
 
-const lost = (last: number, cause: Holes.Cause = "disconnected"): Holes.Input<number> => ({
+const lost = (last: number, cause: Channel.Cause = "disconnected"): Holes.Input<number> => ({
   _tag: "Lost",
   cause,
   listener: { id: 1, aliveAt: second(0), broughtAt: null },

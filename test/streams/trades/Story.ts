@@ -10,6 +10,7 @@ import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import { encode, type MarketEvent } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
 import * as Board from "../../../src/streams/Board.ts"
+import type * as Channel from "../../../src/streams/Channel.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as ExchangeClock from "../../../src/streams/ExchangeClock.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
@@ -350,7 +351,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (found === undefined) return false
     const market = marketOf(one)
     const spans = (found.holes ?? []).map(({ cause, from, gapId, over, recovered, to }) => ({
-      cause: cause as Holes.Cause,
+      cause: cause as Channel.Cause,
       from: from === null ? null : Spans.parsed(from),
       to: to === null ? null : Spans.parsed(to),
       by: null,
@@ -393,7 +394,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     step(one, { _tag: "Subscribed", listener: session.id, recovered, by: by(one), edge: market.state.edge() })
   }
 
-  const deafen = (one: Life, session: Session, cause: Holes.Cause): void => {
+  const deafen = (one: Life, session: Session, cause: Channel.Cause): void => {
     if (!session.isListening) return
     session.isListening = false
     const { aliveAt, broughtAt, id } = session

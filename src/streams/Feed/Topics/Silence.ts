@@ -1,6 +1,6 @@
 /** Data, and what to make of it that none comes: topics are subscribed to anew, connections replaced, histories asked. */
-import type { Channel } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
+import type { Cause, Name } from "../../Channel.ts"
 import * as Rhythm from "../../Rhythm.ts"
 import { isAnyActive, lastRetry } from "./Answers.ts"
 import { maxAttempts } from "./Joining.ts"
@@ -14,7 +14,7 @@ const throughAfter = 1_000
 const noTopics: ReadonlyArray<string> = []
 const noCommands: ReadonlyArray<Command> = []
 
-export const bringing = (s: State, channel: Channel, exchangeSymbol: string): ReadonlyArray<string> =>
+export const bringing = (s: State, channel: Name, exchangeSymbol: string): ReadonlyArray<string> =>
   s.bringing.get(channel)?.get(exchangeSymbol) ?? noTopics
 
 /** Nothing is asked for that may yet come to be heard; only where nothing is answered. */
@@ -27,7 +27,7 @@ export const isAllHeard = (s: State): boolean => {
 /** Runs with every frame of data: mostly it commands nothing, and then allocates nothing. */
 export const brought = (
   s: State,
-  channel: Channel,
+  channel: Name,
   exchangeSymbol: string,
   now: Time.Instant
 ): ReadonlyArray<Command> => {
@@ -68,9 +68,9 @@ const listenToAll = (s: State, speaking: ReadonlyArray<string>, now: Time.Instan
   }
 }
 
-export const unread = (s: State, out: Array<Command>): void => {
+export const missed = (s: State, cause: Cause, out: Array<Command>): void => {
   for (const { listening, topic } of s.topics.values()) {
-    if (listening) out.push({ _tag: "Doubted", topic, cause: "undecoded" })
+    if (listening) out.push({ _tag: "Doubted", topic, cause })
   }
 }
 

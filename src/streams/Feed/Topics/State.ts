@@ -2,11 +2,11 @@
  * What the machine of one session's topics knows, what it is told and what it commands: plain data, Maps and Sets of it included, and
  * no object stands in two places of it, but the pulse of a market that has several topics. How a topic comes from one status to another.
  */
-import type { Channel } from "../../../services/MarketEvent.ts"
 import type { Instant } from "../../../services/Time.ts"
+import type * as Channel from "../../Channel.ts"
+import type { Cause } from "../../Channel.ts"
 import type { Remedy } from "../../Exchange.ts"
 import * as Rhythm from "../../Rhythm.ts"
-import type { Cause } from "../../trades/Holes.ts"
 
 export interface Timing {
   /** A subscription is to be answered within this time, ms. */
@@ -34,7 +34,7 @@ export type Status = "wanted" | "pending" | "active" | "rejected"
 
 export interface Topic {
   readonly topic: string
-  readonly channel: Channel
+  readonly channel: Channel.Name
   readonly exchangeSymbol: string
   readonly pulse: Rhythm.Pulse
   status: Status
@@ -79,7 +79,7 @@ export interface State {
   /** By the topic's name. */
   readonly topics: Map<string, Topic>
   /** Names of the topics that bring a market's data: by channel and `exchangeSymbol`. */
-  readonly bringing: Map<Channel, Map<string, Array<string>>>
+  readonly bringing: Map<Channel.Name, Map<string, Array<string>>>
   /** By the id of the command. */
   readonly frames: Map<string, Frame>
   /** Topics whose status is `wanted`, in the order in which they are asked for. */
@@ -102,7 +102,7 @@ export interface State {
 /** A topic that is to be listened to. */
 export interface Wanted {
   readonly topic: string
-  readonly channel: Channel
+  readonly channel: Channel.Name
   readonly exchangeSymbol: string
   readonly pulse: Rhythm.Pulse
 }
@@ -121,9 +121,9 @@ export type Input =
   /** The server took it back. */
   | { readonly _tag: "Unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** Data came; see `brought`. */
-  | { readonly _tag: "Brought"; readonly channel: Channel; readonly exchangeSymbol: string }
-  /** A frame was not read, of whatever topic: what it held is missing from what is heard. */
-  | { readonly _tag: "Unread" }
+  | { readonly _tag: "Brought"; readonly channel: Channel.Name; readonly exchangeSymbol: string }
+  /** A frame was not read, or did not arrive, of whatever topic: what it held is missing from what is heard. */
+  | { readonly _tag: "Missed"; readonly cause: Cause }
   /** `deaf`: what has arrived was not looked at yet, so that silence is ours. */
   | { readonly _tag: "Check"; readonly deaf: boolean }
   /** The session is over, for this reason. */

@@ -1,8 +1,9 @@
 /** Who hears the market: a listener more, a listener less, none, none ever again; and the spans that come of it. */
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
+import type { Cause, Listener } from "../../Channel.ts"
 import * as Spans from "../Spans.ts"
-import type { Cause, Stamp } from "../Spans.ts"
+import type { Stamp } from "../Spans.ts"
 import {
   type Command,
   type Edge,
@@ -11,7 +12,6 @@ import {
   type Input,
   type Item,
   itemOf,
-  type Listener,
   named,
   spans,
   type State,

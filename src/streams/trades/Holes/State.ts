@@ -1,7 +1,8 @@
 /** What a market's machine of holes knows, what it is told and what it commands: plain data; and how its line is read and changed. */
 import type { Instant } from "../../../services/Time.ts"
+import type { Cause, Listener } from "../../Channel.ts"
 import type { TradeRow } from "../../Exchange.ts"
-import type { Cause, Gap, Span, Stamp, Trade } from "../Spans.ts"
+import type { Gap, Span, Stamp, Trade } from "../Spans.ts"
 
 export interface Options {
   /** How long trades behind a span wait for it to be filled, ms from the subscription; 0: not at all. */
@@ -122,14 +123,6 @@ export interface Edge {
   readonly last: Stamp | null
   /** Ids of the trades that share its timestamp. */
   readonly known: ReadonlyArray<string>
-}
-
-export interface Listener {
-  readonly id: number
-  /** When its connection last brought anything. */
-  readonly aliveAt: Instant
-  /** When it last brought something of this market; null: never. */
-  readonly broughtAt: Instant | null
 }
 
 export interface Fresh<E> extends Trade {

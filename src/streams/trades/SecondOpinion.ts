@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Time from "../../services/Time.ts"
 import type { Exchange } from "../Exchange.ts"
 import type { Rest } from "../Rest.ts"
-import type { MarketState } from "../trades/Identity.ts"
+import type { MarketState } from "./Identity.ts"
 
 export interface Question {
   readonly market: MarketState

@@ -1,0 +1,79 @@
+/**
+ * The seam between a session on a socket and what it brings. A channel (trades; books to come) is a room beside the others: it knows what
+ * a message of its own means for a market, while `Feed`, its sessions and their subscriptions know only what is said here. A channel is added
+ * by its room, its messages in `Exchange.Data` and a line in `Feed`.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Channels from "../services/MarketEvent.ts"
+import type { MarketEvent } from "../services/MarketEvent.ts"
+import type * as Time from "../services/Time.ts"
+import type { Data, Market } from "./Exchange.ts"
+import type * as Rhythm from "./Rhythm.ts"
+
+/** Name of a channel, as `CHANNELS` has it. */
+export type Name = Channels.Channel
+
+/** What a topic brings. */
+export interface Subject {
+  readonly channel: Name
+  readonly market: Market
+}
+
+/** Why something of a market may be missing. */
+export const causes = ["disconnected", "restart", "stale", "unsubscribed", "undecoded", "sequence"] as const
+
+export type Cause = (typeof causes)[number]
+
+/** A session that heard a market. */
+export interface Listener {
+  readonly id: number
+  /** When its connection last brought anything. */
+  readonly aliveAt: Time.Instant
+  /** When it last brought something of this market; null: never. */
+  readonly broughtAt: Time.Instant | null
+}
+
+/** One market of a channel, as one session hears it. */
+export interface Member {
+  readonly market: Market
+  /** Shared by all sessions that hear the market. */
+  readonly pulse: Rhythm.Pulse
+  /** How much it has brought so far: a silent connection is judged by the market that brings most. */
+  readonly activity: () => number
+  /** From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. */
+  readonly heard: (recovered: boolean, listener: number) => void
+  /** From here on it does not. */
+  readonly lost: (cause: Cause, listener: Listener) => void
+  /** It hears the market, but what that said just before, nobody may have heard. */
+  readonly doubted: (cause: Cause) => void
+  /** A message of the channel about this market, in the order of the frames. Gives what may be handed over at once. */
+  readonly take: (data: Data, now: Time.Moment) => ReadonlyArray<MarketEvent>
+  /**
+   * Whether the exchange, asked by another way, has something of after `silentSince` that the session should have brought. `wasHeard`: it
+   * brought something before.
+   */
+  readonly isMissing: (silentSince: Time.Instant, wasHeard: boolean) => Effect.Effect<boolean>
+  /** To be seen on the page. `null`: it has no connection. */
+  readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
+  readonly showSuspect: (suspect: boolean) => void
+}
+
+/** A channel as one session has it. */
+export interface Hearing {
+  readonly member: (market: Market) => Member
+  /** A message about a market that this session does not listen to. */
+  readonly foreign: (data: Data) => void
+  /** A run over arrivals is over: what it brought goes into the ledger. True if anything of it was understood. */
+  readonly settle: () => boolean
+  readonly close: () => void
+}
+
+export interface Channel {
+  readonly name: Name
+  /** For one session on a socket. */
+  readonly open: () => Hearing
+  /** These are the markets that are listened to, or about to be. */
+  readonly listed: (symbols: ReadonlySet<string>) => void
+  /** Nothing comes any more: what waits is handed over, and told what is missing before it. */
+  readonly flush: Effect.Effect<void>
+}

@@ -1,0 +1,108 @@
+/** Trades as a channel: each market's rows get their ids, what was seen before is left out, and what is new waits where a hole is open. */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import type * as Instruments from "../../services/Instruments.ts"
+import type * as Ledger from "../../services/Ledger.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
+import * as Time from "../../services/Time.ts"
+import type { Channel, Hearing, Member } from "../Channel.ts"
+import type { Data, Market } from "../Exchange.ts"
+import * as Backfill from "./Backfill.ts"
+import * as Identity from "./Identity.ts"
+import * as SecondOpinion from "./SecondOpinion.ts"
+import { toTrades } from "./Trades.ts"
+
+export interface Options extends Omit<Backfill.Options, "identity"> {
+  /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
+  readonly lag: Instruments.Histogram
+}
+
+export interface Parts {
+  readonly exchange: string
+  readonly identity: Identity.Identity
+  readonly ledger: Ledger.Shape
+  readonly backfill: Backfill.Backfill
+  readonly secondOpinion: SecondOpinion.SecondOpinion
+  readonly lag: Instruments.Histogram
+}
+
+export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scope> => {
+  const { board, exchange, lag, ledger, memory, rest } = options
+  const identity = Identity.make(exchange.id, memory, board, exchange.units)
+  const secondOpinion = SecondOpinion.make(exchange, rest)
+  return Effect.map(
+    Backfill.make({ ...options, identity }),
+    (backfill) => of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
+  )
+}
+
+/** Without a history to ask: frames that are played again leave no hole, and nothing waits. */
+export const alone = (
+  options: Pick<Options, "exchange" | "board" | "ledger">
+): Channel => {
+  const { board, exchange, ledger } = options
+  return of({
+    exchange: exchange.id,
+    identity: Identity.make(exchange.id, new Map(), board, exchange.units),
+    ledger,
+    backfill: Backfill.none,
+    secondOpinion: () => Effect.succeed(false),
+    lag: { observe: () => {} }
+  })
+}
+
+const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts): Channel => {
+  const entry = { exchange, lane: "trade" } as const
+
+  const open = (): Hearing => {
+    const view = identity.views.open()
+    let received = 0
+    let fresh = 0
+    let strange = 0
+
+    const take = (state: Identity.MarketState, { rows }: Data, { wall }: Time.Moment): ReadonlyArray<MarketEvent> => {
+      received += rows.length
+      const receivedAt = Time.epochMillis(wall)
+      const identified = state.identify(view, rows)
+      for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
+      fresh += identified.length
+      const events = toTrades(exchange, state, identified, receivedAt, "ws")
+      return backfill.take(state, identified, events) ? [] : events
+    }
+
+    const member = (market: Market): Member => {
+      const state = identity.market(market)
+      return {
+        market,
+        pulse: state.pulse,
+        activity: () => state.status.trades,
+        heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
+        lost: (cause, listener) => backfill.lost(state, cause, listener),
+        doubted: (cause) => backfill.doubted(state, cause),
+        take: (data, now) => take(state, data, now),
+        isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),
+        showStatus: (status) => void (state.status.subscription = status),
+        showSuspect: (suspect) => void (state.status.stale = suspect)
+      }
+    }
+
+    return {
+      member,
+      foreign: ({ rows }) => {
+        received += rows.length
+        strange += rows.length
+      },
+      settle: () => {
+        if (received === 0) return false
+        ledger.received(entry, received)
+        ledger.move(entry, "in_flight", "filtered", received - strange - fresh, "duplicate")
+        ledger.move(entry, "in_flight", "filtered", strange, "market")
+        received = fresh = strange = 0
+        return true
+      },
+      close: () => identity.views.close(view)
+    }
+  }
+
+  return { name: "trades", open, listed: backfill.listed, flush: backfill.flush }
+}
