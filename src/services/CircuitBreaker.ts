@@ -136,13 +136,13 @@ export const make = Effect.fnUntraced(function*(
   const openings = yield* PubSub.sliding<void>(1)
   const telling = yield* Effect.makeSemaphore(1)
   /** Made with the state, told after it: a fiber that is set aside in between must not let a later one go first. */
-  const untold: Array<Transition | undefined> = []
+  const unpublished: Array<Transition | undefined> = []
   const calls = { success: 0, failure: 0, ignored: 0, rejected: 0, stale: 0 }
   const passed = ways.map(([from, to]) => ({ from, to, count: 0 }))
   let ids = 0
 
   const tell = telling.withPermits(1)(Effect.suspend(() => {
-    const news = untold.splice(0)
+    const news = unpublished.splice(0)
     if (news.length === 0) return Effect.void
     return PubSub.publish(openings, undefined).pipe(
       Effect.andThen(Effect.forEach(
@@ -170,11 +170,11 @@ export const make = Effect.fnUntraced(function*(
           const way = passed.find((one) => one.from === from && one.to === to)
           if (way !== undefined) way.count += 1
           const at = Time.wallOf(clock)
-          untold.push({ name: options.name, group: options.group, ...owner, from, to, at })
-        } else if (before !== after) untold.push(undefined)
+          unpublished.push({ name: options.name, group: options.group, ...owner, from, to, at })
+        } else if (before !== after) unpublished.push(undefined)
         return [result, after]
       })
-    ).pipe(Effect.tap(() => untold.length === 0 ? Effect.void : tell), Effect.uninterruptible)
+    ).pipe(Effect.tap(() => unpublished.length === 0 ? Effect.void : tell), Effect.uninterruptible)
 
   const settle = (permit: Machine.Permit, outcome: Outcome, first: boolean) =>
     modify((state, now) => {

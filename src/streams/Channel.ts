@@ -64,7 +64,7 @@ export interface Hearing {
   /** A message about a market that this session does not listen to. */
   readonly foreign: (data: Data) => void
   /** A run over arrivals is over: what it brought goes into the ledger. True if anything of it was understood. */
-  readonly settle: () => boolean
+  readonly account: () => boolean
   readonly close: () => void
 }
 

@@ -529,7 +529,7 @@ scene("how long live trades wait for a history", ["BACKFILL_HOLD"], async (broke
   s.bitpin.server.heal()
   await service.settled(45)
   assert.strictEqual(await fromHistory(broker, s), 6)
-  assert.strictEqual(await sampleOf(service, "feeds_gaps_total", { exchange: "bitpin", outcome: "told" }), 0)
+  assert.strictEqual(await sampleOf(service, "feeds_gaps_total", { exchange: "bitpin", outcome: "unfilled" }), 0)
   const status = await Consumer.readTopic(broker.address, s.topic.replace(".trade.", ".status."))
   const gaps = status.map(({ value }) => JSON.parse(value)).filter(({ event }) => event === "gap")
   assert.deepStrictEqual(gaps.map(({ complete, recovered }) => [complete, recovered]), [[true, 2], [true, 2], [
@@ -552,7 +552,7 @@ scene("holes that are too old", ["BACKFILL_MAX_AGE"], async (broker) => {
   await soon(
     "given up",
     next,
-    async () => await sampleOf(next, "feeds_gaps_total", { exchange: "bitpin", outcome: "told" }) === 3
+    async () => await sampleOf(next, "feeds_gaps_total", { exchange: "bitpin", outcome: "unfilled" }) === 3
   )
   await soon("nothing open", next, async () => await sampleOf(next, "feeds_gaps_open", { exchange: "bitpin" }) === 0)
   assert.deepStrictEqual(await next.stop(), { code: 0, signal: null })

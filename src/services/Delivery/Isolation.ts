@@ -20,7 +20,7 @@ export interface Isolation {
   readonly range: { readonly first: number; readonly last: number }
   /** What is left to send, in order. */
   readonly groups: ReadonlyArray<Group>
-  /** The first group is one record and was refused: to be written to the dead letters, then `buried`. */
+  /** The first group is one record and was refused: to be written to the dead letters, then `deadLettered`. */
   readonly verdict: Verdict | undefined
   /** Records were refused for being too many bytes together. */
   readonly halved: boolean
@@ -122,4 +122,8 @@ export const rejected = (self: Isolation, reason: string, whole: boolean): Isola
 }
 
 /** The refused record is in the dead letters, durably. */
-export const buried = (self: Isolation): Isolation => ({ ...self, groups: self.groups.slice(1), verdict: undefined })
+export const deadLettered = (self: Isolation): Isolation => ({
+  ...self,
+  groups: self.groups.slice(1),
+  verdict: undefined
+})

@@ -189,7 +189,7 @@ export const make = Effect.fnUntraced(function*(
     onSuccess: (position) => tell({ _tag: "Persisted", position })
   }))
 
-  const bury = (command: { readonly record: EventRecord; readonly seq: number; readonly reason: string }) =>
+  const deadLetter = (command: { readonly record: EventRecord; readonly seq: number; readonly reason: string }) =>
     deadLetters.record({ topic: options.topic, ...command }).pipe(
       Effect.matchEffect({
         onFailure: onDiskFailure({ _tag: "DeadLetterFailed" }),
@@ -227,7 +227,7 @@ export const make = Effect.fnUntraced(function*(
       case "Persist":
         return beside(persist)
       case "DeadLetter":
-        return beside(bury(command))
+        return beside(deadLetter(command))
       case "Ack":
         return queue.ack(command.nextSeq)
       case "Pin":

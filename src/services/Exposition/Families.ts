@@ -158,10 +158,10 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
     ),
     counter(
       "feeds_gaps_total",
-      "Holes in markets' trades that are closed: filled whole from the exchange's history, or told as not filled.",
+      "Holes in markets' trades that are closed: filled whole from the exchange's history, or unfilled, and told so.",
       feeds.flatMap(({ exchange, gaps }) => [
         { labels: { exchange, outcome: "filled" }, value: gaps.filled },
-        { labels: { exchange, outcome: "told" }, value: gaps.told }
+        { labels: { exchange, outcome: "unfilled" }, value: gaps.told }
       ])
     ),
     counter("feeds_backfilled_trades_total", "Trades that histories brought.", each(({ gaps }) => gaps.recovered)),

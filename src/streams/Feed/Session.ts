@@ -355,7 +355,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         else if (socket.hello === undefined) becomeReady(into, arrival)
         else into.send.push(socket.hello)
       }
-      for (const hearing of hearings.values()) if (hearing.settle()) into.decoded = true
+      for (const hearing of hearings.values()) if (hearing.account()) into.decoded = true
       const last = arrivals[arrivals.length - 1]
       if (last !== undefined) {
         const moment = { at: last.at, wall: last.wall }

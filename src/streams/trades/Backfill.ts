@@ -350,7 +350,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const candidates = Holes.candidates(market.holes, answer)
     ledger.received(entry, candidates.length)
-    const identified = state.settle(candidates, market.holes.known)
+    const identified = state.identifyHistory(candidates, market.holes.known)
     ledger.move(entry, "in_flight", "filtered", candidates.length - identified.length, "duplicate")
     const events = toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
     board.gaps.recovered += identified.length

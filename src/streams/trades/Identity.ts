@@ -22,7 +22,7 @@ export interface MarketState {
   /** What is known of the newest trades. */
   readonly edge: () => Edge
   /** `identify` for rows that an answer of the history covers. `known`: ids that may be forgotten since, without their prefix. */
-  readonly settle: (rows: ReadonlyArray<TradeRow>, known: ReadonlyArray<string>) => ReadonlyArray<Identified>
+  readonly identifyHistory: (rows: ReadonlyArray<TradeRow>, known: ReadonlyArray<string>) => ReadonlyArray<Identified>
 }
 
 export interface Identified {
@@ -125,11 +125,11 @@ export const make = (
           known: [...seenIds().at(timestamp), ...timestamp === null ? [] : tradeGroups().idsAt(timestamp)]
         }
       },
-      settle: (covered, known) => {
+      identifyHistory: (covered, known) => {
         const rows = canonical(covered)
         const given = new Set(known)
         const equals = rows.filter(({ id }) => id === undefined)
-        const groupIds = tradeGroups().settle(equals.map(equalOf), known)
+        const groupIds = tradeGroups().identifyHistory(equals.map(equalOf), known)
         seenIds().window(rows.length)
         let next = 0
         return rows.flatMap((row): ReadonlyArray<Identified> => {

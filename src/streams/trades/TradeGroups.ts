@@ -55,7 +55,7 @@ export interface TradeGroups {
    * The same of a history that covers the trades' timestamps as a whole (the highest count decides): for each trade, oldest first, its
    * id, or undefined if it is known. `known`: ids of groups that may be forgotten since.
    */
-  readonly settle: (trades: ReadonlyArray<Equal>, known: Iterable<string>) => ReadonlyArray<string | undefined>
+  readonly identifyHistory: (trades: ReadonlyArray<Equal>, known: Iterable<string>) => ReadonlyArray<string | undefined>
   /** The ids given to trades of that timestamp. */
   readonly idsAt: (timestamp: number) => ReadonlyArray<string>
   /** Groups remembered. */
@@ -219,7 +219,7 @@ export const make = (remembered: Iterable<string> = []): TradeGroups => {
       group.told = n
       return `${key}:${n}`
     },
-    settle: (trades, known) => {
+    identifyHistory: (trades, known) => {
       const counts = new Map<string, number>()
       const given = new Map<string, number>()
       for (const id of known) {

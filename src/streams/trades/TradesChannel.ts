@@ -92,7 +92,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
         received += rows.length
         strange += rows.length
       },
-      settle: () => {
+      account: () => {
         if (received === 0) return false
         ledger.received(entry, received)
         ledger.move(entry, "in_flight", "filtered", received - strange - fresh, "duplicate")

@@ -143,7 +143,7 @@ const diary = () => {
         showSuspect: () => {}
       }),
       foreign: ({ exchangeSymbol }) => void lines.push(`foreign ${exchangeSymbol}`),
-      settle: () => false,
+      account: () => false,
       close: () => void lines.push("closed")
     })
   }

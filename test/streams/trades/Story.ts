@@ -478,7 +478,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
           since: since === null ? null : since - 1_000
         }
         const { state } = market
-        const identified = state.settle(Holes.candidates(market.holes, answer), market.holes.known)
+        const identified = state.identifyHistory(Holes.candidates(market.holes, answer), market.holes.known)
         const events = toTrades(exchange, state, identified, start + elapsed, "rest")
         say({
           _tag: "Recovered",

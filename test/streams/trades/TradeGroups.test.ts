@@ -192,6 +192,6 @@ describe("TradeGroups", () => {
     groups.add(view, trade(second + 600_000))
     groups.add(view, trade(second + 601_000))
     assert.strictEqual(groups.size(), 2)
-    assert.deepStrictEqual(groups.settle([trade(), trade(), trade()], known), [undefined, undefined, id(3)])
+    assert.deepStrictEqual(groups.identifyHistory([trade(), trade(), trade()], known), [undefined, undefined, id(3)])
   })
 })

@@ -129,7 +129,7 @@ const onDeadLettered = (s: State, out: Array<Command>): State => {
     records: [verdict.record],
     reason: verdict.reason
   })
-  return advanceIsolation({ ...s, writingDeadLetter: false, isolation: Isolation.buried(s.isolation) }, out)
+  return advanceIsolation({ ...s, writingDeadLetter: false, isolation: Isolation.deadLettered(s.isolation) }, out)
 }
 
 const advanceIsolation = (s: State, out: Array<Command>): State =>
