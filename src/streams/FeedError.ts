@@ -8,6 +8,13 @@ const unprintable = /[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u206
 /** What somebody else says, as one line of at most 200 characters that leaves a terminal as it was. */
 export const line = (text: string): string => text.slice(0, 1000).replaceAll(unprintable, " ").slice(0, 200)
 
+/**
+ * Why a session with an exchange has ended. A feed retries it by itself; it shows in `disconnected` events, in `FeedStatus` (`lastError`)
+ * and in the log.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class FeedError extends Schema.TaggedError<FeedError>()("FeedError", {
   reason: Schema.Literal(
     /** Never opened: refused, reset, an HTTP status instead of an upgrade, too slow. */

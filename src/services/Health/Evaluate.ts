@@ -23,7 +23,12 @@ const maxMessage = 200
 // oxlint-disable-next-line no-control-regex
 const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
 
-/** One line, short, and no credentials of an address (docs/design/platform.md "Messages of others"). */
+/**
+ * One line of at most 200 characters, without the credentials of an address (docs/design/platform.md "Messages of others").
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const messageOf = (text: string): string => {
   const line = text.replace(control, " ").replace(/\/\/[^/\s@]*@/g, "//").trim()
   return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line
@@ -38,7 +43,12 @@ export const evaluate = (inputs: Inputs, now: Time.Moment): Answer => {
   }
 }
 
-/** Of `/health` and `/health/ready` alike; `/health/live` is always 200. */
+/**
+ * The HTTP status of `/health` and `/health/ready` alike; `/health/live` is always 200.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const codeOf = (status: Status): 200 | 503 => status === "healthy" || status === "degraded" ? 200 : 503
 
 // internal

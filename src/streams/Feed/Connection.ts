@@ -26,7 +26,12 @@ import type { DialGate } from "./DialGate.ts"
 import type * as SecondOpinion from "./SecondOpinion.ts"
 import * as Session from "./Session.ts"
 
-/** A frame that was not understood, cut to 4 KiB. */
+/**
+ * A frame that was not understood, cut to 4 KiB.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Undecodable {
   readonly exchange: string
   readonly connection: number
