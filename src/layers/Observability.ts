@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type { Writable } from "node:stream"
+import { escaped } from "../services/Text.ts"
 import type { LogSettings } from "./AppConfig.ts"
 
 /** Longest value of a log line, in UTF-16 units. */
@@ -26,21 +27,13 @@ const maxCause = 8 * 1024
 export const cut = (text: string, length: number = maxLength): string =>
   text.length > length ? `${text.slice(0, length)}… (${text.length})` : text
 
-// All of C0 and C1, DEL, and what turns the reading direction.
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
-
 /**
  * One line that leaves a terminal as it was: control characters and what turns the reading direction are written as escapes.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const sanitise = (text: string): string =>
-  text.replace(
-    control,
-    (character) => character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+export const sanitise = (text: string): string => escaped(text)
 
 type Value = string | number | boolean | null
 

@@ -6,6 +6,7 @@ import type { Group } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
 import { isNoRoom } from "../FileOps.ts"
 import { isNearlyFull } from "../FileQueue.ts"
+import { oneLine } from "../Text.ts"
 import * as Time from "../Time.ts"
 import type { Answer, Check, CheckStatus, DiskResult, Inputs, Result, Status } from "./Model.ts"
 
@@ -18,21 +19,13 @@ const staleAfter = 3
 /** An answer of Kafka's that is owed for longer than this, ms, is none: by then what waits goes to the disk. */
 const answerWithin = 1_000
 
-const maxMessage = 200
-
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
-
 /**
  * One line of at most 200 characters, without the credentials of an address (docs/design/platform.md "Messages of others").
  *
  * @since 0.1.0
  * @category conversions
  */
-export const messageOf = (text: string): string => {
-  const line = text.replace(control, " ").replace(/\/\/[^/\s@]*@/g, "//").trim()
-  return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line
-}
+export const messageOf = (text: string): string => oneLine(text)
 
 export const evaluate = (inputs: Inputs, now: Time.Moment): Answer => {
   const checks = checksOf(inputs, now)
