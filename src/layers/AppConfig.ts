@@ -17,7 +17,12 @@ import * as Variables from "./AppConfig/Variables.ts"
 export type { Environment } from "./AppConfig/Environment.ts"
 export type * from "./AppConfig/Settings.ts"
 
-/** Everything that is wrong with the environment, at once. Its message has one line for each problem and shows no secret. */
+/**
+ * Everything that is wrong with the environment, at once. Its message has one line for each problem and shows no secret.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigInvalid", {
   problems: Schema.NonEmptyArray(Schema.Struct({ name: Schema.String, problem: Schema.String }))
 }) {
@@ -32,7 +37,12 @@ export class ConfigInvalid extends Schema.TaggedError<ConfigInvalid>()("ConfigIn
   }
 }
 
-/** One setting as it is in effect. */
+/**
+ * One setting as it is in effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Effective {
   readonly name: string
   /** Empty if it is not set; a secret only as a mark. */
@@ -41,6 +51,12 @@ export interface Effective {
   readonly source: string
 }
 
+/**
+ * Settings that are valid, and where each came from.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Parsed {
   readonly settings: Settings
   /** For people: nothing here keeps the service from starting. */
@@ -49,7 +65,13 @@ export interface Parsed {
   readonly effective: ReadonlyArray<Effective>
 }
 
-/** Pure but for the files that `NAME_FILE` names. Of the exchanges of `Exchanges`. */
+/**
+ * Settings of an environment, for the exchanges of `Exchanges`. Pure but for the files that `NAME_FILE` names; a file that cannot be read
+ * is one of the problems of `ConfigInvalid`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const parse = Effect.fnUntraced(function*<E extends { readonly message: string }>(
   env: Environment,
   readFile: ReadFile<E>
@@ -73,7 +95,12 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
   }
 })
 
-/** The settings of the log alone, for commands that need no others. */
+/**
+ * The settings of the log alone, for commands that need no others.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const parseLog = Effect.fnUntraced(function*<E extends { readonly message: string }>(
   env: Environment,
   readFile: ReadFile<E>
@@ -85,15 +112,30 @@ export const parseLog = Effect.fnUntraced(function*<E extends { readonly message
   return first === undefined ? settings : yield* new ConfigInvalid({ problems: [first, ...more] })
 })
 
-/** As `parse`, with the files of this machine. */
+/**
+ * As `parse`, with the files of this machine.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const load = (env: Environment): Effect.Effect<Parsed, ConfigInvalid, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => parse(env, (path) => fs.readFileString(path)))
 
-/** As `parseLog`, with the files of this machine. */
+/**
+ * As `parseLog`, with the files of this machine.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const loadLog = (env: Environment): Effect.Effect<LogSettings, ConfigInvalid, FileSystem.FileSystem> =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => parseLog(env, (path) => fs.readFileString(path)))
 
-/** The login as its files have it now. What did not come from a file stays, and so does what is blank: a file that is being written. */
+/**
+ * The login as its files have it now. What did not come from a file stays, and so does what is blank: a file that is being written.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const readSasl = Effect.fnUntraced(function*(
   sasl: SaslSettings
 ): Effect.fn.Return<SaslSettings, ConfigInvalid, FileSystem.FileSystem> {
@@ -110,7 +152,12 @@ export const readSasl = Effect.fnUntraced(function*(
   }
 })
 
-/** Of one exchange, as the settings have it. */
+/**
+ * Of one exchange, as the settings have it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Chosen {
   readonly exchange: Exchange
   readonly endpoints: Exchange["endpoints"]
@@ -120,7 +167,12 @@ export interface Chosen {
   readonly marketsSetting: string
 }
 
-/** The exchange of that id. Fails if the list (`Exchanges`) has none: settings that were made by hand, or for another list. */
+/**
+ * The exchange of that id. Fails if the list (`Exchanges`) has none: settings that were made by hand, or for another list.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const choose = (settings: Settings, id: string): Effect.Effect<Chosen, ConfigInvalid> =>
   Effect.flatMap(Exchanges.Exchanges, (exchanges) => {
     const exchange = exchanges.find((one) => one.id === id)
@@ -137,7 +189,12 @@ export const choose = (settings: Settings, id: string): Effect.Effect<Chosen, Co
     })
   })
 
-/** The environment with these markets for an exchange, whatever else it says of them. */
+/**
+ * The environment with these markets for an exchange, whatever else it says of them.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
 export const withMarkets = (env: Environment, id: string, markets: string | undefined): Environment => {
   const own = `${id.toUpperCase()}_MARKETS`
   return markets === undefined
@@ -145,7 +202,12 @@ export const withMarkets = (env: Environment, id: string, markets: string | unde
     : { ...env, MARKETS: markets, MARKETS_FILE: undefined, [own]: undefined, [`${own}_FILE`]: undefined }
 }
 
-/** That of this process. */
+/**
+ * The environment of this process.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const environment = (): Environment => process.env
 
 // internal

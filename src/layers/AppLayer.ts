@@ -26,11 +26,22 @@ import { version } from "./Version.ts"
 
 export { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded }
 
-/** Something could not be made durable before the deadline (docs/design/delivery.md H8). */
+/**
+ * Something could not be made durable before the deadline (docs/design/delivery.md H8).
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class ShutdownIncomplete extends Schema.TaggedError<ShutdownIncomplete>()("ShutdownIncomplete", {
   message: Schema.String
 }) {}
 
+/**
+ * Why a collector could not start, or did not end well.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export type StartupError =
   | ConfigInvalid
   | HttpServerUnavailable
@@ -40,7 +51,13 @@ export type StartupError =
   | ShutdownIncomplete
   | PipelineEnded
 
-/** A collector with its HTTP server, on any Kafka. */
+/**
+ * A collector with its HTTP server, on any `Producer`. Runs until `Collector.stop`; its scope closes what is left. `onListening` gets the
+ * address as `http://127.0.0.1:8080`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const start = (
   settings: Settings,
   parts: {
@@ -64,10 +81,20 @@ const serve = (
     channels: settings.channels
   })
 
-/** Files are in `<DATA_DIR>/out`. */
+/**
+ * Where `SINK=file` writes: `<DATA_DIR>/out`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const outDirectory = ({ dataDir }: Settings): string => `${dataDir}/out`
 
-/** What `SINK` names, behind the tag of Kafka. Connects to nothing yet; fails if a file of TLS cannot be read. */
+/**
+ * The output that `SINK` names. Connects to nothing yet; fails if a file of TLS cannot be read.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const outputOf = (
   settings: Settings
 ): Effect.Effect<Layer.Layer<Producer>, ConfigInvalid, FileSystem.FileSystem> => {
@@ -103,7 +130,12 @@ const securityAgain = Effect.fnUntraced(function*(
   return yield* securityOf(security, sasl)
 })
 
-/** What a client of Kafka is to be like. Fails if a file of TLS cannot be read. */
+/**
+ * What a client of Kafka is to be like. Fails if a file of TLS cannot be read.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const kafkaOptions = Effect.fnUntraced(function*(
   settings: Settings["kafka"]
 ): Effect.fn.Return<KafkaOptions, ConfigInvalid, FileSystem.FileSystem> {
@@ -124,11 +156,20 @@ export const kafkaOptions = Effect.fnUntraced(function*(
   }
 })
 
-/** The topics that a collector with these settings writes to. */
+/**
+ * The topics that a collector with these settings writes to.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const topicsOf = (settings: Settings): ReadonlyArray<string> =>
   Collector.lanesOf(settings).map((lane) => Delivery.topicOf(settings.kafka.topicPrefix, lane))
 
-/** What a compacted topic does to trades. */
+/**
+ * What a compacted topic does to trades, for a warning and for `check`.
+ *
+ * @internal
+ */
 export const compaction =
   "cleanup.policy=compact: Kafka keeps only the newest record of each market and deletes the others"
 
@@ -152,9 +193,12 @@ const warnOfCompaction = (settings: Settings): Effect.Effect<void, ConfigInvalid
   )
 
 /**
- * Until it is interrupted; then it stops in order, and fails only if something could not be made durable. Fails also when a part of
- * it ends by itself. What it fails with after an interruption is seen only by a caller that is not interruptible: Effect leaves
- * nothing but the interruption of it on its way through any other.
+ * Runs the service of these settings. Until it is interrupted; then it stops in order, and fails only if something could not be made
+ * durable. Fails also when a part of it ends by itself. What it fails with after an interruption is seen only by a caller that is not
+ * interruptible: Effect leaves nothing but the interruption of it on its way through any other.
+ *
+ * @since 0.1.0
+ * @category operations
  */
 export const run = Effect.fnUntraced(function*(
   settings: Settings
@@ -194,7 +238,12 @@ export const run = Effect.fnUntraced(function*(
   ))
 })
 
-/** The data directory and Kafka, without exchanges and without HTTP: what an earlier life has left is delivered. */
+/**
+ * The data directory and Kafka, without exchanges and without HTTP: what an earlier life has left is delivered.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const deliverOnly = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<Collector.Collector, StartupError, FileSystem.FileSystem | Scope.Scope> {

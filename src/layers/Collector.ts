@@ -43,19 +43,34 @@ import * as NodeFileOps from "./node/FileOps.ts"
 import * as NodeProxy from "./node/Proxy.ts"
 import * as NodeWebSocket from "./node/WebSocket.ts"
 
-/** `DATA_DIR` cannot be made, written, or understood. */
+/**
+ * `DATA_DIR` cannot be made, written, or understood.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class DataDirectoryUnavailable
   extends Schema.TaggedError<DataDirectoryUnavailable>()("DataDirectoryUnavailable", {
     message: Schema.String
   })
 {}
 
-/** A later release of this program wrote what is in `DATA_DIR`. */
+/**
+ * A later release of this program wrote what is in `DATA_DIR`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class DataDirectoryTooNew extends Schema.TaggedError<DataDirectoryTooNew>()("DataDirectoryTooNew", {
   message: Schema.String
 }) {}
 
-/** A fiber that never ends has ended: a supervisor has to start the process again. */
+/**
+ * A fiber that never ends has ended: a supervisor has to start the process again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class PipelineEnded extends Schema.TaggedError<PipelineEnded>()("PipelineEnded", {
   message: Schema.String
 }) {}
@@ -63,6 +78,12 @@ export class PipelineEnded extends Schema.TaggedError<PipelineEnded>()("Pipeline
 /** How long feeds may take to hand over what they have received, once told to stop. */
 const feedsStop = Duration.seconds(3)
 
+/**
+ * A collector that runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Collector {
   readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
   readonly lanes: Delivery.Delivery["Type"]["lanes"]
@@ -73,7 +94,12 @@ export interface Collector {
   readonly ended: Effect.Effect<never, PipelineEnded | Locked>
 }
 
-/** What can be told of a collector from the moment its process listens. */
+/**
+ * What can be told of a collector from the moment its process listens.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Observed {
   readonly ledger: Ledger.Shape
   readonly status: FeedStatus.Shape
@@ -83,6 +109,12 @@ export interface Observed {
   readonly sink: Effect.Effect<SinkView | undefined>
 }
 
+/**
+ * The lanes at one moment, and the bytes of all their queues together.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SinkView {
   readonly lanes: ReadonlyArray<Delivery.LaneStatus>
   readonly usage: { readonly bytes: number; readonly maxBytes: number }
@@ -90,6 +122,12 @@ export interface SinkView {
   readonly checkpointFailure: string | null
 }
 
+/**
+ * The lanes that these settings need.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
   ...(settings.channels.includes("trades") ? ["trade" as const] : []),
   "status"
@@ -101,8 +139,12 @@ interface Parts<E> {
 }
 
 /**
- * Starts a collector. `listen` is given what there is to see, before anything that may take long. Its instruments are its own: of two
- * collectors in one process neither shows in its metrics what the other did.
+ * Starts a collector; it runs until `stop`. `listen` is given what there is to see, before anything that may take long. Its instruments
+ * are its own: of two collectors in one process neither shows in its metrics what the other did. Fails if an exchange is not in the list,
+ * if the data directory is in use, cannot be used, or was written by a later release, or as `listen` does.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = <E>(
   settings: Settings,
@@ -268,7 +310,12 @@ const kafkaCheck = (producer: Producer["Type"], sink: Effect.Effect<SinkView | u
     })
   )
 
-/** What the settings say of one exchange's feed. */
+/**
+ * What the settings say of one exchange's feed, as options of `Feed.events`; what belongs to a running collector is not among them.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const feedSettings = ({ endpoints, exchange, markets, marketsSetting }: Chosen, settings: Settings) => ({
   endpoints,
   channels: settings.channels,

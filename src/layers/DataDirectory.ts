@@ -43,6 +43,9 @@ const segmentName = /^checkpoint-2\.(\d{8,15})\.log$/
 /**
  * The checkpoint: `<directory>/checkpoint-2.<number>.log`, and of the version before `<directory>/checkpoint`, which is left in place, so
  * that a rollback begins where it was.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const checkpointStore = (files: FileOps["Type"], directory: string): Checkpoint.Store => {
   const oldPath = `${directory}/checkpoint`
@@ -133,7 +136,12 @@ export const checkpointStore = (files: FileOps["Type"], directory: string): Chec
   }
 }
 
-/** `checkpointStore` over the `FileOps` at hand. */
+/**
+ * The checkpoint in `directory` (`checkpointStore`). Needs `FileOps`. Fails if it cannot be read, or a later release wrote it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const checkpoint = (
   directory: string
 ): Layer.Layer<Checkpoint.Checkpoint, Checkpoint.CheckpointError, FileOps> =>
@@ -142,19 +150,34 @@ export const checkpoint = (
     Effect.flatMap(FileOps, (files) => Checkpoint.make(checkpointStore(files, directory)))
   )
 
-/** Why `directory` cannot be worked in; where it is a matter of rights, with what gives them. */
+/**
+ * For the message of an error: why `directory` cannot be worked in; where it is a matter of rights, with what gives them.
+ *
+ * @internal
+ */
 export const refusal = (directory: string, why: string, user: { readonly uid: number; readonly gid: number }): string =>
   /\b(EACCES|EPERM)\b/.test(why)
     ? `${why}; this process is user ${user.uid}, group ${user.gid}, and needs all of the directory: ` +
       `chown -R ${user.uid}:${user.gid} ${quoted(directory)}`
     : why
 
+/**
+ * Where the last good list of an exchange's markets is kept, for when its API is away: JSON, undefined if there is none. Neither fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MarketsCache {
   readonly load: Effect.Effect<string | undefined>
   readonly save: (json: string) => Effect.Effect<void>
 }
 
-/** The last good list of one exchange in `<directory>/markets/<exchange>.json`. A list that cannot be kept or read is only told. */
+/**
+ * The last good list of one exchange in `<directory>/markets/<exchange>.json`. A list that cannot be kept or read is only told.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const marketsCache = (files: FileOps["Type"], directory: string, exchange: string): MarketsCache => {
   const path = `${directory}/markets/${exchange}.json`
   const tell = (what: string) => (error: FileOpsError) =>

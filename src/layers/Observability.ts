@@ -9,6 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import type { Writable } from "node:stream"
+import { escaped } from "../services/Text.ts"
 import type { LogSettings } from "./AppConfig.ts"
 
 /** Longest value of a log line, in UTF-16 units. */
@@ -17,19 +18,22 @@ const maxLength = 512
 /** Stack traces earn more, and stay bounded too. */
 const maxCause = 8 * 1024
 
+/**
+ * At most `length` UTF-16 units of a text (512 if not given); what was cut is told as `… (<whole length>)`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const cut = (text: string, length: number = maxLength): string =>
   text.length > length ? `${text.slice(0, length)}… (${text.length})` : text
 
-// All of C0 and C1, DEL, and what turns the reading direction.
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g
-
-/** One line that leaves a terminal as it was. */
-export const sanitise = (text: string): string =>
-  text.replace(
-    control,
-    (character) => character === "\n" ? "\\n" : `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`
-  )
+/**
+ * One line that leaves a terminal as it was: control characters and what turns the reading direction are written as escapes.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const sanitise = (text: string): string => escaped(text)
 
 type Value = string | number | boolean | null
 
@@ -105,20 +109,43 @@ const pretty = (paint: boolean) => (entry: Entry): string => {
   return [head, ...cause].join("\n")
 }
 
+/**
+ * The form of a line of the log; `auto` of the settings is one of them by the terminal.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type Format = "pretty" | "json" | "logfmt"
 
-/** Where the log goes. */
+/**
+ * Where the log goes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Terminal {
   readonly isTTY: boolean
   /** Whether it takes colours, and whoever runs it wants them. */
   readonly colors: boolean
 }
 
+/**
+ * A logger that renders an entry as one line; `pretty` adds a line for each of an error's stack. Writes nothing.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const logger = (format: Format, terminal: Terminal): Logger.Logger<unknown, string> => {
   const render = format === "json" ? json : format === "logfmt" ? logfmt : pretty(terminal.colors)
   return Logger.make((options) => render(entryOf(options)))
 }
 
+/**
+ * The form that settings ask for: `auto` is `pretty` on a terminal, else `json`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const formatOf = (settings: LogSettings["format"], terminal: Terminal): Format =>
   settings === "auto" ? terminal.isTTY ? "pretty" : "json" : settings
 
@@ -151,8 +178,12 @@ const bounded = (self: Logger.Logger<unknown, void>, output: Output): Logger.Log
 }
 
 /**
- * Replaces the default logger; `level` is the least that is written. One after the other: merged, they would be built in parallel,
- * and a logger added there outlives the layer's scope.
+ * Replaces the default logger; `level` is the least that is written. One after the other: merged, they would be built in parallel, and a
+ * logger added there outlives the layer's scope. Needs nothing. `output`: the stream behind the console's errors, looked at to see
+ * whether its reader keeps up.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (
   settings: LogSettings,

@@ -17,7 +17,12 @@ export * as Lines from "./Checkpoint/Lines.ts"
 export * from "./Checkpoint/Model.ts"
 export * from "./Checkpoint/Store.ts"
 
-/** What a feed does with the holes of its markets. Keys are `exchange:symbol`. */
+/**
+ * What a feed does with the holes of its markets. Keys are `exchange:symbol`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface HoleStore {
   /** In place of what was kept as open of this market; durable with the next `write`. A market that was forgotten is known from here on. */
   readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<Hole>) => void
@@ -29,6 +34,12 @@ export interface HoleStore {
   readonly write: Effect.Effect<void, CheckpointError>
 }
 
+/**
+ * The memory of a collector, over its restarts.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class Checkpoint extends Context.Tag("effect-exchange-feeds/services/Checkpoint")<
   Checkpoint,
   HoleStore & {
@@ -51,6 +62,9 @@ export class Checkpoint extends Context.Tag("effect-exchange-feeds/services/Chec
 /**
  * A checkpoint over any store, with what it finds there. Fails only if that cannot be read, or a later release wrote it. `sizes`: for
  * tests, and for those who measured.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = Effect.fnUntraced(function*(
   store: Store,

@@ -14,11 +14,29 @@ import * as Stream from "effect/Stream"
 import * as Machine from "./CircuitBreaker/Machine.ts"
 import * as Time from "./Time.ts"
 
+/**
+ * `closed` lets calls through. `open` refuses them. `half_open` lets one through at a time, to find out whether they succeed again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type State = "closed" | "open" | "half_open"
 
-/** Which check of `/health` a breaker belongs to. */
+/**
+ * Which check of `/health` a breaker belongs to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Group = "api" | "ws" | "kafka"
 
+/**
+ * The breaker did not let the call through: it never went out. `half_open_busy`: another call is finding out just now. `retryAfter`: how
+ * long until one may be let through.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen", {
   name: Schema.String,
   reason: Schema.Literal("open", "half_open_busy"),
@@ -31,9 +49,20 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   }
 }
 
-/** `ignored`: cancelled, or not the other side's fault. */
+/**
+ * What became of a call. `ignored`: cancelled, or not the other side's fault.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Outcome = Machine.Outcome
 
+/**
+ * What opens and closes a breaker.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** For metrics and logs: `bitpin_api`, `wallex_ws`, `kafka_trade`. */
   readonly name: string
@@ -52,6 +81,12 @@ export interface Options {
   readonly classify?: ((exit: Exit.Exit<unknown, unknown>) => Outcome) | undefined
 }
 
+/**
+ * A breaker has changed its state, at the wall time `at`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Transition {
   readonly name: string
   readonly group: Group
@@ -62,6 +97,12 @@ export interface Transition {
   readonly at: Time.WallTime
 }
 
+/**
+ * A breaker at one moment, for health and metrics.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Snapshot {
   readonly name: string
   readonly group: Group
@@ -77,6 +118,9 @@ export interface Snapshot {
 /**
  * A call that was let through. The first `succeed`, `fail` or `release` settles it; see to one of them also when interrupted
  * (`run` does), else others wait for the probe's time to be up.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export interface Permit {
   /** May be repeated for a long call (a WebSocket session): each later one is one more success while half-open. */
@@ -86,6 +130,12 @@ export interface Permit {
   readonly release: Effect.Effect<void>
 }
 
+/**
+ * One breaker. `run` admits, runs and settles in one; `admit` is for calls that are not one effect.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface CircuitBreaker {
   readonly name: string
   /** Never waits. */
@@ -99,7 +149,12 @@ export interface CircuitBreaker {
   readonly transitions: Stream.Stream<Transition>
 }
 
-/** All breakers of one program: health, metrics and status events look here. */
+/**
+ * All breakers of one program: health, metrics and status events look here.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class CircuitBreakers extends Context.Tag("effect-exchange-feeds/services/CircuitBreakers")<CircuitBreakers, {
   readonly make: (options: Options) => Effect.Effect<CircuitBreaker>
   readonly snapshots: Effect.Effect<ReadonlyArray<Snapshot>>
@@ -117,7 +172,12 @@ const ways: ReadonlyArray<readonly [from: State, to: State]> = [
   ["half_open", "closed"]
 ]
 
-/** A breaker on its own. `publish` is told of each transition, outside the state's update and in order. */
+/**
+ * A breaker on its own. `publish` is told of each transition, outside the state's update and in order.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function*(
   options: Options,
   publish: (transition: Transition) => Effect.Effect<unknown> = () => Effect.void
@@ -246,7 +306,12 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
-/** The registry of one program. */
+/**
+ * The registry of one program, empty. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<CircuitBreakers> = Layer.effect(
   CircuitBreakers,
   Effect.gen(function*() {

@@ -10,12 +10,24 @@ import { FileOps, type FileOpsError, writeAll } from "./FileOps.ts"
 import type { EventRecord } from "./MarketEvent.ts"
 import type { WallTime } from "./Time.ts"
 
+/**
+ * A dead letter could not be written; `path` is the file.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class DeadLetterError extends Schema.TaggedError<DeadLetterError>()("DeadLetterError", {
   path: Schema.String,
   message: Schema.String,
   cause: Schema.optional(Schema.Defect)
 }) {}
 
+/**
+ * A record that no output takes, and why.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DeadRecord {
   readonly topic: string
   /** `MESSAGE_TOO_LARGE`, `RECORD_LIST_TOO_LARGE`, `INVALID_RECORD`, or `too_large` for what no queue takes. */
@@ -25,8 +37,15 @@ export interface DeadRecord {
   readonly record: EventRecord
 }
 
+/**
+ * A frame of an exchange that was not understood, and why.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface DeadFrame {
   readonly exchange: string
+  /** One of `FeedStatus.decodeReasons`. */
   readonly reason: string
   readonly detail: string
   /** The raw frame, cut by the feed. */
@@ -34,6 +53,12 @@ export interface DeadFrame {
   readonly receivedAt: WallTime
 }
 
+/**
+ * Where records and frames go of which nothing can be made.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class DeadLetters extends Context.Tag("effect-exchange-feeds/services/DeadLetters")<DeadLetters, {
   /** Durable (fdatasync) when it succeeds: only then may the cursor move past the record (docs/design/delivery.md H5). */
   readonly record: (letter: DeadRecord) => Effect.Effect<void, DeadLetterError>
@@ -70,7 +95,12 @@ const makeFile = Effect.fnUntraced(function*(files: FileOps["Type"], directory: 
     )).pipe(Effect.mapError(toError))
 })
 
-/** Dead letters under `<directory>/dead`. Files and the directory are made when the first one dies. */
+/**
+ * Dead letters under `<directory>/dead`, of which files and directory are made when the first one dies. Needs `FileOps`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (directory: string): Layer.Layer<DeadLetters, never, FileOps> =>
   Layer.effect(
     DeadLetters,
@@ -86,7 +116,12 @@ export const layer = (directory: string): Layer.Layer<DeadLetters, never, FileOp
     })
   )
 
-/** Keeps nothing: for sinks of callers who want none. */
+/**
+ * Keeps nothing: for sinks of callers who want none.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerNoop: Layer.Layer<DeadLetters> = Layer.succeed(DeadLetters, {
   record: () => Effect.void,
   frame: () => Effect.void

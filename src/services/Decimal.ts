@@ -11,7 +11,12 @@ const maxDigits = 30
 
 const canonicalPattern = /^-?(?:0|[1-9]\d{0,29})(?:\.\d{0,29}[1-9])?$/
 
-/** A decimal as events carry it: exact, canonical. */
+/**
+ * A decimal as events carry it: exact, canonical.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const DecimalString: Schema.Schema<string> = Schema.String.pipe(Schema.pattern(canonicalPattern))
 
 const literal = /^([+-]?)(\d+)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/
@@ -28,6 +33,9 @@ const render = (negative: boolean, whole: string, fraction: string): string | un
  * Canonical form of a decimal or JSON number literal, digits exact as received.
  *
  * `"6.400000"` gives `"6.4"`, `1.6e-05` gives `"0.000016"`; `"Infinity"`, `"0x10"`, `""` and absurdly long numbers give `undefined`.
+ *
+ * @since 0.1.0
+ * @category conversions
  */
 export const canonical = (text: string): string | undefined => {
   if (text.length > 128) return undefined
@@ -44,10 +52,20 @@ export const canonical = (text: string): string | undefined => {
   return render(sign === "-", digits.slice(0, point), digits.slice(point))
 }
 
-/** True for canonical decimals above zero: what a price or an amount has to be. */
+/**
+ * True for canonical decimals above zero: what a price or an amount has to be.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const isPositive = (decimal: string): boolean => decimal !== "0" && !decimal.startsWith("-")
 
-/** A canonical decimal times ten to the power of `places`, exactly: -1 makes Toman of Rial. Undefined beyond 30 digits. */
+/**
+ * A canonical decimal times ten to the power of `places`, exactly: -1 makes Toman of Rial. Undefined beyond 30 digits.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
 export const shift = (decimal: string, places: number): string | undefined =>
   places === 0 ? decimal : canonical(`${decimal}e${places}`)
 
@@ -59,6 +77,9 @@ const scaled = (decimal: string): readonly [digits: bigint, scale: number] => {
 /**
  * `numerator / denominator` to 18 decimals, half to even, zeros stripped: BitPin's tiny trades come with `base_amount "0.00"`
  * and their amount is `quote_amount / price` (docs/design/exchanges/bitpin.md "Tiny trades"). Both must be canonical and the denominator above zero.
+ *
+ * @since 0.1.0
+ * @category combinators
  */
 export const divide = (numerator: string, denominator: string): string | undefined => {
   if (!isPositive(denominator)) return undefined

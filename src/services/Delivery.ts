@@ -26,14 +26,29 @@ import { Producer } from "./Producer.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import * as Time from "./Time.ts"
 
+/**
+ * A lane at one moment: what waits in memory and on disk, and how its output and its disk are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type LaneStatus = Lane.LaneStatus
 
+/**
+ * What lanes there are, and how they send. Each lane has a queue of its own, opened when the layer is built.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** Topics are `<prefix>.trade.v1`, `<prefix>.book.v1`, `<prefix>.status.v1`. */
   readonly topicPrefix: string
   readonly lanes: ReadonlyArray<LaneName>
+  /** `fallback`: the queue takes over when the output cannot; `journal`: every event is on disk before it is sent. */
   readonly mode: "fallback" | "journal"
+  /** How long an event may wait for others to be sent with it. */
   readonly linger: Duration.Duration
+  /** Of each lane: failures in a row that open it, how long it stays open, successes in a row that close it. */
   readonly breaker: {
     readonly maxFailures: number
     readonly timeout: Duration.Duration
@@ -45,6 +60,8 @@ export interface Options {
 }
 
 /**
+ * What is known of the lanes, and how they stop.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -59,6 +76,12 @@ export class Delivery extends Context.Tag("effect-exchange-feeds/services/Delive
   readonly ended: Effect.Effect<never>
 }>() {}
 
+/**
+ * The topic of a lane, such as `<prefix>.trade.v1`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const topicOf = (prefix: string, lane: LaneName): string => `${prefix}.${lane}.v1`
 
 /** Books go before trades when the shared budget runs out; status events are few and last. */
@@ -81,6 +104,13 @@ const fitting = (maxBytes: number): Pick<Handover.Options, "spillBytes" | "maxBa
   }
 }
 
+/**
+ * Opens a queue for each lane, takes up what an earlier life left there, and sends until the scope ends. Fails if a queue cannot be
+ * opened; whether the output is there does not matter.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<
@@ -251,6 +281,13 @@ const offerTo = (
   return Effect.flatMap(Time.moment, (now) => lane.offer(events.map((event) => encode(event, now))))
 }
 
+/**
+ * Gives the sink and what is known of its lanes. Needs the checkpoint, the breakers, the dead letters, a `FileQueue` and a `Producer`.
+ * Fails if a queue cannot be opened.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (
   options: Options
 ): Layer.Layer<

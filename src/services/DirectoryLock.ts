@@ -6,7 +6,12 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 
-/** What the owner wrote about itself, for humans. */
+/**
+ * What the owner wrote about itself, for humans.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Holder = Schema.Struct({
   pid: Schema.Number,
   host: Schema.String,
@@ -17,6 +22,12 @@ export const Holder = Schema.Struct({
 })
 export type Holder = typeof Holder.Type
 
+/**
+ * Another process has the directory, or may have it: then `message` says what to remove if it does not.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class Locked extends Schema.TaggedError<Locked>()("Locked", {
   path: Schema.String,
   /** Null if its note cannot be read (it may just be writing it). */
@@ -34,10 +45,19 @@ export class Locked extends Schema.TaggedError<Locked>()("Locked", {
   }
 }
 
-/** For a POSIX shell. */
+/**
+ * For messages that contain a command: the text as one word of a POSIX shell.
+ *
+ * @internal
+ */
 export const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
 
-/** The lock could not be tried at all: the directory cannot be made or written. */
+/**
+ * The lock could not be tried at all: the directory cannot be made or written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()("DirectoryLockError", {
   path: Schema.String,
   code: Schema.String,
@@ -45,6 +65,12 @@ export class DirectoryLockError extends Schema.TaggedError<DirectoryLockError>()
   cause: Schema.optional(Schema.Defect)
 }) {}
 
+/**
+ * What holding a directory means: it is ours until the scope closes, or `lost` fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Ownership {
   /**
    * Fails when another process owns the directory all the same: somebody took the marks away and it began before they were made again.
@@ -53,6 +79,12 @@ export interface Ownership {
   readonly lost: Effect.Effect<never, Locked>
 }
 
+/**
+ * Sees to it that a directory has one process only. `NodeDirectoryLock.layer` gives the real one.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class DirectoryLock extends Context.Tag("effect-exchange-feeds/services/DirectoryLock")<DirectoryLock, {
   /** Makes the directory if need be (0700) and holds `LOCK` in it until the scope closes. Does not wait. */
   readonly acquire: (directory: string) => Effect.Effect<Ownership, Locked | DirectoryLockError, Scope.Scope>

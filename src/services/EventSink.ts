@@ -7,6 +7,12 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import type { MarketEvent } from "./MarketEvent.ts"
 
+/**
+ * Whoever takes the events of feeds (`Pipeline.run`).
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class EventSink extends Context.Tag("effect-exchange-feeds/services/EventSink")<EventSink, {
   /**
    * Takes a chunk over, in order. Returns when the sink is responsible for it; suspends only when neither Kafka nor the
@@ -16,11 +22,22 @@ export class EventSink extends Context.Tag("effect-exchange-feeds/services/Event
   readonly offer: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<void>
 }>() {}
 
-/** Keeps everything it was offered: for tests and for trying things out. */
+/**
+ * Keeps everything it was offered: for tests and for trying things out.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class MemorySink extends Context.Tag("effect-exchange-feeds/services/EventSink/MemorySink")<MemorySink, {
   readonly events: Effect.Effect<ReadonlyArray<MarketEvent>>
 }>() {}
 
+/**
+ * A sink that keeps every event in memory, for ever, and what it kept. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layerMemory: Layer.Layer<EventSink | MemorySink> = Layer.effectContext(
   Effect.gen(function*() {
     const events = yield* Ref.make<ReadonlyArray<MarketEvent>>([])

@@ -3,6 +3,12 @@
  * kept as text: a double holds seven decimals of today's epoch seconds at most, and a `Date` three.
  */
 
+/**
+ * A time of an exchange's, with all the digits that it gave.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ExchangeTime {
   /** Epoch ms; digits below are cut off. */
   readonly timestamp: number
@@ -19,6 +25,9 @@ const maxDecimals = 9
 /**
  * `seconds`: whole epoch seconds. `fraction`: the decimals as given, of any number, none too. They are filled up to 3, 6 or 9.
  * Undefined beyond the years 1970 to 9999.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make = (seconds: number, fraction: string): ExchangeTime | undefined => {
   const timestamp = seconds * 1000 + Number(fraction.slice(0, 3).padEnd(3, "0"))
@@ -28,12 +37,22 @@ export const make = (seconds: number, fraction: string): ExchangeTime | undefine
   return { timestamp, time: `${new Date(timestamp).toISOString().slice(0, 20)}${decimals}Z` }
 }
 
-/** The text of it; null where the exchange gave no time. */
+/**
+ * The text of it; null where the exchange gave no time.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const timeOf = (
   { time, timestamp }: { readonly timestamp: number | null; readonly time?: string | undefined }
 ): string | null => time ?? (timestamp === null ? null : new Date(timestamp).toISOString())
 
-/** Epoch ms of such a text, digits below the millisecond cut off. NaN of any other text. */
+/**
+ * Epoch ms of such a text, digits below the millisecond cut off. NaN of any other text.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const epochMsOf = (time: string): number => Date.parse(`${time.slice(0, 23)}Z`)
 
 /** `2026-06-11T12:59:45.` and nine decimals. */
@@ -42,6 +61,9 @@ const fullLength = 20 + maxDecimals
 /**
  * Which of two such texts is the earlier: below zero if `a` is, above if `b` is. Zero for one time in different digits: as texts they
  * would differ, and `...45.263Z` would come after `...45.263627Z`.
+ *
+ * @since 0.1.0
+ * @category accessors
  */
 export const compare = (a: string, b: string): number => {
   const left = a.slice(0, -1).padEnd(fullLength, "0")

@@ -15,9 +15,20 @@ export * from "./Exposition/Families.ts"
 export type { Family, HistogramSample, Labels, Sample } from "./Exposition/Family.ts"
 export type { Rendered } from "./Exposition/Text.ts"
 
-/** Asked at every scrape: it must not wait. */
+/**
+ * Makes families of what a part knows at that moment. Asked at every scrape: it must not wait.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Collector = Effect.Effect<ReadonlyArray<Family>>
 
+/**
+ * What `/metrics` answers, and who is asked for it.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class Exposition extends Context.Tag("effect-exchange-feeds/services/Exposition")<Exposition, {
   /** Until the scope ends. */
   readonly register: (collector: Collector) => Effect.Effect<void, never, Scope.Scope>
@@ -28,6 +39,9 @@ export class Exposition extends Context.Tag("effect-exchange-feeds/services/Expo
 /**
  * Each program has its own, with the instruments of its context: two embedded collectors do not mix. Of Effect's registry, which is the
  * process', both tell what is not an instrument of ours.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const make: Effect.Effect<Exposition["Type"]> = Effect.map(Instruments, (instruments) => {
   const collectors = new Set<Collector>()
@@ -50,4 +64,10 @@ export const make: Effect.Effect<Exposition["Type"]> = Effect.map(Instruments, (
   }
 })
 
+/**
+ * The exposition of one program, with the instruments of its context and as yet without collectors. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Exposition> = Layer.effect(Exposition, make)

@@ -5,8 +5,20 @@
 import * as Context from "effect/Context"
 import type { Instant, Moment, WallTime } from "./Time.ts"
 
+/**
+ * What a connection is doing: dialling or greeting (`connecting`), delivering (`open`), or waiting until it dials again (`backoff`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type ConnectionState = "connecting" | "open" | "backoff"
 
+/**
+ * One WebSocket connection. Counts are of topics.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ConnectionStatus {
   readonly state: ConnectionState
   readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
@@ -14,6 +26,13 @@ export interface ConnectionStatus {
   readonly lastFrameAt: Moment | null
 }
 
+/**
+ * One market: what came of it, and whether its trades are subscribed to. `trades` is a count since the start, `lastPrice` a decimal in
+ * units of the quote.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MarketStatus {
   readonly symbol: string
   readonly trades: number
@@ -26,7 +45,12 @@ export interface MarketStatus {
   readonly stale: boolean
 }
 
-/** Holes in markets' trades (docs/design/delivery.md "Holes and histories"). */
+/**
+ * Holes in markets' trades (docs/design/delivery.md "Holes and histories").
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Gaps {
   /** Neither filled nor given up. */
   readonly open: number
@@ -38,10 +62,15 @@ export interface Gaps {
   readonly recovered: number
 }
 
-/** A stretch of a market's time in which trades may be missing, and which is neither filled nor given up. */
+/**
+ * A stretch of a market's time in which trades may be missing, and which is neither filled nor given up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface OpenHole {
   readonly symbol: string
-  /** Why nobody listened: `disconnected`, `restart`, `stale`, `unsubscribed`, `sequence`. */
+  /** Why nobody listened: `disconnected`, `restart`, `stale`, `unsubscribed`, `undecoded`, `sequence`. */
   readonly cause: string
   /** Exchange times of the last trade before it and of the first behind it, ISO-8601; null where none is known. */
   readonly from: string | null
@@ -60,6 +89,12 @@ export interface OpenHole {
   readonly awaits: string
 }
 
+/**
+ * One exchange. Counts are since the start of the process; moments are null until there was one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface ExchangeStatus {
   readonly exchange: string
   /** Last REST exchange with the API: markets list or the background check. */
@@ -93,7 +128,12 @@ export interface ExchangeStatus {
   readonly stale: ReadonlyMap<string, number>
 }
 
-/** Why something that an exchange sent was not understood. */
+/**
+ * Why something that an exchange sent was not understood.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const decodeReasons = [
   /** Not JSON. */
   "json",
@@ -117,6 +157,12 @@ export const decodeReasons = [
   "unknown"
 ] as const
 
+/**
+ * Where feeds report: `update` makes the next status of the one before, `exchanges` are all there are. Neither waits nor fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Shape {
   readonly update: (exchange: string, change: (status: ExchangeStatus) => ExchangeStatus) => void
   readonly exchanges: () => ReadonlyArray<ExchangeStatus>
@@ -124,6 +170,12 @@ export interface Shape {
 
 const noHoles = (): ReadonlyArray<OpenHole> => []
 
+/**
+ * An exchange of which nothing is known yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
   api: { at: null, checkedAt: null, ok: null, durationMs: null, message: null },
@@ -142,6 +194,12 @@ export const empty = (exchange: string): ExchangeStatus => ({
   stale: new Map()
 })
 
+/**
+ * A place to report to that is nobody else's; the exchanges given are there from the beginning, without anything known of them.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (exchanges: ReadonlyArray<string> = []): Shape => {
   const all = new Map(exchanges.map((name) => [name, empty(name)]))
   return {
@@ -152,7 +210,12 @@ export const make = (exchanges: ReadonlyArray<string> = []): Shape => {
   }
 }
 
-/** A reference, not a requirement: a feed used as a plain `Stream` reports to nobody by default. */
+/**
+ * A reference, not a requirement: a feed used as a plain `Stream` reports to nobody by default.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FeedStatus extends Context.Reference<FeedStatus>()("effect-exchange-feeds/services/FeedStatus", {
   defaultValue: (): Shape => ({ update: () => {}, exchanges: () => [] })
 }) {}

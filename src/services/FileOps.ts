@@ -7,6 +7,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
+/**
+ * A call to the operating system failed. Branch on `code`; `message` is one line for people.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class FileOpsError extends Schema.TaggedError<FileOpsError>()("FileOpsError", {
   /** The call that failed: `open`, `write`, `datasync`, ... */
   op: Schema.String,
@@ -20,15 +26,29 @@ export class FileOpsError extends Schema.TaggedError<FileOpsError>()("FileOpsErr
 /** Codes that mean: no room, as yet. */
 const noRoom = new Set(["ENOSPC", "EDQUOT", "EFBIG"])
 
+/**
+ * Whether a call failed because the disk, the quota or the largest size of a file is used up: it may succeed later.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const isNoRoom = ({ code }: Pick<FileOpsError, "code">): boolean => noRoom.has(code)
 
 /**
  * `read`: must exist. `create`: must not exist. `replace`: emptied if it exists. `write`: made if need be, else left as it is.
  * All but `read` give a file that can be read and written.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type OpenMode = "read" | "create" | "replace" | "write"
 
-/** An open file. All positions and lengths are bytes. No call can be interrupted: the kernel does not know how. */
+/**
+ * An open file. All positions and lengths are bytes. No call can be interrupted: the kernel does not know how.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface File {
   readonly path: string
   /** One call to the kernel. Says how much was written, which may be less than asked (a disk that fills up). */
@@ -43,6 +63,12 @@ export interface File {
   readonly close: Effect.Effect<void, FileOpsError>
 }
 
+/**
+ * The file system as the queue needs it. `NodeFileOps.layer` gives the real one.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FileOps extends Context.Tag("effect-exchange-feeds/services/FileOps")<FileOps, {
   /** New files are for the owner alone (0600). Never follows a symbolic link. The caller closes it. */
   readonly open: (path: string, mode: OpenMode) => Effect.Effect<File, FileOpsError>
@@ -64,6 +90,9 @@ export class FileOps extends Context.Tag("effect-exchange-feeds/services/FileOps
 /**
  * As `ops` for as long as the directory is ours. From then on whatever would make, replace, rename or remove a file fails with the code
  * `ENOTOWNER`: another process writes there by now, and what this one still has to say would go over it.
+ *
+ * @since 0.1.0
+ * @category combinators
  */
 export const whileOurs = (ops: FileOps["Type"], isOurs: () => boolean): FileOps["Type"] => {
   const ours = <A>(op: string, path: string, call: Effect.Effect<A, FileOpsError>): Effect.Effect<A, FileOpsError> =>
@@ -86,7 +115,12 @@ export const whileOurs = (ops: FileOps["Type"], isOurs: () => boolean): FileOps[
   }
 }
 
-/** Writes all of it, however short the single writes are. A failure leaves an unknown part written. */
+/**
+ * Writes all of it, however short the single writes are. A failure leaves an unknown part written.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const writeAll = Effect.fnUntraced(function*(
   file: File,
   bytes: Uint8Array,
@@ -102,7 +136,12 @@ export const writeAll = Effect.fnUntraced(function*(
   }
 })
 
-/** Reads until `into` is full or the file ends; says how many bytes. */
+/**
+ * Reads until `into` is full or the file ends; says how many bytes.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const readFully = Effect.fnUntraced(function*(
   file: File,
   into: Uint8Array,
@@ -117,7 +156,12 @@ export const readFully = Effect.fnUntraced(function*(
   return done
 })
 
-/** Opens, uses, closes, whatever happens. */
+/**
+ * Opens, uses, closes, whatever happens.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const withFile = <A, E, R>(
   ops: FileOps["Type"],
   path: string,
@@ -126,7 +170,12 @@ export const withFile = <A, E, R>(
 ): Effect.Effect<A, E | FileOpsError, R> =>
   Effect.acquireUseRelease(ops.open(path, mode), use, (file) => closeQuietly(file))
 
-/** Of what makes a file in `directory`: once more in a new one, if somebody has taken that away. */
+/**
+ * Of what makes a file in `directory`: once more in a new one, if somebody has taken that away.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const inDirectory = <A>(
   ops: FileOps["Type"],
   directory: string,
@@ -134,14 +183,24 @@ export const inDirectory = <A>(
 ): Effect.Effect<A, FileOpsError> =>
   Effect.catchIf(effect, ({ code }) => code === "ENOENT", () => Effect.andThen(ops.makeDirectory(directory), effect))
 
-/** Where nothing depends on it any more: what had to be durable was synced before. */
+/**
+ * Closes a file of which nothing depends any more: what had to be durable was synced before. A failure is a line of the debug log.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const closeQuietly = (file: File): Effect.Effect<void> =>
   file.close.pipe(
     Effect.catchTag("FileOpsError", (error) =>
       Effect.logDebug("a file cannot be closed").pipe(Effect.annotateLogs({ path: error.path, code: error.code })))
   )
 
-/** The whole file, or undefined if there is none. For small files. */
+/**
+ * The whole file, or undefined if there is none. For small files.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const readFile = (ops: FileOps["Type"], path: string): Effect.Effect<Uint8Array | undefined, FileOpsError> =>
   withFile(
     ops,
@@ -156,7 +215,12 @@ export const readFile = (ops: FileOps["Type"], path: string): Effect.Effect<Uint
     Effect.catchIf((error) => error.code === "ENOENT", () => Effect.succeed(undefined))
   )
 
-/** The directory a path is in. */
+/**
+ * The directory a path is in.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const directoryOf = (path: string): string => {
   const slash = path.lastIndexOf("/")
   return slash === -1 ? "." : slash === 0 ? "/" : path.slice(0, slash)
@@ -165,6 +229,9 @@ export const directoryOf = (path: string): string => {
 /**
  * Replaces a small file so that a crash at any moment leaves the old or the new content, whole: temp file, fsync, rename,
  * directory fsync (docs/design/queue.md "The cursor"). Not for concurrent use on one path.
+ *
+ * @since 0.1.0
+ * @category operations
  */
 export const replaceFile = Effect.fnUntraced(function*(
   ops: FileOps["Type"],

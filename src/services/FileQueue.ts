@@ -18,6 +18,12 @@ export * as Inspect from "./FileQueue/Inspect.ts"
 export * from "./FileQueue/Model.ts"
 export type { Fsync, FullPolicy } from "./FileQueue/Shared.ts"
 
+/**
+ * The queues of a program: one directory, one budget of bytes for all lanes.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FileQueue extends Context.Tag("effect-exchange-feeds/services/FileQueue")<FileQueue, {
   readonly open: (options: OpenOptions) => Effect.Effect<Queue, FileQueueError, Scope.Scope>
   /** What gives way when the budget is spent; `drop_newest` and `block` are for whoever appends to do. */
@@ -26,6 +32,12 @@ export class FileQueue extends Context.Tag("effect-exchange-feeds/services/FileQ
   readonly usage: Effect.Effect<{ readonly bytes: number; readonly maxBytes: number }>
 }>() {}
 
+/**
+ * Where the queues are, and what they may hold.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** The data directory: queues go to `queue/<topic>` in it, damaged bytes to `quarantine`. */
   readonly dir: string
@@ -44,6 +56,12 @@ export interface Options {
 
 const defaultSegmentBytes = 16 * 1024 * 1024
 
+/**
+ * Queues over the `FileOps` at hand. Touches nothing on the disk; `open` does.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<FileQueue["Type"], never, FileOps> {
@@ -70,5 +88,11 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+/**
+ * Needs `FileOps`, and gives the queues. Touches nothing on the disk; `open` does.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options): Layer.Layer<FileQueue, never, FileOps> =>
   Layer.effect(FileQueue, make(options))

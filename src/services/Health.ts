@@ -22,6 +22,12 @@ import * as Time from "./Time.ts"
 export { codeOf, messageOf } from "./Health/Evaluate.ts"
 export type { Answer, BreakerReport, Check, CheckStatus, SinkReport, Status } from "./Health/Model.ts"
 
+/**
+ * What `/health` answers.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class Health extends Context.Tag("effect-exchange-feeds/services/Health")<Health, {
   /** From memory alone. */
   readonly answer: Effect.Effect<Answer>
@@ -29,11 +35,22 @@ export class Health extends Context.Tag("effect-exchange-feeds/services/Health")
   readonly drain: Effect.Effect<void>
 }>() {}
 
-/** Anything that can say in one line what is wrong. */
+/**
+ * Anything that can say in one line what is wrong.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Failure {
   readonly message: string
 }
 
+/**
+ * What health looks at. What may wait runs in the background each ten seconds.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** How long exchanges may take until they give data (STARTUP_GRACE). */
   readonly startupGrace: Duration.DurationInput
@@ -56,6 +73,12 @@ const timeout = Duration.seconds(3)
 /** Of asking Kafka, which a dial, a login and two questions take a dozen ways there and back: 5 s to a cluster 400 ms away. */
 const kafkaTimeout = Duration.seconds(9)
 
+/**
+ * Checks in the background until the scope ends; the first ones begin at once.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Health["Type"], never, Scope.Scope> {
@@ -85,11 +108,20 @@ export const make = Effect.fnUntraced(function*(
   }
 })
 
+/**
+ * Gives `Health`, and checks in the background as long as the layer lives. What it needs is in `options`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options): Layer.Layer<Health> => Layer.scoped(Health, make(options))
 
 /**
  * Whether a file can be made, written and removed in `directory`, which is made if it is not there yet: the first check comes
  * before all else. Succeeds with the bytes that are free there.
+ *
+ * @since 0.1.0
+ * @category operations
  */
 export const probeDirectory = Effect.fnUntraced(function*(
   ops: FileOps["Type"],

@@ -14,17 +14,37 @@ import * as MetricLabel from "effect/MetricLabel"
 import type * as MetricPair from "effect/MetricPair"
 import * as MetricRegistry from "effect/MetricRegistry"
 
+/**
+ * Names and values of the labels of one series.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Labels = Readonly<Record<string, string>>
 
+/**
+ * A count that only grows. What is not a number, or less than nothing, is not counted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Counter {
   readonly add: (count: number) => void
 }
 
+/**
+ * Values sorted into buckets. Whoever made it says in which unit `observe` takes them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Histogram {
   readonly observe: (value: number) => void
 }
 
 /**
+ * Where the instruments of one program are kept, each by its name and labels: asked for again, the same one comes back.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -132,6 +152,9 @@ const callBounds = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.
 /**
  * How far behind: from an exchange's own time to us (`exchange_to_receive`), from us to Kafka's acknowledgement
  * (`receive_to_ack`), milliseconds. `path` keeps a replayed backlog out of the live quantiles.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const lag = (registry: Registry, labels: {
   readonly exchange: string
@@ -154,7 +177,12 @@ export const lag = (registry: Registry, labels: {
   }
 }
 
-/** From the call to the acknowledgement or the failure, milliseconds. */
+/**
+ * `feeds_kafka_send_duration_seconds`: from the call to the acknowledgement or the failure; `observe` takes milliseconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const kafkaSend = (registry: Registry, topic: string): Histogram => {
   const seconds = registry.histogram("feeds_kafka_send_duration_seconds", "Duration of sends to Kafka.", callBounds, {
     topic
@@ -172,13 +200,24 @@ const each = <Value extends string, Instrument>(
   return (value) => known.get(value) ?? other
 }
 
-/** Records of one send. */
+/**
+ * `feeds_kafka_batch_messages`: records of one send that was acknowledged.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const kafkaBatch = (registry: Registry, topic: string): Histogram =>
   registry.histogram("feeds_kafka_batch_messages", "Records of sends that Kafka acknowledged.", batchBounds, {
     topic
   })
 
-/** `reasons`: all that a failure may have. */
+/**
+ * `feeds_kafka_delivery_failures_total`, a counter for each reason. `reasons`: all that a failure may have; another is counted as
+ * `other`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const kafkaFailures = (
   registry: Registry,
   topic: string,
@@ -190,7 +229,13 @@ export const kafkaFailures = (
       registry.counter("feeds_kafka_delivery_failures_total", "Sends that failed, by reason.", { topic, reason })
   )
 
-/** `reasons`: all that an error may have; `dead_letter` stands for a dead letter that could not be written. */
+/**
+ * `feeds_queue_errors_total`, a counter for each reason. `reasons`: all that an error may have; another is counted as `other`;
+ * `dead_letter` stands for a dead letter that could not be written.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const queueErrors = (
   registry: Registry,
   topic: string,
@@ -205,7 +250,12 @@ export const queueErrors = (
       })
   )
 
-/** Milliseconds. */
+/**
+ * `feeds_queue_fsync_duration_seconds`: how long the queue's syncs to disk take; `observe` takes milliseconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const queueSync = (registry: Registry): Histogram => {
   const seconds = registry.histogram(
     "feeds_queue_fsync_duration_seconds",
@@ -216,11 +266,23 @@ export const queueSync = (registry: Registry): Histogram => {
   return { observe: (millis) => seconds.observe(millis / 1000) }
 }
 
-/** UTF-16 units of text, which are bytes but for the few that are not ASCII. */
+/**
+ * `feeds_received_bytes_total`: the length of the frames received, in UTF-16 units of text, which are bytes but for the few that are not
+ * ASCII.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const receivedBytes = (registry: Registry, exchange: string): Counter =>
   registry.counter("feeds_received_bytes_total", "Length of the frames received, after decompression.", { exchange })
 
-/** By the code of the other side's close, or our own reason, one of `reasons`. */
+/**
+ * `feeds_connection_closes_total`: sessions that ended, by the code of the other side's close, or our own reason, one of `reasons`;
+ * another is counted as `other`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const closes = (
   registry: Registry,
   exchange: string,
@@ -234,7 +296,13 @@ export const closes = (
   return ({ code, reason }) => code === undefined ? local(reason) : remote(String(code))
 }
 
-/** From the request to the decoded answer, milliseconds; `outcome`: `ok`, or one of `reasons`. */
+/**
+ * `feeds_rest_request_duration_seconds`: from the request to the decoded answer; `observe` takes milliseconds. `outcome`: `ok`, or one of
+ * `reasons`; another is counted as `other`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const restRequest = (
   registry: Registry,
   exchange: string,
@@ -250,7 +318,12 @@ export const restRequest = (
     return { observe: (millis: number) => seconds.observe(millis / 1000) }
   })
 
-/** Answers of our own routes. */
+/**
+ * `feeds_http_requests_total`: answers of our own routes, by HTTP status: `200`, `503`, or `other`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const httpRequests = (registry: Registry, route: string): (status: string) => Counter =>
   each(
     ["200", "503"],

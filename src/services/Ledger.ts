@@ -8,17 +8,41 @@
 import * as Context from "effect/Context"
 import type { LaneName } from "./MarketEvent.ts"
 
+/**
+ * Where an event is. Each is in exactly one place: `in_flight` in memory, `queued` on disk, and then for good delivered, dropped, written
+ * to the dead letters, or filtered before it was handed over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_lettered" | "filtered"
 
-/** Why, for the places that ask for it; `market`: of one that nobody chose. */
+/**
+ * Why, for the places that ask for it; `market`: of one that nobody chose.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const reasons = {
   dropped: ["full", "corrupt", "expired"],
   deadLettered: ["too_large", "invalid"],
   filtered: ["duplicate", "market", "conflated"]
 } as const
 
+/**
+ * One of `reasons`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Reason = (typeof reasons)[keyof typeof reasons][number]
 
+/**
+ * The counts of one exchange and channel: `received` is the sum of all the others.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Account {
   /** An exchange; for records inherited at open: none, `origin` says so. */
   readonly exchange: string
@@ -33,12 +57,23 @@ export interface Account {
   readonly filtered: ReadonlyMap<string, number>
 }
 
-/** Which account: the lane, and the exchange, or `undefined` for records inherited from an earlier life. */
+/**
+ * Which account: the lane, and the exchange, or `undefined` for records inherited from an earlier life.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Entry {
   readonly lane: LaneName
   readonly exchange: string | undefined
 }
 
+/**
+ * A ledger: counts of events, by account and place. Status events are not counted. Nothing waits or fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Shape {
   /** Counts events once, when decoded; with `origin="recovered"` what a queue held at open. */
   readonly received: (entry: Entry, count: number) => void
@@ -57,7 +92,12 @@ interface Mutable {
   readonly reasons: Record<"dropped" | "dead_lettered" | "filtered", Map<string, number>>
 }
 
-/** A ledger of its own for each program: two embedded collectors never share one. */
+/**
+ * A ledger of its own for each program: two embedded collectors never share one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (): Shape => {
   const accounts = new Map<string, Mutable>()
   const account = ({ exchange, lane }: Entry): Mutable | undefined => {
@@ -116,6 +156,9 @@ const silent: Shape = { received: () => {}, inherited: () => {}, move: () => {},
 
 /**
  * A reference, not a requirement: a feed used as a plain `Stream` in another app needs no ledger and then keeps none.
+ *
+ * @since 0.1.0
+ * @category tags
  */
 export class Ledger extends Context.Reference<Ledger>()("effect-exchange-feeds/services/Ledger", {
   defaultValue: (): Shape => silent

@@ -6,25 +6,57 @@ import * as Schema from "effect/Schema"
 import { DecimalString } from "./Decimal.ts"
 import * as Time from "./Time.ts"
 
-/** The taker's side. */
+/**
+ * The taker's side, `"buy"` or `"sell"`: whether the one who hit a standing order bought or sold.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Side = Schema.Literal("buy", "sell")
 export type Side = typeof Side.Type
 
-/** `ws` for all that came through the socket, a subscribe reply included; `rest` for history. */
+/**
+ * `ws` for all that came through the socket, a subscribe reply included; `rest` for history.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Source = Schema.Literal("ws", "rest")
 export type Source = typeof Source.Type
 
-/** A time of the exchange's, with the digits that it gave, filled up to 3, 6 or 9: ISO-8601 UTC (`ExchangeTime`). */
+/**
+ * A time of the exchange's, with the digits that it gave, filled up to 3, 6 or 9: ISO-8601 UTC (`ExchangeTime`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Timestamp = Schema.String.pipe(
   Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.(?:\d{3}){1,3}Z$/)
 )
 
-/** A time of ours: ISO-8601 UTC with milliseconds, as `Date.prototype.toISOString` prints it. */
+/**
+ * A time of ours: ISO-8601 UTC with milliseconds, as `Date.prototype.toISOString` prints it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const ReceivedAt = Schema.String.pipe(Schema.pattern(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/))
 
-/** `BASE/QUOTE`, upper case; the Iranian quote is always `IRT`, in Toman. */
+/**
+ * `BASE/QUOTE`, upper case; the Iranian quote is always `IRT`, in Toman.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const CanonicalSymbol = Schema.String.pipe(Schema.pattern(/^[A-Z0-9_]{1,30}\/[A-Z0-9]{2,10}$/))
 
+/**
+ * One trade. Prices and amounts are exact decimals as text (`Decimal`): the price in units of the quote, the amount in units of the base.
+ * `id` is the same whenever and by whatever way the trade is delivered again.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Trade = Schema.Struct({
   type: Schema.Literal("trade"),
   v: Schema.Literal(1),
@@ -45,6 +77,12 @@ export type Trade = typeof Trade.Type
 
 const Level = Schema.Tuple(DecimalString, DecimalString)
 
+/**
+ * A whole order book: each level a price in units of the quote and an amount in units of the base, exact decimals as text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Book = Schema.Struct({
   type: Schema.Literal("book"),
   v: Schema.Literal(1),
@@ -63,10 +101,22 @@ export const Book = Schema.Struct({
 })
 export type Book = typeof Book.Type
 
+/**
+ * What a status event tells of: a connection, silence, a hole in a market's trades (`gap`), records dropped by a queue, a breaker, or the
+ * list of markets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker", "markets")
 export type StatusKind = typeof StatusKind.Type
 
-/** A status event has further fields by its kind (`from`, `to`, `cause`, `count`, ...), all plain JSON values. */
+/**
+ * A status event has further fields by its kind (`from`, `to`, `cause`, `count`, ...), all plain JSON values.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Status = Schema.Struct({
   type: Schema.Literal("status"),
   v: Schema.Literal(1),
@@ -80,17 +130,38 @@ export const Status = Schema.Struct({
 }, Schema.Record({ key: Schema.String, value: Schema.Unknown }))
 export type Status = typeof Status.Type
 
+/**
+ * Whatever a feed emits and a sink takes, told apart by `type`: `"trade"`, `"book"`, `"status"`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const MarketEvent = Schema.Union(Trade, Book, Status)
 export type MarketEvent = typeof MarketEvent.Type
 
-/** The channels of the configuration: what a feed subscribes to. */
+/**
+ * The channels of the configuration: what a feed subscribes to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export const Channel = Schema.Literal("trades", "books")
 export type Channel = typeof Channel.Type
 
-/** A lane is a topic: one for each type of event. */
+/**
+ * A lane is a topic: one for each type of event.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type LaneName = MarketEvent["type"]
 
-/** One Kafka record before it has a topic or a partition: the lane gives the one, the producer the other. */
+/**
+ * One Kafka record before it has a topic or a partition: the lane gives the one, the producer the other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface EventRecord {
   /** `exchange:symbol`; a status without symbol: `exchange`. */
   readonly key: string
@@ -107,19 +178,34 @@ export interface EventRecord {
   readonly since?: Time.Instant | undefined
 }
 
-/** The exchange a record belongs to, for the ledger: the key up to its first colon. */
+/**
+ * The exchange a record belongs to, for the ledger: the key up to its first colon.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const exchangeOf = (record: EventRecord): string => {
   const colon = record.key.indexOf(":")
   return colon === -1 ? record.key : record.key.slice(0, colon)
 }
 
-/** Bytes a record takes, near enough for bounds on memory and on a send: text is counted by its UTF-16 length. */
+/**
+ * Bytes a record takes, near enough for bounds on memory and on a send: text is counted by its UTF-16 length.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const sizeOf = (record: EventRecord): number => record.key.length + record.value.length + 128
 
 /** What an event may have waited for its market's history, ms; beyond it the wall clock was stepped since its receipt. */
 const longestWait = 10_000
 
-/** `now`: when it is handed over, to know its age by. */
+/**
+ * An event as the record that Kafka gets. `now`: when it is handed over, to know its age by; left out, the record has no age.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const encode = (event: MarketEvent, now?: Time.Moment): EventRecord => {
   const timestamp = Date.parse(event.receivedAt)
   const record = {

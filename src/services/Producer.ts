@@ -69,6 +69,8 @@ export interface LaneProducer {
 }
 
 /**
+ * What a lane asks a producer for.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -82,6 +84,8 @@ export interface LaneProducerOptions {
 }
 
 /**
+ * An output: Kafka, or what is in its place.
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -8,6 +8,12 @@ import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 
+/**
+ * How often is tried, and how long is waited in between.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** Of one operation, the first try included. */
   readonly maxAttempts: number
@@ -17,6 +23,12 @@ export interface Options {
   readonly jitter: number
 }
 
+/**
+ * Five tries, from one second to thirty, ten per cent of jitter.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const defaults: Options = {
   maxAttempts: 5,
   baseDelay: Duration.seconds(1),
@@ -41,17 +53,33 @@ const delay = (options: Options, attempt: number): Effect.Effect<Duration.Durati
   )
 }
 
-/** For ever. */
+/**
+ * Retries for ever, with the delays of `options`; `maxAttempts` is not looked at. Its output counts the retries from 0.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const forever = (options: Options): Schedule.Schedule<number> =>
   Schedule.addDelayEffect(Schedule.forever, (attempt) => delay(options, attempt))
 
-/** `maxAttempts` tries in all. */
+/**
+ * `maxAttempts` tries in all.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const bounded = (options: Options): Schedule.Schedule<number> =>
   forever(options).pipe(
     Schedule.intersect(Schedule.recurs(options.maxAttempts - 1)),
     Schedule.map(([attempt]) => attempt)
   )
 
+/**
+ * A schedule for sessions that come and go, and what a session says of itself to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Reconnecting {
   readonly schedule: Schedule.Schedule<number>
   /** The session was healthy for long enough: the next delay is the base again. */
@@ -63,6 +91,9 @@ export interface Reconnecting {
 /**
  * For sessions: the attempt is counted outside the schedule, since `Stream.retry` starts a schedule anew at the first element, and
  * an exchange that accepts, sends one frame and drops would be hammered at the base delay.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const reconnecting = (options: Options): Effect.Effect<Reconnecting> =>
   Effect.map(Ref.make(0), (attempts) => ({
@@ -83,7 +114,12 @@ const unknownWait = Duration.minutes(1)
 /** The three forms of RFC 9110 all begin with a day; the one without a zone is not sent any more. */
 const httpDatePattern = /^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*, .* GMT$/
 
-/** An HTTP date in epoch ms; undefined if the text is none. */
+/**
+ * An HTTP date in epoch ms; undefined if the text is none.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const httpDate = (text: string): number | undefined => {
   const date = httpDatePattern.test(text) ? Date.parse(text) : Number.NaN
   return Number.isNaN(date) ? undefined : date
@@ -100,6 +136,9 @@ const epochMillis = 1e12
  * What a `Retry-After` header asks for: seconds, an HTTP date, or epoch seconds or milliseconds. A moment is taken relative to `date`,
  * the `Date` header of the same answer: both are of the other side's clock, ours may be hours off. Undefined if it is none of them;
  * never less than nothing, never more than ten minutes.
+ *
+ * @since 0.1.0
+ * @category conversions
  */
 export const retryAfter = (header: string, date: string | undefined): Duration.Duration | undefined => {
   const text = header.trim()

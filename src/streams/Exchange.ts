@@ -9,6 +9,12 @@ import type * as Either from "effect/Either"
 import type { Channel, Side } from "../services/MarketEvent.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 
+/**
+ * Where an exchange is reached.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Endpoints {
   /** Base of REST, without a slash at its end. */
   readonly apiUrl: string
@@ -16,6 +22,12 @@ export interface Endpoints {
   readonly wsUrl: string
 }
 
+/**
+ * What an exchange allows one client, and how it likes to be used.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Limits {
   /** Topics of one WebSocket. */
   readonly subscriptionsPerConnection: number
@@ -33,7 +45,12 @@ export interface Limits {
   readonly maxPayload?: number | undefined
 }
 
-/** A question that an exchange will not answer now, in its own words. */
+/**
+ * A question that an exchange will not answer now, in its own words.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Refusal {
   /** For people; one line is made of it. */
   readonly message: string
@@ -41,14 +58,24 @@ export interface Refusal {
   readonly retryAfter?: string | undefined
 }
 
-/** A frame that the client has to send while a connection is open, whatever else it sends. */
+/**
+ * A frame that the client has to send while a connection is open, whatever else it sends.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface KeepAlive {
   readonly every: Duration.Duration
   /** What is answered to it is `decode`'s to know: no messages. */
   readonly text: string
 }
 
-/** One row of an exchange's list of markets, in its own words. */
+/**
+ * One row of an exchange's list of markets, in its own words.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Listed {
   readonly exchangeSymbol: string
   readonly base: string
@@ -56,14 +83,24 @@ export interface Listed {
   readonly tradable: boolean
 }
 
-/** A market that may be subscribed to. */
+/**
+ * A market that may be subscribed to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Market {
   /** `BASE/QUOTE`, allow-listed (`MarketEvent.CanonicalSymbol`). */
   readonly symbol: string
   readonly exchangeSymbol: string
 }
 
-/** A trade without its place in the world: the feed adds exchange, symbol, id and times. */
+/**
+ * A trade without its place in the world: the feed adds exchange, symbol, id and times.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface TradeRow {
   /** The exchange's id, if it gives ids; unique within the market. */
   readonly id: string | undefined
@@ -77,7 +114,12 @@ export interface TradeRow {
   readonly time?: string | undefined
 }
 
-/** A place in a topic's history: offsets count up within an epoch. */
+/**
+ * A place in a topic's history: offsets count up within an epoch.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Position {
   readonly epoch: string
   readonly offset: number
@@ -86,15 +128,28 @@ export interface Position {
 /**
  * What helps a subscription that the server will not have: asking again soon, or when the list of markets is fetched next, or on
  * another connection because this one is full.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type Remedy = "soon" | "later" | "elsewhere"
 
-/** What a frame brings of a market. `_tag` is the name of the channel that it is for. */
+/**
+ * What a frame brings of a market. `_tag` is the name of the channel that it is for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Data =
   /** Oldest first. */
   { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
 
-/** What a frame says. */
+/**
+ * What a frame says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Message =
   | Data
   /** The server's greeting: subscriptions may be sent. */
@@ -140,7 +195,12 @@ export type Message =
   /** A part that was not understood; the other messages of the frame stand. */
   | { readonly _tag: "failure"; readonly failure: DecodeFailure }
 
-/** How an exchange speaks on its WebSocket. Frames are text. */
+/**
+ * How an exchange speaks on its WebSocket. Frames are text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Protocol {
   /** Sent first; then `ready` is waited for. Undefined: subscriptions go out as soon as the socket is open. */
   readonly hello: string | undefined
@@ -178,7 +238,13 @@ export interface Protocol {
   readonly decode: (text: string, topicOf: (id: string) => string | undefined) => ReadonlyArray<Message>
 }
 
-/** Bodies come from `Json.parse`: numbers are text. */
+/**
+ * What is asked of an exchange's REST API, each by GET below `apiUrl`, and how answers are read. Bodies come from `Json.parse`: numbers
+ * are text.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Rest {
   readonly markets: {
     /** Below `apiUrl`. */
@@ -214,6 +280,12 @@ export interface Rest {
   readonly refused?: ((answer: { readonly status: number; readonly body: unknown }) => Refusal | undefined) | undefined
 }
 
+/**
+ * All that the program knows of one exchange (docs/adding-an-exchange.md).
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Exchange {
   /**
    * Lower case letters and digits, a letter first (`Exchanges.invalid`): names settings, checks, breakers, metrics and topics' keys. Never

@@ -6,7 +6,12 @@ import * as Context from "effect/Context"
 import type { Exchange } from "./Exchange.ts"
 import { exchanges } from "./exchanges/index.ts"
 
-/** Those of this package if nothing else is provided. */
+/**
+ * The exchanges that a program knows, in their order. Those of this package if nothing else is provided.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class Exchanges extends Context.Reference<Exchanges>()("effect-exchange-feeds/streams/Exchanges", {
   defaultValue: (): ReadonlyArray<Exchange> => Object.values(exchanges)
 }) {}
@@ -14,7 +19,12 @@ export class Exchanges extends Context.Reference<Exchanges>()("effect-exchange-f
 /** What settings, keys and metrics of others begin with, or are called. */
 const reserved = ["api", "backfill", "collector", "data", "health", "kafka", "log", "queue", "recovered", "retry", "ws"]
 
-/** What is wrong with a list, one line each; none if it can be used. */
+/**
+ * What is wrong with a list, one line each; none if it can be used.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const invalid = (list: ReadonlyArray<Exchange>): ReadonlyArray<string> =>
   list.flatMap(({ id }, i) => {
     if (!/^[a-z][a-z0-9]{0,31}$/.test(id)) {

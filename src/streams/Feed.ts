@@ -43,6 +43,12 @@ import * as TradesChannel from "./trades/TradesChannel.ts"
 
 export type { Undecodable } from "./Feed/Connection.ts"
 
+/**
+ * What a feed subscribes to, and how it dials, retries and fills holes.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface FeedOptions {
   readonly endpoints: Endpoints
   readonly channels: ReadonlyArray<Channel>
@@ -91,6 +97,13 @@ export interface FeedOptions {
   readonly stop?: Effect.Effect<void> | undefined
 }
 
+/**
+ * What a feed needs of its platform: an HTTP client (`NodeHttp.layer`) and a WebSocket. Only of one that knows `pause`
+ * (`NodeWebSocket.layer`) a slow reader slows the exchange down; of any other, what is not taken waits in memory.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Requirements = HttpClient.HttpClient | Socket.WebSocketConstructor
 
 /** Both connections listen so long together when one replaces the other, ms: trades of one timestamp are heard by one of them (I4). */
@@ -102,7 +115,13 @@ const successorTimeout = "1 minute"
 /** Chunks of socket reads that may wait for the consumer; beyond it the sockets wait. */
 const outboxCapacity = 16
 
-/** Chunks are those of the sockets' reads; a market's events keep their order. */
+/**
+ * The events of one exchange, for ever: a lost connection or an API that is away is a status event, not a failure. Chunks are those of
+ * the sockets' reads; a market's events keep their order.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const events = (
   exchange: Exchange,
   options: FeedOptions
@@ -111,6 +130,9 @@ export const events = (
 /**
  * As `events`, with the service's defaults for whatever is not given: all tradable markets, the exchange's public addresses, breakers
  * of its own, no memory of earlier lives.
+ *
+ * @since 0.1.0
+ * @category constructors
  */
 export const live = (
   exchange: Exchange,

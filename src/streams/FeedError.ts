@@ -1,13 +1,13 @@
 /** Every end of a WebSocket session is one of these: there is no clean end but the one that was asked for. */
 import * as Schema from "effect/Schema"
 
-// C0 and C1, DEL, and what turns the reading direction: an exchange's words must not forge lines or move a cursor.
-// oxlint-disable-next-line no-control-regex
-const unprintable = /[\s\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]+/g
-
-/** What somebody else says, as one line of at most 200 characters that leaves a terminal as it was. */
-export const line = (text: string): string => text.slice(0, 1000).replaceAll(unprintable, " ").slice(0, 200)
-
+/**
+ * Why a session with an exchange has ended. A feed retries it by itself; it shows in `disconnected` events, in `FeedStatus` (`lastError`)
+ * and in the log.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class FeedError extends Schema.TaggedError<FeedError>()("FeedError", {
   reason: Schema.Literal(
     /** Never opened: refused, reset, an HTTP status instead of an upgrade, too slow. */

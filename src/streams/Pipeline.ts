@@ -9,7 +9,13 @@ import { EventSink } from "../services/EventSink.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
 import * as Time from "../services/Time.ts"
 
-/** Runs feeds until all have ended, which a feed does only when it was told to stop. */
+/**
+ * Runs feeds until all have ended, which a feed does only when it was told to stop. Needs an `EventSink` and what the feeds need; never
+ * fails.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const run = <R>(
   feeds: ReadonlyArray<Stream.Stream<MarketEvent, never, R>>
 ): Effect.Effect<void, never, EventSink | R> =>
@@ -23,6 +29,9 @@ export const run = <R>(
 /**
  * Breakers that open and close, as status events. `exchange` is the one whose breaker it is, or `collector` for Kafka's own.
  * `collector`: an id of this process, so that ids are unique over collectors.
+ *
+ * @since 0.1.0
+ * @category conversions
  */
 export const breakerEvents = (
   transitions: Stream.Stream<Transition>,

@@ -18,12 +18,12 @@ import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
 import { reasonOf } from "../services/ErrorText.ts"
 import * as Instruments from "../services/Instruments.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
 import type { Board } from "./Board.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
-import { line } from "./FeedError.ts"
 import * as Json from "./protocols/Json.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
@@ -105,7 +105,7 @@ const transport = (error: HttpClientError.HttpClientError): RestError =>
   new RestError({
     // An answer without a body arrived well; it says nothing.
     reason: error._tag === "ResponseError" && error.reason === "EmptyBody" ? "body" : "transport",
-    message: line(reasonOf(error))
+    message: oneLine(reasonOf(error))
   })
 
 /** The body, cut off when it grows beyond all reason. */
@@ -176,7 +176,7 @@ export const make = Effect.fnUntraced(function*(
       const refusal = asked === undefined ? yield* refusalOf(response, options.refused) : undefined
       return yield* new RestError({
         reason: "status",
-        message: line(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
+        message: oneLine(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
         status,
         retryAfter: waitOf(asked ?? refusal?.retryAfter)
       })
@@ -186,7 +186,7 @@ export const make = Effect.fnUntraced(function*(
     if (refusal !== undefined) {
       return yield* new RestError({
         reason: "body",
-        message: line(`refused: ${refusal.message}`),
+        message: oneLine(`refused: ${refusal.message}`),
         status,
         retryAfter: waitOf(refusal.retryAfter)
       })
@@ -201,7 +201,7 @@ export const make = Effect.fnUntraced(function*(
     }
     return yield* new RestError({
       reason: "body",
-      message: line(`${decoded.left.reason}: ${decoded.left.detail}`),
+      message: oneLine(`${decoded.left.reason}: ${decoded.left.detail}`),
       status
     })
   }, Effect.scoped)

@@ -15,9 +15,10 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { reasonOf } from "../services/ErrorText.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
 import type { KeepAlive } from "./Exchange.ts"
-import { FeedError, line } from "./FeedError.ts"
+import { FeedError } from "./FeedError.ts"
 
 /** What happened on the socket, in order, and when it arrived: `at` to know ages by, `wall` to be written down. */
 export type Arrival =
@@ -161,7 +162,7 @@ export const connect = Effect.fnUntraced(function*(
           : Exit.fail(
             new FeedError({
               reason: opened ? "broken" : "dial",
-              message: line(messageOf(event)),
+              message: oneLine(messageOf(event)),
               frame: frameOf(event),
               retryAfter: retryAfterOf(event)
             })
@@ -174,7 +175,7 @@ export const connect = Effect.fnUntraced(function*(
         closing ? Exit.void : Exit.fail(
           new FeedError({
             reason: opened ? "closed" : "dial",
-            message: line(event.reason === "" ? `closed with ${event.code}` : event.reason),
+            message: oneLine(event.reason === "" ? `closed with ${event.code}` : event.reason),
             code: event.code
           })
         )
@@ -215,7 +216,7 @@ export const connect = Effect.fnUntraced(function*(
   const handle = yield* Effect.acquireRelease(
     Effect.try({
       try: () => attach(construct(options.url)),
-      catch: (cause) => new FeedError({ reason: "dial", message: line(String(cause)) })
+      catch: (cause) => new FeedError({ reason: "dial", message: oneLine(String(cause)) })
     }),
     (handle) =>
       Effect.suspend(() => {
@@ -258,7 +259,7 @@ export const connect = Effect.fnUntraced(function*(
     try {
       handle.send(text)
     } catch (cause) {
-      fail(new FeedError({ reason: "broken", message: line(String(cause)) }))
+      fail(new FeedError({ reason: "broken", message: oneLine(String(cause)) }))
     }
   }
 

@@ -6,6 +6,12 @@ import * as Effect from "effect/Effect"
 import { nearest } from "./Suggest.ts"
 import { prefixOf, type Row, type Table } from "./Variables.ts"
 
+/**
+ * Names of variables and their texts, as `process.env` has them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** One line of `ConfigInvalid`. */

@@ -7,9 +7,20 @@ import type * as Redacted from "effect/Redacted"
 import type { Assignment } from "../../services/Assignment.ts"
 import type { Endpoints } from "../../streams/Exchange.ts"
 
-/** One of the list's (`Exchanges`). */
+/**
+ * The id of an exchange of `Exchanges`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type ExchangeId = string
 
+/**
+ * When a breaker opens and closes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface BreakerSettings {
   /** Failures in a row that open it. */
   readonly maxFailures: number
@@ -19,6 +30,12 @@ export interface BreakerSettings {
   readonly successThreshold: number
 }
 
+/**
+ * The login at Kafka.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SaslSettings {
   readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
   readonly username: string
@@ -27,6 +44,12 @@ export interface SaslSettings {
   readonly files?: { readonly username: string | undefined; readonly password: string | undefined } | undefined
 }
 
+/**
+ * How Kafka is spoken to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SecuritySettings {
   readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
   /** There if and only if the protocol wants it. */
@@ -37,11 +60,23 @@ export interface SecuritySettings {
   readonly keyLocation: string | undefined
 }
 
+/**
+ * What is logged, and in which form.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface LogSettings {
   readonly level: LogLevel.LogLevel
   readonly format: "auto" | "pretty" | "json" | "logfmt"
 }
 
+/**
+ * Where spans go, if anywhere.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface TraceSettings {
   /** Base address of OTLP over HTTP, without a slash at its end; undefined = off. */
   readonly endpoint: string | undefined
@@ -52,6 +87,12 @@ export interface TraceSettings {
   readonly attributes: Readonly<Record<string, string>>
 }
 
+/**
+ * All settings of the service, as docs/configuration.md explains them. Sizes are bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Settings {
   readonly sink: "kafka" | "file" | "stdout"
   readonly kafka: {

@@ -21,12 +21,24 @@ import * as HttpServer from "./HttpServer.ts"
 import * as Monitor from "./Monitor.ts"
 import * as StatusPage from "./StatusPage.ts"
 
+/**
+ * What the routes show.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** From memory: it must not wait. */
   readonly report: Effect.Effect<StatusPage.Report>
 }
 
-/** To be added to a router of one's own. */
+/**
+ * The routes of the service, to be added to a router of one's own: `/`, `/api/status`, `/events`, `/metrics` and the health checks. Needs
+ * a router, `Health` and `Exposition`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (
   options: Options
 ): Layer.Layer<never, never, HttpLayerRouter.HttpRouter | Health.Health | Exposition.Exposition> =>
@@ -58,7 +70,13 @@ export const layer = (
     )
   }))
 
-/** Listens, with the metrics of a collector and of the process; succeeds with the address as `http://127.0.0.1:8080`. */
+/**
+ * Listens until the scope ends, with the metrics of a collector and of the process; succeeds with the address as `http://127.0.0.1:8080`.
+ * Fails if it cannot listen there.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const serve = Effect.fnUntraced(function*(
   address: HttpServer.Options,
   sources: Monitor.Sources

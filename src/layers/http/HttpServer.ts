@@ -11,7 +11,12 @@ import { readFileSync } from "node:fs"
 import * as http from "node:http"
 import type { Socket } from "node:net"
 
-/** It cannot listen there. */
+/**
+ * The server cannot listen at its address.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class HttpServerUnavailable extends Schema.TaggedError<HttpServerUnavailable>()("HttpServerUnavailable", {
   host: Schema.String,
   port: Schema.Int,
@@ -19,6 +24,12 @@ export class HttpServerUnavailable extends Schema.TaggedError<HttpServerUnavaila
   message: Schema.String
 }) {}
 
+/**
+ * Where to listen.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   readonly host: string
   /** 0 = any free one; `url` says which. */
@@ -26,15 +37,23 @@ export interface Options {
 }
 
 /**
- * Listens. With its scope it takes no more connections, answers what is under way, and after three seconds ends what is still
- * open.
+ * An HTTP server that listens; needs nothing, and fails if it cannot. With its scope it takes no more connections, answers what is under
+ * way, and after three seconds ends what is still open.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const layer = (options: Options): Layer.Layer<PlatformServer.HttpServer, HttpServerUnavailable> =>
   Layer.scoped(PlatformServer.HttpServer, NodeHttpServer.make(() => new Server(), { ...options })).pipe(
     Layer.mapError(({ cause }) => new HttpServerUnavailable({ ...options, message: messageOf(cause, options) }))
   )
 
-/** Where it listens, as `http://127.0.0.1:8080`. */
+/**
+ * Where it listens, as `http://127.0.0.1:8080`.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
 export const url: Effect.Effect<string, never, PlatformServer.HttpServer> = PlatformServer.addressWith((address) =>
   Effect.succeed(
     address._tag === "TcpAddress" && address.hostname.includes(":")
@@ -80,6 +99,8 @@ const reserved = 32
 /**
  * How many connections this server takes, of a limit of open files: of what is beyond the collector's own needs half, so that whoever
  * looks at it does not take the last descriptor from a socket or a file. Undefined: the limit is not known.
+ *
+ * @internal
  */
 export const connectionsFor = (openFiles: number | undefined): number =>
   openFiles === undefined
@@ -96,7 +117,12 @@ const openFilesLimit = (): number | undefined => {
   }
 }
 
-/** Of this process, from its start on. */
+/**
+ * How many connections the server of this process takes.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const maxConnections: number = connectionsFor(openFilesLimit())
 
 /** To one for whom there is no room: all connections are being answered. */

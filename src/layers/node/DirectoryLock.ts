@@ -361,6 +361,12 @@ const enter = Effect.fnUntraced(function*(
   })
 })
 
+/**
+ * Gives `DirectoryLock`, by real files. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<DirectoryLock> = Layer.effect(
   DirectoryLock,
   Effect.map(FileOps, (ops) => ({

@@ -93,6 +93,12 @@ const syncDirectory = async (directory: string): Promise<void> => {
   }
 }
 
+/**
+ * Gives `FileOps`, the real file system. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<FileOps> = Layer.succeed(FileOps, {
   open,
   makeDirectory: (path) => call("mkdir", path, () => makeDirectory(path)),

@@ -23,7 +23,13 @@ const idle = 4_000
 /** What is given unless a request says otherwise. */
 const defaults = { "accept-encoding": "gzip, br", "user-agent": userAgent }
 
-/** Closed with its scope. Connects to nothing by itself. */
+/**
+ * Gives an HTTP client, through the proxy where one is given. Needs nothing, connects to nothing by itself, and closes its connections
+ * with its scope.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (proxy?: Proxy): Layer.Layer<HttpClient.HttpClient> =>
   Layer.scoped(HttpClient.HttpClient, Effect.map(directAgents, (direct) => make(direct, proxy)))
 

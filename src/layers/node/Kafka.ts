@@ -18,7 +18,12 @@ const gzip = promisify<zlib.InputType, zlib.ZlibOptions, Buffer>(zlib.gzip)
 
 const keepAlive = 60_000
 
-/** Node's sockets and zlib, for `KafkaSink.layerKafkajs` and `Kafkajs.layer`. */
+/**
+ * Node's sockets and zlib, for `KafkaSink.layerKafkajs` and `Kafkajs.layer`.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const transport: Kafkajs.Transport = {
   connect: ({ host, onConnect, port, ssl }) => {
     // kafkajs types `ssl` as always there; without TLS it passes nothing. No server name for an IP address (RFC 6066).
@@ -32,26 +37,53 @@ export const transport: Kafkajs.Transport = {
   gzip: (data) => gzip(data, { level: 1 })
 }
 
-/** Connects to nothing before the first send. */
+/**
+ * Gives a `Producer` over kafkajs. Needs nothing, connects to nothing before the first send, and never fails.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Kafkajs.Options): Layer.Layer<Producer> => Kafkajs.layer(options, transport)
 
-/** Where the cluster tells its clients to go. */
+/**
+ * The brokers of the cluster, as it tells its clients to dial them, by one of ours that answers.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const advertised = (options: Kafkajs.Options): ReturnType<typeof Kafkajs.advertised> =>
   Kafkajs.advertised(options, transport)
 
-/** `Kafkajs.compacted`. */
+/**
+ * Of these topics, those that are compacted (`Kafkajs.compacted`). Fails with the reason `authorization` where that may not be asked,
+ * with `topic` if one does not exist.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const compacted = (
   options: Kafkajs.Options,
   topics: ReadonlyArray<string>
 ): Effect.Effect<ReadonlyArray<string>, ProducerUnavailable> => Kafkajs.compacted(options, transport, topics)
 
-/** Paths of PEM files, as librdkafka names them. */
+/**
+ * Paths of PEM files, as librdkafka names them.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface SslLocations {
   readonly ca?: string | undefined
   readonly certificate?: string | undefined
   readonly key?: string | undefined
 }
 
+/**
+ * The texts of these files. Fails if one cannot be read.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const readSsl = Effect.fnUntraced(function*(
   locations: SslLocations
 ): Effect.fn.Return<Kafkajs.Ssl, PlatformError, FileSystem.FileSystem> {

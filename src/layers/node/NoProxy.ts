@@ -30,7 +30,12 @@ export const targetOf = (url: string | URL): { readonly host: string; readonly p
   return { host: bare(hostname), port: Number(port === "" ? defaultPorts.get(protocol) : port) }
 }
 
-/** Whether `NO_PROXY` names the URL's host. */
+/**
+ * Whether a URL is reached without the proxy: one of `no` (`NodeProxy.Options`) names its host.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const isDirect = (url: string | URL, no: ReadonlyArray<string>): boolean => {
   const { host, port } = targetOf(url)
   return no.some((text) => {

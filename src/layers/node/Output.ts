@@ -33,7 +33,12 @@ const gzip = (from: string, to: string): Effect.Effect<void, FileOpsError> =>
       })
   })
 
-/** `<directory>/<topic>/<time>.ndjson`, and `.gz` when the next one has begun. */
+/**
+ * Gives a `Producer` that writes files: `<directory>/<topic>/<time>.ndjson`, and `.gz` when the next one has begun. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const files = (directory: string): Layer.Layer<Producer> =>
   Layer.provide(FileOutput.layer({ directory, compress: gzip }), NodeFileOps.layer)
 
@@ -48,8 +53,11 @@ const write = (bytes: Uint8Array): Effect.Effect<void, ProducerUnavailable> =>
   })
 
 /**
- * Each event a line. A reader that does not read is a broker that does not answer: what comes meanwhile goes to the queue. One that
- * is gone ends the program (`Process.ts`).
+ * Each event a line. A reader that does not read is a broker that does not answer: what comes meanwhile goes to the queue. One that is
+ * gone ends the program (`Process.ts`). Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
  */
 export const stdout: Layer.Layer<Producer> = Layer.succeed(Producer, {
   lane: ({ topic }) =>

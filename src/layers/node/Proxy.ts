@@ -10,6 +10,12 @@ import * as NodeTunnel from "./Tunnel.ts"
 export { isDirect } from "./NoProxy.ts"
 export type { Proxy } from "./Tunnel.ts"
 
+/**
+ * Which proxy, and what is reached without it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** `http`, `https`, `socks5` or `socks5h` (the same here), credentials in the URL; undefined: all connections are direct. */
   readonly https: string | undefined
@@ -20,6 +26,12 @@ export interface Options {
   readonly no: ReadonlyArray<string>
 }
 
+/**
+ * A proxy. Throws if `https` is no URL; dials nothing by itself.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = ({ https, no }: Options): NodeTunnel.Proxy => {
   if (https === undefined) return { agent: () => undefined }
   const proxy = new URL(https)
@@ -32,5 +44,10 @@ export const make = ({ https, no }: Options): NodeTunnel.Proxy => {
   }
 }
 
-/** REST: through the proxy where it is to be used, else directly. */
+/**
+ * Gives an HTTP client: through the proxy where it is to be used, else directly. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const httpClient = (options: Options): Layer.Layer<HttpClient.HttpClient> => NodeHttp.layer(make(options))

@@ -13,6 +13,12 @@ import { reasonOf } from "../../services/ErrorText.ts"
 import * as Percent from "../Percent.ts"
 import * as NodeDial from "./Dial.ts"
 
+/**
+ * Which of Node's agents makes the connections to a URL.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Proxy {
   /** For one connection to that URL, which ends with `ended` at the latest; undefined: directly. */
   readonly agent: (url: string | URL, ended?: AbortSignal) => Agent | undefined

@@ -9,6 +9,12 @@ import { userAgent } from "../Version.ts"
 import * as NodeDial from "./Dial.ts"
 import type * as NodeProxy from "./Proxy.ts"
 
+/**
+ * How much of a message is taken, and through which proxy.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** Bytes of one message, continuation frames included; beyond it the connection is closed with 1009. */
   readonly maxPayload: number
@@ -18,6 +24,12 @@ export interface Options {
 
 const handshakeTimeout = 10_000
 
+/**
+ * Gives the WebSocket constructor that feeds need, over `ws`: no compression, no redirects. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor> =>
   Layer.succeed(Socket.WebSocketConstructor, (url, protocols) => {
     const attempt = new AbortController()

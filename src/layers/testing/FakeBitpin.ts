@@ -12,6 +12,12 @@ import { bases, type Market } from "./FakeMarkets.ts"
 import { FakeServer, listen } from "./FakeServer.ts"
 import { divided, Issued, padded, parsed, printed, type Units } from "./Oracle.ts"
 
+/**
+ * How large the fake is, and which of the exchange's forms it uses.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options extends FakeCentrifugo.Options {
   /** Tradable ones to begin with, 6 by default; there is one more that is not. */
   readonly markets?: number
@@ -52,6 +58,12 @@ const remembered = 300
 const isTiny = ({ scale, units }: Units): boolean =>
   units * 10n ** BigInt(tiny.scale) < tiny.units * 10n ** BigInt(scale)
 
+/**
+ * BitPin as it speaks: its REST answers, and its Centrifugo server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FakeBitpinExchange extends FakeExchange {
   readonly id = "bitpin"
   readonly server: FakeServer
@@ -220,12 +232,29 @@ export class FakeBitpinExchange extends FakeExchange {
   }
 }
 
+/**
+ * The fake BitPin of a test.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FakeBitpin
   extends Context.Tag("effect-exchange-feeds/layers/testing/FakeBitpin")<FakeBitpin, FakeBitpinExchange>()
 {}
 
-/** Listening when it succeeds, closed with the scope. */
+/**
+ * Listening when it succeeds, closed with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (options?: Options): Effect.Effect<FakeBitpinExchange, never, Scope.Scope> =>
   Effect.tap(Effect.sync(() => new FakeBitpinExchange(options)), ({ server }) => listen(server))
 
+/**
+ * Gives a fake BitPin that listens on loopback. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options?: Options): Layer.Layer<FakeBitpin> => Layer.scoped(FakeBitpin, make(options))

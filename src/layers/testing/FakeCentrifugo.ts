@@ -6,6 +6,12 @@ import type { Which } from "./FakeServer.ts"
 import type { Issued } from "./Oracle.ts"
 import type { Script } from "./Script.ts"
 
+/**
+ * What the server is set to.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** Milliseconds between the server's pings; the first comes after half of that to all of it. */
   readonly ping?: number
@@ -25,7 +31,12 @@ export interface Options {
   readonly publicationsInReply?: boolean
 }
 
-/** What the server asks the exchange. */
+/**
+ * What the server asks the exchange.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Channels {
   readonly symbolOf: (channel: string) => string | undefined
   readonly random: () => number
@@ -56,6 +67,12 @@ const maxBatch = 16
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
+/**
+ * The server side of Centrifugo's JSON protocol.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FakeCentrifugo {
   private readonly options: Options
   private readonly channels: Channels

@@ -27,6 +27,12 @@ const doubt = 1_000
 
 const nothing: ReadonlyArray<Issued> = []
 
+/**
+ * One WebSocket of a client, seen from the server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FakeConnection {
   readonly ws: WebSocket
   /** Epoch ms. */

@@ -8,7 +8,12 @@ import { makeRandom, type Market, walk } from "./FakeMarkets.ts"
 import type { FakeServer } from "./FakeServer.ts"
 import { type Issued, parsed, type Units } from "./Oracle.ts"
 
-/** One trade to issue; what is left out comes from the random walk. */
+/**
+ * One trade to issue; what is left out comes from the random walk.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Order {
   /** Decimal, such as `"11379465211"`. */
   readonly price?: string
@@ -22,7 +27,12 @@ export interface Order {
   readonly micros?: number
 }
 
-/** A market to list, as the exchange names it. */
+/**
+ * A market to list, as the exchange names it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Listing {
   readonly base: string
   readonly quote: string
@@ -32,6 +42,12 @@ export interface Listing {
   readonly price: string
 }
 
+/**
+ * A trade with all that an exchange knows of it. `time` is epoch ms, `micros` the microseconds below it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Filled {
   readonly market: Market
   readonly price: Units
@@ -41,12 +57,23 @@ export interface Filled {
   readonly micros: number
 }
 
-/** Decimals of an amount. */
+/**
+ * Decimals of an amount.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const amountScale = 8
 
 /** Milliseconds between the bursts of a flood. */
 const tick = 20
 
+/**
+ * What all fake exchanges have; one of them says how it is spelt.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export abstract class FakeExchange {
   /** Of the exchange that it stands for. */
   abstract readonly id: string

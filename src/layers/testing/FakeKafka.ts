@@ -21,12 +21,28 @@ import {
   ProducerUnavailable
 } from "../../services/Producer.ts"
 
-/** Every topic has as many. */
+/**
+ * Every topic has as many.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const partitions = 12
 
-/** After which a frozen or slow broker is given up, as the real producer does. */
+/**
+ * After which a frozen or slow broker is given up, as the real producer does.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const requestTimeout: Duration.Duration = Duration.seconds(5)
 
+/**
+ * A record as the fake keeps it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Stored {
   readonly topic: string
   readonly partition: number
@@ -42,8 +58,20 @@ export interface Stored {
   readonly storedAt: number
 }
 
+/**
+ * Which records are refused: `true` for good, `"INVALID_TIMESTAMP"` for their time.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type Refusal = (record: EventRecord, topic: string) => boolean | "INVALID_TIMESTAMP"
 
+/**
+ * A Kafka in memory that fails as told.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FakeKafka extends Context.Tag("effect-exchange-feeds/layers/testing/FakeKafka")<FakeKafka, {
   /** Answers, and at once; a frozen one first executes what it was sent meanwhile. */
   readonly up: Effect.Effect<void>
@@ -220,4 +248,10 @@ const make = Effect.gen(function*() {
   return Context.make(Producer, producer).pipe(Context.add(FakeKafka, control))
 })
 
+/**
+ * Gives the fake and a `Producer` that sends to it. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer: Layer.Layer<Producer | FakeKafka> = Layer.scopedContext(make)

@@ -3,6 +3,12 @@
  */
 import type { Units } from "./Oracle.ts"
 
+/**
+ * A market of a fake, with its price as it walks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Market {
   /** The exchange's word for it. */
   readonly exchangeSymbol: string
@@ -18,7 +24,12 @@ export interface Market {
   price: bigint
 }
 
-/** A number in [0, 1) from a seed (mulberry32). */
+/**
+ * A number in [0, 1) from a seed (mulberry32).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const makeRandom = (seed: number): () => number => {
   let state = seed >>> 0
   return () => {
@@ -32,11 +43,21 @@ export const makeRandom = (seed: number): () => number => {
 
 const known = ["BTC", "ETH", "USDT", "TRX", "SOL", "DOGE", "ADA", "XRP", "SHIB", "TON"]
 
-/** `count` bases: well-known ones first, then invented ones, some of which begin with a digit as real ones do. */
+/**
+ * `count` bases: well-known ones first, then invented ones, some of which begin with a digit as real ones do.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const bases = (count: number): ReadonlyArray<string> =>
   Array.from({ length: count }, (_, i) => known[i] ?? (i % 5 === 0 ? `1M${i}X` : `C${i}`))
 
-/** A step of at most a thousandth. */
+/**
+ * Moves the market's price by a step of at most a thousandth, and gives it.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const walk = (market: Market, random: () => number): Units => {
   const step = BigInt(Math.round((random() - 0.5) * 2 * Number(market.price / 1000n + 1n)))
   market.price = market.price + step > 0n ? market.price + step : 1n

@@ -10,6 +10,12 @@ import { type WebSocket, WebSocketServer } from "ws"
 import { FakeConnection } from "./FakeConnection.ts"
 import { type Answer, type End, quiet, type Script } from "./Script.ts"
 
+/**
+ * An attempt to open a WebSocket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Dial {
   /** Epoch ms. */
   readonly at: number
@@ -17,6 +23,12 @@ export interface Dial {
   readonly accepted: boolean
 }
 
+/**
+ * A question to the REST API.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface RestCall {
   /** Epoch ms. */
   readonly at: number
@@ -24,7 +36,12 @@ export interface RestCall {
   readonly url: string
 }
 
-/** How an exchange speaks. */
+/**
+ * How an exchange speaks.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Protocol {
   readonly wsPath: string
   /** Messages joined in one frame by newlines; 1 sends each by itself. */
@@ -38,12 +55,23 @@ export interface Protocol {
   readonly restarted: () => void
 }
 
-/** Which connections a control is for; all if left out. */
+/**
+ * Which connections a control is for; all if left out.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type Which = (connection: FakeConnection) => boolean
 
 /** What a client may send in one frame: Centrifugo's default. */
 const maxPayload = 65_536
 
+/**
+ * A server on loopback that answers as its protocol says, and misbehaves as its script says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FakeServer {
   script: Script = quiet()
   /** Those that exist now. */
@@ -212,6 +240,11 @@ const refuseUpgrade = (socket: Socket, { body = "", headers = {}, status }: Excl
   socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join("")}\r\n${body}`)
 }
 
-/** Listening when it succeeds; everything is closed with the scope. */
+/**
+ * Listening when it succeeds; everything is closed with the scope.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const listen = (server: FakeServer): Effect.Effect<void, never, Scope.Scope> =>
   Effect.acquireRelease(Effect.promise(() => server.listen()), () => Effect.promise(() => server.close()))

@@ -13,6 +13,12 @@ import { FakeServer, listen } from "./FakeServer.ts"
 import { Issued, padded, printed } from "./Oracle.ts"
 import { marketList } from "./WallexMarkets.ts"
 
+/**
+ * How large the fake is, and how it treats connections.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** Spot ones to begin with, 6 by default; there is one more that is not. */
   readonly markets?: number
@@ -40,6 +46,12 @@ const remembered = 300
 /** What the exchange prints. */
 const decimals = 16
 
+/**
+ * Wallex as it speaks: its REST answers, and its WebSocket.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class FakeWallexExchange extends FakeExchange {
   readonly id = "wallex"
   readonly server: FakeServer
@@ -188,12 +200,29 @@ const request = (text: string): { readonly verb?: unknown; readonly channel?: st
     : {}
 }
 
+/**
+ * The fake Wallex of a test.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
 export class FakeWallex
   extends Context.Tag("effect-exchange-feeds/layers/testing/FakeWallex")<FakeWallex, FakeWallexExchange>()
 {}
 
-/** Listening when it succeeds, closed with the scope. */
+/**
+ * Listening when it succeeds, closed with the scope.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = (options?: Options): Effect.Effect<FakeWallexExchange, never, Scope.Scope> =>
   Effect.tap(Effect.sync(() => new FakeWallexExchange(options)), ({ server }) => listen(server))
 
+/**
+ * Gives a fake Wallex that listens on loopback. Needs nothing.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options?: Options): Layer.Layer<FakeWallex> => Layer.scoped(FakeWallex, make(options))

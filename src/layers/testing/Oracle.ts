@@ -4,7 +4,12 @@
  */
 import type { Trade } from "../../services/MarketEvent.ts"
 
-/** What a delivered trade must say. */
+/**
+ * What a delivered trade must say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Expected {
   readonly exchange: string
   readonly symbol: string
@@ -15,6 +20,12 @@ export interface Expected {
   readonly timestamp: string
 }
 
+/**
+ * One trade that a fake has issued, and who may have seen it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export class Issued {
   readonly expected: Expected
   /** With an exchange id: the event's id. Without: the id up to the counter, which only the number of equal trades decides. */
@@ -45,6 +56,12 @@ export class Issued {
   }
 }
 
+/**
+ * What is wrong with what was delivered; all lists empty: nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Verdict {
   /** Surely sent to somebody but not delivered. */
   readonly missing: ReadonlyArray<string>
@@ -62,20 +79,35 @@ export interface Verdict {
   readonly disordered: ReadonlyArray<string>
 }
 
-/** A decimal: `units / 10^scale`. */
+/**
+ * A decimal: `units / 10^scale`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Units {
   readonly units: bigint
   readonly scale: number
 }
 
-/** Of plain digits with at most one point, such as `"0.0108687"`. */
+/**
+ * A decimal of plain digits with at most one point, such as `"0.0108687"`. Throws on any other text.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const parsed = (text: string): Units => {
   if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`not a decimal: ${text}`)
   const [whole = "", fraction = ""] = text.split(".")
   return { units: BigInt(whole + fraction), scale: fraction.length }
 }
 
-/** `units / 10^scale`, without trailing zeros. */
+/**
+ * `units / 10^scale`, without trailing zeros.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const printed = ({ scale, units }: Units): string => {
   const text = units.toString().padStart(scale + 1, "0")
   const whole = text.slice(0, text.length - scale)
@@ -83,14 +115,24 @@ export const printed = ({ scale, units }: Units): string => {
   return fraction === "" ? whole : `${whole}.${fraction}`
 }
 
-/** With exactly so many decimals, as exchanges print it; what does not fit is cut off. */
+/**
+ * With exactly so many decimals, as exchanges print it; what does not fit is cut off.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const padded = ({ scale, units }: Units, decimals: number): string => {
   const shifted = decimals >= scale ? units * 10n ** BigInt(decimals - scale) : units / 10n ** BigInt(scale - decimals)
   const text = shifted.toString().padStart(decimals + 1, "0")
   return decimals === 0 ? text : `${text.slice(0, text.length - decimals)}.${text.slice(-decimals)}`
 }
 
-/** `a / b` to 18 decimals, half to even. */
+/**
+ * `a / b` to 18 decimals, half to even.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
 export const divided = (a: Units, b: Units): Units => {
   const top = a.units * 10n ** BigInt(18 + b.scale)
   const bottom = b.units * 10n ** BigInt(a.scale)
@@ -143,6 +185,9 @@ const grouped = (issued: ReadonlyArray<Issued>): ReadonlyMap<string, Group> => {
 /**
  * Judges what was delivered, in order of delivery (per market at least). Equal trades without an exchange id cannot be told apart,
  * so of them the number must be right: ids 1 to n, n between those surely sent and those anybody may have seen.
+ *
+ * @since 0.1.0
+ * @category operations
  */
 export const judge = (issued: ReadonlyArray<Issued>, delivered: ReadonlyArray<Trade>): Verdict => {
   const groups = grouped(issued)

@@ -2,29 +2,62 @@
  * How a fake exchange misbehaves: plain data, changed at any moment, in force from the next frame, call or dial on.
  */
 
-/** What a REST call or an upgrade is answered with instead of the truth. `hang`: nothing, ever. */
+/**
+ * What a REST call or an upgrade is answered with instead of the truth. `hang`: nothing, ever.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Answer =
   | { readonly status: number; readonly body?: string; readonly headers?: Readonly<Record<string, string>> }
   | "hang"
 
-/** What a proxy in front of a dead exchange says. */
+/**
+ * What a proxy in front of a dead exchange says.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const html: Answer = {
   status: 502,
   body: "<html><body><h1>502 Bad Gateway</h1></body></html>",
   headers: { "content-type": "text/html" }
 }
 
+/**
+ * An exchange that is overloaded: 503.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const unavailable: Answer = { status: 503, body: "Service Unavailable" }
 
+/**
+ * 429 with a `Retry-After` in seconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const tooManyRequests = (retryAfterSeconds: number): Answer => ({
   status: 429,
   body: "{\"detail\":\"Request was throttled.\"}",
   headers: { "content-type": "application/json", "retry-after": String(retryAfterSeconds) }
 })
 
+/**
+ * A 302 to another address, which clients must not follow.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const redirect = (location: string): Answer => ({ status: 302, headers: { location } })
 
-/** Wallex says so with status 200. */
+/**
+ * Wallex says so with status 200.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const notSuccessful: Answer = {
   status: 200,
   body: "{\"success\":false,\"code\":1201,\"message\":\"invalid API key format\",\"result\":{}}",
@@ -34,9 +67,18 @@ export const notSuccessful: Answer = {
 /**
  * How a connection ends. A close code: what was written before arrives, then the close frame. 1006: what was written arrives, then
  * the end, without a close frame. `reset`: RST, and nobody knows what had arrived.
+ *
+ * @since 0.1.0
+ * @category models
  */
 export type End = number | "reset"
 
+/**
+ * What is wrong with a fake at this moment; anything may be changed at any time.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Script {
   upgrade: Answer | undefined
   rest: Answer | undefined
@@ -64,7 +106,12 @@ export interface Script {
   denied: ReadonlySet<string>
 }
 
-/** All is well. */
+/**
+ * A script by which all is well.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const quiet = (): Script => ({
   upgrade: undefined,
   rest: undefined,

@@ -7,7 +7,12 @@ const newline = 0x0a
 /** Eight hexadecimal digits and a blank. */
 const headLength = 9
 
-/** `text` has no line break. */
+/**
+ * A line of UTF-8 with its checksum before it and a line break behind. `text` has no line break.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const print = (crc32: Crc32, text: string): Uint8Array => {
   const body = new TextEncoder().encode(text)
   const head = new TextEncoder().encode(`${crc32(body, 0).toString(16).padStart(8, "0")} `)
@@ -20,7 +25,10 @@ export const print = (crc32: Crc32, text: string): Uint8Array => {
 
 /**
  * `damaged`: how many lines are not as they were written. The last line of the file is not among them: it may be one that a crash cut
- * off, of which nobody was told that it is durable.
+ * off, of which nobody was told that it is durable. Texts are without checksum and line break.
+ *
+ * @since 0.1.0
+ * @category conversions
  */
 export const parse = (
   crc32: Crc32,

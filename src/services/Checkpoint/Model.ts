@@ -1,10 +1,21 @@
 /** What is known of a market from one life of the collector to the next. */
 
-/** How many ids are kept for each market: more than any window of recent trades an exchange is known to send. */
+/**
+ * How many ids are kept for each market: more than any window of recent trades an exchange is known to send.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const memoryOfMarket = 256
 
-/** A stretch of a market's time in which trades may be missing. */
+/**
+ * A stretch of a market's time in which trades may be missing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Hole {
+  /** Why nobody listened, as a `gap` event says it. */
   readonly cause: string
   /** `id` of the first `gap` event that told of it; null if none did. */
   readonly gapId: string | null
@@ -17,13 +28,23 @@ export interface Hole {
   readonly over: "filled" | "given up" | null
 }
 
-/** Ids of a trade and of a status event of one market: until both are resolved they may be lost. Null: there is none. */
+/**
+ * Ids of a trade and of a status event of one market: until both are resolved they may be lost. Null: there is none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Awaited {
   readonly trade: string | null
   readonly event: string | null
 }
 
-/** A market's last trades, and its open holes. */
+/**
+ * A market's last trades, and its open holes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface MarketMemory {
   /** Trade ids, oldest first, at most `memoryOfMarket`: those of the newest times, whenever they were delivered. */
   readonly ids: ReadonlyArray<string>

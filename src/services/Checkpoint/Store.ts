@@ -2,6 +2,12 @@
 import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 
+/**
+ * What is known of earlier lives cannot be read or written; `message` is one line.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class CheckpointError extends Schema.TaggedError<CheckpointError>()("CheckpointError", {
   /**
    * `version`: a later version of this program wrote it; nothing of it was changed. `gone`: somebody has taken files of it away while
@@ -14,13 +20,23 @@ export class CheckpointError extends Schema.TaggedError<CheckpointError>()("Chec
   cause: Schema.optional(Schema.Defect)
 }) {}
 
-/** What is in a file, and what tells it from another content of the same file. */
+/**
+ * What is in a file, and what tells it from another content of the same file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface OldContent {
   readonly text: string
   readonly mark: number
 }
 
-/** A log in segments, each a file, numbered upwards; what a later one says holds. An entry is one line, whole or not there. */
+/**
+ * A log in segments, each a file, numbered upwards; what a later one says holds. An entry is one line, whole or not there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Store {
   /** The file of version 1: that version replaces it as a whole, this one only reads it. */
   readonly old: {

@@ -32,7 +32,12 @@ const unused = (exchange: string, channel: Account["channel"], origin: Account["
   filtered: new Map()
 })
 
-/** With zeros for what has not been used yet of the exchanges and channels given. */
+/**
+ * The ledger's counts. With zeros for what has not been used yet of the exchanges and channels given.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const ledgerFamilies = (
   accounts: ReadonlyArray<Account>,
   exchanges: ReadonlyArray<string>,
@@ -78,6 +83,12 @@ export const ledgerFamilies = (
 
 const breakerStates = ["closed", "open", "half_open"]
 
+/**
+ * State, transitions and calls of breakers.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const breakerFamilies = (breakers: ReadonlyArray<Snapshot>): ReadonlyArray<Family> => [
   gauge(
     "feeds_circuit_breaker_state",
@@ -104,6 +115,12 @@ export const breakerFamilies = (breakers: ReadonlyArray<Snapshot>): ReadonlyArra
 
 const connectionStates = ["connecting", "open", "backoff"] as const
 
+/**
+ * Connections, markets, holes and failures of feeds; ages are in seconds up to `now`, NaN where nothing has come yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant): ReadonlyArray<Family> => {
   const ages = (pick: (feed: ExchangeStatus) => Moment | null) =>
     feeds.map((feed): Sample => {
@@ -222,6 +239,12 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
 
 // Lanes and their queues
 
+/**
+ * What waits in lanes and in their queues on disk. `usage`: bytes of all queues together, and what they may be.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const queueFamilies = (
   lanes: ReadonlyArray<LaneStatus>,
   usage: { readonly bytes: number; readonly maxBytes: number }
@@ -270,7 +293,12 @@ export const queueFamilies = (
 
 const checkStatuses = ["healthy", "degraded", "unhealthy", "starting"]
 
-/** The same as `/health`, to be alerted on. */
+/**
+ * The same as `/health`, to be alerted on.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const healthFamilies = ({ checks, status }: Answer): ReadonlyArray<Family> => [
   gauge(
     "feeds_health_status",
@@ -291,5 +319,11 @@ export const healthFamilies = ({ checks, status }: Answer): ReadonlyArray<Family
   )
 ]
 
+/**
+ * `feeds_build_info`: 1, with the versions of the program and of Node as labels.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const buildFamily = (labels: { readonly version: string; readonly node: string }): Family =>
   gauge("feeds_build_info", "What runs.", [{ labels, value: 1 }])

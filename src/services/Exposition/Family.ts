@@ -6,11 +6,23 @@ import type { Labels } from "../Instruments.ts"
 
 export type { Labels }
 
+/**
+ * One series of a counter or gauge, and its value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Sample {
   readonly labels: Labels
   readonly value: number
 }
 
+/**
+ * One series of a histogram. Bounds and `sum` are in the unit that the name of the family says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface HistogramSample {
   readonly labels: Labels
   /** Upper bounds, ascending, and how many observations were at or below each; the one without bound is `count`. */
@@ -24,7 +36,12 @@ interface Named {
   readonly help: string
 }
 
-/** All series of one name. The name of a counter ends in `_total`. */
+/**
+ * All series of one name. The name of a counter ends in `_total`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Family =
   | Named & { readonly type: "counter" | "gauge"; readonly samples: ReadonlyArray<Sample> }
   | Named & { readonly type: "histogram"; readonly samples: ReadonlyArray<HistogramSample> }

@@ -3,6 +3,12 @@
  */
 import type { Family, HistogramSample, Labels, Sample } from "./Family.ts"
 
+/**
+ * The answer to a scrape: the value of `content-type`, and the body.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Rendered {
   readonly contentType: string
   readonly body: string

@@ -15,6 +15,12 @@ import * as Segment from "./Segment.ts"
 import { cursorPath } from "./Shared.ts"
 import * as Walk from "./Walk.ts"
 
+/**
+ * One file of a queue, as it lies on the disk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SegmentInfo {
   readonly path: string
   /** Sequence number of its first record. */
@@ -23,6 +29,12 @@ export interface SegmentInfo {
   readonly header: "sound" | "damaged" | "unsupported"
 }
 
+/**
+ * The files of one queue and its cursor. `bytes` are those of all segments.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Overview {
   readonly segments: ReadonlyArray<SegmentInfo>
   /** First record not acknowledged, and the next number to be given; null: no cursor, or one that cannot be read. */
@@ -31,7 +43,12 @@ export interface Overview {
   readonly bytes: number
 }
 
-/** A record that is still to be sent, or bytes that are none. */
+/**
+ * A record that is still to be sent, or bytes that are none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Item =
   | { readonly _tag: "Record"; readonly seq: number; readonly enqueued: number; readonly record: EventRecord }
   /** Valid, but its body is not: a later version's, or damage that the checksum does not see. */
@@ -62,7 +79,13 @@ const unlessGone = <A>(effect: Effect.Effect<A, FileOpsError>): Effect.Effect<Op
     Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeedNone)
   )
 
-/** `directory`: of one lane, `DATA_DIR/queue/<topic>`. */
+/**
+ * The files of the queue in `directory` (of one lane, `DATA_DIR/queue/<topic>`). Only reads: the service may run meanwhile. Fails if the
+ * directory or a file in it cannot be read.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const overview = Effect.fnUntraced(function*(
   ops: FileOps["Type"],
   directory: string
@@ -138,7 +161,13 @@ const itemsOf = (
     return Stream.repeatEffectChunkOption(pull)
   }))
 
-/** All that is still to be sent, in order, and what is wrong in between. */
+/**
+ * All that is still to be sent of the queue in `directory`, in order, and what is wrong in between. Only reads: the service may run
+ * meanwhile. Fails if a file cannot be read.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const items = (ops: FileOps["Type"], directory: string): Stream.Stream<Item, FileOpsError> =>
   Stream.unwrap(Effect.gen(function*() {
     // First the cursor: what a running service appends meanwhile is beyond it, not missing.

@@ -5,11 +5,18 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { EventRecord } from "../MarketEvent.ts"
 
+/**
+ * A call of the queue failed. `reason` says what to do about it; `path` names the file or directory.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
 export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQueueError", {
   /**
    * `full`: no room by the operating system (ENOSPC, EDQUOT) or below the reserve; nothing of the batch was taken.
    * `failed`: the disk failed twice, the queue takes nothing more until it is mended. `too_large`: a record over the limit.
-   * `io`: anything else. `unsupported`: a segment of a later format, left untouched.
+   * `io`: anything else. `unsupported`: a segment of a later format, left untouched. `refused`: over the budget, and by the policy
+   * (`drop_newest`, `block`) nothing gives way.
    */
   reason: Schema.Literal("full", "failed", "too_large", "io", "unsupported", "refused"),
   path: Schema.String,
@@ -17,16 +24,32 @@ export class FileQueueError extends Schema.TaggedError<FileQueueError>()("FileQu
   cause: Schema.optional(Schema.Defect)
 }) {}
 
-/** From here on the queue is nearly full: `degraded`, and books give way (docs/delivery-guarantees.md "What a full queue does"). */
+/**
+ * From here on the queue is nearly full: `degraded`, and books give way (docs/delivery-guarantees.md "What a full queue does").
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
 export const isNearlyFull = ({ bytes, maxBytes }: { readonly bytes: number; readonly maxBytes: number }): boolean =>
   bytes >= 0.8 * maxBytes
 
+/**
+ * A record that is in the queue, with its number.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface QueuedRecord extends EventRecord {
   /** Strictly increasing within a lane, over all restarts. */
   readonly seq: number
 }
 
-/** Records that left the queue without being delivered. */
+/**
+ * Records that left the queue without being delivered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Loss {
   readonly reason: "full" | "corrupt" | "expired"
   readonly firstSeq: number
@@ -42,6 +65,12 @@ export interface Loss {
   readonly to: number | null
 }
 
+/**
+ * What a queue holds at one moment.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface QueueSnapshot {
   readonly records: number
   readonly bytes: number
@@ -64,7 +93,12 @@ export interface QueueSnapshot {
   readonly oldestAge: number
 }
 
-/** What opening found. */
+/**
+ * What opening found.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Recovery {
   /** Records inherited: `nextSeq - ackedTo`, a subtraction, no scan. */
   readonly records: number
@@ -74,6 +108,12 @@ export interface Recovery {
   readonly cursorReset: boolean
 }
 
+/**
+ * The open queue of one topic. Closed with its scope. One fiber reads and acknowledges; any may append.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Queue {
   readonly recovery: Recovery
   /** Durable once it succeeds (by `QUEUE_FSYNC`); all or nothing. Concurrent calls share one group commit. */
@@ -114,6 +154,12 @@ export interface Queue {
   readonly forgetTold: Effect.Effect<void, FileQueueError>
 }
 
+/**
+ * Which queue is opened, and who is told of its losses.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface OpenOptions {
   readonly topic: string
   /** Lower goes first when the shared budget runs out: books before trades. */

@@ -28,10 +28,20 @@ export interface Settings {
   readonly segmentAgeMs: number
 }
 
-/** `drop_newest` and `block` are the caller's to do: over the budget `append` fails with `refused`. */
+/**
+ * `drop_newest` and `block` are the caller's to do: over the budget `append` fails with `refused`.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type FullPolicy = "drop_oldest" | "drop_newest" | "block"
 
-/** `always`: durable before `append` succeeds. `interval`: a power loss takes the last interval. `never`: whatever the system had not written. */
+/**
+ * `always`: durable before `append` succeeds. `interval`: a power loss takes the last interval. `never`: whatever the system had not written.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export type Fsync = "always" | "interval" | "never"
 
 /** Losses that nobody downstream was told of yet (`Drops.ts`). */

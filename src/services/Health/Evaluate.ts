@@ -6,6 +6,7 @@ import type { Group } from "../CircuitBreaker.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
 import { isNoRoom } from "../FileOps.ts"
 import { isNearlyFull } from "../FileQueue.ts"
+import { oneLine } from "../Text.ts"
 import * as Time from "../Time.ts"
 import type { Answer, Check, CheckStatus, DiskResult, Inputs, Result, Status } from "./Model.ts"
 
@@ -18,16 +19,13 @@ const staleAfter = 3
 /** An answer of Kafka's that is owed for longer than this, ms, is none: by then what waits goes to the disk. */
 const answerWithin = 1_000
 
-const maxMessage = 200
-
-// oxlint-disable-next-line no-control-regex
-const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g
-
-/** One line, short, and no credentials of an address (docs/design/platform.md "Messages of others"). */
-export const messageOf = (text: string): string => {
-  const line = text.replace(control, " ").replace(/\/\/[^/\s@]*@/g, "//").trim()
-  return line.length > maxMessage ? `${line.slice(0, maxMessage - 1)}…` : line
-}
+/**
+ * One line of at most 200 characters, without the credentials of an address (docs/design/platform.md "Messages of others").
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const messageOf = (text: string): string => oneLine(text)
 
 export const evaluate = (inputs: Inputs, now: Time.Moment): Answer => {
   const checks = checksOf(inputs, now)
@@ -38,7 +36,12 @@ export const evaluate = (inputs: Inputs, now: Time.Moment): Answer => {
   }
 }
 
-/** Of `/health` and `/health/ready` alike; `/health/live` is always 200. */
+/**
+ * The HTTP status of `/health` and `/health/ready` alike; `/health/live` is always 200.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const codeOf = (status: Status): 200 | 503 => status === "healthy" || status === "degraded" ? 200 : 503
 
 // internal

@@ -6,10 +6,29 @@ import type { LaneStatus } from "../Delivery.ts"
 import type { ExchangeStatus } from "../FeedStatus.ts"
 import type { Instant, WallTime } from "../Time.ts"
 
+/**
+ * `starting`: not known yet, within its time. `degraded`: works, and somebody should look. `unhealthy`: does not work.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type CheckStatus = "healthy" | "degraded" | "unhealthy" | "starting"
 
+/**
+ * Of the whole: `unhealthy` only where events cannot be taken or made durable any more, `degraded` where any check is not healthy,
+ * `draining` from the moment it was told to stop.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Status = CheckStatus | "draining"
 
+/**
+ * A breaker, as `/health` prints it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface BreakerReport {
   readonly name: string
   readonly state: Snapshot["state"]
@@ -17,6 +36,12 @@ export interface BreakerReport {
   readonly retry_at: string | null
 }
 
+/**
+ * One check, as `/health` prints it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Check {
   readonly status: CheckStatus
   /** ISO-8601; null before the first. */
@@ -35,7 +60,12 @@ export interface Check {
   readonly free_bytes?: number | undefined
 }
 
-/** The body of `/health`. */
+/**
+ * The body of `/health`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Answer {
   readonly status: Status
   /** ISO-8601. */
@@ -61,7 +91,12 @@ export interface DiskResult extends Result {
   readonly code: string | null
 }
 
-/** Of the sink, once its queues are recovered. */
+/**
+ * Of the sink, once its queues are recovered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface SinkReport {
   readonly lanes: ReadonlyArray<
     & Pick<LaneStatus, "topic" | "kafka" | "disk" | "refusedAt" | "queue">

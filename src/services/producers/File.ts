@@ -13,6 +13,12 @@ import type { EventRecord } from "../MarketEvent.ts"
 import { type LaneProducer, Producer, ProducerUnavailable } from "../Producer.ts"
 import * as Time from "../Time.ts"
 
+/**
+ * Where the files are, when the next one begins, and how one that is done is compressed.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** One directory for each topic is made in it. */
   readonly directory: string
@@ -23,6 +29,13 @@ export interface Options {
   readonly compress: (from: string, to: string) => Effect.Effect<void, FileOpsError>
 }
 
+/**
+ * Gives a `Producer` whose topics are directories of files. Needs `FileOps`. A full disk is a `ProducerUnavailable` of each send, not of
+ * the layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options): Layer.Layer<Producer, never, FileOps> =>
   Layer.effect(
     Producer,
@@ -37,7 +50,12 @@ const encoder = new TextEncoder()
 
 const newline = 0x0a
 
-/** One record a line, its value as Kafka would have it. */
+/**
+ * One record a line, its value as Kafka would have it.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const linesOf = (records: ReadonlyArray<EventRecord>): Uint8Array => {
   const values = records.map(({ value }) => typeof value === "string" ? encoder.encode(value) : value)
   const lines = new Uint8Array(values.reduce((total, { length }) => total + length + 1, 0))

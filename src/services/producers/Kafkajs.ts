@@ -31,6 +31,12 @@ import type { Transport } from "./Kafkajs/Transport.ts"
 export type { Sasl, Security, Ssl } from "./Kafkajs/Secrets.ts"
 export type { Transport }
 
+/**
+ * A Kafka cluster, and how it is spoken to.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   /** `host:port`; others are learned from them. */
   readonly brokers: ReadonlyArray<string>
@@ -54,7 +60,12 @@ export interface Options {
   } | undefined
 }
 
-/** Never fails, whether Kafka is there or not. */
+/**
+ * A producer over kafkajs, which connects with the first send. Never fails, whether Kafka is there or not.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const make = Effect.fnUntraced(function*(
   options: Options,
   transport: Transport
@@ -82,7 +93,12 @@ const asked = <A>(
     (secrets) => question(settingsOf(options, transport, secrets))
   )
 
-/** `host:port` of all brokers as the cluster tells them to its clients, by one of ours that answers: nothing else is dialled. */
+/**
+ * `host:port` of all brokers as the cluster tells them to its clients, by one of ours that answers: nothing else is dialled.
+ *
+ * @since 0.1.0
+ * @category operations
+ */
 export const advertised = (
   options: Options,
   transport: Transport
@@ -91,6 +107,9 @@ export const advertised = (
 /**
  * Of topics that exist, those of whose records Kafka keeps only the newest of each key (`cleanup.policy=compact`). Fails with the reason
  * `authorization` where describing a topic's configuration is not allowed, with `topic` if one does not exist.
+ *
+ * @since 0.1.0
+ * @category operations
  */
 export const compacted = (
   options: Options,
@@ -99,6 +118,12 @@ export const compacted = (
 ): Effect.Effect<ReadonlyArray<string>, ProducerUnavailable> =>
   asked(options, transport, (settings) => Cluster.compacted(settings, topics))
 
+/**
+ * Gives a `Producer` over kafkajs. Needs nothing, connects to nothing before the first send, and never fails.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
 export const layer = (options: Options, transport: Transport): Layer.Layer<Producer> =>
   Layer.effect(Producer, make(options, transport))
 

@@ -13,18 +13,24 @@ import type { Permit } from "../../services/CircuitBreaker.ts"
 import * as Instruments from "../../services/Instruments.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
+import { oneLine } from "../../services/Text.ts"
 import * as Time from "../../services/Time.ts"
 import type { Recorder } from "../Capture.ts"
 import type { Subject } from "../Channel.ts"
 import * as Defaults from "../Defaults.ts"
 import type { Endpoints } from "../Exchange.ts"
-import { FeedError, line } from "../FeedError.ts"
+import { FeedError } from "../FeedError.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
 import type { DialGate } from "./DialGate.ts"
 import * as Session from "./Session.ts"
 
-/** A frame that was not understood, cut to 4 KiB. */
+/**
+ * A frame that was not understood, cut to 4 KiB.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Undecodable {
   readonly exchange: string
   readonly connection: number
@@ -252,7 +258,7 @@ export const make = Effect.fnUntraced(function*(
         Effect.map((isMute) => {
           if (!isMute || !session.isSilentSince(silentSince)) return
           const message = `the exchange has data of ${member.market.symbol} that the connection did not bring`
-          socket.fail(new FeedError({ reason: "stale", message: line(message) }))
+          socket.fail(new FeedError({ reason: "stale", message: oneLine(message) }))
         })
       )
     const scope = yield* Effect.scope

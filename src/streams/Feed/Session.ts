@@ -3,12 +3,13 @@
  * frames mean for their markets, the channels know (`../Channel.ts`). Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
  */
 import type { MarketEvent } from "../../services/MarketEvent.ts"
+import { oneLine } from "../../services/Text.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type * as Channel from "../Channel.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Data, Exchange, Message, Position } from "../Exchange.ts"
-import { FeedError, line } from "../FeedError.ts"
+import { FeedError } from "../FeedError.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
@@ -272,7 +273,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       case "refused":
         into.error = new FeedError({
           reason: "refused",
-          message: line(`refused with ${message.code} ${message.message}`),
+          message: oneLine(`refused with ${message.code} ${message.message}`),
           code: message.code
         })
         return

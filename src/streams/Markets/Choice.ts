@@ -4,9 +4,9 @@
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { CanonicalSymbol } from "../../services/MarketEvent.ts"
+import { oneLine } from "../../services/Text.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Listed, Market } from "../Exchange.ts"
-import { line } from "../FeedError.ts"
 
 /** More than any exchange we know lists; an API gone mad must not open a hundred sockets (docs/design/laws.md "Bounds"). */
 const maxMarkets = 2000
@@ -71,7 +71,7 @@ export interface Choice {
 const maxName = 64
 
 const nameOf = ({ base, exchangeSymbol, quote }: Listed): string =>
-  line(exchangeSymbol.trim() === "" ? `${base}/${quote}` : exchangeSymbol).slice(0, maxName)
+  oneLine(exchangeSymbol.trim() === "" ? `${base}/${quote}` : exchangeSymbol, maxName)
 
 /**
  * Tradable, chosen, each once. `names`: canonical names of assets that the exchange calls otherwise. `known`: canonical symbols of the list before. They keep their places when a list is too long: an API

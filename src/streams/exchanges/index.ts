@@ -2,4 +2,10 @@
 import { bitpin } from "./Bitpin.ts"
 import { wallex } from "./Wallex.ts"
 
+/**
+ * The exchanges of this package, by their ids.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const exchanges = { bitpin, wallex } as const

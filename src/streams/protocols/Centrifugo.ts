@@ -9,7 +9,12 @@ import type { Message, Protocol, Remedy } from "../Exchange.ts"
 import { decoder } from "./Fields.ts"
 import * as Json from "./Json.ts"
 
-/** What differs between its users. */
+/**
+ * What differs between its users.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Options {
   readonly topics: Protocol["topics"]
   /** Pure and total. `topic` is the channel that the publication came on. */
@@ -76,7 +81,12 @@ const remedies = new Map<string, Remedy>([
 /** Close codes 3500-3999 and 4500-4999 say that the client is to blame; so it waits longest, and comes back all the same. */
 const isTerminal = (code: number): boolean => (code >= 3500 && code <= 3999) || (code >= 4500 && code <= 4999)
 
-/** A whole protocol from what is particular to one exchange. */
+/**
+ * A whole protocol from what is particular to one exchange.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
 export const protocol = (options: Options): Protocol => {
   /** Offsets beyond what a number holds are none that we could ask for. */
   const offsetOf = (text: string | undefined): number | undefined => {

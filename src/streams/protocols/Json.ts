@@ -7,6 +7,12 @@
 import * as Either from "effect/Either"
 import * as DecodeFailure from "../DecodeFailure.ts"
 
+/**
+ * How much of a JSON document is taken.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Limits {
   /** UTF-16 units of the whole document. */
   readonly size: number
@@ -19,10 +25,18 @@ export interface Limits {
 /**
  * A WebSocket frame. How large it may be is the socket's business alone (`WS_MAX_PAYLOAD`): a frame that it took and that was refused
  * here would be trades lost untold. So a list has room for as many rows as may stand in the frame; a trade takes over 50 characters.
+ *
+ * @since 0.1.0
+ * @category constants
  */
 export const frameLimits: Limits = { size: Infinity, items: 10_000, perItem: 50 }
 
-/** A REST answer: Wallex's list of markets has about 600 KB, Binance's some 15 MB. */
+/**
+ * A REST answer: Wallex's list of markets has about 600 KB, Binance's some 15 MB.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
 export const bodyLimits: Limits = { size: 32 * 1024 * 1024, items: 10_000 }
 
 const maxDepth = 32
@@ -122,7 +136,12 @@ const quoteNumbers = (text: string, { items: most, perItem = Infinity }: Limits)
   return Either.right(copied === 0 ? text : out + text.slice(copied))
 }
 
-/** Total: never throws. Numbers arrive as strings. */
+/**
+ * Total: never throws. Numbers arrive as strings.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
 export const parse = (text: string, limits: Limits = frameLimits): Result<unknown> => {
   if (text.length > limits.size) return fail("too_large", `${text.length} characters`)
   const quoted = quoteNumbers(text, limits)

@@ -9,13 +9,24 @@ import * as Complaint from "../../Complaint.ts"
 import type { ProducerRejected, ProducerUnavailable } from "../../Producer.ts"
 import { isRefusal } from "./classify.ts"
 
+/**
+ * A login.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Sasl {
   readonly mechanism: "PLAIN" | "SCRAM-SHA-256" | "SCRAM-SHA-512"
   readonly username: string
   readonly password: Redacted.Redacted<string>
 }
 
-/** PEM text. */
+/**
+ * TLS to the brokers, each as PEM text.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Ssl {
   /** Trusted certificates; Node's own list if absent. */
   readonly ca?: string | undefined
@@ -24,6 +35,12 @@ export interface Ssl {
   readonly key?: Redacted.Redacted<string> | undefined
 }
 
+/**
+ * How brokers are spoken to. `sasl` and `ssl` are used where `protocol` says so.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Security {
   readonly protocol: "PLAINTEXT" | "SSL" | "SASL_PLAINTEXT" | "SASL_SSL"
   readonly sasl?: Sasl | undefined

@@ -5,6 +5,12 @@ import type { ISocketFactory } from "kafkajs"
 import * as Address from "../../Address.ts"
 import { reasonOf } from "../../ErrorText.ts"
 
+/**
+ * Sockets and compression, which kafkajs does not bring itself. `NodeKafka.transport` are Node's.
+ *
+ * @since 0.1.0
+ * @category options
+ */
 export interface Transport {
   /** Opens a TCP or TLS connection and returns at once. */
   readonly connect: ISocketFactory

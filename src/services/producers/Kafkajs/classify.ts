@@ -4,6 +4,7 @@
  */
 import * as Address from "../../Address.ts"
 import { ProducerRejected, ProducerUnavailable } from "../../Producer.ts"
+import { oneLine } from "../../Text.ts"
 
 /** One error of a chain of causes. */
 interface Link {
@@ -19,8 +20,6 @@ interface Link {
 
 /** Longer chains are cut; also ends one that bites its own tail. */
 const maxDepth = 8
-
-const maxMessage = 200
 
 const text = (value: unknown): string => typeof value === "string" ? value : ""
 
@@ -101,12 +100,6 @@ const rules: ReadonlyArray<readonly [Reason, (link: Link) => boolean]> = [
       message === "Broker not connected" || message === "The producer is disconnected"
   ]
 ]
-
-/** kafkajs's words on one line: no control characters, cut. They hold neither passwords nor keys, but may quote a broker. */
-const oneLine = (value: string): string => {
-  const line = value.replaceAll(/[\p{Cc}\s]+/gu, " ").trim()
-  return line.length <= maxMessage ? line : `${line.slice(0, maxMessage - 1)}…`
-}
 
 /** What kafkajs puts in front of what Node says. */
 const wrapper = /^Connection error: /
