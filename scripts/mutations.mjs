@@ -15,14 +15,14 @@ const holes = "src/streams/trades/Holes"
 const mutations = [
   {
     name: "crc check: any record with a marker counts",
-    file: `${queue}/Segment.ts`,
+    file: `${queue}/Format.ts`,
     from: "if (view.getUint32(offset + 8, true) !== checksum(bytes, offset, end, seed, crc32)) return undefined",
     to: "",
     tests: ["Damage"]
   },
   {
     name: "epoch check: the same seed for every segment",
-    file: `${queue}/Segment.ts`,
+    file: `${queue}/Format.ts`,
     from: "crc32(text.encode(`exchange-feeds:${base}`), 0)",
     to: "crc32(text.encode(`exchange-feeds:${base * 0}`), 0)",
     tests: ["Damage"]
@@ -107,19 +107,19 @@ const mutations = [
   },
   {
     name: "the note of a loss comes after its cursor",
-    file: `${queue}/Drop.ts`,
+    file: `${queue}/Retention.ts`,
     from:
-      "  yield* Effect.mapError(Drops.keep(shared, losses), (error) => ioError(error))\n  yield* writeCursor(shared, ranges)\n",
+      "  yield* Effect.mapError(Losses.keep(shared, losses), (error) => ioError(error))\n  yield* Cursor.write(shared, ranges)\n",
     to:
-      "  yield* writeCursor(shared, ranges)\n  yield* Effect.mapError(Drops.keep(shared, losses), (error) => ioError(error))\n",
-    tests: ["Drops"]
+      "  yield* Cursor.write(shared, ranges)\n  yield* Effect.mapError(Losses.keep(shared, losses), (error) => ioError(error))\n",
+    tests: ["Losses"]
   },
   {
     name: "a loss that did not happen stays noted where the disk was full",
-    file: `${queue}/Drop.ts`,
-    from: "Effect.mapError(Drops.settle(shared), (error) => ioError(error)).pipe(",
+    file: `${queue}/Cursor.ts`,
+    from: "Effect.mapError(Losses.correct(shared), (error) => ioError(error)).pipe(",
     to: "Effect.void.pipe(",
-    tests: ["Drops"]
+    tests: ["Losses"]
   },
   {
     name: "dropped records behind a damaged head come back",
@@ -140,7 +140,7 @@ const mutations = [
     file: `${queue}/Reader.ts`,
     from: "Ranges.count(State.present(state, { first, last })) === batch.records.length ? batch : undefined",
     to: "batch",
-    tests: ["Faults"]
+    tests: ["Retention"]
   },
   {
     name: "what was read ahead is handed out, asked for or not",

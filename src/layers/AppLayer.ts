@@ -3,10 +3,11 @@
  */
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -51,9 +52,39 @@ export type StartupError =
   | ShutdownIncomplete
   | PipelineEnded
 
+/** Where the HTTP server listens, once it does. */
+type OnListening = (url: string) => Effect.Effect<void>
+
 /**
- * A collector with its HTTP server, on any `Producer`. Runs until `Collector.stop`; its scope closes what is left. `onListening` gets the
- * address as `http://127.0.0.1:8080`.
+ * THE service: a collector with its HTTP server on Node, with the output that `SINK` names. `Layer.launch` runs it until it is interrupted.
+ * It stops in order when its scope closes: feeds, then what is in flight is delivered or queued, then queues and checkpoint, the lock, the
+ * HTTP server. Whether all of it could be made durable, and whether a part has ended by itself, `run` asks the `Collector.Running`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  settings: Settings,
+  onListening: OnListening = logUrl(settings)
+): Layer.Layer<Collector.Running, StartupError, FileSystem.FileSystem> =>
+  layerWithoutDependencies(settings, onListening).pipe(
+    Layer.provide(Layer.merge(Collector.node(settings), Layer.unwrapEffect(outputOf(settings))))
+  )
+
+/**
+ * As `layer`, in another `Collector.World`: any part of what `Collector.node` gives, and the output, may be a test's own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerWithoutDependencies = (
+  settings: Settings,
+  onListening: OnListening = logUrl(settings)
+): Layer.Layer<Collector.Running, StartupError, Collector.World> =>
+  Collector.layer(settings, (observed) => Effect.flatMap(serve(settings, observed), onListening))
+
+/**
+ * As `layer`, in the scope of the caller, on any Kafka.
  *
  * @since 0.1.0
  * @category constructors
@@ -62,13 +93,19 @@ export const start = (
   settings: Settings,
   parts: {
     readonly kafka: Layer.Layer<Producer>
-    readonly onListening: (url: string) => Effect.Effect<void>
+    readonly onListening: OnListening
   }
 ): Effect.Effect<Collector.Collector, StartupError, Scope.Scope> =>
   Collector.make(settings, {
     kafka: parts.kafka,
     listen: (observed) => Effect.flatMap(serve(settings, observed), parts.onListening)
   })
+
+const logUrl = ({ http }: Settings): OnListening => (url) =>
+  Effect.annotateLogs(Effect.logInfo("listening"), { url }).pipe(
+    // Nobody could know the port otherwise, whatever the log level.
+    Effect.andThen(http.port === 0 ? tellPort(url) : Effect.void)
+  )
 
 const serve = (
   settings: Settings,
@@ -203,7 +240,6 @@ const warnOfCompaction = (settings: Settings): Effect.Effect<void, ConfigInvalid
 export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
-  const kafka = yield* outputOf(settings)
   yield* Effect.forEach(
     [...notYet(settings), ...atRisk(settings)],
     (line) => Effect.logWarning(line),
@@ -211,14 +247,7 @@ export const run = Effect.fnUntraced(function*(
   )
   yield* Effect.scoped(Effect.uninterruptible(
     Effect.gen(function*() {
-      const collector = yield* Effect.interruptible(start(settings, {
-        kafka,
-        onListening: (url) =>
-          Effect.annotateLogs(Effect.logInfo("listening"), { url }).pipe(
-            // Nobody could know the port otherwise, whatever the log level.
-            Effect.andThen(settings.http.port === 0 ? tellPort(url) : Effect.void)
-          )
-      }))
+      const collector = Context.get(yield* Effect.interruptible(Layer.build(layer(settings))), Collector.Running)
       yield* Effect.forkScoped(Effect.interruptible(warnOfCompaction(settings)))
       const exit = yield* Effect.exit(Effect.interruptible(collector.ended))
       // What a stop writes would go between what the new owner of the data directory writes.

@@ -3,6 +3,7 @@
  * Everything ends in the reverse order, with its scope.
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
+import type * as Socket from "@effect/platform/Socket"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -16,13 +17,12 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Assignment from "../services/Assignment.ts"
-import { Checkpoint, type HoleStore, type MarketMemory } from "../services/Checkpoint.ts"
+import { Checkpoint, type MarketMemory } from "../services/Checkpoint.ts"
 import * as CircuitBreaker from "../services/CircuitBreaker.ts"
 import * as Complaint from "../services/Complaint.ts"
 import * as DeadLetters from "../services/DeadLetters.ts"
 import * as Delivery from "../services/Delivery.ts"
 import { DirectoryLock, type Locked } from "../services/DirectoryLock.ts"
-import { EventSink } from "../services/EventSink.ts"
 import * as FeedStatus from "../services/FeedStatus.ts"
 import { FileOps, whileOurs } from "../services/FileOps.ts"
 import * as FileQueue from "../services/FileQueue.ts"
@@ -30,7 +30,7 @@ import * as Health from "../services/Health.ts"
 import * as Instruments from "../services/Instruments.ts"
 import * as KafkaSink from "../services/KafkaSink.ts"
 import * as Ledger from "../services/Ledger.ts"
-import type { LaneName, MarketEvent } from "../services/MarketEvent.ts"
+import type { LaneName } from "../services/MarketEvent.ts"
 import { Producer } from "../services/Producer.ts"
 import * as Breakers from "../streams/Breakers.ts"
 import * as Defaults from "../streams/Defaults.ts"
@@ -133,124 +133,209 @@ export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
   "status"
 ]
 
-interface Parts<E> {
-  readonly kafka: Layer.Layer<Producer>
-  readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
-}
+/**
+ * The collector that a layer has started.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Running extends Context.Tag("effect-exchange-feeds/layers/Collector/Running")<Running, Collector>() {}
 
 /**
- * Starts a collector; it runs until `stop`. `listen` is given what there is to see, before anything that may take long. Its instruments
- * are its own: of two collectors in one process neither shows in its metrics what the other did. Fails if an exchange is not in the list,
- * if the data directory is in use, cannot be used, or was written by a later release, or as `listen` does.
+ * Sockets to an exchange, whose messages may be of so many bytes.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class Sockets extends Context.Tag("effect-exchange-feeds/layers/Collector/Sockets")<Sockets, {
+  readonly layer: (options: { readonly maxPayload: number }) => Layer.Layer<Socket.WebSocketConstructor>
+}>() {}
+
+/**
+ * What a collector touches the world with. All of it may be another's: a broker in memory, a disk that fails, an exchange in the same process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type World = Producer | FileOps | DirectoryLock | Sockets | HttpClient.HttpClient
+
+/**
+ * The world but for the output, as Node has it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const node = ({ proxy }: Settings): Layer.Layer<Exclude<World, Producer>> =>
+  Layer.mergeAll(
+    NodeFileOps.layer,
+    NodeDirectoryLock.layer,
+    NodeProxy.httpClient(proxy),
+    Layer.succeed(Sockets, { layer: (options) => NodeWebSocket.layer({ ...options, proxy: NodeProxy.make(proxy) }) })
+  )
+
+/** How the sink is seen: nothing of it, until the queues are recovered. */
+class Sink extends Context.Tag("effect-exchange-feeds/layers/Collector/Sink")<
+  Sink,
+  Ref.Ref<Effect.Effect<SinkView | undefined>>
+>() {}
+
+/** The data directory is ours, so `FileOps` may write. */
+class Ownership extends Context.Tag("effect-exchange-feeds/layers/Collector/Ownership")<Ownership, {
+  readonly isOwner: () => boolean
+  readonly lost: Effect.Effect<never, Locked>
+}>() {}
+
+type Failure = ConfigInvalid | DataDirectoryTooNew | DataDirectoryUnavailable | Locked
+
+/**
+ * A collector, as long as its scope: that closes as `stop` does, then come queues and checkpoint, the lock, the front and the world, each
+ * after what is built on it. `listen` is given what there is to see, before anything that may take long. Its instruments are its own: of two
+ * collectors in one process neither shows in its metrics what the other did.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <E>(
+  settings: Settings,
+  listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
+): Layer.Layer<Running, E | Failure, World> =>
+  Layer.unwrapEffect(
+    Effect.map(
+      Effect.forEach(settings.exchanges, (id) => choose(settings, id)),
+      (chosen) =>
+        Layer.scoped(Running, running(settings, chosen)).pipe(
+          Layer.provide(storage(settings)),
+          Layer.provide(owned(settings)),
+          Layer.provide(Layer.scopedDiscard(Effect.flatMap(observed, listen))),
+          Layer.provide(health(settings)),
+          Layer.provide(CircuitBreaker.layer),
+          Layer.provide(ground(settings))
+        )
+    )
+  )
+
+/**
+ * As `layer`, in the scope of the caller, on Node.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = <E>(
   settings: Settings,
-  parts: Parts<E>
-): Effect.Effect<Collector, Failure<E>, Scope.Scope> =>
-  Effect.suspend(() => Effect.provideService(started(settings, parts), Instruments.Instruments, Instruments.make()))
-
-type Failure<E> = E | ConfigInvalid | DataDirectoryTooNew | DataDirectoryUnavailable | Locked
-
-const started = Effect.fnUntraced(function*<E>(
-  settings: Settings,
-  parts: Parts<E>
-): Effect.fn.Return<Collector, Failure<E>, Scope.Scope> {
-  const chosen = yield* Effect.forEach(settings.exchanges, (id) => choose(settings, id))
-  const ledger = Ledger.make()
-  const status = FeedStatus.make(settings.exchanges)
-  const files = Context.get(yield* Layer.build(NodeFileOps.layer), FileOps)
-  const breakers = Context.get(yield* Layer.build(CircuitBreaker.layer), CircuitBreaker.CircuitBreakers)
-  const producer = Context.get(yield* Layer.build(parts.kafka), Producer)
-  const view = yield* Ref.make<Effect.Effect<SinkView | undefined>>(Effect.succeed(undefined))
-  const sinkView = Effect.flatten(Ref.get(view))
-
-  const health = yield* Health.make({
-    startupGrace: settings.startupGrace,
-    kafka: kafkaCheck(producer, sinkView),
-    disk: Health.probeDirectory(files, settings.dataDir),
-    exchanges: Effect.sync(status.exchanges),
-    breakers: breakers.snapshots,
-    sink: sinkView
-  })
-  yield* parts.listen({ ledger, status, breakers, health, sink: sinkView })
-
-  const lock = Context.get(yield* Layer.build(NodeDirectoryLock.layer), DirectoryLock)
-  const ownership = yield* lock.acquire(settings.dataDir).pipe(
-    Effect.catchTag("DirectoryLockError", (error) => unavailable(settings, error))
+  parts: {
+    readonly kafka: Layer.Layer<Producer>
+    readonly listen: (observed: Observed) => Effect.Effect<void, E, Scope.Scope>
+  }
+): Effect.Effect<Collector, E | Failure, Scope.Scope> =>
+  Effect.map(
+    Layer.build(Layer.provide(layer(settings, parts.listen), Layer.merge(node(settings), parts.kafka))),
+    Context.get(Running)
   )
-  let isOwner = true
-  const lost = Effect.tapError(ownership.lost, () =>
-    Effect.sync(() => {
-      isOwner = false
-    }))
-  yield* Effect.forkScoped(Effect.exit(lost))
-  // What closes with its scope would else write over the new owner's files.
-  const owned = whileOurs(files, () => isOwner)
 
-  const storage = yield* Layer.build(
-    KafkaSink.layerQueued({ delivery: deliveryOf(settings), queue: { dir: settings.dataDir, ...settings.queue } }).pipe(
-      Layer.provideMerge(Layer.mergeAll(
-        DeadLetters.layer(settings.dataDir),
-        DataDirectory.checkpoint(settings.dataDir)
-      )),
-      Layer.provide(Layer.mergeAll(
-        Layer.succeed(FileOps, owned),
-        Layer.succeed(CircuitBreaker.CircuitBreakers, breakers),
-        Layer.succeed(Producer, producer),
-        Layer.succeed(Ledger.Ledger, ledger)
-      ))
-    )
-  ).pipe(Effect.catchTags({
-    CheckpointError: (error) =>
-      error.reason === "version" ? new DataDirectoryTooNew({ message: error.message }) : unavailable(settings, error),
-    FileQueueError: (error) => unavailable(settings, error)
+/** What everybody writes into. */
+const ground = ({ exchanges }: Settings) =>
+  Layer.mergeAll(
+    Layer.sync(Instruments.Instruments, Instruments.make),
+    Layer.sync(Ledger.Ledger, Ledger.make),
+    Layer.sync(FeedStatus.FeedStatus, () => FeedStatus.make(exchanges)),
+    Layer.effect(Sink, Ref.make<Effect.Effect<SinkView | undefined>>(Effect.succeed(undefined)))
+  )
+
+const observed = Effect.gen(function*() {
+  return {
+    ledger: yield* Ledger.Ledger,
+    status: yield* FeedStatus.FeedStatus,
+    breakers: yield* CircuitBreaker.CircuitBreakers,
+    health: yield* Health.Health,
+    sink: Effect.flatten(Ref.get(yield* Sink))
+  } satisfies Observed
+})
+
+const health = (settings: Settings) =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const sink = Effect.flatten(Ref.get(yield* Sink))
+    return Health.layer({
+      startupGrace: settings.startupGrace,
+      kafka: kafkaCheck(yield* Producer, sink),
+      disk: Health.probeDirectory(yield* FileOps, settings.dataDir),
+      exchanges: Effect.sync((yield* FeedStatus.FeedStatus).exchanges),
+      breakers: (yield* CircuitBreaker.CircuitBreakers).snapshots,
+      sink
+    })
   }))
-  const sink = Context.get(storage, EventSink)
-  const delivery = Context.get(storage, Delivery.Delivery)
-  const queues = Context.get(storage, FileQueue.FileQueue)
-  const checkpoint = Context.get(storage, Checkpoint)
+
+/** Holds `DATA_DIR`. What closes with its scope would else write over a new owner's files, so `FileOps` ends with the ownership. */
+const owned = (settings: Settings) =>
+  Layer.scopedContext(Effect.gen(function*() {
+    const lock = yield* DirectoryLock
+    const ownership = yield* lock.acquire(settings.dataDir).pipe(
+      Effect.catchTag("DirectoryLockError", (error) => unavailable(settings, error))
+    )
+    let isOwner = true
+    const lost = Effect.tapError(ownership.lost, () =>
+      Effect.sync(() => {
+        isOwner = false
+      }))
+    yield* Effect.forkScoped(Effect.exit(lost))
+    return Context.make(Ownership, { isOwner: () => isOwner, lost }).pipe(
+      Context.add(FileOps, whileOurs(yield* FileOps, () => isOwner))
+    )
+  }))
+
+/** The lanes with their queues, the checkpoint, the dead letters. */
+const storage = (settings: Settings) =>
+  KafkaSink.layerQueued({ delivery: deliveryOf(settings), queue: { dir: settings.dataDir, ...settings.queue } }).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(DeadLetters.layer(settings.dataDir), DataDirectory.checkpoint(settings.dataDir))
+    ),
+    Layer.mapError((error) =>
+      error._tag === "CheckpointError" && error.reason === "version"
+        ? new DataDirectoryTooNew({ message: error.message })
+        : unavailable(settings, error)
+    )
+  )
+
+const running = Effect.fnUntraced(function*(settings: Settings, chosen: ReadonlyArray<Chosen>) {
+  const delivery = yield* Delivery.Delivery
+  const queues = yield* FileQueue.FileQueue
+  const checkpoint = yield* Checkpoint
+  const breakers = yield* CircuitBreaker.CircuitBreakers
+  const { drain } = yield* Health.Health
+  const { isOwner, lost } = yield* Ownership
   yield* Ref.set(
-    view,
+    yield* Sink,
     Effect.all({ lanes: delivery.lanes, usage: queues.usage, checkpointFailure: checkpoint.failure })
   )
 
   const stopping = yield* Deferred.make<void>()
   const memory = yield* checkpoint.markets
-  const letters = Context.get(storage, DeadLetters.DeadLetters)
-  const feeds = yield* Effect.forEach(
-    chosen,
-    (one) =>
-      feedOf(one, settings, {
-        breakers,
-        files: owned,
-        holes: checkpoint,
-        letters,
-        memory,
-        stop: Deferred.await(stopping)
-      })
-  )
+  const feeds = yield* Effect.forEach(chosen, (one) => feedOf(one, settings, memory, Deferred.await(stopping)))
   const collector = (yield* Random.nextIntBetween(0, 0x7fffffff)).toString(36)
   const breakerEvents = Pipeline.breakerEvents(breakers.transitions, collector).pipe(
     Stream.interruptWhen(Deferred.await(stopping))
   )
-  const pipeline = yield* Pipeline.run([...feeds, breakerEvents]).pipe(
-    Effect.provide(
-      Context.make(EventSink, sink).pipe(
-        Context.add(Ledger.Ledger, ledger),
-        Context.add(FeedStatus.FeedStatus, status)
-      )
-    ),
-    Effect.provide(NodeProxy.httpClient(settings.proxy)),
-    Effect.forkScoped
-  )
+  const pipeline = yield* Effect.forkScoped(Pipeline.run([...feeds, breakerEvents]))
+
+  const stop = yield* Effect.cached(Effect.gen(function*() {
+    yield* drain
+    yield* Deferred.succeed(stopping, undefined)
+    // Interruptible, as the stop itself is not: else the limit would wait for what it limits.
+    const handedOver = yield* Effect.interruptible(Fiber.await(pipeline)).pipe(Effect.timeoutOption(feedsStop))
+    if (handedOver._tag === "None") yield* Fiber.interruptFork(pipeline)
+    const budget = Duration.subtract(
+      settings.shutdownTimeout,
+      Duration.min(feedsStop, Duration.times(settings.shutdownTimeout, 0.2))
+    )
+    const durable = yield* delivery.stop(budget)
+    return durable && handedOver._tag === "Some"
+  }))
+  // What a stop writes would go between what a new owner of the data directory writes.
+  yield* Effect.addFinalizer(() => Effect.suspend(() => isOwner() ? stop : Effect.void))
 
   return {
     breakers,
     lanes: delivery.lanes,
-    ledger,
+    ledger: yield* Ledger.Ledger,
     ended: Effect.raceFirst(
       Effect.sandbox(delivery.ended),
       Fiber.await(pipeline).pipe(Effect.flatMap((exit) => Exit.isFailure(exit) ? Effect.fail(exit.cause) : Effect.void))
@@ -262,20 +347,8 @@ const started = Effect.fnUntraced(function*<E>(
       }),
       Effect.raceFirst(lost)
     ),
-    stop: Effect.gen(function*() {
-      yield* health.drain
-      yield* Deferred.succeed(stopping, undefined)
-      // Interruptible, as the stop itself is not: else the limit would wait for what it limits.
-      const handedOver = yield* Effect.interruptible(Fiber.await(pipeline)).pipe(Effect.timeoutOption(feedsStop))
-      if (handedOver._tag === "None") yield* Fiber.interruptFork(pipeline)
-      const budget = Duration.subtract(
-        settings.shutdownTimeout,
-        Duration.min(feedsStop, Duration.times(settings.shutdownTimeout, 0.2))
-      )
-      const durable = yield* delivery.stop(budget)
-      return durable && handedOver._tag === "Some"
-    })
-  }
+    stop
+  } satisfies Collector
 })
 
 const deliveryOf = (settings: Settings): Delivery.Options => ({
@@ -333,16 +406,12 @@ export const feedSettings = ({ endpoints, exchange, markets, marketsSetting }: C
 const feedOf = Effect.fnUntraced(function*(
   chosen: Chosen,
   settings: Settings,
-  parts: {
-    readonly breakers: CircuitBreaker.CircuitBreakers["Type"]
-    readonly files: FileOps["Type"]
-    readonly holes: HoleStore
-    readonly letters: DeadLetters.DeadLetters["Type"]
-    readonly memory: ReadonlyMap<string, MarketMemory>
-    readonly stop: Effect.Effect<void>
-  }
-): Effect.fn.Return<Stream.Stream<MarketEvent, never, HttpClient.HttpClient>> {
-  const { breakers, files, holes, letters, memory, stop } = parts
+  memory: ReadonlyMap<string, MarketMemory>,
+  stop: Effect.Effect<void>
+) {
+  const breakers = yield* CircuitBreaker.CircuitBreakers
+  const letters = yield* DeadLetters.DeadLetters
+  const sockets = yield* Sockets
   const { exchange } = chosen
   const unkept = Complaint.make()
   return Feed.events(exchange, {
@@ -352,17 +421,16 @@ const feedOf = Effect.fnUntraced(function*(
       ws: yield* breakers.make(Breakers.optionsOf(exchange, "ws", settings.ws.breaker))
     },
     memory,
-    holes,
+    holes: yield* Checkpoint,
     marketsRefresh: Defaults.marketsRefresh,
-    marketsCache: DataDirectory.marketsCache(files, settings.dataDir, exchange.id),
+    marketsCache: DataDirectory.marketsCache(yield* FileOps, settings.dataDir, exchange.id),
     onUndecodable: (frame) =>
       letters.frame(frame).pipe(
         Effect.catchTag("DeadLetterError", ({ message, path }) =>
           unkept.tell("a frame could not be kept", { exchange: exchange.id, path, error: message }))
       ),
     stop
-  }).pipe(Stream.provideSomeLayer(NodeWebSocket.layer({
-    maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchange),
-    proxy: NodeProxy.make(settings.proxy)
-  })))
+  }).pipe(
+    Stream.provideSomeLayer(sockets.layer({ maxPayload: settings.ws.maxPayload ?? Defaults.maxPayload(exchange) }))
+  )
 })

@@ -5,19 +5,20 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError, inDirectory, readFully, writeAll } from "../FileOps.ts"
+import { complained, isThere, type QueueContext } from "./Context.ts"
+import * as Cursor from "./Cursor.ts"
+import * as Format from "./Format.ts"
 import * as Origins from "./Origins.ts"
-import * as Segment from "./Segment.ts"
-import { complained, isThere, type Shared, writeEnd } from "./Shared.ts"
 import * as State from "./State.ts"
 
 /** The next segment: durable with its name before anything goes into it. */
-export const create = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<
-  NonNullable<Shared["active"]>,
+export const create = Effect.fnUntraced(function*(shared: QueueContext, now: number): Effect.fn.Return<
+  NonNullable<QueueContext["active"]>,
   FileOpsError
 > {
   const { ops, queueId, state } = shared
   const base = state.nextSeq
-  const path = `${state.directory}/${Segment.nameOf(base)}`
+  const path = `${state.directory}/${Format.segmentName(base)}`
   const file = yield* inDirectory(ops, state.directory, ops.open(path, "create")).pipe(
     // What is left of an attempt that failed; no record of it was acknowledged, or `base` would be higher.
     Effect.catchIf(
@@ -25,7 +26,7 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
       () => Effect.andThen(ops.unlink(path), ops.open(path, "create"))
     )
   )
-  const header = Segment.encodeHeader({ base, createdMs: now, queueId }, ops.crc32)
+  const header = Format.encodeHeader({ base, createdMs: now, queueId }, ops.crc32)
   yield* writeAll(file, header, 0).pipe(
     Effect.andThen(file.sync),
     Effect.andThen(ops.syncDirectory(state.directory)),
@@ -34,7 +35,7 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   const segment: State.Segment = {
     base,
     path,
-    seed: Segment.seedOf(base, ops.crc32),
+    seed: Format.segmentSeed(base, ops.crc32),
     inherited: false,
     createdMs: now,
     end: base,
@@ -47,7 +48,7 @@ export const create = Effect.fnUntraced(function*(shared: Shared, now: number): 
   shared.active = active
   shared.lookedAt = now
   // With all the segments before it. It is not what the append promises: should it fail, a later look does it.
-  yield* complained(shared, "write the cursor", writeEnd(shared))
+  yield* complained(shared, "write the cursor", Cursor.writeEnd(shared))
   return active
 })
 
@@ -57,14 +58,16 @@ const lookEvery = 1000
  * Somebody may take the active segment's file away, such as a cleaner of temporary files: what is in it is there while it is open, and
  * would be gone with this process, though it was promised to be durable. It is written again under its name. Guarded by `structure`.
  */
-export const restore = Effect.fnUntraced(function*(shared: Shared, now: number): Effect.fn.Return<void, FileOpsError> {
-  if (Math.abs(now - shared.lookedAt) < lookEvery) return
-  yield* restoreNow(shared)
-  shared.lookedAt = now
-})
+export const restore = Effect.fnUntraced(
+  function*(shared: QueueContext, now: number): Effect.fn.Return<void, FileOpsError> {
+    if (Math.abs(now - shared.lookedAt) < lookEvery) return
+    yield* restoreNow(shared)
+    shared.lookedAt = now
+  }
+)
 
 /** Whenever it was looked at last: before it is closed. */
-const restoreNow = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void, FileOpsError> {
+const restoreNow = Effect.fnUntraced(function*(shared: QueueContext): Effect.fn.Return<void, FileOpsError> {
   const { active, ops, state } = shared
   if (active === undefined) return
   const { segment } = active
@@ -88,14 +91,14 @@ const restoreNow = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return
 })
 
 /** As the file's own, and measured. */
-export const sync = ({ syncs }: Shared, file: File): Effect.Effect<void, FileOpsError> =>
+export const sync = ({ syncs }: QueueContext, file: File): Effect.Effect<void, FileOpsError> =>
   Effect.map(Effect.timed(file.datasync), ([took]) => syncs.observe(Duration.toMillis(took)))
 
-const discard = (shared: Shared, file: File): Effect.Effect<void> =>
+const discard = (shared: QueueContext, file: File): Effect.Effect<void> =>
   Effect.andThen(closeQuietly(file), complained(shared, "remove", shared.ops.unlink(file.path)))
 
 /** The active segment is done with, in order: what `append` promised to sync later is synced now. Guarded by `structure`. */
-export const seal = (shared: Shared): Effect.Effect<void> =>
+export const seal = (shared: QueueContext): Effect.Effect<void> =>
   Effect.suspend(() => {
     const wanted = shared.active !== undefined && shared.active.segment.end > shared.state.ackedTo
     // A file without a name is gone once it is closed, and nothing else has its records.
@@ -103,7 +106,7 @@ export const seal = (shared: Shared): Effect.Effect<void> =>
     return wanted ? Effect.andThen(restored, end(shared)) : end(shared)
   })
 
-const end = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
+const end = Effect.fnUntraced(function*(shared: QueueContext): Effect.fn.Return<void> {
   const { active, settings } = shared
   if (active === undefined) return
   shared.active = undefined
@@ -114,7 +117,7 @@ const end = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> 
 })
 
 /** The active segment failed: what it holds durably stays, nothing is added. */
-export const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Return<void> {
+export const abandon = Effect.fnUntraced(function*(shared: QueueContext): Effect.fn.Return<void> {
   const { active, state } = shared
   if (active === undefined) return
   shared.active = undefined
@@ -129,7 +132,7 @@ export const abandon = Effect.fnUntraced(function*(shared: Shared): Effect.fn.Re
 })
 
 /** `QUEUE_FSYNC=interval`. */
-export const syncActive = (shared: Shared): Effect.Effect<void> =>
+export const syncActive = (shared: QueueContext): Effect.Effect<void> =>
   shared.structure.withPermits(1)(Effect.suspend(() => {
     const { active, state } = shared
     if (active === undefined || !active.dirty) return Effect.void
@@ -153,12 +156,12 @@ export const syncActive = (shared: Shared): Effect.Effect<void> =>
   })).pipe(Effect.uninterruptible)
 
 /** Full or old: the next batch begins another. */
-export const rollIfDue = (shared: Shared, now: number): Effect.Effect<void, FileOpsError> => {
+export const rollIfDue = (shared: QueueContext, now: number): Effect.Effect<void, FileOpsError> => {
   const { active, settings } = shared
   if (active === undefined) return Effect.void
   const { createdMs, size } = active.segment
   const old = Math.abs(now - createdMs) >= settings.segmentAgeMs
-  const due = size >= settings.segmentBytes || (old && size > Segment.headerBytes)
+  const due = size >= settings.segmentBytes || (old && size > Format.headerBytes)
   // It stays open as long as it cannot be written again: what it holds is nowhere else.
   return due ? Effect.andThen(restoreNow(shared), end(shared)) : Effect.void
 }

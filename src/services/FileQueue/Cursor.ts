@@ -9,17 +9,14 @@
  * those of the unresolved send are spared). The cursor makes both kinds of drop durable in one step, before any file goes, so
  * that no record is dropped and delivered, and none is counted in two lives.
  */
-import { ascii, type Crc32, getU64, isAscii, putU64, viewOf } from "./Bytes.ts"
-import type { Ranges } from "./Ranges.ts"
-
-export interface Cursor {
-  readonly generation: number
-  readonly nextSeq: number
-  /** Where the record `nextSeq` begins, if known: base of its segment, and byte offset. Zeros: not known. */
-  readonly hint: { readonly base: number; readonly offset: number }
-  readonly nextAssign: number
-  readonly holes: Ranges
-}
+import * as Effect from "effect/Effect"
+import { type FileOpsError, inDirectory, replaceFile } from "../FileOps.ts"
+import { ioError, isThere, type QueueContext } from "./Context.ts"
+import { ascii, type Crc32, getU64, isAscii, putU64, viewOf } from "./Format.ts"
+import * as Losses from "./Losses.ts"
+import type { FileQueueError } from "./Model.ts"
+import * as Ranges from "./Ranges.ts"
+import * as State from "./State.ts"
 
 const magic = "EXFQCUR1"
 const version = 1
@@ -31,7 +28,7 @@ const maxHoles = 4096
 const checksum = (bytes: Uint8Array, crc32: Crc32): number =>
   crc32(bytes.subarray(headBytes), crc32(bytes.subarray(0, 60), 0))
 
-export const encode = (cursor: Cursor, crc32: Crc32): Uint8Array => {
+export const encode = (cursor: State.Cursor, crc32: Crc32): Uint8Array => {
   const holes = cursor.holes.slice(0, maxHoles)
   const bytes = new Uint8Array(headBytes + holes.length * 16)
   const view = viewOf(bytes)
@@ -52,7 +49,7 @@ export const encode = (cursor: Cursor, crc32: Crc32): Uint8Array => {
 }
 
 /** Undefined if it is damaged; `unsupported` if a later version wrote it. */
-export const decode = (bytes: Uint8Array, crc32: Crc32): Cursor | "unsupported" | undefined => {
+export const decode = (bytes: Uint8Array, crc32: Crc32): State.Cursor | "unsupported" | undefined => {
   if (bytes.length < headBytes) return undefined
   const view = viewOf(bytes)
   if (view.getUint32(60, true) !== checksum(bytes, crc32)) return undefined
@@ -71,3 +68,81 @@ export const decode = (bytes: Uint8Array, crc32: Crc32): Cursor | "unsupported" 
     holes
   }
 }
+
+// ---------------------------------------------------------------------------------------------------------------------
+// on disk
+
+export const pathIn = (directory: string): string => `${directory}/cursor`
+
+/**
+ * Makes the position durable: temp file, fsync, rename, directory fsync. Says which. Nothing is written if nothing changed.
+ * `gone`: records that leave with it; the state learns of them only when the cursor is durable.
+ */
+export const write = (
+  shared: QueueContext,
+  gone: Ranges.Ranges = Ranges.empty
+): Effect.Effect<number, FileQueueError> =>
+  shared.cursor.withPermits(1)(
+    Effect.suspend(() =>
+      gone.length === 0 && State.isCursorDurable(shared.state)
+        ? Effect.succeed(shared.state.durableAckedTo)
+        : replace(shared, gone)
+    )
+  ).pipe(Effect.mapError((error) => ioError(error)), Effect.uninterruptible)
+
+/** As it is now: what changes while it is written is the next one's. Guarded by `cursor`. */
+const replace = ({ ops, state }: QueueContext, gone: Ranges.Ranges): Effect.Effect<number, FileOpsError> =>
+  Effect.suspend(() => {
+    const cursor = State.cursorOf(state, gone)
+    const replaced = replaceFile(ops, pathIn(state.directory), encode(cursor, ops.crc32))
+    return Effect.map(inDirectory(ops, state.directory, replaced), () => {
+      State.cursorWritten(state, cursor)
+      return cursor.nextSeq
+    })
+  })
+
+/**
+ * The cursor knows the last number that was given, and is there: else records whose files are removed would be missed by nobody, and
+ * their numbers given again. Not with each append, whose syncs it would double.
+ */
+export const writeEnd = (shared: QueueContext): Effect.Effect<void, FileOpsError> =>
+  shared.cursor.withPermits(1)(Effect.gen(function*() {
+    const { ops, state } = shared
+    // Nothing was ever given.
+    if (state.nextSeq === 1) return
+    if (State.isEndDurable(state) && (yield* isThere(ops, pathIn(state.directory)))) return
+    yield* replace(shared, Ranges.empty)
+  })).pipe(Effect.uninterruptible)
+
+/** The cursor may pass ranges that the file of losses still names, though they are here: that is put right first. */
+export const writeEndAfterLosses = (shared: QueueContext): Effect.Effect<void, FileOpsError> =>
+  Effect.suspend(() =>
+    shared.losses.stale ? Effect.andThen(Losses.correct(shared), writeEnd(shared)) : writeEnd(shared)
+  )
+
+/** The cursor is made durable, and what it leaves behind removed. Says where it is. */
+export const persist = (shared: QueueContext): Effect.Effect<number, FileQueueError> =>
+  Effect.mapError(Losses.correct(shared), (error) => ioError(error)).pipe(
+    Effect.andThen(write(shared)),
+    Effect.tap(() =>
+      shared.state.segments.some((segment) => isRemovable(shared, segment))
+        ? shared.structure.withPermits(1)(removeSpent(shared))
+        : Effect.void
+    ),
+    Effect.uninterruptible
+  )
+
+const isRemovable = (shared: QueueContext, segment: State.Segment): boolean =>
+  segment !== shared.active?.segment && State.isSpent(shared.state, segment)
+
+/** Files that hold nothing from the cursor on. Guarded by `structure`. No directory fsync: a file that a crash brings back is below the cursor. */
+export const removeSpent = Effect.fnUntraced(function*(shared: QueueContext): Effect.fn.Return<void, FileQueueError> {
+  const { ops, state } = shared
+  for (const segment of state.segments.filter((one) => isRemovable(shared, one))) {
+    yield* ops.unlink(segment.path).pipe(
+      Effect.catchIf((error) => error.code === "ENOENT", () => Effect.void),
+      Effect.mapError((error) => ioError(error))
+    )
+    state.segments = state.segments.filter((one) => one !== segment)
+  }
+})

@@ -8,11 +8,9 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { closeQuietly, type FileOps, FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
-import * as Body from "./Body.ts"
 import * as Cursor from "./Cursor.ts"
+import * as Format from "./Format.ts"
 import * as Ranges from "./Ranges.ts"
-import * as Segment from "./Segment.ts"
-import { cursorPath } from "./Shared.ts"
 import * as Walk from "./Walk.ts"
 
 /**
@@ -65,9 +63,9 @@ const inspect = Effect.fnUntraced(function*(
 ): Effect.fn.Return<SegmentInfo, FileOpsError> {
   const path = `${directory}/${name}`
   return yield* withFile(ops, path, "read", (file) => {
-    const head = new Uint8Array(Segment.headerBytes)
+    const head = new Uint8Array(Format.headerBytes)
     return Effect.map(Effect.all([readFully(file, head, 0), file.size]), ([count, bytes]): SegmentInfo => {
-      const header = Segment.decodeHeader(head.subarray(0, count), ops.crc32)
+      const header = Format.decodeHeader(head.subarray(0, count), ops.crc32)
       return { path, base, bytes, header: typeof header === "string" ? header : "sound" }
     })
   })
@@ -92,11 +90,11 @@ export const overview = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Overview, FileOpsError> {
   const names = yield* ops.readDirectory(directory)
   const found = yield* Effect.forEach(names, (name) => {
-    const base = Segment.baseOf(name)
+    const base = Format.segmentBase(name)
     return base === undefined ? Effect.succeedNone : unlessGone(inspect(ops, directory, name, base))
   })
   const segments = found.flatMap(Option.toArray).sort((a, b) => a.base - b.base)
-  const bytes = yield* readFile(ops, cursorPath(directory))
+  const bytes = yield* readFile(ops, Cursor.pathIn(directory))
   const decoded = bytes === undefined ? undefined : Cursor.decode(bytes, ops.crc32)
   const cursor = typeof decoded === "object"
     ? { nextSeq: decoded.nextSeq, nextAssign: decoded.nextAssign, holes: Ranges.count(decoded.holes) }
@@ -127,12 +125,12 @@ const itemsOf = (
     )
     const walk = Walk.make({
       file,
-      offset: Segment.headerBytes,
+      offset: Format.headerBytes,
       limit: yield* file.size,
-      seed: Segment.seedOf(segment.base, ops.crc32),
+      seed: Format.segmentSeed(segment.base, ops.crc32),
       crc32: ops.crc32
     })
-    const decoder = Body.makeDecoder()
+    const decoder = Format.makeDecoder()
     const pull: Effect.Effect<Chunk.Chunk<Item>, Option.Option<FileOpsError>> = Effect.suspend(() => {
       const items: Array<Item> = []
       for (;;) {
@@ -148,7 +146,7 @@ const itemsOf = (
           continue
         }
         const { frame } = step
-        if (frame.type !== Segment.typeData || !isPending(frame.seq)) continue
+        if (frame.type !== Format.typeData || !isPending(frame.seq)) continue
         const { bytes, view } = walk.window()
         const record = decoder.decode(bytes, view, frame)
         items.push(
@@ -171,7 +169,7 @@ const itemsOf = (
 export const items = (ops: FileOps["Type"], directory: string): Stream.Stream<Item, FileOpsError> =>
   Stream.unwrap(Effect.gen(function*() {
     // First the cursor: what a running service appends meanwhile is beyond it, not missing.
-    const bytes = yield* readFile(ops, cursorPath(directory))
+    const bytes = yield* readFile(ops, Cursor.pathIn(directory))
     const decoded = bytes === undefined ? undefined : Cursor.decode(bytes, ops.crc32)
     const cursor = typeof decoded === "object" ? decoded : undefined
     const { segments } = yield* overview(ops, directory)

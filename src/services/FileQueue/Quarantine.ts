@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type File, type FileOps, type FileOpsError, readFully, withFile, writeAll } from "../FileOps.ts"
-import { isZero } from "./Bytes.ts"
+import { isZero } from "./Format.ts"
 
 /** All copies of all topics together. */
 const maxTotalBytes = 64 * 1024 * 1024

@@ -5,13 +5,12 @@
 import * as Effect from "effect/Effect"
 import { closeQuietly, type File, type FileOpsError } from "../FileOps.ts"
 import { sizeOf } from "../MarketEvent.ts"
-import * as Body from "./Body.ts"
-import * as Drops from "./Drops.ts"
+import { ioError, logged, type QueueContext } from "./Context.ts"
+import * as Format from "./Format.ts"
+import * as Losses from "./Losses.ts"
 import { FileQueueError, type QueuedRecord } from "./Model.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Ranges from "./Ranges.ts"
-import * as Segment from "./Segment.ts"
-import { ioError, lossesOf, type Shared, tellLosses, told } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
@@ -62,9 +61,9 @@ const retries = 2
 /** So many failed calls at one place, each with a pause by the caller, and it is given up: damage, to be skipped and counted. */
 const patience = 5
 
-export const make = (shared: Shared): Reader => {
+export const make = (shared: QueueContext): Reader => {
   const { ops, settings, state } = shared
-  const decoder = Body.makeDecoder()
+  const decoder = Format.makeDecoder()
   let position: Position | undefined
   let ahead: Batch | undefined
   let unreadable = { path: "", offset: 0, times: 0 }
@@ -103,8 +102,8 @@ export const make = (shared: Shared): Reader => {
     const file = yield* open(segment)
     if (file === undefined) return undefined
     const { hint } = state
-    const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Segment.headerBytes
-    const offset = hinted ? hint.offset : Segment.headerBytes
+    const hinted = hint?.base === segment.base && hint.seq <= from && hint.offset >= Format.headerBytes
+    const offset = hinted ? hint.offset : Format.headerBytes
     const walk = Walk.make({ file, offset, limit: segment.size, seed: segment.seed, crc32: ops.crc32 })
     position = {
       segment,
@@ -127,13 +126,13 @@ export const make = (shared: Shared): Reader => {
     const fresh = State.present(state, { first, last })
     if (fresh.length === 0) return
     if (at !== undefined && damage !== undefined) {
-      const name = `${state.topic}.${Segment.nameOf(at.segment.base)}`
+      const name = `${state.topic}.${Format.segmentName(at.segment.base)}`
       yield* Quarantine.keep(ops, settings.dir, name, at.file, damage.from, damage.to)
     }
-    const losses = lossesOf(shared, "corrupt", fresh)
-    yield* told("remember a loss", Drops.keep(shared, losses))
+    const losses = State.lossesOf(state, "corrupt", fresh)
+    yield* logged("remember a loss", Losses.keep(shared, losses))
     State.lose(state, fresh)
-    yield* tellLosses(shared, losses)
+    yield* Losses.report(shared, losses)
   })
 
   /**
@@ -153,7 +152,7 @@ export const make = (shared: Shared): Reader => {
       if (seq < at.seq || seq >= seen.end || places.has(seq)) continue
       inOrder = inOrder && seq > last
       last = seq
-      places.set(seq, ahead.offset() - (step.frame.next - step.frame.start) - Segment.frameBytes)
+      places.set(seq, ahead.offset() - (step.frame.next - step.frame.start) - Format.frameBytes)
     }
     return inOrder
       ? { places: [], resume: seen.size, next: 0 }
@@ -215,7 +214,7 @@ export const make = (shared: Shared): Reader => {
           break
         case "Frame": {
           const { frame } = step
-          if (!frame.skip && frame.type !== Segment.typeData) return yield* unknown(segment)
+          if (!frame.skip && frame.type !== Format.typeData) return yield* unknown(segment)
           // Of an attempt that failed and was repeated in the next segment; or copied by a damage.
           if (frame.seq >= segment.end || frame.seq < at.seq || frame.skip) break
           if (frame.seq > at.seq && at.detour === undefined) {

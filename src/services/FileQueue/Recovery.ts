@@ -4,13 +4,13 @@
  */
 import * as Effect from "effect/Effect"
 import { type FileOps, type FileOpsError, readFile, readFully, withFile } from "../FileOps.ts"
+import { ioError, logged } from "./Context.ts"
 import * as Cursor from "./Cursor.ts"
+import * as Format from "./Format.ts"
 import { FileQueueError, type Recovery } from "./Model.ts"
 import * as Origins from "./Origins.ts"
 import * as Quarantine from "./Quarantine.ts"
 import * as Ranges from "./Ranges.ts"
-import * as Segment from "./Segment.ts"
-import { cursorPath, ioError, told } from "./Shared.ts"
 import * as State from "./State.ts"
 import * as Walk from "./Walk.ts"
 
@@ -42,21 +42,21 @@ const recover = Effect.fnUntraced(function*(
   yield* ops.makeDirectory(directory)
   const names = yield* ops.readDirectory(directory)
   const found = yield* Effect.forEach(
-    names.flatMap((name) => Segment.baseOf(name) ?? []),
+    names.flatMap((name) => Format.segmentBase(name) ?? []),
     (base) => inspect(options, base)
   )
-  const bytes = yield* readFile(ops, cursorPath(directory))
+  const bytes = yield* readFile(ops, Cursor.pathIn(directory))
   const decoded = bytes === undefined ? undefined : Cursor.decode(bytes, ops.crc32)
-  if (decoded === "unsupported") return yield* unsupported(cursorPath(directory))
+  if (decoded === "unsupported") return yield* unsupported(Cursor.pathIn(directory))
 
   // From here on things are changed. What the last life renamed and created may be known to the page cache only.
-  yield* told("sync", ops.syncDirectory(directory))
+  yield* logged("sync", ops.syncDirectory(directory))
   if (names.includes("cursor.tmp")) yield* ops.unlink(`${directory}/cursor.tmp`)
   if (bytes !== undefined && decoded === undefined) {
     yield* Effect.logWarning("the cursor of the queue is damaged; starting at its oldest record").pipe(
       Effect.annotateLogs({ topic })
     )
-    yield* Quarantine.keepFile(ops, options.dir, cursorPath(directory), `${topic}.cursor`)
+    yield* Quarantine.keepFile(ops, options.dir, Cursor.pathIn(directory), `${topic}.cursor`)
   }
   const oldest = found[0]?.base ?? firstSeq
   const cursor = decoded ?? { generation: 0, nextSeq: oldest, nextAssign: oldest, hint: noHint, holes: Ranges.empty }
@@ -72,7 +72,7 @@ const recover = Effect.fnUntraced(function*(
     else segments.push({ ...one, end, size: one === last ? tail?.size ?? one.size : one.size })
   }
   const nextAssign = Math.max(cursor.nextAssign, cursor.nextSeq, tail?.end ?? firstSeq)
-  yield* told("sync", ops.syncDirectory(directory))
+  yield* logged("sync", ops.syncDirectory(directory))
 
   const state = State.make({
     topic,
@@ -110,17 +110,17 @@ const inspect = Effect.fnUntraced(function*(
   { directory, ops }: Options,
   base: number
 ): Effect.fn.Return<Found, FileQueueError | FileOpsError> {
-  const path = `${directory}/${Segment.nameOf(base)}`
+  const path = `${directory}/${Format.segmentName(base)}`
   const [bytes, size] = yield* withFile(ops, path, "read", (file) => {
-    const head = new Uint8Array(Segment.headerBytes)
+    const head = new Uint8Array(Format.headerBytes)
     return Effect.all([Effect.map(readFully(file, head, 0), (count) => head.subarray(0, count)), file.size])
   })
-  const header = Segment.decodeHeader(bytes, ops.crc32)
+  const header = Format.decodeHeader(bytes, ops.crc32)
   if (header === "unsupported") return yield* unsupported(path)
   return {
     base,
     path,
-    seed: Segment.seedOf(base, ops.crc32),
+    seed: Format.segmentSeed(base, ops.crc32),
     inherited: true,
     createdMs: header === "damaged" ? 0 : header.createdMs,
     end: base,
@@ -153,30 +153,30 @@ const scan = (
     Effect.fnUntraced(function*(file) {
       const walk = Walk.make({
         file,
-        offset: Segment.headerBytes,
+        offset: Format.headerBytes,
         limit: segment.size,
         seed: segment.seed,
         crc32: ops.crc32
       })
       let end = segment.base
-      let size = Math.min(segment.size, Segment.headerBytes)
+      let size = Math.min(segment.size, Format.headerBytes)
       let lost = 0
       for (let step = walk.next(); step._tag !== "End"; step = walk.next()) {
         if (step._tag === "Fill") yield* walk.fill(step.bytes)
         if (step._tag !== "Frame") continue
         const { frame } = step
-        if (!frame.skip && frame.type !== Segment.typeData) return yield* unsupported(segment.path)
+        if (!frame.skip && frame.type !== Format.typeData) return yield* unsupported(segment.path)
         size = walk.offset()
         if (frame.skip || frame.seq < end) continue
         lost += Math.max(0, frame.seq - Math.max(end, nextSeq))
         end = frame.seq + 1
       }
       const torn = size < segment.size
-      const name = `${topic}.${Segment.nameOf(segment.base)}`
+      const name = `${topic}.${Format.segmentName(segment.base)}`
       const quarantined = torn ? yield* Quarantine.keep(ops, dir, name, file, size, segment.size) : 0
       if (torn) yield* file.truncate(size)
       // What was read may be known to the page cache only: a life that died before its sync. From now on it counts as ours.
-      yield* told("sync", file.sync)
+      yield* logged("sync", file.sync)
       return { end, size, lost, torn, quarantined }
     })
   )

@@ -1,10 +1,9 @@
 /**
  * What one lane's queue knows of itself: its segments, where it begins and ends, what is missing in between. Plain data and plain
- * functions; `Writer`, `Reader` and `Drop` are its callers.
+ * functions; `Writer`, `Reader`, `Retention` and `Cursor` are its callers.
  */
 import { type EventRecord, exchangeOf } from "../MarketEvent.ts"
-import type { Cursor } from "./Cursor.ts"
-import type { QueueSnapshot } from "./Model.ts"
+import type { Loss, QueueSnapshot } from "./Model.ts"
 import * as Origins from "./Origins.ts"
 import * as Ranges from "./Ranges.ts"
 
@@ -58,6 +57,16 @@ export interface State {
   head: { readonly seq: number; readonly ms: number } | undefined
   /** When the newest record was appended, epoch ms, told by a clock that does not jump; null if none was in this life. */
   newest: number | null
+}
+
+/** What the cursor file says (`Cursor.ts`). */
+export interface Cursor {
+  readonly generation: number
+  readonly nextSeq: number
+  /** Where the record `nextSeq` begins, if known: base of its segment, and byte offset. Zeros: not known. */
+  readonly hint: { readonly base: number; readonly offset: number }
+  readonly nextAssign: number
+  readonly holes: Ranges.Ranges
 }
 
 export const make = (options: {
@@ -210,7 +219,7 @@ export const lose = (s: State, gone: Ranges.Ranges): void => {
 }
 
 /** Of whom the records were. */
-export const originsOf = (
+const originsOf = (
   s: State,
   range: Ranges.Range
 ): { readonly byExchange: ReadonlyMap<string, number>; readonly recovered: number } => {
@@ -227,7 +236,7 @@ export const originsOf = (
 }
 
 /** When records of an earlier life or this one were appended, as far as is known: at the earliest, at the latest. Epoch ms. */
-export const timesOf = (
+const timesOf = (
   s: State,
   range: Ranges.Range
 ): { readonly from: number | null; readonly to: number | null } => {
@@ -243,6 +252,17 @@ export const timesOf = (
   }
   return { from, to: to ?? s.newest }
 }
+
+/** Of records that are gone: how many of each exchange, and of an earlier life. */
+export const lossesOf = (s: State, reason: Loss["reason"], ranges: Ranges.Ranges): ReadonlyArray<Loss> =>
+  ranges.map((range): Loss => ({
+    reason,
+    firstSeq: range.first,
+    lastSeq: range.last,
+    count: range.last - range.first + 1,
+    ...originsOf(s, range),
+    ...timesOf(s, range)
+  }))
 
 /** Of what is here, all that is older than the newest by more than that, but for what is pinned. */
 export const expired = (s: State, maxAgeMs: number): Ranges.Ranges => {

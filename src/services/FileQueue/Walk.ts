@@ -4,8 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { type File, type FileOpsError, readFully } from "../FileOps.ts"
-import { type Crc32, viewOf } from "./Bytes.ts"
-import { type Frame, frameAt, frameBytes, isMarked } from "./Segment.ts"
+import { type Crc32, type Frame, frameAt, frameBytes, isMarked, viewOf } from "./Format.ts"
 
 /** One read. Large enough that reading is no bottleneck, small enough for many lanes. */
 const windowBytes = 256 * 1024

@@ -10,11 +10,10 @@ import { type FileOpsError, isNoRoom, writeAll } from "../FileOps.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import * as Time from "../Time.ts"
 import * as Active from "./Active.ts"
-import type * as Budget from "./Budget.ts"
-import * as Drop from "./Drop.ts"
+import { ioError, type QueueContext } from "./Context.ts"
+import * as Format from "./Format.ts"
 import { FileQueueError } from "./Model.ts"
-import * as Segment from "./Segment.ts"
-import { ioError, type Shared } from "./Shared.ts"
+import * as Retention from "./Retention.ts"
 import * as State from "./State.ts"
 
 export interface Appended {
@@ -39,8 +38,8 @@ const maxGroup = 4096
  * disk.
  */
 export const make = (
-  shared: Shared,
-  budget: Budget.Budget
+  shared: QueueContext,
+  budget: Retention.Budget
 ): (records: ReadonlyArray<EventRecord>) => Effect.Effect<Appended, FileQueueError> => {
   let waiting: Array<Waiting> = []
   /** One of the calls writes. */
@@ -118,8 +117,8 @@ const probeEvery = "1 second"
 
 /** Succeeds with the first sequence number. */
 const commit = Effect.fnUntraced(function*(
-  shared: Shared,
-  budget: Budget.Budget,
+  shared: QueueContext,
+  budget: Retention.Budget,
   records: ReadonlyArray<EventRecord>
 ): Effect.fn.Return<number, FileQueueError> {
   const { state } = shared
@@ -130,7 +129,7 @@ const commit = Effect.fnUntraced(function*(
     return yield* new FileQueueError({
       reason: "too_large",
       path: state.directory,
-      message: `a record over ${Segment.maxBodyBytes} bytes`
+      message: `a record over ${Format.maxBodyBytes} bytes`
     })
   }
   const free = yield* budget.roomOnDisk(state.directory, batch.length, yield* Time.now)
@@ -138,7 +137,7 @@ const commit = Effect.fnUntraced(function*(
     yield* becomeFull(shared, budget)
     return yield* new FileQueueError({ reason: "full", path: state.directory, message: "no space left on the disk" })
   }
-  yield* budget.reserve(shared, batch.length + Segment.headerBytes)
+  yield* budget.reserve(shared, batch.length + Format.headerBytes)
   const written = yield* Effect.exit(shared.structure.withPermits(1)(write(shared, budget, records, batch, now)))
   state.reserved = 0
   const firstSeq = yield* written
@@ -149,10 +148,10 @@ const commit = Effect.fnUntraced(function*(
 const expireEvery = 1000
 
 /** The batch is in, whatever becomes of this: it is tried again with a later one. */
-const expireAt = (shared: Shared, now: number): Effect.Effect<void> => {
+const expireAt = (shared: QueueContext, now: number): Effect.Effect<void> => {
   if (now - shared.expiredAt < expireEvery) return Effect.void
   shared.expiredAt = now
-  return Drop.expire(shared).pipe(
+  return Retention.expire(shared).pipe(
     Effect.catchTag("FileQueueError", (error) =>
       shared.complaint.tell("records past QUEUE_MAX_AGE cannot be dropped", {
         topic: shared.state.topic,
@@ -162,8 +161,8 @@ const expireAt = (shared: Shared, now: number): Effect.Effect<void> => {
 }
 
 const write = Effect.fnUntraced(function*(
-  shared: Shared,
-  budget: Budget.Budget,
+  shared: QueueContext,
+  budget: Retention.Budget,
   records: ReadonlyArray<EventRecord>,
   batch: Uint8Array,
   now: number
@@ -189,7 +188,7 @@ const write = Effect.fnUntraced(function*(
 })
 
 /** A full disk heals without an append to try it: nobody may have anything to append. */
-const becomeFull = (shared: Shared, budget: Budget.Budget): Effect.Effect<void> =>
+const becomeFull = (shared: QueueContext, budget: Retention.Budget): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { state } = shared
     state.status = "full"
@@ -209,7 +208,7 @@ const becomeFull = (shared: Shared, budget: Budget.Budget): Effect.Effect<void> 
   })
 
 const tryWrite = Effect.fnUntraced(function*(
-  shared: Shared,
+  shared: QueueContext,
   batch: Uint8Array,
   now: number
 ): Effect.fn.Return<void, FileOpsError> {
@@ -218,7 +217,7 @@ const tryWrite = Effect.fnUntraced(function*(
   yield* Active.rollIfDue(shared, now)
   const active = shared.active ?? (yield* Active.create(shared, now))
   const { file, segment } = active
-  Segment.stamp(batch, state.nextSeq, segment.seed, ops.crc32)
+  Format.stamp(batch, state.nextSeq, segment.seed, ops.crc32)
   yield* writeAll(file, batch, segment.size).pipe(
     Effect.andThen(settings.fsync === "always" ? Active.sync(shared, file) : Effect.void),
     Effect.tapError(() => Active.abandon(shared))

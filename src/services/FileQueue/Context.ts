@@ -1,5 +1,5 @@
 /**
- * What the parts of one open queue share: its state, its files, its locks.
+ * What the parts of one open queue share: its settings, its state, its files, its locks, and what is said of a disk that refuses.
  *
  * Locks, always taken in this order: the writer's turn (one batch at a time), the budget of all lanes, `structure` (segments come,
  * grow and go), then `reading` or `cursor`.
@@ -7,13 +7,11 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Complaint } from "../Complaint.ts"
-import { type File, type FileOps, type FileOpsError, inDirectory, isNoRoom, replaceFile } from "../FileOps.ts"
+import { type File, type FileOps, type FileOpsError, isNoRoom } from "../FileOps.ts"
 import type * as Instruments from "../Instruments.ts"
-import type { Encoder } from "./Body.ts"
-import * as Cursor from "./Cursor.ts"
+import type { Encoder } from "./Format.ts"
 import { FileQueueError, type Loss } from "./Model.ts"
-import * as Ranges from "./Ranges.ts"
-import * as State from "./State.ts"
+import type * as State from "./State.ts"
 
 export interface Settings {
   /** The data directory: queues in `queue/<topic>`, damaged bytes in `quarantine`. */
@@ -44,24 +42,24 @@ export type FullPolicy = "drop_oldest" | "drop_newest" | "block"
  */
 export type Fsync = "always" | "interval" | "never"
 
-/** Losses that nobody downstream was told of yet (`Drops.ts`). */
-export interface Drops {
+/** Losses that nobody downstream was told of yet (`Losses.ts`). */
+export interface Pending {
   /** One write at a time. */
   readonly lock: Effect.Semaphore
-  /** In the order in which they happened; `told`: handed out already. */
-  entries: ReadonlyArray<{ readonly loss: Loss; readonly told: boolean }>
+  /** In the order in which they happened; those that were handed out already among them. */
+  entries: ReadonlyArray<{ readonly loss: Loss; readonly isHandedOut: boolean }>
   /** The file says more than that: of ranges that are still here. Written before the cursor goes on: it may pass them. */
   stale: boolean
 }
 
-export interface Shared {
+export interface QueueContext {
   readonly state: State.State
   readonly ops: FileOps["Type"]
   readonly settings: Settings
   /** How long syncs take, ms. */
   readonly syncs: Instruments.Histogram
   readonly onLoss: (loss: Loss) => Effect.Effect<void>
-  readonly drops: Drops
+  readonly losses: Pending
   readonly queueId: Uint8Array
   /** The writer's alone. */
   readonly encoder: Encoder
@@ -91,8 +89,8 @@ export const ioError = (error: FileOpsError, reason?: FileQueueError["reason"]):
     cause: error
   })
 
-/** What is done to leave things tidy, or as far as a broken disk lets us: told, not raised. */
-export const told = (what: string, effect: Effect.Effect<void, FileOpsError>): Effect.Effect<void> =>
+/** What is done to leave things tidy, or as far as a broken disk lets us: logged, not raised. */
+export const logged = (what: string, effect: Effect.Effect<void, FileOpsError>): Effect.Effect<void> =>
   effect.pipe(
     Effect.catchTag("FileOpsError", (error) =>
       Effect.logWarning("the disk refuses what the queue does to be safe").pipe(
@@ -100,9 +98,9 @@ export const told = (what: string, effect: Effect.Effect<void, FileOpsError>): E
       ))
   )
 
-/** As `told`, of what a disk that fails refuses each second. */
+/** As `logged`, of what a disk that fails refuses each second. */
 export const complained = (
-  { complaint }: Shared,
+  { complaint }: QueueContext,
   what: string,
   effect: Effect.Effect<void, FileOpsError>
 ): Effect.Effect<void> =>
@@ -111,64 +109,8 @@ export const complained = (
       complaint.tell("the disk refuses what the queue does to be safe", { what, path, error: message }))
   )
 
-export const cursorPath = (directory: string): string => `${directory}/cursor`
-
-/**
- * Makes the position durable: temp file, fsync, rename, directory fsync. Says which. Nothing is written if nothing changed.
- * `gone`: records that leave with it; the state learns of them only when the cursor is durable.
- */
-export const writeCursor = (
-  shared: Shared,
-  gone: Ranges.Ranges = Ranges.empty
-): Effect.Effect<number, FileQueueError> =>
-  shared.cursor.withPermits(1)(
-    Effect.suspend(() =>
-      gone.length === 0 && State.isCursorDurable(shared.state)
-        ? Effect.succeed(shared.state.durableAckedTo)
-        : replaceCursor(shared, gone)
-    )
-  ).pipe(Effect.mapError((error) => ioError(error)), Effect.uninterruptible)
-
-/** As it is now: what changes while it is written is the next one's. Guarded by `cursor`. */
-const replaceCursor = ({ ops, state }: Shared, gone: Ranges.Ranges): Effect.Effect<number, FileOpsError> =>
-  Effect.suspend(() => {
-    const cursor = State.cursorOf(state, gone)
-    const replace = replaceFile(ops, cursorPath(state.directory), Cursor.encode(cursor, ops.crc32))
-    return Effect.map(inDirectory(ops, state.directory, replace), () => {
-      State.cursorWritten(state, cursor)
-      return cursor.nextSeq
-    })
-  })
-
-/**
- * The cursor knows the last number that was given, and is there: else records whose files are removed would be missed by nobody, and
- * their numbers given again. Not with each append, whose syncs it would double.
- */
-export const writeEnd = (shared: Shared): Effect.Effect<void, FileOpsError> =>
-  shared.cursor.withPermits(1)(Effect.gen(function*() {
-    const { ops, state } = shared
-    // Nothing was ever given.
-    if (state.nextSeq === 1) return
-    if (State.isEndDurable(state) && (yield* isThere(ops, cursorPath(state.directory)))) return
-    yield* replaceCursor(shared, Ranges.empty)
-  })).pipe(Effect.uninterruptible)
-
 export const isThere = (ops: FileOps["Type"], path: string): Effect.Effect<boolean, FileOpsError> =>
   ops.stat(path).pipe(
     Effect.as(true),
     Effect.catchIf(({ code }) => code === "ENOENT", () => Effect.succeed(false))
   )
-
-/** Of records that are gone: how many of each exchange, and of an earlier life. */
-export const lossesOf = (shared: Shared, reason: Loss["reason"], ranges: Ranges.Ranges): ReadonlyArray<Loss> =>
-  ranges.map((range): Loss => ({
-    reason,
-    firstSeq: range.first,
-    lastSeq: range.last,
-    count: range.last - range.first + 1,
-    ...State.originsOf(shared.state, range),
-    ...State.timesOf(shared.state, range)
-  }))
-
-export const tellLosses = (shared: Shared, losses: ReadonlyArray<Loss>): Effect.Effect<void> =>
-  Effect.forEach(losses, shared.onLoss, { discard: true })

@@ -4,19 +4,15 @@ import { Effect, FastCheck as fc, Option } from "effect"
 import { readFileSync } from "node:fs"
 import * as path from "node:path"
 import * as zlib from "node:zlib"
-import * as Body from "../../../src/services/FileQueue/Body.ts"
-import { viewOf } from "../../../src/services/FileQueue/Bytes.ts"
-import * as Cursor from "../../../src/services/FileQueue/Cursor.ts"
-import * as Ranges from "../../../src/services/FileQueue/Ranges.ts"
-import * as Segment from "../../../src/services/FileQueue/Segment.ts"
+import * as Format from "../../../src/services/FileQueue/Format.ts"
 import * as Walk from "../../../src/services/FileQueue/Walk.ts"
 import type { EventRecord } from "../../../src/services/MarketEvent.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 import { directory, drain, numberOf, open, quiet, recordsOf } from "./Harness.ts"
 
 // One for all: what an earlier batch left behind must not show.
-const encoder = Body.makeEncoder()
-const decoder = Body.makeDecoder()
+const encoder = Format.makeEncoder()
+const decoder = Format.makeDecoder()
 
 const crc32 = (data: Uint8Array, seed: number) => zlib.crc32(data, seed)
 
@@ -39,9 +35,9 @@ const walkOver = (bytes: Uint8Array, base: number): ReadonlyArray<Walk.Step> => 
   const file = Effect.runSync(disk.ops.open("/x", "read"))
   const walk = Walk.make({
     file,
-    offset: Segment.headerBytes,
+    offset: Format.headerBytes,
     limit: bytes.length,
-    seed: Segment.seedOf(base, crc32),
+    seed: Format.segmentSeed(base, crc32),
     crc32
   })
   const out: Array<Walk.Step> = []
@@ -54,8 +50,8 @@ const walkOver = (bytes: Uint8Array, base: number): ReadonlyArray<Walk.Step> => 
 
 const segmentOf = (records: ReadonlyArray<EventRecord>, base: number): Uint8Array => {
   const batch = Option.getOrThrow(Option.fromNullable(encoder.encode(records, 1)))
-  Segment.stamp(batch, base, Segment.seedOf(base, crc32), crc32)
-  const header = Segment.encodeHeader({ base, createdMs: 1, queueId: new Uint8Array(16) }, crc32)
+  Format.stamp(batch, base, Format.segmentSeed(base, crc32), crc32)
+  const header = Format.encodeHeader({ base, createdMs: 1, queueId: new Uint8Array(16) }, crc32)
   const bytes = new Uint8Array(header.length + batch.length)
   bytes.set(header)
   bytes.set(batch, header.length)
@@ -69,13 +65,13 @@ describe("bytes of a segment", () => {
     fc.assert(
       fc.property(fc.array(anyRecord, { minLength: 1, maxLength: 5 }), fc.nat(2 ** 31), (records, base) => {
         const batch = Option.getOrThrow(Option.fromNullable(encoder.encode(records, 1_780_000_000_000)))
-        const seed = Segment.seedOf(base, crc32)
-        Segment.stamp(batch, base, seed, crc32)
-        const view = viewOf(batch)
+        const seed = Format.segmentSeed(base, crc32)
+        Format.stamp(batch, base, seed, crc32)
+        const view = Format.viewOf(batch)
         let offset = 0
         records.forEach((record, i) => {
           assert.strictEqual(offset % 8, 0)
-          const frame = Segment.frameAt(batch, view, offset, seed, crc32)
+          const frame = Format.frameAt(batch, view, offset, seed, crc32)
           if (frame === undefined || typeof frame === "number") return assert.fail("no record")
           assert.strictEqual(frame.seq, base + i)
           assert.strictEqual(frame.enqueued, 1_780_000_000_000)
@@ -107,14 +103,14 @@ describe("bytes of a segment", () => {
       }))
     )
     const bytes = segmentOf(records, 1)
-    const view = viewOf(bytes)
-    const decoder = Body.makeDecoder()
+    const view = Format.viewOf(bytes)
+    const decoder = Format.makeDecoder()
     const found = walkOver(bytes, 1).map((step) =>
       step._tag === "Frame"
         ? decoder.decode(bytes, view, {
           seq: step.frame.seq,
-          start: step.frame.start + Segment.headerBytes,
-          end: step.frame.end + Segment.headerBytes
+          start: step.frame.start + Format.headerBytes,
+          end: step.frame.end + Format.headerBytes
         })
         : step
     )
@@ -167,63 +163,8 @@ describe("bytes of a segment", () => {
   }, 600_000)
 
   it("a record larger than the limit is refused, not cut", () => {
-    const [record] = recordsOf(0, 1, Segment.maxBodyBytes)
+    const [record] = recordsOf(0, 1, Format.maxBodyBytes)
     assert.isUndefined(record === undefined ? record : encoder.encode([record], 0))
-  })
-})
-
-describe("cursor", () => {
-  it("comes out as it went in; any change of any byte is seen", () => {
-    const any = fc.record({
-      generation: fc.maxSafeNat(),
-      nextSeq: fc.maxSafeNat(),
-      nextAssign: fc.maxSafeNat(),
-      hint: fc.record({ base: fc.maxSafeNat(), offset: fc.maxSafeNat() }),
-      holes: fc.array(fc.record({ first: fc.maxSafeNat(), last: fc.maxSafeNat() }), { maxLength: 5 })
-    })
-    fc.assert(
-      fc.property(any, fc.nat(), fc.integer({ min: 1, max: 255 }), (cursor, where, change) => {
-        const bytes = Cursor.encode(cursor, crc32)
-        assert.deepStrictEqual(Cursor.decode(bytes, crc32), cursor)
-        const at = where % bytes.length
-        bytes[at] = (bytes[at] ?? 0) ^ change
-        assert.isUndefined(Cursor.decode(bytes, crc32))
-      }),
-      { numRuns: 5000 }
-    )
-  })
-})
-
-describe("ranges", () => {
-  it("behave as sets of numbers do", () => {
-    const range = fc.tuple(fc.nat(40), fc.nat(12)).map(([first, more]) => ({ first, last: first + more }))
-    fc.assert(
-      fc.property(fc.array(range, { maxLength: 8 }), range, fc.nat(60), (adds, probe, cut) => {
-        const set = new Set<number>()
-        let ranges = Ranges.empty
-        for (const one of adds) {
-          ranges = Ranges.add(ranges, one)
-          for (let n = one.first; n <= one.last; n++) set.add(n)
-        }
-        const numbers = (some: Ranges.Ranges) =>
-          some.flatMap(({ first, last }) => Array.from({ length: last - first + 1 }, (_, i) => first + i))
-        const sorted = Array.from(set).sort((a, b) => a - b)
-        assert.deepStrictEqual(numbers(ranges), sorted)
-        ranges.forEach((one, i) => {
-          const before = ranges[i - 1]
-          if (before !== undefined) assert.isAbove(one.first, before.last + 1)
-        })
-        const inside = numbers([probe])
-        assert.deepStrictEqual(numbers(Ranges.missing(ranges, probe)), inside.filter((n) => !set.has(n)))
-        assert.strictEqual(Ranges.count(ranges), set.size)
-        assert.strictEqual(Ranges.covers(ranges, probe), inside.every((n) => set.has(n)))
-        assert.deepStrictEqual(numbers(Ranges.from(ranges, cut)), sorted.filter((n) => n >= cut))
-        let next = cut
-        while (set.has(next)) next += 1
-        assert.strictEqual(Ranges.skip(ranges, cut), next)
-      }),
-      { numRuns: 20_000 }
-    )
   })
 })
 
@@ -250,7 +191,7 @@ describe("T21: files of version 1", () => {
   it("are written, byte for byte", () => {
     const batch = encoder.encode(recordsOf(0, 6, 20), 0)
     if (batch === undefined) return assert.fail("too large")
-    Segment.stamp(batch, 1, Segment.seedOf(1, crc32), crc32)
+    Format.stamp(batch, 1, Format.segmentSeed(1, crc32), crc32)
     assert.isTrue(Buffer.from(batch).equals(Buffer.from(read(names[0] ?? "").subarray(64))))
   })
 

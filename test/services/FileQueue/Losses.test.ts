@@ -1,6 +1,6 @@
-/** T18: what was lost is told of, once it can be, and not forgotten by a crash; QUEUE_MAX_AGE. */
+/** T18: what was lost is told of, once it can be, and not forgotten by a crash. */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, TestClock } from "effect"
+import { Effect } from "effect"
 import type * as FileQueue from "../../../src/services/FileQueue.ts"
 import { MemoryDisk } from "../../support/MemoryDisk.ts"
 import { cursorFile, directory, drain, lostOf, open, quiet, recordsOf } from "./Harness.ts"
@@ -150,75 +150,4 @@ describe("losses that are to be told", () => {
         }))
       }
     }).pipe(quiet))
-})
-
-describe("QUEUE_MAX_AGE", () => {
-  it.effect("drops what is older than the newest record by more, not what the wall clock says, and spares the unresolved send", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const losses: Array<FileQueue.Loss> = []
-      const queue = yield* open(new MemoryDisk(), losses, { maxAge: "1 minute" })
-      yield* queue.append(recordsOf(0, 10))
-      yield* queue.pin({ first: 1, last: 4 })
-      yield* TestClock.adjust("10 minutes")
-      // Time alone drops nothing: it is measured against the newest record.
-      assert.lengthOf(yield* drain(queue), 10)
-      yield* queue.pin({ first: 1, last: 4 })
-      yield* queue.append(recordsOf(10, 12))
-      assert.deepStrictEqual(lostOf(losses), [5, 6, 7, 8, 9, 10])
-      assert.deepStrictEqual(losses.map(({ reason }) => reason), ["expired"])
-      assert.deepStrictEqual((yield* drain(queue)).map(({ seq }) => seq), [1, 2, 3, 4, 11, 12])
-      yield* queue.ack(5)
-      assert.strictEqual((yield* queue.snapshot).ackedTo, 11)
-      yield* TestClock.adjust("30 seconds")
-      yield* queue.append(recordsOf(12, 13))
-      assert.lengthOf(lostOf(losses), 6)
-    })))
-
-  it.effect("counts across a restart, and lets files go", () =>
-    Effect.gen(function*() {
-      const disk = new MemoryDisk()
-      for (const n of [0, 1, 2]) {
-        yield* Effect.scoped(Effect.flatMap(
-          open(disk, [], { maxAge: "1 minute" }),
-          (queue) => queue.append(recordsOf(n * 5, n * 5 + 5))
-        ))
-        yield* TestClock.adjust("50 seconds")
-      }
-      yield* Effect.scoped(Effect.gen(function*() {
-        const losses: Array<FileQueue.Loss> = []
-        const queue = yield* open(disk, losses, { maxAge: "1 minute" })
-        yield* queue.append(recordsOf(15, 16))
-        // 150 s, 100 s and 50 s old: of the second file is only known that the third began 50 s ago.
-        assert.deepStrictEqual(lostOf(losses), [1, 2, 3, 4, 5])
-        assert.strictEqual(losses[0]?.recovered, 5)
-        assert.notInclude(disk.paths(), `${directory}/00000000000000000001.seg`)
-      }))
-    }))
-
-  it.effect("T17: a wall clock that jumps expires nothing", () =>
-    Effect.scoped(Effect.gen(function*() {
-      const losses: Array<FileQueue.Loss> = []
-      const clock = yield* Effect.clock
-      let jump = 0
-      // Its own nanoseconds are made of its milliseconds; those of a real one are monotonic.
-      const jumpy: Clock.Clock = Object.create(clock, {
-        unsafeCurrentTimeNanos: { value: () => clock.unsafeCurrentTimeNanos() },
-        unsafeCurrentTimeMillis: { value: () => clock.unsafeCurrentTimeMillis() + jump },
-        currentTimeMillis: { value: Effect.sync(() => clock.unsafeCurrentTimeMillis() + jump) }
-      })
-      yield* Effect.withClock(
-        Effect.gen(function*() {
-          const queue = yield* open(new MemoryDisk(), losses, { maxAge: "1 minute" })
-          yield* queue.append(recordsOf(0, 5))
-          for (const one of [Duration.days(3650), Duration.hours(-1), Duration.zero]) {
-            jump = one === Duration.zero ? -1_780_000_000_000 : Duration.toMillis(one)
-            yield* TestClock.adjust("2 seconds")
-            yield* queue.append(recordsOf(5, 6))
-          }
-          assert.lengthOf(yield* drain(queue), 8)
-        }),
-        jumpy
-      )
-      assert.isEmpty(losses)
-    })))
 })

@@ -1,0 +1,175 @@
+/** The service as a Layer, in a world of the test's own: broker, disk and lock in memory, exchanges on loopback. */
+import * as Socket from "@effect/platform/Socket"
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Layer, Ref } from "effect"
+import * as AppConfig from "../../src/layers/AppConfig.ts"
+import * as AppLayer from "../../src/layers/AppLayer.ts"
+import * as Collector from "../../src/layers/Collector.ts"
+import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
+import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeKafka from "../../src/layers/testing/FakeKafka.ts"
+import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
+import { judge } from "../../src/layers/testing/Oracle.ts"
+import { DirectoryLock, Locked } from "../../src/services/DirectoryLock.ts"
+import type { Trade } from "../../src/services/MarketEvent.ts"
+import { MemoryDisk } from "../support/MemoryDisk.ts"
+import * as SteppedClock from "../support/SteppedClock.ts"
+
+const until = <E>(condition: Effect.Effect<boolean, E>): Effect.Effect<void, E> =>
+  Effect.asVoid(Effect.repeat(Effect.delay(condition, "10 millis"), { until: (met) => met }))
+
+const url = Ref.unsafeMake("")
+const running = Ref.unsafeMake<Collector.Collector | undefined>(undefined)
+
+const service = (settings: AppConfig.Settings, world: Layer.Layer<Collector.World>) =>
+  AppLayer.layerWithoutDependencies(settings, (at) => Ref.set(url, at)).pipe(
+    Layer.provide(world),
+    Layer.tap((context) => Ref.set(running, Context.get(context, Collector.Running)))
+  )
+
+/** So many trades have come in, each counted once. */
+const received = (count: number) =>
+  until(Effect.map(Ref.get(running), (collector) => {
+    const accounts = collector?.ledger.accounts() ?? []
+    return count === accounts.reduce(
+      (sum, { filtered, received }) => [...filtered.values()].reduce((left, again) => left - again, sum + received),
+      0
+    )
+  }))
+
+/** What `/health` says. */
+const health = Effect.flatMap(
+  Ref.get(url),
+  (at) => Effect.tryPromise(async (): Promise<string> => JSON.parse(await (await fetch(`${at}/health`)).text()).status)
+)
+
+/** What nobody else has, until it is `lost`; `release` runs as it is let go. */
+const lock = (release: Effect.Effect<void> = Effect.void, lost: Effect.Effect<never, Locked> = Effect.never) =>
+  Layer.succeed(DirectoryLock, {
+    acquire: () => Effect.acquireRelease(Effect.succeed({ lost }), () => release)
+  })
+
+const stage = Effect.gen(function*() {
+  const exchanges = [yield* FakeBitpin.make({ markets: 4 }), yield* FakeWallex.make({ markets: 4 })] as const
+  const [bitpin, wallex] = exchanges
+  const { settings } = yield* AppConfig.parse({
+    DATA_DIR: "/data",
+    HEALTH_PORT: "0",
+    KAFKA_TOPIC_PREFIX: "t",
+    WS_STAGGER: "10ms",
+    BITPIN_API_URL: bitpin.server.apiUrl,
+    BITPIN_WS_URL: bitpin.server.wsUrl,
+    WALLEX_API_URL: wallex.server.apiUrl,
+    WALLEX_WS_URL: wallex.server.wsUrl
+  }, () => Effect.die("no file"))
+  const kafka = yield* Layer.build(FakeKafka.layer)
+  const broker = Context.get(kafka, FakeKafka.FakeKafka)
+  const disk = new MemoryDisk()
+  const stored = Effect.map(
+    broker.records("t.trade.v1"),
+    (records) => records.map(({ value }): Trade => JSON.parse(value))
+  )
+  return {
+    exchanges,
+    settings,
+    broker,
+    disk,
+    stored,
+    ready: Effect.promise(() => Promise.all(exchanges.map((exchange) => exchange.ready()))),
+    trade: Effect.sync(() => exchanges.forEach((exchange) => exchange.trades(40))),
+    /** Each of them is in the broker, once. */
+    assertDelivered: Effect.map(stored, (trades) => {
+      const { disordered, duplicates, foreign, missing } = judge(exchanges.flatMap(({ issued }) => issued), trades)
+      assert.deepStrictEqual({ disordered, duplicates, foreign, missing }, {
+        disordered: [],
+        duplicates: [],
+        foreign: [],
+        missing: []
+      })
+    }),
+    /** On Node, but for these. */
+    world: Layer.mergeAll(Collector.node(settings), Layer.succeedContext(kafka), disk.layer, lock())
+  }
+})
+
+describe("AppLayer.layerWithoutDependencies", () => {
+  it.scopedLive("stops in order as its scope closes: feeds, queues and checkpoint, the lock, the HTTP server", () =>
+    Effect.gen(function*() {
+      const { assertDelivered, broker, disk, exchanges, ready, settings, stored, trade, world } = yield* stage
+      const atRelease: Array<unknown> = []
+      const release = Effect.gen(function*() {
+        yield* until(Effect.sync(() => exchanges.every(({ subscribed }) => subscribed === 0)))
+        atRelease.push({
+          openFiles: disk.open,
+          health: yield* health
+        })
+      })
+
+      const first = yield* Effect.fork(Layer.launch(service(settings, Layer.merge(world, lock(Effect.orDie(release))))))
+      yield* ready
+      yield* trade
+      yield* until(Effect.map(stored, ({ length }) => length === 80))
+      yield* broker.down
+      yield* trade
+      yield* received(160)
+      yield* Fiber.interrupt(first)
+      assert.deepStrictEqual(atRelease, [{ openFiles: 0, health: "draining" }])
+      assert.strictEqual((yield* Effect.either(health))._tag, "Left", "the HTTP server has ended too")
+
+      // What the stop has put on the disk is what the next life delivers.
+      assert.isTrue(disk.paths().some((path) => /^\/data\/queue\/t\.trade\.v1\/\d+\.seg$/.test(path)))
+      yield* broker.up
+      const second = yield* Effect.fork(Layer.launch(service(settings, world)))
+      yield* until(Effect.map(stored, ({ length }) => length === 160))
+      yield* Fiber.interrupt(second)
+      yield* assertDelivered
+    }))
+
+  it.scopedLive("does not stop in order once another process owns the directory: that would write", () =>
+    Effect.gen(function*() {
+      const { ready, settings, world } = yield* stage
+      const taken = yield* Deferred.make<never, Locked>()
+      const atRelease: Array<string> = []
+      const release = Effect.map(Effect.orDie(health), (status) => void atRelease.push(status))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { ended } = Context.get(
+          yield* Layer.build(service(settings, Layer.merge(world, lock(release, Deferred.await(taken))))),
+          Collector.Running
+        )
+        yield* ready
+        yield* Deferred.fail(taken, new Locked({ path: "/data/LOCK", holder: null }))
+        assert.strictEqual((yield* Effect.flip(ended))._tag, "Locked")
+      }))
+      assert.lengthOf(atRelease, 1)
+      assert.notInclude(atRelease, "draining")
+    }))
+
+  it.scopedLive("takes the sockets that it is given, and the clock", () =>
+    SteppedClock.run((wall) =>
+      Effect.gen(function*() {
+        yield* wall.step("10 minutes", "back")
+        const { assertDelivered, ready, settings, stored, trade, world } = yield* stage
+        const dialled: Array<string> = []
+        const sockets = Layer.succeed(Collector.Sockets, {
+          layer: (options) =>
+            Layer.map(NodeWebSocket.layer(options), (context) => {
+              const dial = Context.get(context, Socket.WebSocketConstructor)
+              return Context.make(Socket.WebSocketConstructor, (at, protocols) => {
+                dialled.push(at)
+                return dial(at, protocols)
+              })
+            })
+        })
+        const fiber = yield* Effect.fork(Layer.launch(service(settings, Layer.merge(world, sockets))))
+        yield* ready
+        yield* trade
+        yield* until(Effect.map(stored, ({ length }) => length === 80))
+        yield* Fiber.interrupt(fiber)
+        yield* assertDelivered
+        const late = Date.now() - 5 * 60_000
+        assert.deepStrictEqual((yield* stored).filter(({ receivedAt }) => Date.parse(receivedAt) > late), [])
+        const { endpoints } = yield* AppConfig.choose(settings, "bitpin")
+        assert.include(dialled.map((at) => new URL(at).origin), new URL(endpoints.wsUrl).origin)
+      })
+    ))
+})
