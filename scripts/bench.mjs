@@ -5,7 +5,7 @@
 import * as esbuild from "esbuild"
 import { spawn, spawnSync } from "node:child_process"
 import { once } from "node:events"
-import { appendFileSync, mkdirSync, readdirSync } from "node:fs"
+import { appendFileSync, copyFileSync, mkdirSync, readdirSync } from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import * as readline from "node:readline"
@@ -58,6 +58,7 @@ if (isReport) process.exit(reporter("page", ...wanted.slice(1)))
 
 // The command as users run it, of the sources that are here now.
 if (spawnSync(process.execPath, ["scripts/bundle.mjs"], { cwd: root, stdio: "inherit" }).status !== 0) process.exit(1)
+copyFileSync(path.join(root, "dist/bin/exchange-feeds.mjs"), path.join(outdir, "exchange-feeds.mjs"))
 
 const said = (command, ...args) => spawnSync(command, args, { cwd: root, encoding: "utf8" }).stdout?.trim() ?? ""
 const results = path.join(root, "bench/results", `${new Date().toISOString().replaceAll(/[:.]/g, "-")}.jsonl`)
@@ -73,8 +74,12 @@ keep(JSON.stringify({
   cpu: os.cpus()[0]?.model.trim(),
   cores: os.availableParallelism(),
   memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-  os: `${os.type()} ${os.release()}`
+  os: `${os.type()} ${os.release()}`,
+  load: os.loadavg()[0]
 }))
+if (os.loadavg()[0] > 0.5) {
+  console.error(`others use this machine (load ${os.loadavg()[0]}): figures will tell of them, too`)
+}
 
 const chosen = wanted.length > 0
   ? wanted
@@ -90,7 +95,10 @@ for (const name of chosen) {
     console.log(line)
     if (line.startsWith("{")) keep(line)
   })
+  const end = (signal) => child.kill(signal)
+  process.once("SIGINT", end).once("SIGTERM", end)
   const [status, signal] = await once(child, "close")
+  process.off("SIGINT", end).off("SIGTERM", end)
   if (status !== 0) {
     console.error(`${name} ended with ${status ?? signal}`)
     failed = true

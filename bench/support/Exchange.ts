@@ -36,6 +36,8 @@ export interface Exchange {
   readonly api: string
   readonly ws: string
   readonly ask: <K extends keyof Questions>(name: K, asked: Questions[K]) => Promise<Answers[K]>
+  /** It is not there any more: by itself, with what it said on the console. */
+  readonly hasEnded: () => boolean
   readonly end: () => Promise<void>
 }
 
@@ -98,6 +100,7 @@ export const start = async (markets: number, { fresh, window }: Shape, tap?: Tap
         }),
         died
       ]),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
     end: async () => {
       process.off("exit", endWithUs)
       child.kill("SIGKILL")

@@ -74,8 +74,8 @@ const threadNames = ["main thread", "V8's (garbage, compiling)", "libuv's (gzip,
 const threadParts = (rounds: Rounds): ReadonlyArray<number> =>
   ["mainUs", "v8Us", "libuvUs"].map((field) => rounds.of(field)?.median ?? 0)
 
-const rangeOf = (found: Spread | undefined): { readonly range?: readonly [number, number] } =>
-  found === undefined ? {} : { range: [found.min, found.max] }
+const wholeOf = (found: Spread | undefined): Pick<Svg.Bar, "total" | "range"> =>
+  found === undefined ? {} : { total: found.median, range: [found.min, found.max] }
 
 const ratio = (of: Spread | undefined, to: Spread | undefined): string =>
   of === undefined || to === undefined ? "" : (of.median / to.median).toFixed(2)
@@ -131,7 +131,7 @@ const endToEnd = (lines: ReadonlyArray<Line>): Omit<Section, "name"> => {
           bars: all.filter((one) => groupOf(one) === title).map((one) => ({
             label: text(one.line, "subject"),
             parts: threadParts(one),
-            ...rangeOf(one.of("cpuUs"))
+            ...wholeOf(one.of("cpuUs"))
           }))
         }))
       })

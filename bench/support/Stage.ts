@@ -83,6 +83,7 @@ const sceneOf = (
       const count = await inKafka()
       if (count >= records) return { count, at: performance.now() }
       if (subject.ended() !== undefined) throw new Error(`the subject ended with ${subject.ended()}\n${subject.tail()}`)
+      if (exchange.hasEnded()) throw new Error("the exchange has ended")
       await pause(poll)
     }
     throw new Error(`Kafka has ${await inKafka()} of ${records} after ${limit} ms\n${subject.tail()}`)
@@ -118,6 +119,8 @@ export const withStage = async (
   { tapped = false }: { readonly tapped?: boolean },
   use: (stage: Stage) => Promise<void>
 ): Promise<void> => {
+  // By `exit`, which ends what was started here.
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
   const cores = Cores.divide()
   const tapPort = tapped ? await Jvm.freePort() : undefined
   const broker = await Broker.make(tapPort === undefined ? {} : { behindProxy: tapPort })

@@ -40,7 +40,8 @@ export const isOurs = (name: SubjectName): boolean => name === "exchange-feeds"
 /** Where its trades go. */
 export const topicOf = (name: SubjectName, prefix: string): string => isOurs(name) ? `${prefix}.trade.v1` : prefix
 
-const bundle = path.resolve(import.meta.dirname, "../../dist/bin/exchange-feeds.mjs")
+/** The built bundle. A copy: a build that somebody starts meanwhile would take it away, or put another in its place. */
+const bundle = path.resolve(import.meta.dirname, "../../.cache/bench/exchange-feeds.mjs")
 
 /** As the image and the unit start it (Dockerfile); the bare loop too, that only the programs differ. */
 const flags = ["--max-semi-space-size=16", "--disable-proto=throw"]

@@ -51,6 +51,8 @@ export interface Bar {
   readonly label: string
   /** One for each name of the legend, put end to end. */
   readonly parts: ReadonlyArray<number>
+  /** What is written at its end, where that is not the sum: of parts that are medians each the sum is none. */
+  readonly total?: number
   /** Of the whole bar. */
   readonly range?: readonly [min: number, max: number]
 }
@@ -89,7 +91,9 @@ export const bars = ({ groups, legend: names, title, unit }: Bars): string => {
         from += value
       })
       if (bar.range !== undefined) parts.push(lineOf(x(bar.range[0]), y + 9, x(bar.range[1]), y + 9, "whisker"))
-      parts.push(textAt(x(Math.max(from, bar.range?.[1] ?? 0)) + 6, y + 13, `${Number(from.toPrecision(3))}`))
+      parts.push(
+        textAt(x(Math.max(from, bar.range?.[1] ?? 0)) + 6, y + 13, `${Number((bar.total ?? from).toPrecision(3))}`)
+      )
       y += 24
     }
     y += 6

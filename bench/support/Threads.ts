@@ -34,9 +34,14 @@ const kindOf = ({ name }: Thread, order: number): "main" | "v8" | "libuv" => {
   return order < beforeLibuv ? "v8" : "libuv"
 }
 
-export const byKind = (threads: ReadonlyArray<Thread>): Cpu => {
+/**
+ * Threads of one process, in any order. Their ids rise from the process's own, and begin again from below where the kernel has reached its
+ * highest (`/proc/sys/kernel/pid_max`): those below it are the younger ones.
+ */
+export const byKind = (pid: number, threads: ReadonlyArray<Thread>): Cpu => {
   const cpu = { main: 0, v8: 0, libuv: 0, all: 0 }
-  threads.toSorted((a, b) => a.id - b.id).forEach((thread, order) => {
+  const isWrapped = ({ id }: Thread) => id < pid ? 1 : 0
+  threads.toSorted((a, b) => isWrapped(a) - isWrapped(b) || a.id - b.id).forEach((thread, order) => {
     const micros = thread.nanoseconds / 1000
     cpu[kindOf(thread, order)] += micros
     cpu.all += micros
@@ -56,6 +61,7 @@ export const between = (before: Cpu, after: Cpu, count: number): Cpu => ({
 export const cpuOf = (pid: number): Cpu => {
   const directory = `/proc/${pid}/task`
   return byKind(
+    pid,
     readdirSync(directory).flatMap((task) => {
       try {
         return [{

@@ -16,11 +16,25 @@ const named = (...names: ReadonlyArray<string>) =>
 
 test("threads without names are told by the order in which Node 20 starts them", () => {
   const threads = named(...Array.from({ length: 9 }, () => "node"))
-  expect(Threads.byKind(threads.toReversed())).toEqual({ main: 1, v8: 1_111_110, libuv: 110_000_000, all: 111_111_111 })
+  expect(Threads.byKind(100, threads.toReversed())).toEqual({
+    main: 1,
+    v8: 1_111_110,
+    libuv: 110_000_000,
+    all: 111_111_111
+  })
+})
+
+test("the main thread is the process's own, also where the ids of the others began again from below", () => {
+  const threads = [[32_767, 1], [40, 10], [41, 10], [42, 10], [43, 10], [44, 10], [45, 10], [46, 100]] as const
+  const found = Threads.byKind(
+    32_767,
+    threads.map(([id, micros]) => ({ id, name: "node", nanoseconds: micros * 1000 }))
+  )
+  expect(found).toEqual({ main: 1, v8: 60, libuv: 100, all: 161 })
 })
 
 test("threads with names are told by them", () => {
-  expect(Threads.byKind(named("node", "DelayedTaskSche", "V8Worker", "libuv-worker", "SignalInspector"))).toEqual({
+  expect(Threads.byKind(100, named("node", "DelayedTaskSche", "V8Worker", "libuv-worker", "SignalInspector"))).toEqual({
     main: 1,
     v8: 10_110,
     libuv: 1_000,

@@ -73,8 +73,8 @@ test("what a producer was answered is told, however the bytes are cut, and answe
       const answered = Buffer.concat([
         framed(Buffer.concat([i32(1), Buffer.alloc(300, 1)])),
         answer(version, 2, [
-          { topic: "trades", partition: 4, error: 0, baseOffset: 17 },
-          { topic: "trades", partition: 5, error: 6, baseOffset: -1 }
+          { topic: "trades", partition: 5, error: 6, baseOffset: -1 },
+          { topic: "trades", partition: 4, error: 0, baseOffset: 17 }
         ]),
         answer(version, 3, [{ topic: "status", partition: 0, error: 0, baseOffset: 2 ** 40 }])
       ])
