@@ -85,7 +85,9 @@ const chosen = wanted.length > 0
   ? wanted
   : names.filter((name) => !byName.includes(name)).sort((a, b) => rank(a) - rank(b))
 let failed = false
+let stopped = false
 for (const name of chosen) {
+  if (stopped) break
   const began = performance.now()
   const args = compiled.includes(name)
     ? [path.join(outdir, `${name}.mjs`)]
@@ -95,7 +97,10 @@ for (const name of chosen) {
     console.log(line)
     if (line.startsWith("{")) keep(line)
   })
-  const end = (signal) => child.kill(signal)
+  const end = (signal) => {
+    stopped = true
+    child.kill(signal)
+  }
   process.once("SIGINT", end).once("SIGTERM", end)
   const [status, signal] = await once(child, "close")
   process.off("SIGINT", end).off("SIGTERM", end)

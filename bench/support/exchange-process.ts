@@ -65,11 +65,11 @@ const fullSpeed = async ({ broker, room, topic }: Questions["go"]): Promise<void
   const batches = prepared
   prepared = []
   loop = { ...loop, room }
-  let isOver = false
+  const sending = new AbortController()
   const watch = async () => {
     const admin = new Kafka({ clientId: "bench-exchange", brokers: [broker], logLevel: logLevel.NOTHING }).admin()
     await admin.connect()
-    while (!isOver) {
+    while (!sending.signal.aborted) {
       const offsets = await admin.fetchTopicOffsets(topic)
       loop = ClosedLoop.told(loop, offsets.reduce((sum, { offset }) => sum + Number(offset), 0))
       await pause(10)
@@ -84,7 +84,7 @@ const fullSpeed = async ({ broker, room, topic }: Questions["go"]): Promise<void
     loop = ClosedLoop.sent(loop, batch.trades)
     await new Promise(setImmediate)
   }
-  isOver = true
+  sending.abort()
   await watched
 }
 
