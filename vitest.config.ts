@@ -34,7 +34,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: "unit",
-          include: ["test/{services,streams,layers,exchanges,hostile}/**/*.test.ts", "test/*.test.ts"],
+          include: ["test/{services,streams,layers,exchanges,hostile,bench}/**/*.test.ts", "test/*.test.ts"],
           exclude: [slow, timed]
         }
       },
