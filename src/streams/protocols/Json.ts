@@ -41,6 +41,8 @@ interface Reading {
   readonly isWhole: boolean
   at: number
   depth: number
+  /** A string had an escape: the keys that were read may hold a quote. */
+  hasEscapes: boolean
   failure: DecodeFailure.DecodeFailure | undefined
 }
 
@@ -125,6 +127,7 @@ const escaped = (reading: Reading): string | undefined => {
   try {
     const value: unknown = JSON.parse(text.slice(at, i + 1))
     reading.at = i + 1
+    reading.hasEscapes = true
     return String(value)
   } catch {
     return expected(reading, "a string")
@@ -212,7 +215,7 @@ const goesOn = (reading: Reading, items: number, end: number): boolean | undefin
   return true
 }
 
-/** Steps over a key if it is that one. Keys have no escapes then, and need not be made anew. */
+/** Steps over a key if it is that one, which was written without an escape: it need not be made anew. */
 const isNextKey = (reading: Reading, key: string): boolean => {
   const { codes } = reading
   const from = reading.at + 1
@@ -252,7 +255,7 @@ const list = (reading: Reading): ReadonlyArray<unknown> | undefined => {
   for (let items = 1; more === true; items++) {
     const item = value(reading, like)
     if (item === undefined) return undefined
-    if (items === 1 && typeof item === "object" && item !== null) like = Object.keys(item)
+    if (items === 1 && typeof item === "object" && item !== null && !reading.hasEscapes) like = Object.keys(item)
     made.push(item)
     more = goesOn(reading, items, 0x5d)
   }
@@ -266,7 +269,16 @@ const read = (
 ): Either.Either<unknown, DecodeFailure.DecodeFailure> => {
   if (text.length > size) return Either.left(DecodeFailure.make("too_large", `${text.length} characters`))
   const maxItems = Math.max(items, Math.floor(text.length / perItem))
-  const reading: Reading = { text, codes: codesOf(text), maxItems, isWhole, at: 0, depth: 0, failure: undefined }
+  const reading: Reading = {
+    text,
+    codes: codesOf(text),
+    maxItems,
+    isWhole,
+    at: 0,
+    depth: 0,
+    hasEscapes: false,
+    failure: undefined
+  }
   const made = value(reading)
   if (made !== undefined) {
     next(reading)

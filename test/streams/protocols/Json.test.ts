@@ -129,6 +129,14 @@ describe("Json", () => {
     )
   })
 
+  it("takes no two keys for one that the first row has, with a quote in it", () => {
+    for (const key of [`a":1,"b`, "a\\b", "a\u0001"]) {
+      const text = `[{${JSON.stringify(key)}:true},{"${key}":true}]`
+      assert.strictEqual(Either.isRight(Json.parse(text)), isJson(text), text)
+      if (isJson(text)) assert.deepStrictEqual(Json.parse(text), Either.right(numbersAsText(JSON.parse(text))))
+    }
+  })
+
   it("reads every character as it is, wherever the first one that is not ASCII stands", () => {
     const alphabet = fc.constantFrom("x", "é", "ی", "\u2028", "\ud800", "\udc00", "😀", "\"", "\\", "\n", "\u0000")
     fc.assert(
