@@ -8,7 +8,7 @@ import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import * as Centrifugo from "../protocols/Centrifugo.ts"
-import { decoder, epochSeconds, isoTime, newestLast, positive } from "../protocols/Fields.ts"
+import { decoder, epochSeconds, isoTime, newestLast, positive, rowDecoder } from "../protocols/Fields.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -34,8 +34,8 @@ const Match = Schema.Struct({
 
 const decodeList = decoder(Schema.Array(Schema.Unknown))
 const decodeMarket = decoder(ListedMarket)
-const decodeWindow = decoder(Window)
-const decodeMatch = decoder(Match)
+const decodeWindow = rowDecoder(Window)
+const decodeMatch = rowDecoder(Match)
 
 const tradesPrefix = "matches:"
 

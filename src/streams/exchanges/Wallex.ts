@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Protocol, TradeRow } from "../Exchange.ts"
-import { decoder, isoTime, newestLast, positive } from "../protocols/Fields.ts"
+import { decoder, isoTime, newestLast, positive, rowDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 
 /** `success: false` comes with HTTP 200. */
@@ -40,7 +40,7 @@ const decodeTrades = decoder(Trades)
 const decodeMarkets = decoder(Markets)
 const decodeMarket = decoder(ListedMarket)
 const decodeSuccess = decoder(Schema.Struct({ success: Schema.Literal(true) }))
-const decodeTrade = decoder(Trade)
+const decodeTrade = rowDecoder(Trade)
 
 const tradesSuffix = "@trade"
 

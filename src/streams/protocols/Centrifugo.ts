@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Message, Protocol, Remedy } from "../Exchange.ts"
-import { decoder } from "./Fields.ts"
+import { rowDecoder } from "./Fields.ts"
 import * as Json from "./Json.ts"
 
 /** What differs between its users. */
@@ -45,7 +45,7 @@ const Document = Schema.Struct({
 })
 type Document = typeof Document.Type
 
-const decodeDocument = decoder(Document)
+const decodeDocument = rowDecoder(Document)
 
 /** The id of the connect command; subscriptions count on from it. */
 const helloId = "1"

@@ -9,6 +9,7 @@ import { canonical, isPositive } from "../../services/Decimal.ts"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { TradeRow } from "../Exchange.ts"
+import * as Shape from "./Shape.ts"
 
 type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
 
@@ -20,6 +21,16 @@ export const decoder = <A, I>(schema: Schema.Schema<A, I>): (input: unknown) => 
       decode(input),
       (error) => DecodeFailure.make("schema", ParseResult.TreeFormatter.formatErrorSync(error))
     )
+}
+
+/**
+ * As `decoder`, for what comes by the thousand. A well-formed value (`Shape`) is answered as it is, with whatever other fields it has:
+ * its fields are to be read by their names, not copied as a whole.
+ */
+export const rowDecoder = <A, I>(schema: Schema.Schema<A, I>): (input: unknown) => Result<A> => {
+  const isWellFormed = Shape.check(schema)
+  const judge = decoder(schema)
+  return (input) => isWellFormed(input) ? Either.right(input) : judge(input)
 }
 
 /** A price or an amount: canonical, above zero. */
