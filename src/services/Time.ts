@@ -10,6 +10,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Iso from "./Iso.ts"
 
 declare const InstantTypeId: unique symbol
 declare const WallTimeTypeId: unique symbol
@@ -77,7 +78,7 @@ export const earliest = (...all: ReadonlyArray<Instant | undefined>): Instant | 
 export const epochMillis = (time: WallTime): number => time as unknown as number
 
 /** ISO-8601 UTC with milliseconds. */
-export const iso = (time: WallTime): string => new Date(epochMillis(time)).toISOString()
+export const iso = (time: WallTime): string => Iso.ofMillis(epochMillis(time))
 
 /** What the calendar shows `ms` after a reading: the text of an instant that was not read with it. */
 export const wallAfter = ({ wall }: Moment, ms: number): WallTime => wallTime(Math.round(epochMillis(wall) + ms))

@@ -46,10 +46,10 @@ const amountOf = (
   match: typeof Match.Type,
   price: string
 ): Either.Either<string, DecodeFailure.DecodeFailure> => {
-  const quote = Decimal.canonical(match.base_amount) === "0" && match.quote_amount !== undefined
-    ? Decimal.canonical(match.quote_amount)
-    : undefined
-  return positive("base_amount", quote === undefined ? match.base_amount : Decimal.divide(quote, price) ?? "0")
+  const amount = positive("base_amount", match.base_amount)
+  if (Either.isRight(amount) || Decimal.canonical(match.base_amount) !== "0") return amount
+  const quote = match.quote_amount === undefined ? undefined : Decimal.canonical(match.quote_amount)
+  return quote === undefined ? amount : positive("base_amount", Decimal.divide(quote, price) ?? "0")
 }
 
 type Time = Pick<TradeRow, "timestamp" | "time">

@@ -41,21 +41,59 @@ export const positive = (name: string, text: string): Result<string> => {
     : Either.left(DecodeFailure.make("number", `${name}: ${text}`))
 }
 
-const secondsPattern = /^(\d{1,12})(?:\.(\d+))?$/
+/** The digit at an index of a text; NaN if there is none. */
+const digit = (text: string, at: number): number => {
+  const value = text.charCodeAt(at) - 0x30
+  return value >= 0 && value <= 9 ? value : NaN
+}
+
+/** Index of the first that is no digit. */
+const digitsEnd = (text: string, from: number): number => {
+  let i = from
+  while (digit(text, i) >= 0) i++
+  return i
+}
+
+/** Digits of whole epoch seconds; the year 9999 has as many. */
+const maxSecondsDigits = 12
 
 /** Epoch seconds with a fraction. */
 export const epochSeconds = (text: string): ExchangeTime.ExchangeTime | undefined => {
+  const { length } = text
+  const whole = digitsEnd(text, 0)
+  if (whole === length || (text[whole] === "." && digitsEnd(text, whole + 1) === length && whole + 1 < length)) {
+    if (whole === 0 || whole > maxSecondsDigits) return undefined
+    return ExchangeTime.make(Number(text.slice(0, whole)), text.slice(whole + 1))
+  }
   // An exponent is allowed by JSON, if by nobody's clock.
-  const match = secondsPattern.exec(text.includes("e") || text.includes("E") ? canonical(text) ?? "" : text)
-  if (match === null) return undefined
-  const [, whole = "", fraction = ""] = match
-  return ExchangeTime.make(Number(whole), fraction)
+  const plain = text.includes("e") || text.includes("E") ? canonical(text) : undefined
+  return plain === undefined ? undefined : epochSeconds(plain)
 }
 
 const isoPattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,30}))?(Z|[+-]\d\d:\d\d)$/
 
+const twoDigits = (text: string, at: number): number => digit(text, at) * 10 + digit(text, at + 1)
+
+/** Without the leap day: it goes the long way. */
+const daysOf = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+
+/** Nearly every time: UTC, and no leap day. Of all else undefined, which says nothing. */
+const utcTime = (text: string): ExchangeTime.ExchangeTime | undefined => {
+  const last = text.length - 1
+  if (text[last] !== "Z" || text[4] !== "-" || text[7] !== "-" || text[10] !== "T") return undefined
+  if (text[13] !== ":" || text[16] !== ":") return undefined
+  if (last !== 19 && (text[19] !== "." || last < 21 || digitsEnd(text, 20) !== last)) return undefined
+  const [year, month, day] = [twoDigits(text, 0) * 100 + twoDigits(text, 2), twoDigits(text, 5), twoDigits(text, 8)]
+  const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)]
+  if (!(year >= 1970 && day >= 1 && day <= (daysOf[month - 1] ?? 0))) return undefined
+  if (!(hour <= 23 && minute <= 59 && second <= 59)) return undefined
+  return ExchangeTime.make(Date.UTC(year, month - 1, day, hour, minute, second) / 1000, text.slice(20, last))
+}
+
 /** ISO-8601 with a zone. */
-export const isoTime = (text: string): ExchangeTime.ExchangeTime | undefined => {
+export const isoTime = (text: string): ExchangeTime.ExchangeTime | undefined => utcTime(text) ?? anyTime(text)
+
+const anyTime = (text: string): ExchangeTime.ExchangeTime | undefined => {
   const match = isoPattern.exec(text)
   if (match === null) return undefined
   const [, whole = "", fraction = "", zone = ""] = match

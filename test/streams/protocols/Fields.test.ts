@@ -116,7 +116,13 @@ describe("Times", () => {
 
   it("that do not exist are none", () => {
     for (
-      const text of ["2026-06-11T12:59:60Z", "2026-13-01T00:00:00Z", "2026-06-11T12:59:45", "1969-12-31T23:59:59Z"]
+      const text of [
+        "2026-06-11T12:59:60Z",
+        "2026-13-01T00:00:00Z",
+        "2026-06-11T12:59:45",
+        "1969-12-31T23:59:59Z",
+        "0085-06-11T12:59:45Z"
+      ]
     ) {
       assert.isUndefined(isoTime(text), text)
     }
