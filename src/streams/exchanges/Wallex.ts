@@ -77,7 +77,7 @@ const isGreeting = (value: unknown): boolean => typeof value === "object" && val
 
 const decode: Protocol["decode"] = (text) => {
   if (text.length <= maxPing && ping.test(text)) return [{ _tag: "ping", reply: pongTo(text) }]
-  const parsed = Json.parse(text)
+  const parsed = Json.parseFrame(text)
   if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
   const value = parsed.right
   if (!Array.isArray(value)) return isGreeting(value) ? [] : fail("unknown", text)

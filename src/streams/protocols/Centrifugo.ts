@@ -98,7 +98,7 @@ export const protocol = (options: Options): Protocol => {
   /** With delta compression `data` is JSON in a string; some documents print it so without. */
   const published = (topic: string, data: unknown): ReadonlyArray<Message> => {
     if (typeof data !== "string") return options.publication(topic, data)
-    const parsed = Json.parse(data)
+    const parsed = Json.parseFrame(data)
     return Either.isLeft(parsed)
       ? [{ _tag: "failure", failure: parsed.left }]
       : options.publication(topic, parsed.right)
@@ -153,7 +153,7 @@ export const protocol = (options: Options): Protocol => {
 
   const ofDocument = (text: string, topicOf: (id: string) => string | undefined): ReadonlyArray<Message> => {
     if (text === "{}") return [pong]
-    const parsed = Json.parse(text)
+    const parsed = Json.parseFrame(text)
     if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
     if (isEmptyObject(parsed.right)) return [pong]
     const decoded = decodeDocument(parsed.right)

@@ -73,12 +73,15 @@ const codesOf = (text: string): Uint8Array | Uint16Array => {
   return units
 }
 
-/** V8 copies what is shorter; what is longer stays a slice, which keeps all of its document in memory. */
+/** What V8 copies when it is cut out; of what is longer it makes a slice, which keeps all of its document in memory. */
 const shortestSlice = 13
+
+/** False: it is surely a text of its own. */
+export const mayBeSlice = (text: string): boolean => text.length >= shortestSlice
 
 /** A text of its own, of one that was perhaps cut out of a larger one: for what is kept when the larger one is gone. */
 export const whole = (text: string): string =>
-  text.length < shortestSlice ? text : [text.slice(0, shortestSlice - 1), text.slice(shortestSlice - 1)].join("")
+  mayBeSlice(text) ? [text.slice(0, shortestSlice - 1), text.slice(shortestSlice - 1)].join("") : text
 
 const fail = (reading: Reading, reason: DecodeFailure.Reason, detail: string): undefined => {
   reading.failure ??= DecodeFailure.make(reason, detail)
@@ -295,7 +298,7 @@ export const parse = (
 
 /**
  * The same of a WebSocket frame, for `Protocol.decode`: its longer strings may be slices of it. The feed makes whole what it keeps
- * (`whole`); whoever keeps something else does so too, or keeps the frame.
+ * (`whole`); whoever keeps something else has to do so too, or keeps the frame.
  */
 export const parseFrame = (text: string): Either.Either<unknown, DecodeFailure.DecodeFailure> =>
   read(text, frameLimits, false)
