@@ -36,7 +36,7 @@ export const make = (seconds: number, fraction: string): ExchangeTime | undefine
   const timestamp = seconds * 1000 + millisOf(fraction)
   if (!(timestamp >= 0 && timestamp <= Iso.maxTime)) return undefined
   if (fraction.length <= 3) return { timestamp }
-  return { timestamp, time: `${Iso.ofSecond(seconds)}${filled(fraction)}Z` }
+  return { timestamp, time: `${Iso.ofSecond(Math.floor(timestamp / 1000))}${filled(fraction)}Z` }
 }
 
 /** The text of it; null where the exchange gave no time. */

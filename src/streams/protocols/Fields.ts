@@ -7,6 +7,7 @@ import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
 import { canonical, isPositive } from "../../services/Decimal.ts"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
+import type { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { TradeRow } from "../Exchange.ts"
 import * as Shape from "./Shape.ts"
@@ -33,12 +34,57 @@ export const rowDecoder = <A, I>(schema: Schema.Schema<A, I>): (input: unknown) 
   return (input) => isWellFormed(input) ? Either.right(input) : judge(input)
 }
 
+const failed = (reason: DecodeFailure.Reason, field: PropertyKey, text: string): Result<never> =>
+  Either.left(DecodeFailure.make(reason, `${String(field)}: ${text}`))
+
+/** Canonical, above zero; else undefined. */
+const positiveDecimal = (text: string): string | undefined => {
+  const decimal = canonical(text)
+  return decimal !== undefined && isPositive(decimal) ? decimal : undefined
+}
+
 /** A price or an amount: canonical, above zero. */
 export const positive = (name: string, text: string): Result<string> => {
-  const decimal = canonical(text)
-  return decimal !== undefined && isPositive(decimal)
-    ? Either.right(decimal)
-    : Either.left(DecodeFailure.make("number", `${name}: ${text}`))
+  const decimal = positiveDecimal(text)
+  return decimal === undefined ? failed("number", name, text) : Either.right(decimal)
+}
+
+/** Names of the fields that are text; where a row is a list, their places: `"0"`. */
+type Texts<Row> = keyof { [Field in keyof Row as Row[Field] extends string ? Field : never]: unknown }
+
+/** Which fields of a row make a trade of it. */
+export interface TradeFields<Row> {
+  /** Left out where trades have no ids. */
+  readonly id?: Texts<Row> | undefined
+  readonly price: Texts<Row>
+  readonly amount: Texts<Row>
+  /** The taker's. */
+  readonly side: (row: Row) => Side
+  /** How it is read: `isoTime`, `epochSeconds`, `epochMillis`. A row without a time that can be read is refused. */
+  readonly time: readonly [field: Texts<Row>, read: (text: string) => ExchangeTime.ExchangeTime | undefined]
+}
+
+/** Rows of trades that need nothing else: each price and amount canonical and above zero, the time with all its digits. */
+export const tradeDecoder = <Row, I>(
+  schema: Schema.Schema<Row, I>,
+  fields: TradeFields<Row>
+): (input: unknown) => Result<TradeRow> => {
+  const decode = rowDecoder(schema)
+  const [timeField, readTime] = fields.time
+  return (input) => {
+    const decoded = decode(input)
+    if (Either.isLeft(decoded)) return Either.left(decoded.left)
+    const row = decoded.right
+    const text = (field: Texts<Row>): string => String(row[field])
+    const price = positiveDecimal(text(fields.price))
+    if (price === undefined) return failed("number", fields.price, text(fields.price))
+    const amount = positiveDecimal(text(fields.amount))
+    if (amount === undefined) return failed("number", fields.amount, text(fields.amount))
+    const time = readTime(text(timeField))
+    if (time === undefined) return failed("time", timeField, text(timeField))
+    const id = fields.id === undefined ? undefined : text(fields.id)
+    return Either.right({ id, price, amount, side: fields.side(row), ...time })
+  }
 }
 
 /** The digit at an index of a text; NaN if there is none. */
@@ -69,6 +115,12 @@ export const epochSeconds = (text: string): ExchangeTime.ExchangeTime | undefine
   const plain = text.includes("e") || text.includes("E") ? canonical(text) : undefined
   return plain === undefined ? undefined : epochSeconds(plain)
 }
+
+/** Whole epoch milliseconds. */
+export const epochMillis = (text: string): ExchangeTime.ExchangeTime | undefined =>
+  text === "" || text.length > maxSecondsDigits + 3 || digitsEnd(text, 0) !== text.length
+    ? undefined
+    : ExchangeTime.make(Number(text.slice(0, -3)), text.slice(-3).padStart(3, "0"))
 
 const isoPattern = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,30}))?(Z|[+-]\d\d:\d\d)$/
 
