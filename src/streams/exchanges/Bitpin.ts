@@ -94,7 +94,7 @@ const publication = (topic: string, data: unknown): ReadonlyArray<Message> => {
     else {
       rows.push(row.right)
       if (row.right.timestamp === null && time !== undefined) {
-        messages.push(failed(DecodeFailure.make("time", String(time))))
+        messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
       }
     }
   }

@@ -1,4 +1,4 @@
-/** Decimals and times by scan against the regular expressions that went before: the same of `FUZZ_FRAMES` texts, well-formed and not. */
+/** Decimals and times by scan against the regular expressions that went before: the same of `FUZZ_RUNS` texts, well-formed and not. */
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 import { canonical } from "../../../src/services/Decimal.ts"
@@ -6,7 +6,7 @@ import * as Iso from "../../../src/services/Iso.ts"
 import { epochSeconds, isoTime } from "../../../src/streams/protocols/Fields.ts"
 import * as Earlier from "../../support/EarlierFields.ts"
 
-const numRuns = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
+const numRuns = Number(process.env["FUZZ_RUNS"] ?? 20_000)
 
 /** A text with a character or two put in, taken out or made another. */
 const spoilt = (text: fc.Arbitrary<string>, alphabet: string): fc.Arbitrary<string> =>
