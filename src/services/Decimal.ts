@@ -29,6 +29,30 @@ const render = (negative: boolean, whole: string, fraction: string): string | un
   return negative && text !== "0" ? `-${text}` : text
 }
 
+const point = 0x2e
+const zero = 0x30
+const nine = 0x39
+
+/** Nearly every decimal: digits, or digits with a point between them. Of all else undefined, which says nothing. */
+const plain = (text: string): string | undefined => {
+  const { length } = text
+  let wholeEnd = length
+  /** Behind the last digit of the fraction that is no zero. */
+  let end = 0
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === point && wholeEnd === length) wholeEnd = i
+    else if (code < zero || code > nine) return undefined
+    else if (code !== zero && i > wholeEnd) end = i + 1
+  }
+  if (wholeEnd === 0) return undefined
+  let from = 0
+  while (from < wholeEnd - 1 && text.charCodeAt(from) === zero) from++
+  if (end === 0) end = wholeEnd
+  if (wholeEnd - from > maxDigits || end - wholeEnd - 1 > maxDigits) return undefined
+  return from === 0 && end === length ? text : text.slice(from, end)
+}
+
 /**
  * Canonical form of a decimal or JSON number literal, digits exact as received.
  *
@@ -39,6 +63,8 @@ const render = (negative: boolean, whole: string, fraction: string): string | un
  */
 export const canonical = (text: string): string | undefined => {
   if (text.length > 128) return undefined
+  const scanned = plain(text)
+  if (scanned !== undefined) return scanned
   const match = literal.exec(text)
   if (match === null) return undefined
   const [, sign, whole = "", fraction = "", exponent] = match

@@ -2,6 +2,7 @@
  * Times as the exchanges give them: ISO-8601 in UTC with 3, 6 or 9 decimals, such as `2026-06-11T12:59:45.263627Z`. All digits are
  * kept as text: a double holds seven decimals of today's epoch seconds at most, and a `Date` three.
  */
+import * as Iso from "./Iso.ts"
 
 /**
  * A time of an exchange's, with all the digits that it gave.
@@ -16,11 +17,22 @@ export interface ExchangeTime {
   readonly time?: string | undefined
 }
 
-/** The last millisecond of the year 9999: beyond it ISO-8601 changes its form. */
-const maxTime = 253_402_300_799_999
-
 /** Decimals that are kept; what an exchange gives beyond is cut off. */
 const maxDecimals = 9
+
+/** Three digits that may be followed by others, or be cut short. */
+const millisOf = (fraction: string): number => {
+  let millis = 0
+  for (let i = 0; i < 3; i++) millis = millis * 10 + (i < fraction.length ? fraction.charCodeAt(i) - 0x30 : 0)
+  return millis
+}
+
+const filled = (fraction: string): string => {
+  const { length } = fraction
+  return length === 6 || length === maxDecimals
+    ? fraction
+    : fraction.slice(0, maxDecimals).padEnd(length <= 6 ? 6 : maxDecimals, "0")
+}
 
 /**
  * `seconds`: whole epoch seconds. `fraction`: the decimals as given, of any number, none too. They are filled up to 3, 6 or 9.
@@ -30,11 +42,10 @@ const maxDecimals = 9
  * @category constructors
  */
 export const make = (seconds: number, fraction: string): ExchangeTime | undefined => {
-  const timestamp = seconds * 1000 + Number(fraction.slice(0, 3).padEnd(3, "0"))
-  if (!(timestamp >= 0 && timestamp <= maxTime)) return undefined
+  const timestamp = seconds * 1000 + millisOf(fraction)
+  if (!(timestamp >= 0 && timestamp <= Iso.maxTime)) return undefined
   if (fraction.length <= 3) return { timestamp }
-  const decimals = fraction.slice(0, maxDecimals).padEnd(fraction.length <= 6 ? 6 : maxDecimals, "0")
-  return { timestamp, time: `${new Date(timestamp).toISOString().slice(0, 20)}${decimals}Z` }
+  return { timestamp, time: `${Iso.ofSecond(Math.floor(timestamp / 1000))}${filled(fraction)}Z` }
 }
 
 /**
@@ -45,7 +56,7 @@ export const make = (seconds: number, fraction: string): ExchangeTime | undefine
  */
 export const timeOf = (
   { time, timestamp }: { readonly timestamp: number | null; readonly time?: string | undefined }
-): string | null => time ?? (timestamp === null ? null : new Date(timestamp).toISOString())
+): string | null => time ?? (timestamp === null ? null : Iso.ofMillis(timestamp))
 
 /**
  * Epoch ms of such a text, digits below the millisecond cut off. NaN of any other text.

@@ -10,6 +10,7 @@
  */
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Iso from "./Iso.ts"
 
 declare const InstantTypeId: unique symbol
 declare const WallTimeTypeId: unique symbol
@@ -170,7 +171,7 @@ export const epochMillis = (time: WallTime): number => time as unknown as number
  * @since 0.1.0
  * @category conversions
  */
-export const iso = (time: WallTime): string => new Date(epochMillis(time)).toISOString()
+export const iso = (time: WallTime): string => Iso.ofMillis(epochMillis(time))
 
 /**
  * What the calendar shows `ms` after a reading: the text of an instant that was not read with it.

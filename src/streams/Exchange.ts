@@ -234,7 +234,9 @@ export interface Protocol {
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined
   /** Close codes after which there is no use in coming back soon. */
   readonly isTerminal: (closeCode: number) => boolean
-  /** Pure and total, whatever the text. `topicOf`: the topic a command was about, by its id; undefined if it was about several. */
+  /**
+   * Pure and total, whatever the text. The feed makes whole what it keeps of the messages, so that their texts may be slices of the
+   * frame (`Json.parseFrame`). `topicOf`: the topic a command was about, by its id; undefined if it was about several. */
   readonly decode: (text: string, topicOf: (id: string) => string | undefined) => ReadonlyArray<Message>
 }
 

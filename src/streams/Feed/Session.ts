@@ -10,6 +10,7 @@ import type * as Channel from "../Channel.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Data, Exchange, Message, Position } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
+import { whole } from "../protocols/Json.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
@@ -255,7 +256,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       case "subscribed":
         // What was recovered has not been handled yet: the position moves with it.
         if (message.position === undefined) positions.delete(message.topic)
-        else if (!message.recovered) positions.set(message.topic, message.position)
+        else if (!message.recovered) {
+          const { epoch, offset } = message.position
+          positions.set(whole(message.topic), { epoch: whole(epoch), offset })
+        }
         return tell(into, { _tag: "Subscribed", topic: message.topic, recovered: message.recovered }, now)
       case "moved": {
         const position = positions.get(message.topic)

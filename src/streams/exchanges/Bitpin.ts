@@ -8,7 +8,7 @@ import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import * as Centrifugo from "../protocols/Centrifugo.ts"
-import { decoder, epochSeconds, isoTime, newestLast, positive } from "../protocols/Fields.ts"
+import { decoder, epochSeconds, isoTime, newestLast, positive, rowDecoder } from "../protocols/Fields.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -34,8 +34,8 @@ const Match = Schema.Struct({
 
 const decodeList = decoder(Schema.Array(Schema.Unknown))
 const decodeMarket = decoder(ListedMarket)
-const decodeWindow = decoder(Window)
-const decodeMatch = decoder(Match)
+const decodeWindow = rowDecoder(Window)
+const decodeMatch = rowDecoder(Match)
 
 const tradesPrefix = "matches:"
 
@@ -46,10 +46,10 @@ const amountOf = (
   match: typeof Match.Type,
   price: string
 ): Either.Either<string, DecodeFailure.DecodeFailure> => {
-  const quote = Decimal.canonical(match.base_amount) === "0" && match.quote_amount !== undefined
-    ? Decimal.canonical(match.quote_amount)
-    : undefined
-  return positive("base_amount", quote === undefined ? match.base_amount : Decimal.divide(quote, price) ?? "0")
+  const amount = positive("base_amount", match.base_amount)
+  if (Either.isRight(amount) || Decimal.canonical(match.base_amount) !== "0") return amount
+  const quote = match.quote_amount === undefined ? undefined : Decimal.canonical(match.quote_amount)
+  return quote === undefined ? amount : positive("base_amount", Decimal.divide(quote, price) ?? "0")
 }
 
 type Time = Pick<TradeRow, "timestamp" | "time">
@@ -94,7 +94,7 @@ const publication = (topic: string, data: unknown): ReadonlyArray<Message> => {
     else {
       rows.push(row.right)
       if (row.right.timestamp === null && time !== undefined) {
-        messages.push(failed(DecodeFailure.make("time", String(time))))
+        messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
       }
     }
   }

@@ -6,8 +6,8 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, Protocol, TradeRow } from "../Exchange.ts"
-import { decoder, isoTime, newestLast, positive } from "../protocols/Fields.ts"
+import type { Exchange, Market, Message, Protocol } from "../Exchange.ts"
+import { decoder, isoTime, newestLast, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 
 /** `success: false` comes with HTTP 200. */
@@ -40,7 +40,6 @@ const decodeTrades = decoder(Trades)
 const decodeMarkets = decoder(Markets)
 const decodeMarket = decoder(ListedMarket)
 const decodeSuccess = decoder(Schema.Struct({ success: Schema.Literal(true) }))
-const decodeTrade = decoder(Trade)
 
 const tradesSuffix = "@trade"
 
@@ -48,18 +47,13 @@ const fail = (reason: DecodeFailure.Reason, detail: string): ReadonlyArray<Messa
   { _tag: "failure", failure: DecodeFailure.make(reason, detail) }
 ]
 
-const rowOf = (data: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
-  Either.gen(function*() {
-    const row = yield* decodeTrade(data)
-    const price = yield* positive("price", row.price)
-    const amount = yield* positive("quantity", row.quantity)
-    // Part of the id: without it the trade cannot be told from others.
-    const time = isoTime(row.timestamp)
-    if (time === undefined) {
-      return yield* Either.left(DecodeFailure.make("time", `timestamp: ${row.timestamp}`))
-    }
-    return { id: undefined, price, amount, side: row.isBuyOrder ? "buy" : "sell", ...time } as const
-  })
+const rowOf = tradeDecoder(Trade, {
+  price: "price",
+  amount: "quantity",
+  side: ({ isBuyOrder }) => isBuyOrder ? "buy" : "sell",
+  // Part of the id: without it the trade cannot be told from others.
+  time: ["timestamp", isoTime]
+})
 
 const trade = (exchangeSymbol: string, data: unknown): Message =>
   Either.match(rowOf(data), {
@@ -77,7 +71,7 @@ const isGreeting = (value: unknown): boolean => typeof value === "object" && val
 
 const decode: Protocol["decode"] = (text) => {
   if (text.length <= maxPing && ping.test(text)) return [{ _tag: "ping", reply: pongTo(text) }]
-  const parsed = Json.parse(text)
+  const parsed = Json.parseFrame(text)
   if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
   const value = parsed.right
   if (!Array.isArray(value)) return isGreeting(value) ? [] : fail("unknown", text)

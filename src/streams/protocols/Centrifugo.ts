@@ -6,7 +6,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Message, Protocol, Remedy } from "../Exchange.ts"
-import { decoder } from "./Fields.ts"
+import { rowDecoder } from "./Fields.ts"
 import * as Json from "./Json.ts"
 
 /**
@@ -50,7 +50,7 @@ const Document = Schema.Struct({
 })
 type Document = typeof Document.Type
 
-const decodeDocument = decoder(Document)
+const decodeDocument = rowDecoder(Document)
 
 /** The id of the connect command; subscriptions count on from it. */
 const helloId = "1"
@@ -108,7 +108,7 @@ export const protocol = (options: Options): Protocol => {
   /** With delta compression `data` is JSON in a string; some documents print it so without. */
   const published = (topic: string, data: unknown): ReadonlyArray<Message> => {
     if (typeof data !== "string") return options.publication(topic, data)
-    const parsed = Json.parse(data)
+    const parsed = Json.parseFrame(data)
     return Either.isLeft(parsed)
       ? [{ _tag: "failure", failure: parsed.left }]
       : options.publication(topic, parsed.right)
@@ -163,7 +163,7 @@ export const protocol = (options: Options): Protocol => {
 
   const ofDocument = (text: string, topicOf: (id: string) => string | undefined): ReadonlyArray<Message> => {
     if (text === "{}") return [pong]
-    const parsed = Json.parse(text)
+    const parsed = Json.parseFrame(text)
     if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
     if (isEmptyObject(parsed.right)) return [pong]
     const decoded = decodeDocument(parsed.right)

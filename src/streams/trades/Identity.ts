@@ -7,6 +7,7 @@ import * as Decimal from "../../services/Decimal.ts"
 import { epochMsOf } from "../../services/ExchangeTime.ts"
 import type * as Board from "../Board.ts"
 import type { Exchange, Market, TradeRow } from "../Exchange.ts"
+import { mayBeSlice, whole } from "../protocols/Json.ts"
 import * as Rhythm from "../Rhythm.ts"
 import * as SeenIds from "./SeenIds.ts"
 import { type Stamp, stampOf } from "./Spans.ts"
@@ -42,6 +43,13 @@ export interface Identity {
   readonly market: (market: Market) => MarketState
   /** An earlier life knew trades of it. */
   readonly isRemembered: (symbol: string) => boolean
+}
+
+/** A row that outlives the frame that it came in, of which its texts may be slices. `time` is none: `ExchangeTime` prints it. */
+const kept = (row: TradeRow): TradeRow => {
+  const { amount, id, price } = row
+  if (![price, amount, id ?? ""].some(mayBeSlice)) return row
+  return { ...row, id: id === undefined ? undefined : whole(id), price: whole(price), amount: whole(amount) }
 }
 
 /** A market that comes back soon is remembered; a list that changes all the time must not fill the memory. */
@@ -98,6 +106,13 @@ export const make = (
       price,
       amount
     })
+    /** Undefined: it was seen before. */
+    const newIdOf = (view: TradeGroups.View, row: TradeRow, rows: number): string | undefined => {
+      if (row.id === undefined) return tradeGroups().add(view, equalOf(row))
+      const ids = seenIds()
+      ids.window(rows)
+      return ids.add(row.id, row.timestamp) ? row.id : undefined
+    }
     return {
       market,
       pulse: Rhythm.pulse(),
@@ -105,16 +120,12 @@ export const make = (
       identify: (view, given) => {
         const rows = canonical(given)
         const fresh: Array<Identified> = []
-        for (const row of rows) {
-          let id: string | undefined
-          if (row.id !== undefined) {
-            const ids = seenIds()
-            ids.window(rows.length)
-            id = ids.add(row.id, row.timestamp) ? row.id : undefined
-          } else id = tradeGroups().add(view, equalOf(row))
+        for (const one of rows) {
+          const id = newIdOf(view, one, rows.length)
           if (id === undefined) continue
+          const row = kept(one)
           later(row)
-          fresh.push({ id: prefix + id, row })
+          fresh.push({ id: prefix + whole(id), row })
         }
         return fresh
       },

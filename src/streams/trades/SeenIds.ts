@@ -1,10 +1,14 @@
 /**
  * Which of an exchange's own trade ids were seen, per market: a bounded set, oldest out first. BitPin's pushes are overlapping
  * windows of recent trades, so most rows of a push are known.
+ *
+ * Two generations: when the younger one is full, the older one goes as a whole. Ids that go one by one leave holes in a Map, which V8 walks
+ * over to find the oldest.
  */
+import { whole } from "../protocols/Json.ts"
 
 export interface SeenIds {
-  /** True the first time. `timestamp`: the trade's, epoch ms; null where it has none. */
+  /** True the first time. `timestamp`: the trade's, epoch ms; null where it has none. The id may be a slice of its frame. */
   readonly add: (id: string, timestamp: number | null) => boolean
   /** A push held so many rows: at least twice as many ids are kept, or the next push would look new. */
   readonly window: (rows: number) => void
@@ -13,25 +17,22 @@ export interface SeenIds {
   readonly size: () => number
 }
 
+/** Of one generation, at least: so many are known at any time. */
 const initialCapacity = 512
-
-/** So many are dropped at a time: the oldest of a set that loses one at each step is dear to find. */
-const surplus = 128
 
 /** `remembered`: ids of earlier lives with their timestamps, oldest first. */
 export const make = (remembered: Iterable<readonly [id: string, timestamp: number | null]> = []): SeenIds => {
-  const ids = new Map(remembered)
+  let older = new Map(remembered)
+  let younger = new Map<string, number | null>()
   let capacity = initialCapacity
   return {
     add: (id, timestamp) => {
-      if (ids.has(id)) return false
-      ids.set(id, timestamp)
-      if (ids.size > capacity + surplus) {
-        for (const oldest of ids.keys()) {
-          ids.delete(oldest)
-          if (ids.size <= capacity) break
-        }
+      if (younger.has(id) || older.has(id)) return false
+      if (younger.size >= capacity) {
+        older = younger
+        younger = new Map()
       }
+      younger.set(whole(id), timestamp)
       return true
     },
     window: (rows) => {
@@ -39,9 +40,11 @@ export const make = (remembered: Iterable<readonly [id: string, timestamp: numbe
     },
     at: (timestamp) => {
       const found: Array<string> = []
-      for (const [id, one] of ids) if (one === null || one === timestamp) found.push(id)
+      for (const ids of [older, younger]) {
+        for (const [id, one] of ids) if (one === null || one === timestamp) found.push(id)
+      }
       return found
     },
-    size: () => ids.size
+    size: () => older.size + younger.size
   }
 }

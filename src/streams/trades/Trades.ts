@@ -1,5 +1,6 @@
 /** Trades as events, from whichever way they came. */
 import { timeOf } from "../../services/ExchangeTime.ts"
+import * as Iso from "../../services/Iso.ts"
 import type { Trade } from "../../services/MarketEvent.ts"
 import type { Identified, MarketState } from "./Identity.ts"
 
@@ -11,7 +12,7 @@ export const toTrades = (
   at: number,
   source: Trade["source"]
 ): ReadonlyArray<Trade> => {
-  const receivedAt = new Date(at).toISOString()
+  const receivedAt = Iso.ofMillis(at)
   return identified.map(({ id, row }) => {
     status.trades += 1
     status.lastPrice = row.price

@@ -90,6 +90,17 @@ describe("BitPin's WebSocket", () => {
     assert.deepStrictEqual(reasonsOf(messages), ["time", "time"])
   })
 
+  it("delivers the trade without a time that is an object, whatever its fields are called", () => {
+    const frame = bitpinPush("BTC_IRT", [{ id: "1" }])
+    for (
+      const time of [`{"toString":1}`, `{"toString":null,"valueOf":[]}`, `{"toJSON":1}`, `{"__proto__":null}`, "[{}]"]
+    ) {
+      const messages = decode(frame.replace("1781182785.263627", time))
+      assert.deepStrictEqual(rowsOf(messages).map(({ timestamp }) => timestamp), [null], time)
+      assert.deepStrictEqual(reasonsOf(messages), ["time"], time)
+    }
+  })
+
   it("takes data as a string of JSON", () => {
     const data = JSON.stringify({ event: "matches_update", matches: [{ ...trade, base_amount: "1", time: 1.5 }] })
     const messages = decode(JSON.stringify({ push: { channel: "matches:BTC_IRT", pub: { data } } }))

@@ -1,11 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck as fc } from "effect"
+import { Either, FastCheck as fc, Schema } from "effect"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Board from "../../../src/streams/Board.ts"
 import type { Exchange, Market, TradeRow } from "../../../src/streams/Exchange.ts"
 import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
 import { wallex } from "../../../src/streams/exchanges/Wallex.ts"
-import { epochSeconds, isoTime } from "../../../src/streams/protocols/Fields.ts"
+import { epochMillis, epochSeconds, isoTime, tradeDecoder } from "../../../src/streams/protocols/Fields.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
 import * as Identity from "../../../src/streams/trades/Identity.ts"
 import { toTrades } from "../../../src/streams/trades/Trades.ts"
@@ -116,12 +116,105 @@ describe("Times", () => {
 
   it("that do not exist are none", () => {
     for (
-      const text of ["2026-06-11T12:59:60Z", "2026-13-01T00:00:00Z", "2026-06-11T12:59:45", "1969-12-31T23:59:59Z"]
+      const text of [
+        "2026-06-11T12:59:60Z",
+        "2026-13-01T00:00:00Z",
+        "2026-06-11T12:59:45",
+        "1969-12-31T23:59:59Z",
+        "0085-06-11T12:59:45Z"
+      ]
     ) {
       assert.isUndefined(isoTime(text), text)
     }
     for (const text of ["-1", "", "1e300", "9999999999999", "0x10", "1.", ".5"]) {
       assert.isUndefined(epochSeconds(text), text)
+    }
+  })
+})
+
+describe("Rows of trades", () => {
+  const Side = Schema.Literal("buy", "sell")
+  const read = (decode: ReturnType<typeof tradeDecoder>, json: string) => Either.flatMap(Json.parseFrame(json), decode)
+  const failureOf = (decode: ReturnType<typeof tradeDecoder>, json: string) => {
+    const result = read(decode, json)
+    return Either.isLeft(result) ? [result.left.reason, result.left.detail] : undefined
+  }
+  const named = tradeDecoder(
+    Schema.Struct({
+      trade_id: Schema.String,
+      price: Schema.String,
+      qty: Schema.String,
+      side: Side,
+      timestamp: Schema.String
+    }),
+    { id: "trade_id", price: "price", amount: "qty", side: ({ side }) => side, time: ["timestamp", isoTime] }
+  )
+  const listed = tradeDecoder(
+    Schema.Tuple(Schema.String, Schema.String, Schema.String, Side, Schema.String, Schema.String),
+    { id: "5", price: "0", amount: "1", side: (row) => row[3], time: ["4", epochSeconds] }
+  )
+  const kraken =
+    `{"symbol":"BTC/USD","side":"buy","price":83744.3,"qty":0.00044780,"ord_type":"limit","trade_id":109116693,` +
+    `"timestamp":"2026-09-25T17:48:26.844359Z"}`
+
+  it("are read by the names of their fields, numbers as the text that they are", () => {
+    assert.deepStrictEqual(
+      read(named, kraken),
+      Either.right({
+        id: "109116693",
+        price: "83744.3",
+        amount: "0.0004478",
+        side: "buy",
+        timestamp: Date.parse("2026-09-25T17:48:26.844Z"),
+        time: "2026-09-25T17:48:26.844359Z"
+      })
+    )
+  })
+
+  it("are read by the places of their fields, where a row is a list", () => {
+    const row =
+      `[11379465211.50,1.4497553479999998,"2025-10-01 11:51:26","sell",1759319486,"96c4e5930862fa921509614da298147c"]`
+    assert.deepStrictEqual(
+      read(listed, row),
+      Either.right({
+        id: "96c4e5930862fa921509614da298147c",
+        price: "11379465211.5",
+        amount: "1.4497553479999998",
+        side: "sell",
+        timestamp: 1_759_319_486_000
+      })
+    )
+    assert.strictEqual(failureOf(listed, `[1,2,"2025-10-01 11:51:26","sell"]`)?.[0], "schema")
+  })
+
+  it("have no id where none is named, and a side that their own words say", () => {
+    const decode = tradeDecoder(
+      Schema.Struct({ p: Schema.String, q: Schema.String, T: Schema.String, m: Schema.Boolean }),
+      { price: "p", amount: "q", side: ({ m }) => m ? "sell" : "buy", time: ["T", epochMillis] }
+    )
+    assert.deepStrictEqual(
+      read(decode, `{"p":"84922.04000000","q":"0.00023000","T":1790960630913,"m":true}`),
+      Either.right({ id: undefined, price: "84922.04", amount: "0.00023", side: "sell", timestamp: 1_790_960_630_913 })
+    )
+  })
+
+  it("that are none are refused with the field and what stands in it", () => {
+    const spoilt = (from: string, to: string) => failureOf(named, kraken.replace(from, to))
+    assert.deepStrictEqual(spoilt("83744.3", "0.0"), ["number", "price: 0.0"])
+    assert.deepStrictEqual(spoilt("0.00044780", "-1"), ["number", "qty: -1"])
+    assert.deepStrictEqual(spoilt("2026-09-25T", "yesterday "), ["time", "timestamp: yesterday 17:48:26.844359Z"])
+    assert.strictEqual(spoilt("buy", "bought")?.[0], "schema")
+    assert.include(spoilt("buy", "bought")?.[1] ?? "", `Expected "buy", actual "bought"`)
+  })
+
+  it("have whole milliseconds where an exchange counts so", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 253_402_300_799_999 }), (timestamp) => {
+        assert.deepStrictEqual(epochMillis(String(timestamp)), { timestamp })
+      })
+    )
+    for (const none of ["", "-1", "1.5", "1e3", " 1", "253402300800000", "9".repeat(16)]) {
+      assert.isUndefined(epochMillis(none), none)
     }
   })
 })

@@ -99,6 +99,85 @@ describe("Json", () => {
     )
   })
 
+  it("makes what JSON.parse makes of keys given twice, of keys that are numbers, and of rows that differ from the first", () => {
+    const key = fc.constantFrom(
+      "id",
+      "price",
+      "1",
+      "0",
+      "",
+      "__proto__",
+      "constructor",
+      "p\\u0072ice",
+      "\\ud800",
+      "سلام"
+    )
+    const row = fc.array(fc.tuple(key, fc.constantFrom("1.50", "\"x\"", "{\"a\":1}", "[2]", "null", "true")), {
+      maxLength: 6
+    }).map((members) => `{${members.map(([name, inner]) => `"${name}":${inner}`).join(" , ")}}`)
+    fc.assert(
+      fc.property(fc.array(row, { maxLength: 5 }), (rows) => {
+        const text = `[${rows.join(",\n")}]`
+        const expected: unknown = JSON.parse(text.replaceAll(/(?<=[:[])(1\.50|1|2)(?=[\]},]| )/g, "\"$1\""))
+        const made = Either.getOrThrow(Json.parse(text))
+        // As text too: the order of the keys.
+        assert.deepStrictEqual(made, expected)
+        assert.strictEqual(JSON.stringify(made), JSON.stringify(expected))
+        assert.deepStrictEqual(Json.parseFrame(text), Either.right(made))
+      }),
+      { numRuns: 10_000 }
+    )
+  })
+
+  it("takes no two keys for one that the first row has, with a quote in it", () => {
+    for (const key of [`a":1,"b`, "a\\b", "a\u0001"]) {
+      const text = `[{${JSON.stringify(key)}:true},{"${key}":true}]`
+      assert.strictEqual(Either.isRight(Json.parse(text)), isJson(text), text)
+      if (isJson(text)) assert.deepStrictEqual(Json.parse(text), Either.right(numbersAsText(JSON.parse(text))))
+    }
+  })
+
+  it("reads every character as it is, wherever the first one that is not ASCII stands", () => {
+    const alphabet = fc.constantFrom("x", "é", "ی", "\u2028", "\ud800", "\udc00", "😀", "\"", "\\", "\n", "\u0000")
+    fc.assert(
+      // About the lengths at which documents get a buffer of their own.
+      fc.property(
+        fc.array(alphabet, { maxLength: 6 }),
+        fc.constantFrom(0, 10, 65_520, 140_000),
+        fc.nat(20),
+        (tail, length, more) => {
+          const json = ["x".repeat(length + more) + tail.join(""), { [tail.join("")]: tail }]
+          for (const text of [JSON.stringify(json), JSON.stringify(json).replaceAll(/\\ud[89a-f]../g, "\ud800")]) {
+            assert.strictEqual(JSON.stringify(Either.getOrThrow(Json.parse(text))), JSON.stringify(JSON.parse(text)))
+          }
+        }
+      ),
+      { numRuns: 300 }
+    )
+  })
+
+  it("refuses a control character in a string, and what follows the value", () => {
+    for (let code = 0; code < 0x20; code++) assert.strictEqual(reasonOf(`"a${String.fromCharCode(code)}b"`), "json")
+    for (
+      const text of [
+        "",
+        " ",
+        "{} {}",
+        "[],",
+        "nul",
+        "truee",
+        "\ufeff1",
+        "\u00a01",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\",
+        "'a'"
+      ]
+    ) {
+      assert.strictEqual(reasonOf(text), "json", text)
+    }
+  })
+
   it("refuses what JSON refuses around numbers", () => {
     for (
       const text of [

@@ -1,0 +1,73 @@
+/**
+ * What the quick check of rows takes is what the schemas take: of `FUZZ_FRAMES` spoilt frames an exchange makes the same messages, the
+ * failures word for word, as it does where every row goes to its schema.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { vi } from "vitest"
+import type * as Registry from "../../../src/streams/exchanges/index.ts"
+import { exchanges } from "../../../src/streams/exchanges/index.ts"
+import { source } from "../../hostile/Mutations.ts"
+import { bitpinPush, wallexTrade } from "../support/frames.ts"
+import { recording } from "../support/recordings.ts"
+
+const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
+
+const pushed = (channel: string, data: string): string => `{"push":{"channel":"${channel}","pub":{"data":${data}}}}`
+
+const tiny = { id: "3", base_amount: "0.00", quote_amount: "5000.5" }
+
+const pools = {
+  bitpin: [
+    ...recording("bitpin", "reconstructed-bitpin-ws"),
+    ...recording("bitpin", "bitpin-docs").map((data) => pushed("matches:BTC_IRT", data)),
+    ...recording("bitpin", "bitpin-legacy-ws-matches-20241029").map((data) => pushed("matches:USDT_IRT", data)),
+    bitpinPush("BTC_IRT", [{ id: "1" }, { id: "2_7", side: "sell" }, tiny]),
+    bitpinPush("BTC_IRT", [{ id: "1", time: "2026-06-11T12:59:45.263627Z" }], { event_time: "2026-06-11T12:59:45Z" }),
+    `{"id":2,"subscribe":{"recoverable":true,"epoch":"e","offset":7,"publications":[{"data":{"matches":[]},"offset":7}]}}`,
+    `{"id":2,"error":{"code":103,"message":"permission denied"}}`
+  ],
+  wallex: [
+    ...recording("wallex", "reconstructed-wallex-ws"),
+    ...recording("wallex", "wallex-ws-docs"),
+    wallexTrade("BTCTMN"),
+    wallexTrade("USDTTMN", { isBuyOrder: false, timestamp: "2026-06-11T12:59:45.263627+03:30" })
+  ]
+}
+
+const topics = new Map([["2", "matches:BTC_IRT"]])
+
+/** The same exchanges, with a `Shape` that takes nothing. */
+const judged = async (): Promise<typeof Registry> => {
+  vi.resetModules()
+  vi.doMock("../../../src/streams/protocols/Shape.ts", () => ({ check: () => () => false }))
+  try {
+    return await import("../../../src/streams/exchanges/index.ts")
+  } finally {
+    vi.doUnmock("../../../src/streams/protocols/Shape.ts")
+  }
+}
+
+describe("rows, fuzzed", () => {
+  for (const id of ["bitpin", "wallex"] as const) {
+    it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
+      const slow = (await judged()).exchanges[id]
+      const fast = exchanges[id]
+      assert.notStrictEqual(slow, fast)
+      const next = source(pools[id], 23)
+      let rows = 0
+      for (let i = 0; i < frames; i++) {
+        const text = next()
+        if (text === undefined) continue
+        // A worker that does not answer for a minute counts as dead.
+        if (i % 10_000 === 1) await new Promise(setImmediate)
+        const messages = fast.socket.decode(text, (command) => topics.get(command))
+        for (const message of messages) if (message._tag === "trades") rows += message.rows.length
+        const expected = JSON.stringify(slow.socket.decode(text, (command) => topics.get(command)))
+        if (JSON.stringify(messages) !== expected) {
+          assert.fail(`${JSON.stringify(text.slice(0, 4_000))} of seed 23 at ${i}`)
+        }
+      }
+      assert.isAbove(rows, frames / 100)
+    })
+  }
+})
