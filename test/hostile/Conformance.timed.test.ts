@@ -152,8 +152,7 @@ const behaviours: ReadonlyArray<Behaviour> = [
   {
     name: "pings twice at once",
     begin: (fake) => {
-      if (fake.id === "wallex") fake.server.connections.forEach(({ ws }) => (ws.ping(), ws.ping()))
-      else for (let n = 0; n < 2; n++) fake.centrifugo.ping()
+      for (let n = 0; n < 2; n++) fake.ping()
     },
     dials: [1, 1]
   },

@@ -1,0 +1,56 @@
+/**
+ * The clock of a fake exchange, which is another machine's: it follows Effect's, so a TestClock moves it as it moves the feed's.
+ */
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+
+export interface FakeClock {
+  /** Epoch ms, as the exchange would write it down. */
+  readonly wall: () => number
+  /** Milliseconds of a clock that only goes forward: ages and delays. */
+  readonly steady: () => number
+  /** Runs once, so many milliseconds from now. Gives what takes that back. */
+  readonly after: (ms: number, run: () => void) => () => void
+}
+
+interface Timer {
+  readonly due: number
+  readonly run: () => void
+}
+
+const of = (clock: Clock.Clock, runtime: Runtime.Runtime<never>): FakeClock => {
+  const steady = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+  /** In the order in which they were asked for. */
+  const timers = new Set<Timer>()
+  /** Those of one moment in their order, as a machine has it: a TestClock wakes the last first. */
+  const ring = (due: number): void => {
+    const ripe = [...timers].filter((timer) => timer.due <= due).sort((a, b) => a.due - b.due)
+    for (const timer of ripe) if (timers.delete(timer)) timer.run()
+  }
+  return {
+    // A TestClock may stand between two milliseconds.
+    wall: () => Math.floor(clock.unsafeCurrentTimeMillis()),
+    steady,
+    after: (ms, run) => {
+      const timer = { due: steady() + ms, run }
+      timers.add(timer)
+      const sleep = Effect.andThen(clock.sleep(Duration.millis(ms)), Effect.sync(() => ring(timer.due)))
+      const fiber = Runtime.runFork(runtime)(sleep)
+      return () => {
+        timers.delete(timer)
+        fiber.unsafeInterruptAsFork(fiber.id())
+      }
+    }
+  }
+}
+
+/** Of the fiber that asks. */
+export const make: Effect.Effect<FakeClock> = Effect.flatMap(
+  Effect.clock,
+  (clock) => Effect.map(Effect.runtime<never>(), (runtime) => of(clock, runtime))
+)
+
+/** This machine's. */
+export const live = (): FakeClock => Effect.runSync(make)
