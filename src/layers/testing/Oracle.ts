@@ -212,18 +212,19 @@ const disorder = (
 }
 
 /** To compare times of any digits as texts. */
-const padded9 = (time: string): string => {
+const comparable = (time: string): string => {
   const [whole = "", fraction = ""] = time.replace("Z", "").split(".")
   return `${whole}.${fraction.padEnd(9, "0")}`
 }
 
 const isWithin = (time: string, { from, to }: Status): boolean =>
-  (typeof from !== "string" || padded9(from) <= padded9(time)) && typeof to === "string" &&
-  padded9(time) <= padded9(to)
+  (typeof from !== "string" || comparable(from) <= comparable(time)) && typeof to === "string" &&
+  comparable(time) <= comparable(to)
 
 /**
- * Ids of trades that are lost and not told: issued after their market's first delivered trade (before it nothing is owed), not delivered, and
- * in no hole that is told and stayed open. `events`: all that was delivered, in order; the last word about a hole holds.
+ * Ids of trades that are lost and not told: issued later than their market's first delivered trade, since of a market without a past nothing
+ * is owed; not delivered; and in no hole that is told and stayed open. `events`: all that was delivered, in order; the last word about a
+ * hole holds.
  */
 export const untold = (issued: ReadonlyArray<Issued>, events: ReadonlyArray<MarketEvent>): ReadonlyArray<string> => {
   const trades = events.filter((event): event is Trade => event.type === "trade")
@@ -234,7 +235,7 @@ export const untold = (issued: ReadonlyArray<Issued>, events: ReadonlyArray<Mark
   const firsts = new Map<string, string>()
   for (const { exchange, symbol, timestamp } of trades) {
     const key = `${exchange}:${symbol}`
-    const time = padded9(timestamp ?? "")
+    const time = comparable(timestamp ?? "")
     if (time < (firsts.get(key) ?? "~")) firsts.set(key, time)
   }
   const expected = new Map(issued.map((one) => [one.id, one.expected]))
@@ -243,7 +244,7 @@ export const untold = (issued: ReadonlyArray<Issued>, events: ReadonlyArray<Mark
     const one = expected.get(id) ?? expected.get(id.replace(/:\d+$/, ""))
     if (one === undefined) return true
     const { exchange, symbol, timestamp } = one
-    if (padded9(timestamp) < (firsts.get(`${exchange}:${symbol}`) ?? "~")) return false
+    if (comparable(timestamp) <= (firsts.get(`${exchange}:${symbol}`) ?? "~")) return false
     return ![...holes.values()].some((hole) =>
       hole["complete"] === false && hole.exchange === exchange && hole.symbol === symbol && isWithin(timestamp, hole)
     )
