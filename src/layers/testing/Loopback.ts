@@ -158,7 +158,7 @@ const refuseUpgrade = (socket: Socket, { body = "", headers = {}, status }: Excl
 }
 
 /** By this machine's clock, or another. */
-export const place = (clock: FakeClock.FakeClock = FakeClock.live()): Place => ({
+export const place = (clock: FakeClock.FakeClock = FakeClock.live): Place => ({
   clock,
   carry: (host) => new Loopback(host)
 })

@@ -255,7 +255,7 @@ it.scoped("a fake goes with its scope, those beside it stay, and each has a host
   }).pipe(Effect.provide(Memory.network)))
 
 /** An hour of the test's clock is some 5 000 timers of a feed. */
-const hours = 4
+const hours = 3
 
 /** What a server does to its clients, one after the other, for so many half minutes each. */
 const troubles: ReadonlyArray<readonly [lasts: number, begin: (fake: FakeExchange) => void]> = [
