@@ -35,7 +35,6 @@ export type Reachable = Network | HttpClient.HttpClient | Socket.WebSocketConstr
 const buffer = 64
 
 class MemoryWire implements Wire {
-  isBroken = false
   private readonly socket: MemorySocket
   private readonly maxPayload: number
   private paused = false
@@ -58,6 +57,10 @@ class MemoryWire implements Wire {
 
   get isOpen(): boolean {
     return this.socket.readyState === 1
+  }
+
+  get isBroken(): boolean {
+    return this.socket.isBroken
   }
 
   get isFull(): boolean {
@@ -86,7 +89,6 @@ class MemoryWire implements Wire {
   }
 
   reset(): void {
-    this.isBroken = true
     this.socket.reset()
   }
 

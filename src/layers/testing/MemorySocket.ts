@@ -30,6 +30,8 @@ export class MemorySocket extends EventTarget {
   closedWith: number | undefined
   /** Of which the client has heard. */
   ended = false
+  /** What the client had not read was lost. */
+  isBroken = false
   /** Bytes that the server has not read. */
   bufferedAmount = 0
   /** The server does not answer a close, nor notice that the client has gone. */
@@ -121,6 +123,7 @@ export class MemorySocket extends EventTarget {
   }
   /** What the client has not read is lost. */
   reset(): void {
+    this.isBroken = true
     this.held.length = 0
     this.leave(1006)
     this.refuse("read ECONNRESET")

@@ -71,6 +71,20 @@ describe("a connection", () => {
       assert.deepStrictEqual(fake.issued.map(({ sent }) => sent), [true, false])
     }).pipe(wallex))
 
+  it.scoped("ends, and is reset before the client has read all: what it has not read is doubtful", () =>
+    Effect.gen(function*() {
+      const { fake, heard, socket } = yield* subscriber
+      fake.trades(1)
+      yield* TestClock.adjust("1100 millis")
+      socket.pause()
+      fake.trades(2)
+      fake.server.drop(1006)
+      yield* Effect.promise(() => fake.server.refuse())
+      socket.resume()
+      assert.deepStrictEqual(heard.slice(1), ["read ECONNRESET", 1006])
+      assert.deepStrictEqual(fake.issued.map(({ sent }) => sent), [true, false, false])
+    }).pipe(wallex))
+
   it.scoped("ends by the client: the server hears with which code, and what was sent just before is doubtful", () =>
     Effect.gen(function*() {
       const { fake, heard, socket } = yield* subscriber
@@ -221,7 +235,9 @@ it.scoped("a question is answered, late, with something else, or never", () =>
     const late = yield* Effect.fork(get(url))
     yield* settle
     fake.trades(1)
-    yield* TestClock.adjust("3 seconds")
+    yield* TestClock.adjust("2999 millis")
+    assert.isNull(late.unsafePoll())
+    yield* TestClock.adjust("1 millis")
     const { headers, status, text } = yield* Fiber.join(late)
     // As it was when it was asked for.
     assert.lengthOf(JSON.parse(text).result.latestTrades, 2)
