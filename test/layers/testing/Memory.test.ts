@@ -336,8 +336,12 @@ const live = Effect.fnUntraced(function*(
     yield* Effect.sleep("3 seconds")
   }
   fake.server.heal()
-  while (fake.subscribed === 0 || feed.status().gaps.open > 0) yield* Effect.sleep("10 seconds")
-  fake.trades(1)
+  // Where nothing is acknowledged a hole ends with a trade, so trading goes on until there is none.
+  const isCalm = () => fake.subscribed > 0 && feed.status().gaps.open === 0
+  for (let calm = 0; calm < 3; calm = isCalm() ? calm + 1 : 0) {
+    yield* Effect.sleep("10 seconds")
+    fake.trades(1)
+  }
   yield* Effect.sleep("10 seconds")
   return { events: yield* feed.rest, dials: fake.server.dials.length, turn }
 })
