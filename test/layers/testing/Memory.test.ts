@@ -1,7 +1,7 @@
 /** Fake exchanges without sockets: what the script does to their clients, and hours of trading judged in seconds. */
 import { HttpClient, Socket } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Either, Exit, Fiber, Layer, Logger, LogLevel, Scope, TestClock } from "effect"
+import { Duration, Effect, Either, Exit, Fiber, Layer, Logger, LogLevel, Random, Scope, TestClock } from "effect"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
 import { type FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import { makeRandom } from "../../../src/layers/testing/FakeMarkets.ts"
@@ -360,7 +360,7 @@ const story = (halfMinutes: number, isTroubled: boolean, spoil: (exchange: Excha
       ], { concurrency: "unbounded" }).pipe(Effect.fork)
       while (both.unsafePoll() === null) yield* Effect.andThen(TestClock.adjust("1 minute"), settle)
       return yield* Fiber.join(both)
-    }).pipe(Effect.provide(fakes), Logger.withMinimumLogLevel(LogLevel.None))
+    }).pipe(Effect.provide(fakes), Logger.withMinimumLogLevel(LogLevel.None), Effect.withRandom(Random.make(7)))
   })
 
 const isTrade = (event: MarketEvent): event is Trade => event.type === "trade"
