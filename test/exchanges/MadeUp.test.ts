@@ -22,8 +22,8 @@ import type { Exchange } from "../../src/streams/Exchange.ts"
 import { Exchanges } from "../../src/streams/Exchanges.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { parseMetrics } from "../e2e/Service.ts"
+import * as FakeMadeUp from "./FakeMadeUp.ts"
 import { madeUp } from "./MadeUp.ts"
-import * as MadeUpServer from "./MadeUpServer.ts"
 
 /** The one line. */
 const list: ReadonlyArray<Exchange> = [...Object.values(exchanges), madeUp]
@@ -163,7 +163,7 @@ describe("its settings", () => {
 })
 
 describe("its commands", () => {
-  const environment = (server: MadeUpServer.MadeUpServer, dataDir: string) => ({
+  const environment = (server: FakeMadeUp.FakeMadeUp, dataDir: string) => ({
     SINK: "file",
     DATA_DIR: dataDir,
     QUEUE_MAX_BYTES: "1MiB",
@@ -174,7 +174,7 @@ describe("its commands", () => {
 
   it.scopedLive("check has its row, and markets its markets", () =>
     Effect.gen(function*() {
-      const server = yield* MadeUpServer.make
+      const server = yield* FakeMadeUp.make()
       const env = environment(server, yield* directory)
       const { lines, result } = yield* printed(Check.check(env)).pipe(known, Effect.provide(NodeFileSystem.layer))
       assert.strictEqual(result._tag, "Right", lines.join("\n"))
@@ -210,7 +210,7 @@ describe("its commands", () => {
 describe("its service", () => {
   it.scopedLive("delivers its trades to Kafka, and tells of it wherever it tells of exchanges", () =>
     Effect.gen(function*() {
-      const server = yield* MadeUpServer.make
+      const server = yield* FakeMadeUp.make()
       const kafka = yield* Layer.build(FakeKafka.layer)
       const fake = Context.get(kafka, FakeKafka.FakeKafka)
       const { settings } = yield* parse({
@@ -226,20 +226,21 @@ describe("its service", () => {
         RETRY_BASE_DELAY: "50ms"
       })
       // The list is refused once, with status 200: the breaker opens, and closes again.
-      server.refuse(1)
+      server.refusals = 1
       const url = yield* Ref.make("")
       const app = yield* AppLayer.start(settings, {
         kafka: Layer.succeedContext(kafka),
         onListening: (at) => Ref.set(url, at)
       }).pipe(known)
       const base = yield* Ref.get(url)
-      const names = ["xbt:rial", "xbt:usdt"]
-      yield* until(Effect.sync(() => names.every((name) => server.listeners(name) === 1)))
+      yield* until(Effect.sync(() => server.subscribed === 2))
 
       const ms = Date.now()
-      server.trade("xbt:rial", "113794652111", ms)
+      const order = { amount: "0.5", side: "sell", time: ms } as const
+      server.trade("xbt:rial", { ...order, price: "113794652111" })
       // Twice the usual limit: it has its own.
-      server.trade("xbt:usdt", "67526.50", ms, 2 * 1024 ** 2)
+      server.padding = 2 * 1024 ** 2
+      server.trade("eth:usdt", { ...order, price: "67526.50" })
       const events = (topic: string) =>
         Effect.map(
           fake.records(topic),
@@ -272,12 +273,12 @@ describe("its service", () => {
             }
           },
           {
-            key: "madeup:BTC/USDT",
+            key: "madeup:ETH/USDT",
             event: {
               ...common,
-              symbol: "BTC/USDT",
-              exchangeSymbol: "xbt:usdt",
-              id: `madeup:BTC/USDT:t:${ms}:sell:67526.5:0.5:1`,
+              symbol: "ETH/USDT",
+              exchangeSymbol: "eth:usdt",
+              id: `madeup:ETH/USDT:t:${ms}:sell:67526.5:0.5:1`,
               price: "67526.5"
             }
           }
@@ -321,10 +322,10 @@ describe("its service", () => {
       assert.deepStrictEqual(others, [])
 
       // It hangs up on a client that does not ping; this one does, and is the first one still.
-      const before = server.pings()
-      yield* until(Effect.sync(() => server.pings() >= before + 8))
-      assert.strictEqual(server.hungUp(), 0)
-      assert.lengthOf(server.dialed, 1)
+      const before = server.pings
+      yield* until(Effect.sync(() => server.pings >= before + 8))
+      assert.strictEqual(server.hungUp, 0)
+      assert.lengthOf(server.server.dials, 1)
       assert.isTrue(yield* app.stop)
     }))
 })

@@ -226,11 +226,11 @@ describe("hostile payloads", () => {
     Effect.gen(function*() {
       const pings = Array.from({ length: 1000 }, () => "{}").join("\n")
       const flood = (connection: FakeConnection): void => {
-        connection.ws.pause()
+        connection.wire.pause()
         let sent = 0
         const more = (): void => {
           if (!connection.alive || sent++ > 4_000) return
-          connection.ws.send(pings)
+          connection.wire.send(pings)
           setImmediate(more)
         }
         more()
@@ -370,7 +370,7 @@ describe("hostile payloads", () => {
           const told = (part: string) => lines.filter((line) => line.includes(part))
           yield* Effect.promise(() => fake.ready())
           // A close frame's reason is UTF-8 of at most 123 bytes.
-          for (const connection of fake.server.connections) connection.ws.close(4000, forged)
+          for (const connection of fake.server.connections) connection.wire.close(4000, forged)
           yield* until("the close told", () => told("connection lost").length === 1, 20_000)
           assert.notMatch(running.status().lastError ?? "", unprintable)
           yield* Effect.promise(() => fake.ready())

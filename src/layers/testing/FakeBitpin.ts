@@ -6,10 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Place } from "./Carrier.ts"
 import * as FakeCentrifugo from "./FakeCentrifugo.ts"
-import { amountScale, FakeExchange, type Filled } from "./FakeExchange.ts"
+import type { FakeConnection } from "./FakeConnection.ts"
+import { amountScale, FakeExchange, type Filled, type Recent } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
-import { FakeServer, listen } from "./FakeServer.ts"
+import type { Which } from "./FakeServer.ts"
+import * as Loopback from "./Loopback.ts"
+import * as Memory from "./Memory.ts"
 import { divided, Issued, padded, parsed, printed, type Units } from "./Oracle.ts"
 
 /**
@@ -38,13 +42,12 @@ interface Row {
   readonly side: string
 }
 
-interface Recent {
+interface Timed {
   readonly row: Row
   /** Epoch seconds. Ten digits and six decimals are told apart by a double, and it prints them as they are. */
   readonly time: number
   /** The same as ISO-8601 with six decimals. */
   readonly eventTime: string
-  readonly issued: Issued
 }
 
 /** Amounts below it are shown as `"0.00"`: the quirk of tiny trades (docs/design/exchanges/bitpin.md "Tiny trades"). */
@@ -52,8 +55,6 @@ const tiny: Units = { units: 100n, scale: amountScale }
 
 /** Of so many trades as chance has them one is tiny. */
 const tinyEvery = 13
-
-const remembered = 300
 
 const isTiny = ({ scale, units }: Units): boolean =>
   units * 10n ** BigInt(tiny.scale) < tiny.units * 10n ** BigInt(scale)
@@ -64,18 +65,17 @@ const isTiny = ({ scale, units }: Units): boolean =>
  * @since 0.1.0
  * @category models
  */
-export class FakeBitpinExchange extends FakeExchange {
+export class FakeBitpinExchange extends FakeExchange<Timed> {
   readonly id = "bitpin"
-  readonly server: FakeServer
+  protected readonly wsPath = "/connection/websocket"
   /** Pings, pushes and other doings of the Centrifugo server by hand. */
   readonly centrifugo: FakeCentrifugo.FakeCentrifugo
   private readonly options: Options
-  private readonly recent = new Map<string, Array<Recent>>()
   private nextId = 73_802_972
   private walked = 0
 
-  constructor(options: Options = {}) {
-    super(options.seed ?? 1)
+  constructor(options: Options = {}, place?: Place) {
+    super(options.seed ?? 1, place)
     this.options = options
     this.centrifugo = new FakeCentrifugo.FakeCentrifugo(options, {
       // Symbols that do not exist have no channel; `orderbook:` and `market:` are there, though nothing comes.
@@ -84,16 +84,7 @@ export class FakeBitpinExchange extends FakeExchange {
         return symbol !== undefined && this.has(symbol) ? symbol : undefined
       },
       random: this.random,
-      script: () => this.server.script
-    })
-    this.server = new FakeServer({
-      wsPath: "/connection/websocket",
-      batch: this.centrifugo.batch,
-      rest: (url) => this.rest(url.pathname),
-      opened: (connection) => this.centrifugo.opened(connection),
-      received: (connection, text) => this.centrifugo.received(connection, text),
-      closed: (connection) => this.centrifugo.closed(connection),
-      restarted: () => this.centrifugo.restarted()
+      server: this.server
     })
     bases(options.markets ?? 6).forEach((base, i) => {
       const inToman = i % 3 !== 2
@@ -115,7 +106,7 @@ export class FakeBitpinExchange extends FakeExchange {
     return channel.startsWith("matches:") ? channel.slice("matches:".length) : undefined
   }
 
-  protected chance(market: Market): Filled {
+  protected override chance(market: Market): Filled {
     const trade = this.randomTrade(market)
     this.walked += 1
     return this.walked % tinyEvery === 0
@@ -123,7 +114,31 @@ export class FakeBitpinExchange extends FakeExchange {
       : trade
   }
 
-  private rest(path: string): string | undefined {
+  protected override get batch(): number {
+    return this.centrifugo.batch
+  }
+
+  protected override open(connection: FakeConnection): void {
+    this.centrifugo.open(connection)
+  }
+
+  protected frame(connection: FakeConnection, text: string): void {
+    this.centrifugo.frame(connection, text)
+  }
+
+  protected override close(connection: FakeConnection): void {
+    this.centrifugo.close(connection)
+  }
+
+  protected override restarted(): void {
+    this.centrifugo.restarted()
+  }
+
+  override ping(which?: Which): void {
+    this.centrifugo.ping(which)
+  }
+
+  protected request({ pathname: path }: URL): string | undefined {
     if (path === "/api/v1/mkt/markets/") {
       return JSON.stringify(this.markets.map(({ base, exchangeSymbol, quote, scale, tradable }, i) => ({
         symbol: exchangeSymbol,
@@ -139,39 +154,35 @@ export class FakeBitpinExchange extends FakeExchange {
     }
     const symbol = /^\/api\/v1\/mth\/matches\/([^/]+)\/$/.exec(path)?.[1]
     if (symbol === undefined || !this.has(symbol)) return undefined
-    const count = Math.min(this.options.history ?? 50, this.server.script.history ?? Infinity)
-    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, count)
-    for (const { issued } of rows) issued.served = true
-    return JSON.stringify(rows.map(({ row, time }) => ({ ...row, time })))
+    return JSON.stringify(this.history(symbol, this.options.history ?? 50).map(({ row, time }) => ({ ...row, time })))
   }
 
   /** So many trades of now in one push, as a window of them all. `padding`: characters of the frame beyond, which mean nothing. */
   bulk(exchangeSymbol: string, count: number, padding = 0): void {
     const market = this.marketOf(exchangeSymbol)
-    const window = Array.from({ length: count }, () => this.issue(this.randomTrade(market)))
-    const time = new Date().toISOString()
+    const window = Array.from({ length: count }, () => this.issue(this.randomTrade(market)).slice(-1)).flat()
+    const time = new Date(this.server.clock.wall()).toISOString()
     this.centrifugo.publish(
       `matches:${exchangeSymbol}`,
-      { ...this.push(exchangeSymbol, window, time), note: "x".repeat(padding) },
+      { ...this.body(exchangeSymbol, window, time), note: "x".repeat(padding) },
       window.map(({ issued }) => issued)
     )
   }
 
   protected publish(filled: Filled): void {
     const { exchangeSymbol } = filled.market
-    const one = this.issue(filled)
+    const recent = this.issue(filled)
     if (this.server.isMuted(exchangeSymbol)) return
-    const recent = this.recent.get(exchangeSymbol) ?? []
-    const window = this.options.withoutRowTime === true ? [one] : recent.slice(-(this.options.window ?? 3))
+    const window = recent.slice(this.options.withoutRowTime === true ? -1 : -(this.options.window ?? 3))
     this.centrifugo.publish(
       `matches:${exchangeSymbol}`,
-      this.push(exchangeSymbol, window, one.eventTime),
+      this.body(exchangeSymbol, window, recent.at(-1)?.row.eventTime ?? ""),
       window.map(({ issued }) => issued)
     )
   }
 
-  /** It is in the history from now on. */
-  private issue({ amount, market, micros, price, side, time }: Filled): Recent {
+  /** Gives the market's last trades, this one at their end. */
+  private issue({ amount, market, micros, price, side, time }: Filled): ReadonlyArray<Recent<Timed>> {
     const { exchangeSymbol, scale, symbol } = market
     const id = `${this.nextId}_${this.nextId + 4115}`
     this.nextId += 7
@@ -199,7 +210,6 @@ export class FakeBitpinExchange extends FakeExchange {
       `bitpin:${symbol}:t:${id}`,
       false
     )
-    this.issued.push(issued)
     const row: Row = {
       id,
       price: padded(price, Math.max(scale, price.scale) + 2),
@@ -207,16 +217,14 @@ export class FakeBitpinExchange extends FakeExchange {
       quote_amount: quoteAmount,
       side
     }
-    const recent = this.recent.get(exchangeSymbol) ?? []
-    this.recent.set(exchangeSymbol, recent)
-    const one = { row, time: Number(`${Math.floor(time / 1000)}.${decimals}`), eventTime, issued }
-    recent.push(one)
-    if (recent.length > 2 * remembered) recent.splice(0, remembered)
-    return one
+    return this.remember(exchangeSymbol, {
+      row: { row, time: Number(`${Math.floor(time / 1000)}.${decimals}`), eventTime },
+      issued
+    })
   }
 
-  private push(symbol: string, window: ReadonlyArray<Recent>, eventTime: string): object {
-    const newestFirst = [...window].reverse()
+  private body(symbol: string, window: ReadonlyArray<Recent<Timed>>, eventTime: string): object {
+    const newestFirst = window.map(({ row }) => row).reverse()
     return this.options.withoutRowTime === true
       ? {
         matches: newestFirst.map(({ row }) => row),
@@ -242,14 +250,16 @@ export class FakeBitpin
   extends Context.Tag("effect-exchange-feeds/layers/testing/FakeBitpin")<FakeBitpin, FakeBitpinExchange>()
 {}
 
+const born = (options?: Options) => (place: Place) => new FakeBitpinExchange(options, place)
+
 /**
- * Listening when it succeeds, closed with the scope.
+ * Listening on loopback when it succeeds, closed with the scope.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<FakeBitpinExchange, never, Scope.Scope> =>
-  Effect.tap(Effect.sync(() => new FakeBitpinExchange(options)), ({ server }) => listen(server))
+  Loopback.make(born(options))
 
 /**
  * Gives a fake BitPin that listens on loopback. Needs nothing.
@@ -258,3 +268,12 @@ export const make = (options?: Options): Effect.Effect<FakeBitpinExchange, never
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<FakeBitpin> => Layer.scoped(FakeBitpin, make(options))
+
+/**
+ * Without sockets, on Effect's clock: what a feed needs to reach it comes with it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const memory = (options?: Options): Layer.Layer<FakeBitpin | Memory.Reachable> =>
+  Memory.layer(FakeBitpin, born(options))

@@ -2,9 +2,8 @@
  * A Centrifugo server of JSON protocol 2, as strict as the real one (docs/design/exchanges/centrifugo.md): what a client may not do ends its connection.
  */
 import type { FakeConnection } from "./FakeConnection.ts"
-import type { Which } from "./FakeServer.ts"
+import type { FakeServer, Which } from "./FakeServer.ts"
 import type { Issued } from "./Oracle.ts"
-import type { Script } from "./Script.ts"
 
 /**
  * What the server is set to.
@@ -40,7 +39,7 @@ export interface Options {
 export interface Channels {
   readonly symbolOf: (channel: string) => string | undefined
   readonly random: () => number
-  readonly script: () => Script
+  readonly server: FakeServer
 }
 
 interface Publication {
@@ -53,9 +52,10 @@ interface Session {
   connected: boolean
   /** Pings not answered yet. */
   pings: number
-  staleTimer: NodeJS.Timeout | undefined
-  pinger: NodeJS.Timeout | undefined
-  pongTimer: NodeJS.Timeout | undefined
+  /** Takes back that it will be hung up on, for want of `connect`. */
+  readonly stays: () => void
+  /** The same, for want of a pong. */
+  ponged: (() => void) | undefined
 }
 
 /** Publications a channel remembers for recovery. */
@@ -103,27 +103,22 @@ export class FakeCentrifugo {
     return Math.min(this.options.batch ?? 1, maxBatch)
   }
 
-  opened(connection: FakeConnection): void {
+  open(connection: FakeConnection): void {
     this.sessions.set(connection, {
       connected: false,
       pings: 0,
-      staleTimer: setTimeout(() => {
-        if (!this.channels.script().silent) connection.end(3502)
-      }, this.options.connectTimeout ?? 10_000),
-      pinger: undefined,
-      pongTimer: undefined
+      stays: connection.after(this.options.connectTimeout ?? 10_000, () => {
+        if (!this.channels.server.script.silent) connection.end(3502)
+      }),
+      ponged: undefined
     })
   }
 
-  closed(connection: FakeConnection): void {
-    const session = this.sessions.get(connection)
-    clearTimeout(session?.staleTimer)
-    clearTimeout(session?.pinger)
-    clearTimeout(session?.pongTimer)
+  close(connection: FakeConnection): void {
     this.sessions.delete(connection)
   }
 
-  received(connection: FakeConnection, text: string): void {
+  frame(connection: FakeConnection, text: string): void {
     const session = this.sessions.get(connection)
     if (session === undefined) return
     for (const line of text.replace(/\n$/, "").split("\n")) {
@@ -183,8 +178,8 @@ export class FakeCentrifugo {
       if (session.pings === 0) return false
       session.pings -= 1
       connection.pongs += 1
-      clearTimeout(session.pongTimer)
-      session.pongTimer = undefined
+      session.ponged?.()
+      session.ponged = undefined
       return true
     }
     if (typeof id !== "number") return false
@@ -202,43 +197,42 @@ export class FakeCentrifugo {
   private connect(connection: FakeConnection, session: Session, id: number): boolean {
     if (session.connected) return false
     session.connected = true
-    clearTimeout(session.staleTimer)
+    session.stays()
     const ping = this.options.ping ?? 25_000
     const client = "9ac9de4e-5289-4ad6-9aa7-8447f007083e"
     const reply = { id, connect: { client, version: "0.0.0", ping: Math.ceil(ping / 1000), pong: true } }
     connection.send(JSON.stringify(reply))
     const beat = () => {
-      if (session.pongTimer === undefined) {
-        session.pings = 0
-        this.pingOne(connection, session)
-      }
-      session.pinger = setTimeout(beat, ping)
+      if (session.ponged !== undefined) return
+      session.pings = 0
+      this.pingOne(connection, session)
     }
-    session.pinger = setTimeout(beat, ping * (1 + this.channels.random()) / 2)
+    connection.after(ping * (1 + this.channels.random()) / 2, () => {
+      beat()
+      connection.every(ping, beat)
+    })
     return true
   }
 
   private pingOne(connection: FakeConnection, session: Session): void {
-    if (!connection.alive || this.channels.script().silent) return
+    if (!connection.alive || this.channels.server.script.silent) return
     session.pings += 1
     connection.send("{}")
-    session.pongTimer ??= setTimeout(() => {
-      // A broken path does not close, and who hears nothing does not either.
-      if (connection.alive && !this.channels.script().silent) connection.end(3012)
-    }, this.options.pongTimeout ?? 8_000)
+    session.ponged ??= connection.after(this.options.pongTimeout ?? 8_000, () => {
+      // Who hears nothing does not close.
+      if (!this.channels.server.script.silent) connection.end(3012)
+    })
   }
 
   private subscribe(connection: FakeConnection, id: number, request: Readonly<Record<string, unknown>>): boolean {
-    const { ackDelay, denied, ignored } = this.channels.script()
     const channel = String(request["channel"] ?? "")
     if (channel === "") return false
     const symbol = this.channels.symbolOf(channel)
-    if (symbol !== undefined && ignored.has(symbol)) return true
-    const settle = () => {
+    this.channels.server.decide(connection, symbol ?? "", (granted) => {
       const { subscriptions } = connection
       const error = symbol === undefined
         ? { code: 102, message: "unknown channel" }
-        : denied.has(symbol)
+        : !granted
         ? { code: 103, message: "permission denied" }
         : subscriptions.has(channel)
         ? { code: 105, message: "already subscribed" }
@@ -246,12 +240,10 @@ export class FakeCentrifugo {
         ? { code: 106, message: "limit exceeded" }
         : undefined
       if (error !== undefined) return void connection.send(JSON.stringify({ id, error }))
-      subscriptions.set(channel, Date.now())
+      subscriptions.set(channel, this.channels.server.clock.wall())
       const { issued, result } = this.result(channel, request)
       connection.send(JSON.stringify({ id, subscribe: result }), issued)
-    }
-    if (ackDelay > 0) setTimeout(settle, ackDelay)
-    else settle()
+    })
     return true
   }
 

@@ -1,18 +1,21 @@
 /**
  * A fake exchange as tests see it: it issues trades, remembers them all, and misbehaves by script (`server.script`, `server.drop`, ...).
  * All controls are plain synchronous functions, but for `ready`, `server.refuse` and `server.listen`, which give a Promise, and
- * `floodFor`, an Effect. Time is the wall clock's: tests with them are live ones.
+ * `floodFor`, an Effect. One of your own says what it does when a client comes (`open`), says something (`frame`), leaves (`close`) or asks
+ * (`request`); what carries its frames, and by which clock, is none of its business (`Loopback`, `Memory`).
  */
 import * as Effect from "effect/Effect"
+import type { Place } from "./Carrier.ts"
+import type { FakeConnection } from "./FakeConnection.ts"
 import { makeRandom, type Market, walk } from "./FakeMarkets.ts"
-import type { FakeServer } from "./FakeServer.ts"
+import { FakeServer, type Which } from "./FakeServer.ts"
 import { type Issued, parsed, type Units } from "./Oracle.ts"
 
 /**
  * One trade to issue; what is left out comes from the random walk.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
 export interface Order {
   /** Decimal, such as `"11379465211"`. */
@@ -31,7 +34,7 @@ export interface Order {
  * A market to list, as the exchange names it.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
 export interface Listing {
   readonly base: string
@@ -69,25 +72,78 @@ export const amountScale = 8
 const tick = 20
 
 /**
+ * A trade that REST gives, in the exchange's words.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recent<Row> {
+  readonly row: Row
+  readonly issued: Issued
+}
+
+/** Trades of a market that REST can give, at most. */
+const remembered = 300
+
+/**
  * What all fake exchanges have; one of them says how it is spelt.
  *
  * @since 0.1.0
  * @category models
  */
-export abstract class FakeExchange {
+export abstract class FakeExchange<Row = unknown> {
   /** Of the exchange that it stands for. */
   abstract readonly id: string
-  abstract readonly server: FakeServer
+  readonly server: FakeServer
   /** In the order in which they happened. */
   readonly issued: Array<Issued> = []
   protected readonly random: () => number
   private readonly bySymbol = new Map<string, Market>()
+  private readonly recent = new Map<string, Array<Recent<Row>>>()
   private turn = 0
   private latest = { time: 0, micros: 0 }
 
-  constructor(seed: number) {
+  /** On loopback, by this machine's clock, if it is not said where. */
+  constructor(seed: number, place?: Place) {
     this.random = makeRandom(seed)
+    const batch = () => this.batch
+    const wsPath = () => this.wsPath
+    this.server = new FakeServer({
+      get batch() {
+        return batch()
+      },
+      get wsPath() {
+        return wsPath()
+      },
+      open: (connection) => this.open(connection),
+      frame: (connection, text) => this.frame(connection, text),
+      close: (connection) => this.close(connection),
+      request: (url) => this.request(url),
+      restarted: () => this.restarted()
+    }, place)
   }
+
+  protected abstract readonly wsPath: string
+
+  /** Messages joined in one frame by newlines. */
+  protected get batch(): number {
+    return 1
+  }
+
+  /** A client has come. What is to happen to it later: `connection.after`, `connection.every`. */
+  protected open(_connection: FakeConnection): void {}
+
+  /** A client says something. */
+  protected abstract frame(connection: FakeConnection, text: string): void
+
+  /** A client has left. */
+  protected close(_connection: FakeConnection): void {}
+
+  /** The JSON for a GET, or undefined for 404. */
+  protected abstract request(url: URL): string | undefined
+
+  /** The server was away and is back. */
+  protected restarted(): void {}
 
   /** Records a trade and sends it to whoever is subscribed. */
   protected abstract publish(filled: Filled): void
@@ -99,7 +155,14 @@ export abstract class FakeExchange {
   protected abstract tradesOf(channel: string): string | undefined
 
   /** A trade as chance has it: a random one, or one of the exchange's oddities. */
-  protected abstract chance(market: Market): Filled
+  protected chance(market: Market): Filled {
+    return this.randomTrade(market)
+  }
+
+  /** Pings by hand, in the exchange's own way. */
+  ping(which: Which = () => true): void {
+    for (const connection of this.server.connections) if (which(connection)) connection.ping()
+  }
 
   get apiUrl(): string {
     return this.server.apiUrl
@@ -183,14 +246,15 @@ export abstract class FakeExchange {
     return symbols.size
   }
 
-  /** Resolves when every tradable market has a subscriber; rejects after `timeout` ms. */
+  /** Resolves when every tradable market has a subscriber; rejects after `timeout` ms. Both by the fake's clock. */
   async ready(timeout = 20_000): Promise<void> {
-    const end = performance.now() + timeout
+    const { clock } = this.server
+    const end = clock.steady() + timeout
     while (this.subscribed < this.tradable.length) {
-      if (performance.now() > end) {
+      if (clock.steady() > end) {
         throw new Error(`${this.id}: ${this.subscribed} of ${this.tradable.length} markets subscribed`)
       }
-      await new Promise((resolve) => setTimeout(resolve, 10))
+      await new Promise<void>((resolve) => void clock.after(10, resolve))
     }
   }
 
@@ -198,6 +262,34 @@ export abstract class FakeExchange {
     const market = this.bySymbol.get(exchangeSymbol)
     if (market === undefined) throw new Error(`no market ${exchangeSymbol}`)
     return market
+  }
+
+  /** It has happened, and is in the history from now on. Gives what it gave, and the trades before it. */
+  protected remember(exchangeSymbol: string, one: Recent<Row>): ReadonlyArray<Recent<Row>> {
+    this.issued.push(one.issued)
+    const recent = this.recent.get(exchangeSymbol) ?? []
+    this.recent.set(exchangeSymbol, recent)
+    recent.push(one)
+    if (recent.length > 2 * remembered) recent.splice(0, remembered)
+    return recent
+  }
+
+  /** The last trades for a GET, newest first, at most `count`. */
+  protected history(exchangeSymbol: string, count: number): ReadonlyArray<Row> {
+    const most = Math.min(count, this.server.script.history ?? Infinity)
+    const recent = this.recent.get(exchangeSymbol) ?? []
+    const rows = recent.slice(Math.max(0, recent.length - most)).reverse()
+    for (const { issued } of rows) issued.served = true
+    return rows.map(({ row }) => row)
+  }
+
+  /** To everybody who is subscribed to a channel, unless the symbol is mute. */
+  protected push(symbol: string, channel: string, issued: ReadonlyArray<Issued>, text: () => string): void {
+    if (this.server.isMuted(symbol)) return
+    let made: string | undefined
+    for (const connection of this.server.connections) {
+      if (connection.subscriptions.has(channel)) connection.send(made ??= text(), issued)
+    }
   }
 
   protected randomTrade(market: Market): Filled {
@@ -212,7 +304,7 @@ export abstract class FakeExchange {
 
   /** Later by a microsecond at least than the call before, as far as the millisecond has room. */
   private now(): Pick<Filled, "time" | "micros"> {
-    const time = Date.now()
+    const time = this.server.clock.wall()
     const micros = time === this.latest.time ? Math.min(999, this.latest.micros + 1) : time % 400
     this.latest = { time, micros }
     return this.latest
@@ -220,16 +312,17 @@ export abstract class FakeExchange {
 
   /** One timer for all markets: what is due since the last tick goes out at once. */
   private bursts(perSecond: number, total: number, done: () => void): () => void {
-    const started = performance.now()
+    const { clock } = this.server
+    const started = clock.steady()
     let count = 0
-    const timer = setInterval(() => {
-      const due = Math.min(total, Math.floor((performance.now() - started) / 1000 * perSecond))
+    const burst = () => {
+      const due = Math.min(total, Math.floor((clock.steady() - started) / 1000 * perSecond))
       this.trades(due - count)
       count = due
-      if (count < total) return
-      clearInterval(timer)
-      done()
-    }, tick)
-    return () => clearInterval(timer)
+      if (count < total) cancel = clock.after(tick, burst)
+      else done()
+    }
+    let cancel = clock.after(tick, burst)
+    return () => cancel()
   }
 }

@@ -1,13 +1,11 @@
 /**
- * What the fake exchanges share: an HTTP and WebSocket server on loopback that does to its clients what the script says. The
- * controls are plain synchronous functions, but for those that open and close the listener; lifetimes belong to a scope.
+ * What the fake exchanges share: a server that does to its clients what the script says, whatever carries their frames. The controls are
+ * plain synchronous functions, but for those that open and close it; lifetimes belong to a scope.
  */
-import * as Effect from "effect/Effect"
-import type * as Scope from "effect/Scope"
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http"
-import type { Socket } from "node:net"
-import { type WebSocket, WebSocketServer } from "ws"
+import type { Carrier, Host, Place, Reply, Wire } from "./Carrier.ts"
+import type { FakeClock } from "./FakeClock.ts"
 import { FakeConnection } from "./FakeConnection.ts"
+import * as Loopback from "./Loopback.ts"
 import { type Answer, type End, quiet, type Script } from "./Script.ts"
 
 /**
@@ -37,20 +35,20 @@ export interface RestCall {
 }
 
 /**
- * How an exchange speaks.
+ * How an exchange speaks: what it does when a client comes, says something, leaves, or asks.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
 export interface Protocol {
   readonly wsPath: string
   /** Messages joined in one frame by newlines; 1 sends each by itself. */
   readonly batch: number
+  readonly open: (connection: FakeConnection) => void
+  readonly frame: (connection: FakeConnection, text: string) => void
+  readonly close: (connection: FakeConnection) => void
   /** The JSON for a GET, or undefined for 404. */
-  readonly rest: (url: URL) => string | undefined
-  readonly opened: (connection: FakeConnection) => void
-  readonly received: (connection: FakeConnection, text: string) => void
-  readonly closed: (connection: FakeConnection) => void
+  readonly request: (url: URL) => string | undefined
   /** The server was away and is back: it has forgotten what it kept in memory. */
   readonly restarted: () => void
 }
@@ -59,20 +57,17 @@ export interface Protocol {
  * Which connections a control is for; all if left out.
  *
  * @since 0.1.0
- * @category options
+ * @category models
  */
 export type Which = (connection: FakeConnection) => boolean
 
-/** What a client may send in one frame: Centrifugo's default. */
-const maxPayload = 65_536
-
 /**
- * A server on loopback that answers as its protocol says, and misbehaves as its script says.
+ * A server that answers as its protocol says, and misbehaves as its script says, whatever carries it.
  *
  * @since 0.1.0
  * @category models
  */
-export class FakeServer {
+export class FakeServer implements Host {
   script: Script = quiet()
   /** Those that exist now. */
   readonly connections = new Set<FakeConnection>()
@@ -80,22 +75,28 @@ export class FakeServer {
   readonly accepted: Array<FakeConnection> = []
   readonly dials: Array<Dial> = []
   readonly restCalls: Array<RestCall> = []
+  readonly clock: FakeClock
   private readonly protocol: Protocol
-  private readonly sockets = new Set<Socket>()
-  private server: Server
-  private port = 0
+  private readonly carrier: Carrier
+  private started = false
 
-  constructor(protocol: Protocol) {
+  /** On loopback, by this machine's clock, if it is not said where. */
+  constructor(protocol: Protocol, place: Place = Loopback.place()) {
     this.protocol = protocol
-    this.server = this.build()
+    this.clock = place.clock
+    this.carrier = place.carry(this)
   }
 
   get apiUrl(): string {
-    return `http://127.0.0.1:${this.port}`
+    return this.carrier.apiUrl
   }
 
   get wsUrl(): string {
-    return `ws://127.0.0.1:${this.port}${this.protocol.wsPath}`
+    return `${this.carrier.wsUrl}${this.wsPath}`
+  }
+
+  get wsPath(): string {
+    return this.protocol.wsPath
   }
 
   /** Everything is well again. Connections stay, half-open ones stay so. */
@@ -130,98 +131,68 @@ export class FakeServer {
   /** Connections are refused, and those that exist are reset. Resolves when the port is closed. */
   async refuse(): Promise<void> {
     this.drop("reset")
-    await this.stop()
+    await this.carrier.stop()
   }
 
   /** Listens, on the same port as before if there was one: then the server has been restarted. */
   async listen(): Promise<void> {
-    if (this.port !== 0) {
-      this.server = this.build()
-      this.protocol.restarted()
-    }
-    await new Promise<void>((resolve, reject) => {
-      this.server.once("error", reject)
-      this.server.listen(this.port, "127.0.0.1", resolve)
-    })
-    const address = this.server.address()
-    if (typeof address === "object" && address !== null) this.port = address.port
+    if (this.started) this.protocol.restarted()
+    this.started = true
+    await this.carrier.start()
   }
 
   async close(): Promise<void> {
-    for (const connection of this.connections) connection.ws.terminate()
-    await this.stop()
+    await this.carrier.stop()
   }
 
-  private async stop(): Promise<void> {
-    for (const socket of this.sockets) socket.destroy()
-    if (this.server.listening) await new Promise((resolve) => this.server.close(resolve))
+  /** A wish for a symbol's channel: `settle` is told whether it is granted, now, late or never, as the script has it. */
+  decide(connection: FakeConnection, symbol: string, settle: (granted: boolean) => void): void {
+    const { ackDelay, denied, ignored } = this.script
+    if (ignored.has(symbol)) return
+    const granted = !denied.has(symbol)
+    if (ackDelay > 0) connection.after(ackDelay, () => settle(granted))
+    else settle(granted)
+  }
+
+  /** Of a dial: the carrier's question. */
+  refusal(path: string): Answer | undefined {
+    const isRight = new URL(path, "http://server").pathname === this.wsPath
+    const refusal: Answer | undefined = isRight ? this.script.upgrade : { status: 404 }
+    this.dials.push({ at: this.clock.wall(), accepted: refusal === undefined })
+    return refusal
+  }
+
+  /** A connection has come: the carrier's word. */
+  accept(wire: Wire): void {
+    const { clock, connections, protocol } = this
+    const connection = new FakeConnection(wire, {
+      clock,
+      batch: protocol.batch,
+      script: () => this.script,
+      frame: (connection, text) => protocol.frame(connection, text),
+      closed: (connection) => {
+        connections.delete(connection)
+        protocol.close(connection)
+      }
+    })
+    connections.add(connection)
+    this.accepted.push(connection)
+    if (this.script.acceptThenClose !== undefined) return connection.end(this.script.acceptThenClose)
+    protocol.open(connection)
+  }
+
+  /** Of a GET: the carrier's question. */
+  reply(url: URL): Reply | undefined {
+    const at = this.clock.wall()
+    this.restCalls.push({ at, url: `${url.pathname}${url.search}` })
+    const { rest, restDelay } = this.script
+    if (rest === "hang") return undefined
+    const { body = "", headers = {}, status } = rest ?? truth(this.protocol.request(url))
+    return { status, headers: { date: new Date(at).toUTCString(), ...headers }, body, delay: restDelay }
   }
 
   private chosen(which: Which = () => true): ReadonlyArray<FakeConnection> {
     return [...this.connections].filter(which)
-  }
-
-  private build(): Server {
-    const sockets = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload })
-    const server = createServer((request, response) => this.answer(request, response))
-    server.on("connection", (socket: Socket) => {
-      this.sockets.add(socket)
-      socket.on("close", () => this.sockets.delete(socket))
-    })
-    server.on("upgrade", (request: IncomingMessage, _socket: unknown, head: Buffer) => {
-      const { socket } = request
-      // A client that gives up while it is refused or left hanging is no error of the test.
-      socket.on("error", () => socket.destroy())
-      const wrongPath = new URL(request.url ?? "/", this.apiUrl).pathname !== this.protocol.wsPath
-      const refusal: Answer | undefined = wrongPath ? { status: 404 } : this.script.upgrade
-      this.dials.push({ at: Date.now(), accepted: refusal === undefined })
-      if (refusal === "hang") return
-      if (refusal !== undefined) return refuseUpgrade(socket, refusal)
-      sockets.handleUpgrade(request, socket, head, (ws) => this.accept(ws, socket))
-    })
-    return server
-  }
-
-  private accept(ws: WebSocket, socket: Socket): void {
-    const connection = new FakeConnection(ws, socket, this.protocol.batch, () => this.script)
-    this.connections.add(connection)
-    this.accepted.push(connection)
-    ws.on("close", () => {
-      this.connections.delete(connection)
-      this.protocol.closed(connection)
-    })
-    // `ws` closes by itself after a bad frame or a reset, which `closeCode` then tells.
-    ws.on("error", () => {})
-    ws.on("pong", () => {
-      connection.pongs += 1
-    })
-    ws.on("message", (data) => {
-      if (!connection.alive) return
-      const text = String(data)
-      connection.received.push(text)
-      if (!this.script.silent) this.protocol.received(connection, text)
-    })
-    if (this.script.acceptThenClose !== undefined) return connection.end(this.script.acceptThenClose)
-    this.protocol.opened(connection)
-  }
-
-  private answer(request: IncomingMessage, response: ServerResponse): void {
-    const url = new URL(request.url ?? "/", this.apiUrl)
-    this.restCalls.push({ at: Date.now(), url: `${url.pathname}${url.search}` })
-    const { rest, restDelay } = this.script
-    if (rest === "hang") return
-    const { body = "", headers = {}, status } = rest ?? truth(this.protocol.rest(url))
-    if (restDelay === 0) {
-      response.writeHead(status, headers)
-      response.end(body)
-      return
-    }
-    const date = new Date().toUTCString()
-    const timer = setTimeout(() => {
-      response.writeHead(status, { date, ...headers })
-      response.end(body)
-    }, restDelay)
-    response.on("close", () => clearTimeout(timer))
   }
 }
 
@@ -230,21 +201,3 @@ const truth = (body: string | undefined): Exclude<Answer, "hang"> => ({
   headers: { "content-type": "application/json" },
   body: body ?? "{\"detail\":\"Not found.\"}"
 })
-
-const refuseUpgrade = (socket: Socket, { body = "", headers = {}, status }: Exclude<Answer, "hang">): void => {
-  const lines = Object.entries({
-    ...headers,
-    "content-length": String(Buffer.byteLength(body)),
-    connection: "close"
-  }).map(([name, value]) => `${name}: ${value}\r\n`)
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${lines.join("")}\r\n${body}`)
-}
-
-/**
- * Listening when it succeeds; everything is closed with the scope.
- *
- * @since 0.1.0
- * @category operations
- */
-export const listen = (server: FakeServer): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.acquireRelease(Effect.promise(() => server.listen()), () => Effect.promise(() => server.close()))

@@ -6,10 +6,12 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type { Place } from "./Carrier.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
-import { FakeServer, listen } from "./FakeServer.ts"
+import * as Loopback from "./Loopback.ts"
+import * as Memory from "./Memory.ts"
 import { Issued, padded, printed } from "./Oracle.ts"
 import { marketList } from "./WallexMarkets.ts"
 
@@ -33,15 +35,8 @@ export interface Options {
   readonly history?: number
 }
 
-interface Recent {
-  readonly body: object
-  readonly issued: Issued
-}
-
 /** Of so many trades as chance has them one is its market's last one of this second again: equal trades are legitimate. */
 const repeatEvery = 9
-
-const remembered = 300
 
 /** What the exchange prints. */
 const decimals = 16
@@ -52,30 +47,16 @@ const decimals = 16
  * @since 0.1.0
  * @category models
  */
-export class FakeWallexExchange extends FakeExchange {
+export class FakeWallexExchange extends FakeExchange<object> {
   readonly id = "wallex"
-  readonly server: FakeServer
+  protected readonly wsPath = "/ws"
   private readonly options: Options
-  private readonly recent = new Map<string, Array<Recent>>()
   private readonly last = new Map<string, Filled>()
-  private readonly timers = new Map<FakeConnection, ReadonlyArray<NodeJS.Timeout>>()
   private walked = 0
 
-  constructor(options: Options = {}) {
-    super(options.seed ?? 2)
+  constructor(options: Options = {}, place?: Place) {
+    super(options.seed ?? 2, place)
     this.options = options
-    this.server = new FakeServer({
-      wsPath: "/ws",
-      batch: 1,
-      rest: (url) => this.rest(url),
-      opened: (connection) => this.opened(connection),
-      received: (connection, text) => this.received(connection, text),
-      closed: (connection) => {
-        for (const timer of this.timers.get(connection) ?? []) clearTimeout(timer)
-        this.timers.delete(connection)
-      },
-      restarted: () => {}
-    })
     bases(options.markets ?? 6).forEach((base, i) => {
       const scale = i % 2 === 0 ? 0 : 4
       const price = padded({ units: 852_231_321n / BigInt(i * i + 1) + 1n, scale }, scale)
@@ -92,7 +73,7 @@ export class FakeWallexExchange extends FakeExchange {
     return channel.endsWith("@trade") ? channel.slice(0, -"@trade".length) : undefined
   }
 
-  protected chance(market: Market): Filled {
+  protected override chance(market: Market): Filled {
     this.walked += 1
     const trade = this.randomTrade(market)
     const last = this.last.get(market.exchangeSymbol)
@@ -103,34 +84,28 @@ export class FakeWallexExchange extends FakeExchange {
     return trade
   }
 
-  private opened(connection: FakeConnection): void {
+  protected override open(connection: FakeConnection): void {
     const greeting = { sid: "Zq3kFf2m", upgrades: [], pingInterval: 25_000 }
     if (!this.server.script.silent) connection.send(JSON.stringify(greeting))
-    const ping = setInterval(() => {
-      if (connection.alive && !this.server.script.silent) connection.ws.ping()
-    }, this.options.ping ?? 20_000)
-    const cut = setTimeout(() => {
-      if (connection.alive) connection.end(1000)
-    }, this.options.maxAge ?? 30 * 60_000)
-    this.timers.set(connection, [ping, cut])
+    connection.every(this.options.ping ?? 20_000, () => {
+      if (!this.server.script.silent) connection.ping()
+    })
+    connection.after(this.options.maxAge ?? 30 * 60_000, () => connection.end(1000))
   }
 
-  private rest(url: URL): string | undefined {
+  protected request(url: URL): string | undefined {
     if (url.pathname === "/hector/web/v1/markets") return marketList(this.markets)
     if (url.pathname !== "/v1/trades") return undefined
     const symbol = url.searchParams.get("symbol") ?? ""
     if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
     }
-    const count = Math.min(this.options.history ?? 50, this.server.script.history ?? Infinity)
-    const rows = [...(this.recent.get(symbol) ?? [])].reverse().slice(0, count)
-    for (const { issued } of rows) issued.served = true
-    const latestTrades = rows.map(({ body }) => body)
+    const latestTrades = this.history(symbol, this.options.history ?? 50)
     return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })
   }
 
   /** Nothing is acknowledged, and what it does not understand it passes over: what the real one says is unknown. */
-  private received(connection: FakeConnection, text: string): void {
+  protected frame(connection: FakeConnection, text: string): void {
     if (connection.received.length > (this.options.maxMessages ?? 50)) return connection.end(1008)
     const { channel, verb } = request(text)
     const symbol = channel === undefined ? undefined : /^(.+)@(?:trade|buyDepth|sellDepth)$/.exec(channel)?.[1]
@@ -139,13 +114,12 @@ export class FakeWallexExchange extends FakeExchange {
       connection.subscriptions.delete(channel)
       return
     }
-    const { ackDelay, denied, ignored } = this.server.script
-    if (verb !== "subscribe" || ignored.has(symbol) || denied.has(symbol)) return
-    const begin = () => {
-      if (!connection.subscriptions.has(channel)) connection.subscriptions.set(channel, Date.now())
-    }
-    if (ackDelay > 0) setTimeout(begin, ackDelay)
-    else begin()
+    if (verb !== "subscribe") return
+    this.server.decide(connection, symbol, (granted) => {
+      if (granted && !connection.subscriptions.has(channel)) {
+        connection.subscriptions.set(channel, this.server.clock.wall())
+      }
+    })
   }
 
   protected publish({ amount, market, price, side, time }: Filled): void {
@@ -162,24 +136,22 @@ export class FakeWallexExchange extends FakeExchange {
     }
     const id = `wallex:${symbol}:t:${second}:${side}:${expected.price}:${expected.amount}`
     const issued = new Issued(expected, id, true)
-    this.issued.push(issued)
     const isBuyOrder = side === "buy"
     const quantity = padded(amount, decimals)
     const wirePrice = padded(price, decimals)
     const timestamp = `${expected.timestamp.slice(0, 19)}Z`
     const sum = padded({ units: price.units * amount.units, scale: price.scale + amount.scale }, decimals)
-    const recent = this.recent.get(exchangeSymbol) ?? []
-    this.recent.set(exchangeSymbol, recent)
-    recent.push({ body: { symbol: exchangeSymbol, quantity, price: wirePrice, sum, isBuyOrder, timestamp }, issued })
-    if (recent.length > 2 * remembered) recent.splice(0, remembered)
-    if (this.server.isMuted(exchangeSymbol)) return
+    this.remember(exchangeSymbol, {
+      row: { symbol: exchangeSymbol, quantity, price: wirePrice, sum, isBuyOrder, timestamp },
+      issued
+    })
     const channel = `${exchangeSymbol}@trade`
-    let text: string | undefined
-    for (const connection of this.server.connections) {
-      if (!connection.subscriptions.has(channel)) continue
-      text ??= JSON.stringify([channel, { isBuyOrder, quantity, price: wirePrice, timestamp }])
-      connection.send(text, [issued])
-    }
+    this.push(
+      exchangeSymbol,
+      channel,
+      [issued],
+      () => JSON.stringify([channel, { isBuyOrder, quantity, price: wirePrice, timestamp }])
+    )
   }
 }
 
@@ -210,14 +182,16 @@ export class FakeWallex
   extends Context.Tag("effect-exchange-feeds/layers/testing/FakeWallex")<FakeWallex, FakeWallexExchange>()
 {}
 
+const born = (options?: Options) => (place: Place) => new FakeWallexExchange(options, place)
+
 /**
- * Listening when it succeeds, closed with the scope.
+ * Listening on loopback when it succeeds, closed with the scope.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (options?: Options): Effect.Effect<FakeWallexExchange, never, Scope.Scope> =>
-  Effect.tap(Effect.sync(() => new FakeWallexExchange(options)), ({ server }) => listen(server))
+  Loopback.make(born(options))
 
 /**
  * Gives a fake Wallex that listens on loopback. Needs nothing.
@@ -226,3 +200,12 @@ export const make = (options?: Options): Effect.Effect<FakeWallexExchange, never
  * @category layers
  */
 export const layer = (options?: Options): Layer.Layer<FakeWallex> => Layer.scoped(FakeWallex, make(options))
+
+/**
+ * Without sockets, on Effect's clock: what a feed needs to reach it comes with it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const memory = (options?: Options): Layer.Layer<FakeWallex | Memory.Reachable> =>
+  Memory.layer(FakeWallex, born(options))

@@ -2,7 +2,7 @@
  * Every trade a fake exchange issued, as it must come out at the other end. Its decimals are printed from integers, by no line of the
  * code under test.
  */
-import type { Trade } from "../../services/MarketEvent.ts"
+import type { MarketEvent, Status, Trade } from "../../services/MarketEvent.ts"
 
 /**
  * What a delivered trade must say.
@@ -253,5 +253,48 @@ const disorder = (
     if (last < before) return [trade.id]
     latest.set(key, Math.max(before, first))
     return []
+  })
+}
+
+/** To compare times of any digits as texts. */
+const comparable = (time: string): string => {
+  const [whole = "", fraction = ""] = time.replace("Z", "").split(".")
+  return `${whole}.${fraction.padEnd(9, "0")}`
+}
+
+const isWithin = (time: string, { from, to }: Status): boolean =>
+  (typeof from !== "string" || comparable(from) <= comparable(time)) && typeof to === "string" &&
+  comparable(time) <= comparable(to)
+
+/**
+ * Ids of trades that are lost and not told: issued later than their market's first delivered trade, since of a market without a past nothing
+ * is owed; not delivered; and in no hole that is told and stayed open. `events`: all that was delivered, in order; the last word about a
+ * hole holds.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const untold = (issued: ReadonlyArray<Issued>, events: ReadonlyArray<MarketEvent>): ReadonlyArray<string> => {
+  const trades = events.filter((event): event is Trade => event.type === "trade")
+  const holes = new Map<unknown, Status>()
+  for (const event of events) {
+    if (event.type === "status" && event.event === "gap") holes.set(event["gapId"] ?? event.id, event)
+  }
+  const firsts = new Map<string, string>()
+  for (const { exchange, symbol, timestamp } of trades) {
+    const key = `${exchange}:${symbol}`
+    const time = comparable(timestamp ?? "")
+    if (time < (firsts.get(key) ?? "~")) firsts.set(key, time)
+  }
+  const expected = new Map(issued.map((one) => [one.id, one.expected]))
+  const { doubtful, missing, unsent } = judge(issued, trades)
+  return [...missing, ...doubtful, ...unsent].filter((id) => {
+    const one = expected.get(id) ?? expected.get(id.replace(/:\d+$/, ""))
+    if (one === undefined) return true
+    const { exchange, symbol, timestamp } = one
+    if (comparable(timestamp) <= (firsts.get(`${exchange}:${symbol}`) ?? "~")) return false
+    return ![...holes.values()].some((hole) =>
+      hole["complete"] === false && hole.exchange === exchange && hole.symbol === symbol && isWithin(timestamp, hole)
+    )
   })
 }

@@ -1,7 +1,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { divided, type Expected, Issued, judge, padded, parsed, printed } from "../../../src/layers/testing/Oracle.ts"
-import type { Trade } from "../../../src/services/MarketEvent.ts"
+import {
+  divided,
+  type Expected,
+  Issued,
+  judge,
+  padded,
+  parsed,
+  printed,
+  untold
+} from "../../../src/layers/testing/Oracle.ts"
+import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
 
 const expected: Expected = {
   exchange: "wallex",
@@ -144,6 +153,53 @@ describe("judge", () => {
       }),
       { numRuns: 2_000 }
     )
+  })
+})
+
+describe("untold", () => {
+  const at = (id: string, second: number): Issued => {
+    const one = new Issued({ ...expected, timestamp: `2025-06-01T09:33:${second}.000Z` }, id, false)
+    one.pushed = 1
+    return one
+  }
+  const issued = [at("early", 10), at("first", 20), at("same", 20), at("lost", 30), at("last", 40)]
+  const delivered = [issued[1], issued[4]].flatMap((one) => one === undefined ? [] : [deliver(one.id, one.expected)])
+  const gap = (fields: object): MarketEvent => ({
+    type: "status",
+    v: 1,
+    exchange: "wallex",
+    symbol: "BTC/IRT",
+    event: "gap",
+    id: "g",
+    receivedAt: expected.timestamp,
+    gapId: "g",
+    from: "2025-06-01T09:33:20Z",
+    to: "2025-06-01T09:33:30.0000Z",
+    complete: false,
+    ...fields
+  })
+
+  it("names what is lost, but nothing of a market without a past", () => {
+    assert.deepStrictEqual(untold(issued, delivered), ["lost"])
+    assert.deepStrictEqual(untold(issued, []), [])
+  })
+
+  it("passes what lies in a hole that stayed open: of its market, its exchange and its time", () => {
+    assert.deepStrictEqual(untold(issued, [...delivered, gap({})]), [])
+    for (
+      const other of [
+        { symbol: "ETH/IRT" },
+        { exchange: "bitpin" },
+        { from: "2025-06-01T09:33:30.0001Z", to: "2025-06-01T09:33:40Z" },
+        { to: "2025-06-01T09:33:29.999999Z" },
+        { event: "stale" }
+      ]
+    ) assert.deepStrictEqual(untold(issued, [...delivered, gap(other)]), ["lost"], JSON.stringify(other))
+  })
+
+  it("takes the last word about a hole", () => {
+    assert.deepStrictEqual(untold(issued, [...delivered, gap({}), gap({ id: "h", complete: true })]), ["lost"])
+    assert.deepStrictEqual(untold(issued, [...delivered, gap({}), gap({ id: "h", gapId: "h", complete: true })]), [])
   })
 })
 

@@ -3,103 +3,27 @@
  */
 import { Socket } from "@effect/platform"
 import { Clock, Context, Effect, Layer, Queue } from "effect"
+import { MemorySocket } from "../../../src/layers/testing/MemorySocket.ts"
 
-class CloseEvent extends Event {
-  readonly code: number
-  readonly reason: string
-  constructor(code: number, reason: string) {
-    super("close")
-    this.code = code
-    this.reason = reason
-  }
-}
-
-class ErrorEvent extends Event {
-  readonly message: string
-  constructor(message: string) {
-    super("error")
-    this.message = message
-  }
-}
-
-/** What the feed sees is `EventTarget` with `send`, `close`, and what `ws` has beyond: `pause`, `resume`, `terminate`, `on`. */
-export class FakeSocket extends EventTarget {
-  readonly url: string
+/** With what the client did. */
+export class FakeSocket extends MemorySocket {
   /** Of the dial, epoch ms. */
   readonly dialedAt: number
   readonly sent: Array<string> = []
-  paused = false
   pauses = 0
-  terminated = false
-  closedWith: number | undefined
-  ended = false
-  /** A server that does not answer a close. */
-  stubborn = false
-  /** Answers what is sent. */
-  server: (frame: string) => void = () => {}
-  private readonly held: Array<() => void> = []
-  private readonly pingListeners: Array<() => void> = []
 
   constructor(url: string, dialedAt: number) {
-    super()
-    this.url = url
+    super(url)
     this.dialedAt = dialedAt
   }
 
-  // What the feed uses.
-  send(frame: string): void {
+  override send(frame: string): void {
     this.sent.push(frame)
-    this.server(frame)
+    super.send(frame)
   }
-  close(code: number): void {
-    if (this.closedWith !== undefined || this.ended) return
-    this.closedWith = code
-    if (!this.stubborn) this.drop(code)
-  }
-  pause(): void {
-    this.paused = true
+  override pause(): void {
     this.pauses += 1
-  }
-  resume(): void {
-    this.paused = false
-    while (!this.paused && this.held.length > 0) this.held.shift()?.()
-  }
-  terminate(): void {
-    this.terminated = true
-    this.drop(1006)
-  }
-  on(event: string, listener: () => void): void {
-    if (event === "ping") this.pingListeners.push(listener)
-  }
-
-  // What the server does; a paused socket notices nothing of it.
-  private whenRead(action: () => void): void {
-    if (this.paused) this.held.push(action)
-    else action()
-  }
-  open(): void {
-    this.dispatchEvent(new Event("open"))
-  }
-  push(...frames: ReadonlyArray<string>): void {
-    for (const data of frames) this.whenRead(() => this.dispatchEvent(new MessageEvent("message", { data })))
-  }
-  pushBinary(): void {
-    this.whenRead(() => this.dispatchEvent(new MessageEvent("message", { data: new Uint8Array(3) })))
-  }
-  ping(): void {
-    this.whenRead(() => this.pingListeners.forEach((listener) => listener()))
-  }
-  drop(code: number, reason = ""): void {
-    this.whenRead(() => {
-      if (this.ended) return
-      this.ended = true
-      this.dispatchEvent(new CloseEvent(code, reason))
-    })
-  }
-  /** As `ws` tells of a refused connection or an HTTP status. */
-  refuse(message: string): void {
-    this.dispatchEvent(new ErrorEvent(message))
-    this.drop(1006)
+    super.pause()
   }
 }
 
