@@ -208,7 +208,8 @@ export const layer = <E>(
           Layer.provide(owned(settings)),
           Layer.provide(Layer.scopedDiscard(Effect.flatMap(observed, listen))),
           Layer.provide(health(settings)),
-          Layer.provide(CircuitBreaker.layer),
+          // Its own: a program that merges two collectors, or has breakers itself, would have them all in one.
+          Layer.provide(Layer.fresh(CircuitBreaker.layer)),
           Layer.provide(ground(settings))
         )
     )
@@ -316,11 +317,12 @@ const running = Effect.fnUntraced(function*(settings: Settings, chosen: Readonly
   )
   const pipeline = yield* Effect.forkScoped(Pipeline.run([...feeds, breakerEvents]))
 
-  const stop = yield* Effect.cached(Effect.gen(function*() {
+  // In a fiber of its own: an interruption of whoever asked for it would end the waits in it, and with them the only stop there is.
+  // Interruptible, as a finalizer is not: else a limit would wait for what it limits.
+  const stopped = yield* Effect.cached(Effect.forkDaemon(Effect.interruptible(Effect.gen(function*() {
     yield* drain
     yield* Deferred.succeed(stopping, undefined)
-    // Interruptible, as the stop itself is not: else the limit would wait for what it limits.
-    const handedOver = yield* Effect.interruptible(Fiber.await(pipeline)).pipe(Effect.timeoutOption(feedsStop))
+    const handedOver = yield* Fiber.await(pipeline).pipe(Effect.timeoutOption(feedsStop))
     if (handedOver._tag === "None") yield* Fiber.interruptFork(pipeline)
     const budget = Duration.subtract(
       settings.shutdownTimeout,
@@ -328,7 +330,8 @@ const running = Effect.fnUntraced(function*(settings: Settings, chosen: Readonly
     )
     const durable = yield* delivery.stop(budget)
     return durable && handedOver._tag === "Some"
-  }))
+  }))))
+  const stop = Effect.flatMap(stopped, Fiber.join)
   // What a stop writes would go between what a new owner of the data directory writes.
   yield* Effect.addFinalizer(() => Effect.suspend(() => isOwner() ? stop : Effect.void))
 

@@ -89,8 +89,8 @@ export interface Reconnecting {
 }
 
 /**
- * For sessions: the attempt is counted outside the schedule, since `Stream.retry` starts a schedule anew at the first element, and
- * an exchange that accepts, sends one frame and drops would be hammered at the base delay.
+ * For sessions: the attempt is counted outside the schedule, since only `reset` and `toMaximum` decide how it goes on: an exchange that
+ * accepts, sends one frame and drops is to be dialled more and more rarely.
  *
  * @since 0.1.0
  * @category constructors

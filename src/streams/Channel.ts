@@ -1,7 +1,7 @@
 /**
- * The seam between a session on a socket and what it brings. A channel (trades; books to come) is a room beside the others: it knows what
+ * The seam between a session on a socket and what it brings. A channel (trades; books to come) is a folder beside `Feed`: it knows what
  * a message of its own means for a market, while `Feed`, its sessions and their subscriptions know only what is said here. A channel is added
- * by its room, its messages in `Exchange.Data` and a line in `Feed`.
+ * by its folder, its messages in `Exchange.Data` and a line in `Feed`.
  */
 import type * as Effect from "effect/Effect"
 import type * as Channels from "../services/MarketEvent.ts"
@@ -50,9 +50,9 @@ export interface Member {
   readonly take: (data: Data, now: Time.Moment) => ReadonlyArray<MarketEvent>
   /**
    * Whether the exchange, asked by another way, has something of after `silentSince` that the session should have brought. `wasHeard`: it
-   * brought something before.
+   * brought something before. Left out where nobody could tell.
    */
-  readonly isMissing: (silentSince: Time.Instant, wasHeard: boolean) => Effect.Effect<boolean>
+  readonly isMissing?: ((silentSince: Time.Instant, wasHeard: boolean) => Effect.Effect<boolean>) | undefined
   /** To be seen on the page. `null`: it has no connection. */
   readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
   readonly showSuspect: (suspect: boolean) => void
@@ -61,7 +61,7 @@ export interface Member {
 /** A channel as one session has it. */
 export interface Hearing {
   readonly member: (market: Market) => Member
-  /** A message about a market that this session does not listen to. */
+  /** Counts a message about a market that this session does not listen to. */
   readonly foreign: (data: Data) => void
   /** A run over arrivals is over: what it brought goes into the ledger. True if anything of it was understood. */
   readonly account: () => boolean
@@ -70,7 +70,7 @@ export interface Hearing {
 
 export interface Channel {
   readonly name: Name
-  /** For one session on a socket. */
+  /** What one session on a socket has of it. */
   readonly open: () => Hearing
   /** These are the markets that are listened to, or about to be. */
   readonly listed: (symbols: ReadonlySet<string>) => void

@@ -225,10 +225,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       (exit) => Exit.isFailure(exit) && !Exit.isInterrupted(exit) ? outbox.failCause(exit.cause) : Effect.void
     )
 
-  /** Which connections a channel is heard on, and what is put behind their address. */
-  const pathOf = (channel: Channel): { readonly kind: string; readonly path: string } => {
+  /** Which connections a channel is heard on, and what is put behind their address: those of another address are of another kind. */
+  const placeOf = (channel: Channel): { readonly kind: string; readonly path: string } => {
     const { kind, path = "" } = exchange.socket.connection?.(channel) ?? { kind: "" }
-    return { kind, path }
+    return { kind: `${kind} ${path}`, path }
   }
 
   const connect = (id: number, place: Connection.Place) =>
@@ -263,7 +263,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     const wanted = new Map<string, Subscriptions.Wanted>()
     for (const market of markets) {
       for (const { name: channel } of channels) {
-        const { kind } = pathOf(channel)
+        const { kind } = placeOf(channel)
         for (const topic of exchange.socket.topics(channel, market)) wanted.set(topic, { channel, market, kind })
       }
     }
@@ -284,7 +284,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     for (const { shard, topic, wanted: subject } of join) {
       let connection = connections.get(shard)
       if (connection === undefined) {
-        connection = yield* connect(shard, { ...pathOf(subject.channel), topics: new Map(), rhythm: Rhythm.make() })
+        connection = yield* connect(shard, { ...placeOf(subject.channel), topics: new Map(), rhythm: Rhythm.make() })
         connections.set(shard, connection)
         fresh.push(connection)
         nextId = shard + 1

@@ -144,6 +144,42 @@ describe("AppLayer.layerWithoutDependencies", () => {
       assert.notInclude(atRelease, "draining")
     }))
 
+  it.scopedLive("a stop whose caller is interrupted goes on, and whoever asks again gets what it came to", () =>
+    Effect.gen(function*() {
+      const { broker, disk, ready, settings, stored, trade, world } = yield* stage
+      const { stop } = Context.get(yield* Layer.build(service(settings, world)), Collector.Running)
+      yield* ready
+      yield* trade
+      yield* until(Effect.map(stored, ({ length }) => length === 80))
+      yield* broker.down
+      yield* trade
+      yield* received(160)
+      const caller = yield* Effect.fork(stop)
+      yield* Effect.yieldNow()
+      yield* Fiber.interrupt(caller)
+      assert.isTrue(yield* stop)
+      assert.isTrue(disk.paths().some((path) => /^\/data\/queue\/t\.trade\.v1\/\d+\.seg$/.test(path)))
+    }))
+
+  it.scopedLive("two of them in one layer share no breaker", () =>
+    Effect.gen(function*() {
+      const { settings, world } = yield* stage
+      const other = { ...settings, dataDir: "/other" }
+      const both: Array<Collector.Collector> = []
+      yield* Layer.build(Layer.merge(
+        Layer.tap(service(settings, world), (context) =>
+          Effect.sync(() => both.push(Context.get(context, Collector.Running)))),
+        Layer.tap(service(other, world), (context) =>
+          Effect.sync(() =>
+            both.push(Context.get(context, Collector.Running))
+          ))
+      ))
+      const counts = yield* Effect.forEach(both, ({ breakers }) =>
+        Effect.map(breakers.snapshots, ({ length }) => length))
+      // API and socket of both exchanges, the two lanes.
+      assert.deepStrictEqual(counts, [6, 6])
+    }))
+
   it.scopedLive("takes the sockets that it is given, and the clock", () =>
     SteppedClock.run((wall) =>
       Effect.gen(function*() {

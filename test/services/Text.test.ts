@@ -5,7 +5,7 @@ import { unavailable } from "../../src/services/producers/Kafkajs/classify.ts"
 import * as Text from "../../src/services/Text.ts"
 
 // oxlint-disable-next-line no-control-regex
-const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
+const unprintable = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069]/
 
 /** Pieces that matter, in any order, among any others. */
 const text = FastCheck.array(
@@ -51,6 +51,10 @@ describe("a text of others", () => {
       assert.strictEqual(show("x".repeat(200)), "x".repeat(200))
       assert.strictEqual(show("x".repeat(201)), `${"x".repeat(199)}…`)
       assert.strictEqual(show("GET https://user:s3cret@proxy:3128/x failed"), "GET https://proxy:3128/x failed")
+      assert.strictEqual(show("https://user:p@s3cret@proxy:3128/x"), "https://proxy:3128/x")
+      assert.strictEqual(show("x".repeat(198) + "\u{1f600}\u{1f600}"), `${"x".repeat(198)}…`)
+      // Work is bounded, and nothing of a password is left where the bound falls into it.
+      assert.strictEqual(show(`a${" ".repeat(16_360)}https://user:s3cret${"x".repeat(20_000)}@proxy`), "a https:…")
       // The cut must not come before: half a password would be left.
       assert.notInclude(show(`${" ".repeat(990)}https://user:s3cret${"x".repeat(300)}@proxy:3128`), "s3cret")
     })

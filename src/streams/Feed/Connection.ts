@@ -62,8 +62,9 @@ export interface Options {
 
 /** What outlives a connection: its successor takes it over. */
 export interface Place {
-  /** Of its topics, and what is put behind the address (`Protocol.connection`). */
+  /** Topics of other kinds have other places (`Protocol.connection`). */
   readonly kind: string
+  /** Is put behind the address. */
   readonly path: string
   /** Living: changed by the feed, followed by `sync`. */
   readonly topics: Map<string, Subject>
@@ -104,6 +105,14 @@ const checkInterval = Duration.seconds(1)
 /** Where nothing is answered and nothing trades, a session is taken to hear after this. */
 const settledAfter = Duration.seconds(10)
 
+/** `path` goes behind the address's own, before what is asked of it. */
+const addressOf = (wsUrl: string, path: string): string => {
+  if (path === "") return wsUrl
+  const url = new URL(wsUrl)
+  url.pathname = url.pathname.replace(/\/+$/, "") + path
+  return url.href
+}
+
 export const make = Effect.fnUntraced(function*(
   id: number,
   place: Place,
@@ -112,7 +121,7 @@ export const make = Effect.fnUntraced(function*(
   const { gate, shared } = options
   const { board, exchange, statusEvents } = shared
   const { path, rhythm, topics } = place
-  const url = options.endpoints.wsUrl + path
+  const url = addressOf(options.endpoints.wsUrl, path)
   const status = board.connection(id)
   const registry = yield* Instruments.Instruments
   const ended = Instruments.closes(registry, exchange.id, FeedError.fields.reason.literals)
@@ -252,8 +261,8 @@ export const make = Effect.fnUntraced(function*(
       if (session.isSettled()) Deferred.unsafeDone(settled, Exit.void)
     }
     /** A trade that the history has may still be on its way to us when the answer is here. */
-    const askAround = ({ member, silentSince, wasHeard }: Session.Question) =>
-      member.isMissing(silentSince, wasHeard).pipe(
+    const askAround = ({ isMissing, member, silentSince }: Session.Question) =>
+      isMissing.pipe(
         Effect.tap((isMute) => isMute ? Effect.sleep(onItsWay) : Effect.void),
         Effect.map((isMute) => {
           if (!isMute || !session.isSilentSince(silentSince)) return

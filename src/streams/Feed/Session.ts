@@ -2,6 +2,7 @@
  * What one session on a socket knows and does: the handshake, the frames, what is answered. Its subscriptions are in `Topics.ts`; what the
  * frames mean for their markets, the channels know (`../Channel.ts`). Synchronous; the fiber that owns the socket carries it out (`Connection.ts`).
  */
+import type * as Effect from "effect/Effect"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import { oneLine } from "../../services/Text.ts"
 import * as Time from "../../services/Time.ts"
@@ -27,13 +28,13 @@ export interface Shared {
   readonly positions: Map<string, Position>
 }
 
-/** Whether the silence of a connection is one: `member` is to be asked (`Member.isMissing`). */
+/** Whether a silent connection keeps data from us: one of its markets is to be asked for by another way. */
 export interface Question {
   readonly member: Channel.Member
+  /** True if it does. */
+  readonly isMissing: Effect.Effect<boolean>
   /** Since then the connection has brought no data. */
   readonly silentSince: Time.Instant
-  /** It brought data of this market before. */
-  readonly wasHeard: boolean
 }
 
 export interface DeadFrame {
@@ -206,9 +207,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     let busiest: Question | undefined
     for (const { topic, wasHeard } of topics) {
       const member = members.get(topic)
-      if (member === undefined) continue
+      if (member?.isMissing === undefined) continue
       if (busiest === undefined || member.activity() > busiest.member.activity()) {
-        busiest = { member, silentSince, wasHeard }
+        busiest = { member, isMissing: member.isMissing(silentSince, wasHeard), silentSince }
       }
     }
     return busiest
@@ -282,8 +283,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         })
         return
       case "counted": {
-        const isMissing = counted !== undefined && message.sequence !== counted + 1n
-        counted = message.sequence
+        const isMissing = counted !== undefined && message.sequence > counted + 1n
+        // One that comes twice, or late, is none that is missing.
+        if (counted === undefined || message.sequence > counted) counted = message.sequence
         return isMissing ? tell(into, { _tag: "Missed", cause: "sequence" }, now) : undefined
       }
       case "failure":
@@ -304,6 +306,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         // Refused by a bound of ours, it may have held data: older than what follows.
         if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") {
           tell(into, { _tag: "Missed", cause: "undecoded" }, now)
+          // Its number was not read either, and is not to be missed once more.
+          counted = undefined
         }
       }
       apply(into, message, now)
@@ -342,10 +346,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       const into = gathering()
       if (!ready) return outcome(into)
       tell(into, { _tag: "Check", deaf }, now)
-      for (const { remedy, silence, topic } of into.stale) {
+      for (const { channel, remedy, silence, topic } of into.stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))
-        const channel = wanted.get(topic)?.channel ?? ""
         const symbol = members.get(topic)?.market.symbol ?? ""
         into.events.push(statusEvents.make("stale", now.wall, { channel, symbol, since, remedy }))
       }

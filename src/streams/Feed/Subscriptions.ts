@@ -6,7 +6,7 @@ import type { Subject } from "../Channel.ts"
 
 export interface Shard {
   readonly id: number
-  /** Of its topics (`Protocol.connection`). */
+  /** Topics of other kinds are not put on it (`Protocol.connection`). */
   readonly kind: string
   readonly topics: ReadonlyMap<string, Subject>
   /** Places taken: at least the topics; more if topics that left still hold theirs on the living connection. */

@@ -369,12 +369,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
   }
 
-  /** The market that trades most first. */
+  /** The market that trades most first, but those that were asked just now after all others: they would use up the budget. */
   const next = (): Market | undefined => {
     let best: Market | undefined
-    for (const one of pending) if (best === undefined || one.state.status.trades > best.state.status.trades) best = one
+    for (const one of pending) if (best === undefined || isBefore(one, best)) best = one
     if (best !== undefined) pending.delete(best)
     return best
+  }
+
+  const isBefore = (a: Market, b: Market): boolean => {
+    const [quickA, quickB] = [a.holes.quickAsks > 0, b.holes.quickAsks > 0]
+    return quickA === quickB ? a.state.status.trades > b.state.status.trades : quickB
   }
 
   const worker = Queue.take(tokens).pipe(

@@ -146,7 +146,7 @@ describe("Topics: what is listened to", () => {
     machine.at(121_000)
     assert.deepStrictEqual(deeds(machine.check()).filter(({ _tag }) => _tag !== "Ask"), [
       { _tag: "Lost", topic: "trades:A", cause: "stale", broughtAt: Time.instant(1_000) },
-      { _tag: "Stale", topic: "trades:A", remedy: "resubscribe", silence: 120_000 }
+      { _tag: "Stale", topic: "trades:A", channel: "trades", remedy: "resubscribe", silence: 120_000 }
     ])
     assert.deepStrictEqual(deeds(machine.drain()), [
       { _tag: "Unsubscribe", id: 3, topic: "trades:A" },

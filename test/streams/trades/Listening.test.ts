@@ -135,6 +135,14 @@ describe("an answer that was made before the trade which ends the hole", () => {
     assert.deepStrictEqual(told(market), [])
   })
 
+  it("of a market that vanished the history is asked once", () => {
+    const market = asked(10)
+    market.step(32, { _tag: "Vanished" })
+    market.step(32, { _tag: "Asked" })
+    market.answer(32, 10)
+    assert.isUndefined(market.askAt())
+  })
+
   it("a history that stays behind is asked three times so soon, then after half a minute as every other", () => {
     const market = asked(10)
     const gone = [33, 36, 39].map((n) => {

@@ -128,13 +128,13 @@ const isTooSilent = (s: State, topic: Topic, now: Time.Instant, out: Array<Comma
   doubt(topic, out)
   deafen(topic, "stale", out)
   if (!topic.remedied && s.options.canLeave) {
-    out.push({ _tag: "Stale", topic: topic.topic, remedy: "resubscribe", silence })
+    out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "resubscribe", silence })
     topic.remedied = true
     topic.leaveFirst = true
     want(s, topic, out)
     return false
   }
-  out.push({ _tag: "Stale", topic: topic.topic, remedy: "reconnect", silence })
+  out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "reconnect", silence })
   // Should a new connection bring nothing either, it is the market that is quiet.
   Rhythm.learn(topic.pulse.rhythm, silence)
   topic.remedied = false

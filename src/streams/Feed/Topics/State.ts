@@ -148,6 +148,7 @@ export type Command =
   | {
     readonly _tag: "Stale"
     readonly topic: string
+    readonly channel: Channel.Name
     readonly remedy: "resubscribe" | "reconnect"
     readonly silence: number
   }

@@ -134,10 +134,12 @@ export const answered = <E>(
     ...line.flatMap((item) => item._tag === "Span" && item.outcome === "open" ? [item.span] : [])
   ]
     .some(({ until }) => until !== null)
-  // A trade of just now: when its timestamp is over, the history has all of it. And it has the trade that ends a span once it has caught
-  // up with the socket: where markets trade often, that trade is younger than the question, and a hole that is complete would be told.
-  const isSoon = s.soon < 3 && (growing !== null || all.some((span) => judged.has(span) && isBehind(span, answer)))
-  const soon = isSoon ? s.soon + 1 : s.soon
+  // A trade of just now: when its timestamp is over, the history has all of it. And it has the trade that ends a span once it has caught up
+  // with the socket: where markets trade often, that trade is younger than the question, and a hole of which nothing is missing would be
+  // told as one. A market that vanished is asked once.
+  const isSoon = s.quickAsks < 3 &&
+    (growing !== null || (!s.vanished && all.some((span) => judged.has(span) && isBehind(span, answer))))
+  const quickAsks = isSoon ? s.quickAsks + 1 : s.quickAsks
   const attempts = isSoon ? s.attempts : s.attempts + 1
   const again = Time.plus(now, isSoon ? Spans.settledAfter(s.options) : backoff(attempts))
   return {
@@ -150,7 +152,7 @@ export const answered = <E>(
     // A subscription that came while the question was under way asks for one of its own, sooner.
     askAt: isLeft && (!s.vanished || isSoon) ? sooner(again, s.askAt) : s.askAt,
     attempts,
-    soon,
+    quickAsks,
     seen: seeing(s.seen, answer.rows.at(-1)?.timestamp ?? null, now),
     nextId
   }

@@ -89,5 +89,5 @@ const atRest = <E>(s: State<E>): State<E> => {
   const rested = s.hurried ? { ...s, hurried: false } : s
   return s.open.length > 0
     ? rested
-    : { ...rested, known: [], askAt: null, attempts: 0, soon: 0, seen: null, persistingSince: null }
+    : { ...rested, known: [], askAt: null, attempts: 0, quickAsks: 0, seen: null, persistingSince: null }
 }

@@ -64,7 +64,7 @@ export const left = <E>(
   const isAlive = id === elder && since !== null && Time.between(at, since) >= 0
   const isSettled = Time.between(at, now) >= Spans.settledAfter(s.options) || hasIds(s)
   if (isAlive && (isSettled || from === null)) return alone
-  const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0, soon: 0 }
+  const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0, quickAsks: 0 }
   const tail = tailOf(s)
   if (tail !== undefined) {
     return isAlive
@@ -108,7 +108,7 @@ export const subscribed = <E>(
       known: [...heard.known, ...known],
       askAt: Time.plus(now, s.options.askAfter),
       attempts: 0,
-      soon: 0
+      quickAsks: 0
     }
   }
   if (recovered && tail.isRecoverable && tail.span.gapId === null) {
@@ -119,7 +119,7 @@ export const subscribed = <E>(
     ...withTail(heard, { ...tail, span: { ...tail.span, until: now, by } }),
     askAt: Time.plus(now, s.options.askAfter),
     attempts: 0,
-    soon: 0
+    quickAsks: 0
   }
 }
 
@@ -134,7 +134,7 @@ const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
     line: s.line.map((item): Item<E> => item._tag === "Span" ? { ...item, span: heard(item.span) } : item),
     askAt: Time.plus(now, s.options.askAfter),
     attempts: 0,
-    soon: 0
+    quickAsks: 0
   }
 }
 
@@ -150,5 +150,5 @@ export const vanished = <E>(s: State<E>, now: Instant): State<E> => {
   const line = s.line.map((item): Item<E> =>
     item._tag === "Span" ? { ...item, span: { ...item.span, until: item.span.until ?? now } } : item
   )
-  return { ...s, line, vanished: true, askAt: now, attempts: 0, soon: 0 }
+  return { ...s, line, vanished: true, askAt: now, attempts: 0, quickAsks: 0 }
 }

@@ -91,8 +91,8 @@ export interface State<E> {
   readonly askAt: Instant | null
   /** Questions in a row that settled nothing. */
   readonly attempts: number
-  /** Questions in a row that a moment later may have another answer. */
-  readonly soon: number
+  /** Questions since the last change that were, or are to be, asked again after a moment: see `answered`. */
+  readonly quickAsks: number
   /** The newest timestamp of a trade that came while there were spans, epoch ms, and when the first with it came. */
   readonly seen: { readonly timestamp: number; readonly at: Instant } | null
   /** Nobody will subscribe to it: it is not listed, not chosen, or another collector's. */
@@ -204,7 +204,7 @@ export const initial = <E>(options: Options, nextId = 1): State<E> => ({
   asking: false,
   askAt: null,
   attempts: 0,
-  soon: 0,
+  quickAsks: 0,
   seen: null,
   vanished: false,
   hurried: false,
