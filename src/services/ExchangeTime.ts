@@ -20,6 +20,14 @@ export interface ExchangeTime {
 /** Decimals that are kept; what an exchange gives beyond is cut off. */
 const maxDecimals = 9
 
+const isDigits = (text: string): boolean => {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code < 0x30 || code > 0x39) return false
+  }
+  return true
+}
+
 /** Three digits that may be followed by others, or be cut short. */
 const millisOf = (fraction: string): number => {
   let millis = 0
@@ -36,14 +44,14 @@ const filled = (fraction: string): string => {
 
 /**
  * `seconds`: whole epoch seconds. `fraction`: the decimals as given, of any number, none too. They are filled up to 3, 6 or 9.
- * Undefined beyond the years 1970 to 9999.
+ * Undefined beyond the years 1970 to 9999, and if the decimals are no digits.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (seconds: number, fraction: string): ExchangeTime | undefined => {
   const timestamp = seconds * 1000 + millisOf(fraction)
-  if (!(timestamp >= 0 && timestamp <= Iso.maxTime)) return undefined
+  if (!isDigits(fraction) || !(timestamp >= 0 && timestamp <= Iso.maxTime)) return undefined
   if (fraction.length <= 3) return { timestamp }
   return { timestamp, time: `${Iso.ofSecond(Math.floor(timestamp / 1000))}${filled(fraction)}Z` }
 }

@@ -4,6 +4,7 @@
  */
 import type * as HttpClient from "@effect/platform/HttpClient"
 import * as Socket from "@effect/platform/Socket"
+import * as Cause from "effect/Cause"
 import * as Chunk from "effect/Chunk"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -178,6 +179,16 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
+  /**
+   * A defect, ours or an adapter's, ends the stream: it must not leave half an exchange unheard. Not only interrupted: a defect
+   * interrupts what runs beside it, and has both in its cause.
+   */
+  const supervise = <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
+    Effect.onExit(
+      effect,
+      (exit) =>
+        Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause) ? outbox.failCause(exit.cause) : Effect.void
+    )
   const trades = yield* TradesChannel.make({
     exchange,
     rest,
@@ -191,6 +202,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board,
     statusEvents,
     emit,
+    supervise,
     lag: Instruments.lag(yield* Instruments.Instruments, {
       exchange: exchange.id,
       stage: "exchange_to_receive",
@@ -217,13 +229,6 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   const stopping = yield* Deferred.make<void>()
   let nextId = 0
   let current: ReadonlyArray<Market> = []
-
-  /** A defect of ours ends the stream: it must not leave half an exchange unheard. */
-  const supervise = <R>(effect: Effect.Effect<void, never, R>): Effect.Effect<void, never, R> =>
-    Effect.onExit(
-      effect,
-      (exit) => Exit.isFailure(exit) && !Exit.isInterrupted(exit) ? outbox.failCause(exit.cause) : Effect.void
-    )
 
   /** Which connections a channel is heard on, and what is put behind their address: those of another address are of another kind. */
   const placeOf = (channel: Channel): { readonly kind: string; readonly path: string } => {
@@ -316,7 +321,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const replacing = Effect.flatMap(Queue.take(replacements), (id) => {
     const old = connections.get(id)
-    return old === undefined || successors.has(id) ? Effect.void : Effect.forkScoped(replace(old))
+    return old === undefined || successors.has(id) ? Effect.void : Effect.forkScoped(supervise(replace(old)))
   })
   const displacing = Effect.flatMap(Queue.take(displacements), () => Effect.uninterruptible(follow(current)))
 

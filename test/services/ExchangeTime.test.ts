@@ -85,6 +85,9 @@ describe("The exchange's time", () => {
     assert.isUndefined(ExchangeTime.make(-1, "5"))
     assert.isUndefined(ExchangeTime.make(253_402_300_800, ""))
     assert.isUndefined(ExchangeTime.make(Number.NaN, ""))
+    for (const fraction of ["26x", "x", "\u0663\u0663\u0663", "26\u00e94567", "263xyz", " 26"]) {
+      assert.isUndefined(ExchangeTime.make(1_781_182_785, fraction), fraction)
+    }
     assert.isNaN(ExchangeTime.epochMsOf("yesterday"))
     assert.isNull(ExchangeTime.timeOf({ timestamp: null }))
   })

@@ -157,6 +157,9 @@ export class FakeConnection implements Ear {
   halfOpen(): void {
     this.halfOpened = true
     this.discard()
+    // Nothing will come of them, and until they are due they would keep the process.
+    for (const cancel of this.timers) cancel()
+    this.timers.clear()
     this.wire.pause()
   }
 

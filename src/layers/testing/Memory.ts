@@ -161,7 +161,9 @@ class Memory implements Carrier {
     if (refusal === "hang") return
     if (refusal === undefined) return socket.open(() => this.host.accept(new MemoryWire(socket, this.maxPayload)))
     const { headers = {}, status } = refusal
-    const { date, "retry-after": retryAfter } = headers
+    const { date, "retry-after": retryAfter } = Object.fromEntries(
+      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
+    )
     // As `NodeWebSocket` has it.
     socket.refuse(`Unexpected server response: ${status}`, { retryAfter, date })
   }

@@ -134,7 +134,7 @@ const utcTime = (text: string): ExchangeTime.ExchangeTime | undefined => {
   const last = text.length - 1
   if (text[last] !== "Z" || text[4] !== "-" || text[7] !== "-" || text[10] !== "T") return undefined
   if (text[13] !== ":" || text[16] !== ":") return undefined
-  if (last !== 19 && (text[19] !== "." || last < 21 || digitsEnd(text, 20) !== last)) return undefined
+  if (last !== 19 && (text[19] !== "." || last < 21 || last > 50 || digitsEnd(text, 20) !== last)) return undefined
   const [year, month, day] = [twoDigits(text, 0) * 100 + twoDigits(text, 2), twoDigits(text, 5), twoDigits(text, 8)]
   const [hour, minute, second] = [twoDigits(text, 11), twoDigits(text, 14), twoDigits(text, 17)]
   if (!(year >= 1970 && day >= 1 && day <= (daysOf[month - 1] ?? 0))) return undefined

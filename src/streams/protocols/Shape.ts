@@ -1,5 +1,5 @@
 /**
- * Whether a value is what a schema asks for, by hand: the quick answer for the well-formed value, a twentieth of what decoding it takes.
+ * Whether a value is what a schema asks for, by hand: the quick answer for the well-formed value, in a twentieth of the time that decoding takes.
  *
  * It is made of the schema itself, so that an exchange says once what its rows look like. It says yes only where the schema would; to
  * all else, and for schemas with a transformation in them, it says no, and the schema is the judge.
@@ -50,14 +50,23 @@ const union = ({ types }: AST.Union): Check | undefined => {
   }
 }
 
+/** What a schema hands to a filter as it is: of a struct it would be a copy without the fields that the schema does not name. */
+const isHandedOn = (ast: AST.AST): boolean =>
+  ast._tag === "Refinement"
+    ? isHandedOn(ast.from)
+    : ast._tag === "Union"
+    ? ast.types.every(isHandedOn)
+    : ast._tag !== "TypeLiteral" && ast._tag !== "TupleType"
+
 const refinement = (ast: AST.Refinement): Check | undefined => {
+  if (!isHandedOn(ast.from)) return undefined
   const from = checkOf(ast.from)
   if (from === undefined) return undefined
   return (value) => from(value) && Option.isNone(ast.filter(value, AST.defaultParseOption, ast))
 }
 
 const checkOf = (ast: AST.AST): Check | undefined => {
-  // As "no other fields than these".
+  // Options of its own may forbid fields that it does not name, which this does not look for.
   if (Option.isSome(AST.getParseOptionsAnnotation(ast))) return undefined
   switch (ast._tag) {
     case "StringKeyword":

@@ -65,6 +65,8 @@ export interface Options {
   readonly board: Board
   readonly statusEvents: StatusEvents
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
+  /** Around each fiber: without it one that dies of a defect would leave holes that nobody asks for, and nobody would know. */
+  readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
 }
 
 /** For a session that stands alone: no holes, no waiting. */
@@ -477,10 +479,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       .sort((a, b) => b.ageMs - a.ageMs)
   })
 
-  yield* Effect.forkScoped(Effect.all(Array.from({ length: workers }, () => worker), { concurrency: "unbounded" }))
-  yield* Effect.forkScoped(Effect.forever(handOver))
-  yield* Effect.forkScoped(Effect.forever(writeHoles))
-  yield* Effect.forkScoped(Effect.forever(clockwork))
+  const fibers = [
+    ...Array.from({ length: workers }, () => worker),
+    Effect.forever(handOver),
+    Effect.forever(writeHoles),
+    Effect.forever(clockwork)
+  ]
+  yield* Effect.forEach(fibers, (fiber) => Effect.forkScoped(options.supervise(fiber)), { discard: true })
 
   const by = (): Holes.Stamp | null => {
     const latest = rest.clock.latest(now())

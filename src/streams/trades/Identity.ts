@@ -45,12 +45,16 @@ export interface Identity {
   readonly isRemembered: (symbol: string) => boolean
 }
 
-/** A row that outlives the frame that it came in, of which its texts may be slices. `time` is none: `ExchangeTime` prints it. */
+/** A row that outlives the frame that it came in, of which its texts may be slices. */
 const kept = (row: TradeRow): TradeRow => {
   const { amount, id, price } = row
   if (![price, amount, id ?? ""].some(mayBeSlice)) return row
   return { ...row, id: id === undefined ? undefined : whole(id), price: whole(price), amount: whole(amount) }
 }
+
+/** For the life of its market: nothing else of a row, and no slice, or the frame would stay as long. */
+const timeOfRow = ({ time, timestamp }: TradeRow): Pick<TradeRow, "timestamp" | "time"> =>
+  time === undefined ? { timestamp } : { timestamp, time: whole(time) }
 
 /** A market that comes back soon is remembered; a list that changes all the time must not fill the memory. */
 const maxMarkets = 4096
@@ -87,7 +91,6 @@ export const make = (
     let groups: TradeGroups.TradeGroups | undefined
     let seen: SeenIds.SeenIds | undefined
     const since = memory.get(key)?.lastTimestamp ?? null
-    /** A row, of which only the time is asked. */
     let last: Pick<TradeRow, "timestamp" | "time"> | undefined = since === null
       ? undefined
       : { timestamp: epochMsOf(since), time: since }
@@ -97,7 +100,7 @@ export const make = (
       const { timestamp } = row
       if (timestamp === null) return
       const before = last?.timestamp ?? -Infinity
-      if (timestamp > before || (timestamp === before && (row.time ?? "") > (last?.time ?? ""))) last = row
+      if (timestamp > before || (timestamp === before && (row.time ?? "") > (last?.time ?? ""))) last = timeOfRow(row)
     }
     const canonical = inUnit(market)
     const equalOf = ({ amount, price, side, timestamp }: TradeRow) => ({

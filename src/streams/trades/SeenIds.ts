@@ -10,14 +10,14 @@ import { whole } from "../protocols/Json.ts"
 export interface SeenIds {
   /** True the first time. `timestamp`: the trade's, epoch ms; null where it has none. The id may be a slice of its frame. */
   readonly add: (id: string, timestamp: number | null) => boolean
-  /** A push held so many rows: at least twice as many ids are kept, or the next push would look new. */
+  /** A push held so many rows: so many of the newest ids are always known, or the next push would look new. */
   readonly window: (rows: number) => void
   /** Those of that timestamp, and those whose timestamp is not known. */
   readonly at: (timestamp: number | null) => ReadonlyArray<string>
   readonly size: () => number
 }
 
-/** Of one generation, at least: so many are known at any time. */
+/** Ids of one generation, at least: so many of the newest are always known. */
 const initialCapacity = 512
 
 /** `remembered`: ids of earlier lives with their timestamps, oldest first. */
@@ -36,7 +36,7 @@ export const make = (remembered: Iterable<readonly [id: string, timestamp: numbe
       return true
     },
     window: (rows) => {
-      capacity = Math.max(capacity, rows * 2)
+      capacity = Math.max(capacity, rows)
     },
     at: (timestamp) => {
       const found: Array<string> = []

@@ -33,6 +33,7 @@ const schemas: ReadonlyArray<Schema.Schema<unknown>> = [
     { id: Schema.String },
     Schema.Record({ key: Schema.String, value: Schema.Union(Schema.String, Schema.Boolean) })
   ),
+  Schema.Struct({ price: Schema.String }).pipe(Schema.filter((row) => "id" in row)),
   Schema.asSchema(Schema.Struct({ id: Schema.String.pipe(Schema.length(2)), price: Schema.Unknown }))
 ] as ReadonlyArray<Schema.Schema<unknown>>
 

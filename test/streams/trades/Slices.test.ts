@@ -108,6 +108,37 @@ describe("What is kept of a frame", () => {
     assert.isBelow(growth, markets * MiB / 4)
   })
 
+  it("is not the frame: the last row of each market, though its time is a slice and it has more fields than it needs", () => {
+    const sliced: Exchange = {
+      ...bitpin,
+      socket: {
+        ...bitpin.socket,
+        decode: (text, topicOf) =>
+          bitpin.socket.decode(text, topicOf).map((message) =>
+            message._tag === "trades"
+              ? {
+                ...message,
+                rows: message.rows.map((row) => ({
+                  ...row,
+                  id: "1",
+                  price: "1",
+                  amount: "1",
+                  // Whatever it says: it is kept as it is.
+                  time: text.slice(0, 27),
+                  comment: text.slice(0, 100)
+                }))
+              }
+              : message
+          )
+      }
+    }
+    const { handle } = session(sliced, (i) => `MARKET_NUMBER_${i}`)
+    const growth = grown((i) => {
+      assert.strictEqual(handle(bitpinFrame(i)).events.length, 1)
+    })
+    assert.isBelow(growth, markets * MiB / 4)
+  })
+
   it("is not the frame: the places in topics' histories", () => {
     const { handle, positions } = session(bitpin, (i) => `MARKET_NUMBER_${i}`)
     // The connect command was the first.
