@@ -21,7 +21,7 @@ import * as Lane from "./Delivery/Lane.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { Ledger } from "./Ledger.ts"
-import { encode, type LaneName, type MarketEvent } from "./MarketEvent.ts"
+import { encode, type LaneName, laneOf, type MarketEvent } from "./MarketEvent.ts"
 import { Producer } from "./Producer.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import * as Time from "./Time.ts"
@@ -211,11 +211,12 @@ export const make = Effect.fnUntraced(function*(
       offer: (events) => {
         const first = events[0]
         if (first === undefined) return Effect.void
-        // Nearly always a chunk is of one type.
-        if (events.every((event) => event.type === first.type)) return offerAs(first.type, events)
+        // Nearly always a chunk is of one lane.
+        const lane = laneOf(first)
+        if (events.every((event) => laneOf(event) === lane)) return offerAs(lane, events)
         return Effect.forEach(
           lanes.keys(),
-          (name) => offerAs(name, events.filter((event) => event.type === name)),
+          (name) => offerAs(name, events.filter((event) => laneOf(event) === name)),
           { discard: true }
         )
       }

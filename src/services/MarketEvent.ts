@@ -75,10 +75,12 @@ export const Trade = Schema.Struct({
 })
 export type Trade = typeof Trade.Type
 
+/** `[price, amount]`. */
 const Level = Schema.Tuple(DecimalString, DecimalString)
 
 /**
- * A whole order book: each level a price in units of the quote and an amount in units of the base, exact decimals as text.
+ * The best levels of an order book, true at its `sequence`: each level a price in units of the quote and an amount in units of the base,
+ * exact decimals as text.
  *
  * @since 0.1.0
  * @category models
@@ -90,16 +92,43 @@ export const Book = Schema.Struct({
   symbol: CanonicalSymbol,
   exchangeSymbol: Schema.NonEmptyString,
   id: Schema.NonEmptyString,
-  sequence: Schema.NullOr(Schema.String),
+  /** The place of the picture in its chain: compared as text, never computed. */
+  sequence: Schema.NonEmptyString,
   /** `[price, amount]`, best first: descending. */
   bids: Schema.Array(Level),
   /** `[price, amount]`, best first: ascending. */
   asks: Schema.Array(Level),
   timestamp: Schema.NullOr(Timestamp),
   receivedAt: ReceivedAt,
+  /** When it was handed over: in any stretch of k intervals there are at most k + 1 pictures of a market, holes apart. */
+  sentAt: ReceivedAt,
   source: Source
 })
 export type Book = typeof Book.Type
+
+/**
+ * What changed in an order book since the picture or the change whose `sequence` is its `previous`. An amount is the level's new total;
+ * `"0"` takes the level away.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const BookDelta = Schema.Struct({
+  type: Schema.Literal("book_delta"),
+  v: Schema.Literal(1),
+  exchange: Schema.NonEmptyString,
+  symbol: CanonicalSymbol,
+  exchangeSymbol: Schema.NonEmptyString,
+  id: Schema.NonEmptyString,
+  previous: Schema.NonEmptyString,
+  sequence: Schema.NonEmptyString,
+  bids: Schema.Array(Level),
+  asks: Schema.Array(Level),
+  timestamp: Schema.NullOr(Timestamp),
+  receivedAt: ReceivedAt,
+  source: Source
+})
+export type BookDelta = typeof BookDelta.Type
 
 /**
  * What a status event tells of: a connection, silence, a hole in a market's trades (`gap`), records dropped by a queue, a breaker, or the
@@ -131,12 +160,12 @@ export const Status = Schema.Struct({
 export type Status = typeof Status.Type
 
 /**
- * Whatever a feed emits and a sink takes, told apart by `type`: `"trade"`, `"book"`, `"status"`.
+ * Whatever a feed emits and a sink takes, told apart by `type`: `"trade"`, `"book"`, `"book_delta"`, `"status"`.
  *
  * @since 0.1.0
  * @category models
  */
-export const MarketEvent = Schema.Union(Trade, Book, Status)
+export const MarketEvent = Schema.Union(Trade, Book, BookDelta, Status)
 export type MarketEvent = typeof MarketEvent.Type
 
 /**
@@ -149,12 +178,20 @@ export const Channel = Schema.Literal("trades", "books")
 export type Channel = typeof Channel.Type
 
 /**
- * A lane is a topic: one for each type of event.
+ * A lane is a topic: one for trades, one for books and what changes in them, one for status events.
  *
  * @since 0.1.0
  * @category models
  */
-export type LaneName = MarketEvent["type"]
+export type LaneName = "trade" | "book" | "status"
+
+/**
+ * The lane of an event.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const laneOf = ({ type }: MarketEvent): LaneName => type === "book_delta" ? "book" : type
 
 /**
  * One Kafka record before it has a topic or a partition: the lane gives the one, the producer the other.

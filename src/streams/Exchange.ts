@@ -140,9 +140,79 @@ export type Remedy = "soon" | "later" | "elsewhere"
  * @since 0.1.0
  * @category models
  */
-export type Data =
-  /** Oldest first. */
-  { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
+export type Data = TradesData | BookPart
+
+/**
+ * Trades of a market, oldest first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TradesData {
+  readonly _tag: "trades"
+  readonly exchangeSymbol: string
+  readonly rows: ReadonlyArray<TradeRow>
+}
+
+/**
+ * A level of an order book: canonical decimals (`Decimal`), the price in the exchange's own unit (`Exchange.units` is applied by the feed).
+ * In a part that changes a book (`delta`) the amount is the level's new total, and `"0"` takes it away.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Level = readonly [price: string, amount: string]
+
+/**
+ * What a frame brings of a market's order book.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BookPart {
+  readonly _tag: "books"
+  readonly exchangeSymbol: string
+  /** `whole`: both sides as they are. `bids`, `asks`: this side as it is, the other is empty here and stays. `delta`: levels that changed. */
+  readonly part: "whole" | "bids" | "asks" | "delta"
+  /** In any order: the feed sorts them. A later level of the same price stands for the earlier. */
+  readonly bids: ReadonlyArray<Level>
+  readonly asks: ReadonlyArray<Level>
+  /** The number after which a `delta` applies; undefined where the exchange gives none. */
+  readonly previous: bigint | undefined
+  /** The number that the part leads to, counted by the exchange; undefined where it gives none. */
+  readonly sequence: bigint | undefined
+  /** Epoch ms, digits below cut off; null where the exchange gives none. */
+  readonly timestamp: number | null
+  /** The same with all its digits, where there are more (`ExchangeTime`). */
+  readonly time?: string | undefined
+}
+
+/**
+ * What an exchange is said to do with its order books.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Books {
+  /** `replaced`: each part is a whole picture (or a whole side), and the newer one stands for the older. */
+  readonly link: "replaced"
+  /** Levels a side that it gives at most; undefined where it is not said. */
+  readonly levels: number | undefined
+  /**
+   * What its numbers are. `offset`: they count up within the epoch that the answer to the subscription names, and two collectors see the same.
+   * `none`: the feed counts by itself.
+   */
+  readonly numbers: "offset" | "none"
+  /** A picture by REST, asked where the socket gives none; undefined where the exchange has no such question. */
+  readonly picture:
+    | {
+      readonly path: (market: Market) => string
+      readonly decode: (
+        body: unknown
+      ) => Either.Either<Omit<BookPart, "_tag" | "exchangeSymbol" | "part">, DecodeFailure>
+    }
+    | undefined
+}
 
 /**
  * What a frame says.
@@ -314,4 +384,6 @@ export interface Exchange {
   readonly limits: Limits
   readonly rest: Rest
   readonly socket: Protocol
+  /** Left out: the exchange has no channel `books`. */
+  readonly books?: Books | undefined
 }

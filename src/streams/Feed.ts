@@ -26,6 +26,7 @@ import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import * as Board from "./Board.ts"
+import type { BooksOptions } from "./books/Options.ts"
 import * as Breakers from "./Breakers.ts"
 import type { Recorder } from "./Capture.ts"
 import * as Defaults from "./Defaults.ts"
@@ -82,6 +83,8 @@ export interface FeedOptions {
   readonly backfillHold?: Duration.Duration | undefined
   /** A hole that ended longer ago, by the exchange's clock, is told but not filled; a day by default, 0: whatever its age. */
   readonly backfillMaxAge?: Duration.Duration | undefined
+  /** How order books are told, where `books` is one of the channels. */
+  readonly books?: BooksOptions | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined

@@ -6,7 +6,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Channel, Hearing, Member } from "../Channel.ts"
-import type { Data, Market } from "../Exchange.ts"
+import type { Market, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
 import * as SecondOpinion from "./SecondOpinion.ts"
@@ -60,7 +60,11 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
     let fresh = 0
     let strange = 0
 
-    const take = (state: Identity.MarketState, { rows }: Data, { wall }: Time.Moment): ReadonlyArray<MarketEvent> => {
+    const take = (
+      state: Identity.MarketState,
+      { rows }: TradesData,
+      { wall }: Time.Moment
+    ): ReadonlyArray<MarketEvent> => {
       received += rows.length
       const receivedAt = Time.epochMillis(wall)
       const identified = state.identify(view, rows)
@@ -79,7 +83,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
         heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),
         doubted: (cause) => backfill.doubted(state, cause),
-        take: (data, now) => take(state, data, now),
+        take: (data, now) => data._tag === "trades" ? take(state, data, now) : [],
         isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),
         showStatus: (status) => void (state.status.subscription = status),
         showSuspect: (suspect) => void (state.status.stale = suspect)
@@ -88,9 +92,10 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
 
     return {
       member,
-      foreign: ({ rows }) => {
-        received += rows.length
-        strange += rows.length
+      foreign: (data) => {
+        if (data._tag !== "trades") return
+        received += data.rows.length
+        strange += data.rows.length
       },
       account: () => {
         if (received === 0) return false
