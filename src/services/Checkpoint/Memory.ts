@@ -3,7 +3,7 @@ import { epochMsOf } from "../ExchangeTime.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import { lengthen, type MarketEntry, type OldFile, timeIn } from "./Format.ts"
 import * as Market from "./Market.ts"
-import type { Awaited, Hole, MarketMemory } from "./Model.ts"
+import type { Awaited, Hole, MarketMemory, OpenHole } from "./Model.ts"
 
 export interface Memory {
   /** Keys of all markets. */
@@ -14,7 +14,7 @@ export interface Memory {
 
   readonly settle: (records: ReadonlyArray<EventRecord>, seq: number | undefined) => void
   readonly resolve: (records: ReadonlyArray<EventRecord>) => void
-  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<Hole>) => void
+  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<OpenHole>) => void
   readonly closeHole: (key: string, hole: Hole, awaited: Awaited) => void
   readonly forget: (key: string) => void
 
@@ -96,6 +96,7 @@ export const make = (): Memory => {
     if (timestamp !== null && time !== null) Market.advance(market, timestamp)
     market.exchangeSymbol = exchangeSymbolIn(text) ?? market.exchangeSymbol
     changed.add(key)
+    Market.fill(market, id)
     if (market.closing.length > 0) resolved(market, id)
   }
 
@@ -169,6 +170,7 @@ export const make = (): Memory => {
         const market = markets.get(key)
         if (id === undefined || market === undefined) continue
         Market.lose(market, id)
+        if (Market.fill(market, id)) changed.add(key)
         if (market.closing.length > 0) resolved(market, id)
       }
     },
