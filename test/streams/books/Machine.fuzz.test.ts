@@ -97,8 +97,9 @@ const judge = (world: World, { bySides, deltas, depth, interval }: Setup): void 
         if (said._tag === "Book") {
           bids.clear()
           asks.clear()
+          // The first and the one after a hole go at once.
           if (last !== undefined && !isFree && !deltas) assert.isTrue(said.at - last.at >= interval, "too soon")
-          last = said
+          last = isFree ? undefined : said
           isFree = false
         } else {
           assert.isTrue(deltas)

@@ -215,13 +215,14 @@ describe("The pace", () => {
     const [first] = told(whole("1"))
     assert.strictEqual(first?._tag, "Book")
     assert.deepStrictEqual(tags(whole("2")), [])
-    assert.deepStrictEqual(tags(market.pass(999)), [])
+    // The first took no turn.
+    assert.deepStrictEqual(tags(market.pass(399)), [])
     assert.deepStrictEqual(told(market.pass(1)).map(({ bids }) => bids), [[["2", "1"]]])
-    market.pass(600)
+    market.pass(100)
     whole("3")
     whole("4")
-    // Its turn is at 2400 ms.
-    assert.deepStrictEqual(tags(market.pass(799)), [])
+    // The next is at 1400 ms.
+    assert.deepStrictEqual(tags(market.pass(899)), [])
     const [book] = told(market.pass(1))
     assert.deepStrictEqual(book?.bids, [["4", "1"]])
     const [again, ...others] = told(market.pass(60_000))
@@ -235,6 +236,7 @@ describe("The pace", () => {
     market.heard()
     const whole = (...bids: ReadonlyArray<Level>) => market.part("whole", { bids, ...ask("9") })
     assert.deepStrictEqual(told(whole(["2", "1"], ["1", "1"])).map(({ bids }) => bids), [[["2", "1"]]])
+    market.pass(1)
     whole(["2", "1"], ["1", "5"])
     whole(["3", "1"])
     whole(["2", "1"])

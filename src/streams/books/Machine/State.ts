@@ -100,6 +100,8 @@ export interface State {
   /** What the last event said, and when the last `book` left. */
   told: Picture | undefined
   toldAt: Time.Instant
+  /** The market's turn that it last had. */
+  turnAt: Time.Instant
   /** The first, and the one after a hole, go at once. */
   isUrgent: boolean
   /** Since when what is kept is not what was told. */
@@ -184,6 +186,7 @@ export const initial = (options: Options): State => ({
   isCrossed: false,
   told: undefined,
   toldAt: Time.never,
+  turnAt: Time.never,
   isUrgent: false,
   changedAt: undefined,
   hole: undefined,

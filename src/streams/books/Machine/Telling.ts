@@ -15,26 +15,22 @@ export const wakeAt = (s: State): Time.Instant | undefined => {
   return Time.earliest(ask, deaf, ...s.isCrossed ? [] : [changeDue(s), refreshDue(s)])
 }
 
-/** When what has changed, or is the first, is to be told. */
+/**
+ * When what has changed, or is the first, is to be told: in the market's next turn. What goes at once, the first and the one after a hole,
+ * takes no turn: of markets that begin in one moment each would else have its next book an interval after it, all together.
+ */
 export const changeDue = (s: State): Time.Instant | undefined => {
-  const { changedAt, isUrgent, options: { deltas, interval }, toldAt } = s
+  const { changedAt, isUrgent, options: { deltas, interval }, turnAt } = s
   if (isUrgent) return Time.never
   if (changedAt === undefined || deltas || interval === 0) return changedAt
-  const slot = slotFrom(s, Time.latest(changedAt, Time.plus(toldAt, interval)))
-  // An interval after the change it has to be out, its turn or not.
-  return Time.earliest(slot, Time.plus(changedAt, interval))
+  return slotFrom(s, Time.latest(changedAt, Time.plus(turnAt, interval)))
 }
 
-/** In its turn, and no later than it has to be. */
+/** In the last turn before it has to be. */
 export const refreshDue = (s: State): Time.Instant | undefined => {
-  const { deltas, interval, refresh } = s.options
+  const { interval, refresh } = s.options
   if (refresh === 0 || s.told === undefined) return undefined
-  const end = Time.plus(s.toldAt, refresh)
-  const length = gridOf(s)
-  return Time.latest(
-    slotFrom(s, Time.plus(end, 1 - length)),
-    Time.plus(s.toldAt, deltas ? 0 : Math.min(interval, refresh))
-  )
+  return slotFrom(s, Time.plus(s.toldAt, Math.max(refresh, interval) + 1 - gridOf(s)))
 }
 
 const gridOf = ({ options: { deltas, interval, refresh } }: State): number =>
@@ -46,6 +42,9 @@ const slotFrom = (s: State, at: Time.Instant): Time.Instant => {
   const since = Time.between(Time.instant(s.options.phase % length), at)
   return Time.plus(at, (length - since % length) % length)
 }
+
+/** The market's turn that has begun last. */
+const slotBefore = (s: State, at: Time.Instant): Time.Instant => slotFrom(s, Time.plus(at, 1 - gridOf(s)))
 
 /** With deltas every book has all that is kept. */
 const cut = (s: State, { asks, bids, stamp }: Picture): Picture => ({
@@ -60,11 +59,15 @@ export const due = (s: State, now: Time.Moment, out: Array<Command>): void => {
   if (isOver(changeDue(s), now.at)) {
     if (deltas && !s.isUrgent && s.told !== undefined) out.push(delta(s, s.told, kept))
     else out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
+    // By its turn, not by when it was ready: else what was late once would be late for ever.
+    if (!s.isUrgent) s.turnAt = slotBefore(s, now.at)
     s.told = cut(s, kept)
     s.changedAt = undefined
     s.isUrgent = false
   }
-  if (s.told !== undefined && isOver(refreshDue(s), now.at)) out.push(book(s, s.told, Time.epochMillis(now.wall), now))
+  if (s.told === undefined || !isOver(refreshDue(s), now.at)) return
+  s.turnAt = slotBefore(s, now.at)
+  out.push(book(s, s.told, Time.epochMillis(now.wall), now))
 }
 
 export const isOver = (at: Time.Instant | undefined, now: Time.Instant): boolean =>
