@@ -104,7 +104,7 @@ export interface Market {
 export interface TradeRow {
   /** The exchange's id, if it gives ids; unique within the market. */
   readonly id: string | undefined
-  /** Canonical decimals, above zero. */
+  /** Canonical decimals. The price is above zero; a row with the amount `"0"` is no trade: the feed counts it and leaves it out. */
   readonly price: string
   readonly amount: string
   readonly side: Side
@@ -233,6 +233,8 @@ export type Message =
     readonly position: Position | undefined
     /** All since the position that was asked for follows. */
     readonly recovered: boolean
+    /** It follows from behind this offset on, and no earlier; left out: from what was asked for. */
+    readonly after?: number | undefined
   }
   /** The topic's history has come so far. */
   | { readonly _tag: "moved"; readonly topic: string; readonly offset: number }
@@ -366,6 +368,8 @@ export interface Exchange {
   readonly id: string
   /** As it spells itself, for help texts; its `id` if left out. */
   readonly title?: string | undefined
+  /** False: collected only where `EXCHANGES` names it. Left out, it is among the default. */
+  readonly byDefault?: boolean | undefined
   /** What is to be said of its addresses in the table of settings, in place of the usual words. */
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */

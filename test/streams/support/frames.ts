@@ -47,3 +47,38 @@ export const wallexTrade = (
     timestamp: "2026-06-11T12:59:45Z",
     ...fields
   }])
+
+/** A push of Nobitex, as its channel `public:trades-` has it. */
+export const nobitexTrade = (
+  symbol: string,
+  fields: {
+    readonly price?: string
+    readonly volume?: string
+    readonly time?: number | string
+    readonly type?: string
+  } = {},
+  offset = 1
+): string =>
+  JSON.stringify({
+    push: {
+      channel: `public:trades-${symbol}`,
+      pub: { data: { price: "1000", time: 1762781164192, type: "buy", volume: "2.5", ...fields }, offset }
+    }
+  })
+
+export const nobitexBook = (symbol: string, fields: object = {}, offset = 1): string =>
+  JSON.stringify({
+    push: {
+      channel: `public:orderbook-${symbol}`,
+      pub: {
+        data: {
+          asks: [["1010", "1.5"], ["1020", "2"]],
+          bids: [["1000", "0.5"], ["990", "3"]],
+          lastTradePrice: "1000",
+          lastUpdate: 1762781164192,
+          ...fields
+        },
+        offset
+      }
+    }
+  })
