@@ -17,10 +17,7 @@ import * as Json from "./Json.ts"
  */
 export interface Options {
   readonly topics: Protocol["topics"]
-  /**
-   * Pure and total. `topic` is the channel that the publication came on, `offset` its number in that channel's history, within the epoch of
-   * the answer to the subscription; undefined where none is kept.
-   */
+  /** Pure and total. `topic` is the channel that the publication came on, `offset` its number in it; undefined if it has none. */
   readonly publication: (topic: string, data: unknown, offset: bigint | undefined) => ReadonlyArray<Message>
 }
 
@@ -170,7 +167,8 @@ export const protocol = (options: Options): Protocol => {
       const offset = offsetOf(text ?? "0")
       const position = recoverable && epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined
       const after = recovered && position !== undefined ? { after: startOf(all, position.offset) } : {}
-      return [{ _tag: "subscribed", topic, position, recovered, ...after }, ...publications(topic, all)]
+      const answer = { _tag: "subscribed", topic, position, recovered, ...after } as const
+      return [epoch === undefined ? answer : { ...answer, epoch }, ...publications(topic, all)]
     }
     return reply.unsubscribe !== undefined ? [] : [failed("unknown", `a reply to command ${id}`)]
   }

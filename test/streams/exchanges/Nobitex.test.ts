@@ -235,7 +235,8 @@ describe("Nobitex's WebSocket", () => {
       topic: "public:trades-BTCIRT",
       position,
       recovered: true,
-      after: 5
+      after: 5,
+      epoch: "e"
     })
     const afterOf = (rest: object) => {
       const [first] = decode(JSON.stringify({ id: 2, subscribe: { ...reply, recovered: true, ...rest } }))
