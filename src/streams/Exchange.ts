@@ -152,6 +152,11 @@ export interface TradesData {
   readonly _tag: "trades"
   readonly exchangeSymbol: string
   readonly rows: ReadonlyArray<TradeRow>
+  /**
+   * The rows are the market's last trades, as many as the exchange ever puts into one message. Where none of them was seen before, the ones in
+   * between are missing. Left out: nobody can tell, as where a message has only what is new.
+   */
+  readonly isFullWindow?: boolean | undefined
 }
 
 /**

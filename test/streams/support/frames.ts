@@ -48,6 +48,26 @@ export const wallexTrade = (
     ...fields
   }])
 
+/** Number literals as they stand. */
+export interface RamzinexRow {
+  readonly id: string | number
+  readonly price?: string
+  readonly amount?: string
+  readonly side?: string
+  readonly seconds?: string
+}
+
+const ramzinexText = ({ amount = "2.5", id, price = "1000", seconds = "1759319486", side = "buy" }: RamzinexRow) =>
+  `[${price},${amount},"2025-10-01 11:51:26","${side}",${/^\d+$/.test(seconds) ? seconds : `"${seconds}"`},"${id}"]`
+
+export const ramzinexRow = (row: RamzinexRow): unknown => JSON.parse(ramzinexText(row))
+
+export const ramzinexTrades = (symbol: string, rows: ReadonlyArray<RamzinexRow>): string =>
+  `{"push":{"channel":"last-trades:${symbol}","pub":{"data":[${rows.map(ramzinexText).join(",")}],"offset":1}}}`
+
+export const ramzinexBook = (symbol: string, data: object): string =>
+  JSON.stringify({ push: { channel: `orderbook:${symbol}`, pub: { data, offset: 1 } } })
+
 /** A push of Nobitex, as its channel `public:trades-` has it. */
 export const nobitexTrade = (
   symbol: string,
