@@ -109,7 +109,7 @@ export interface TradeRow {
    * (`Exchange.tradeIds`): all of them count as known.
    */
   readonly first?: string | undefined
-  /** Canonical decimals, above zero. */
+  /** Canonical decimals. The price is above zero; a row with the amount `"0"` is no trade: the feed counts it and leaves it out. */
   readonly price: string
   readonly amount: string
   readonly side: Side
@@ -157,6 +157,11 @@ export interface TradesData {
   readonly _tag: "trades"
   readonly exchangeSymbol: string
   readonly rows: ReadonlyArray<TradeRow>
+  /**
+   * The rows are the market's last trades, as many as the exchange ever puts into one message. Where none of them was seen before, the ones in
+   * between are missing. Left out: nobody can tell, as where a message has only what is new.
+   */
+  readonly isFullWindow?: boolean | undefined
 }
 
 /**
@@ -240,6 +245,8 @@ export type Message =
     readonly epoch?: string | undefined
     /** All since the position that was asked for follows. */
     readonly recovered: boolean
+    /** It follows from behind this offset on, and no earlier; left out: from what was asked for. */
+    readonly after?: number | undefined
   }
   /** The topic's history has come so far. */
   | { readonly _tag: "moved"; readonly topic: string; readonly offset: number }
@@ -410,6 +417,8 @@ export interface Exchange {
   readonly id: string
   /** As it spells itself, for help texts; its `id` if left out. */
   readonly title?: string | undefined
+  /** False: collected only where `EXCHANGES` names it. Left out, it is among the default. */
+  readonly byDefault?: boolean | undefined
   /** What is to be said of its addresses in the table of settings, in place of the usual words. */
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */

@@ -29,7 +29,7 @@ import type { Identified, Identity, MarketState } from "./Identity.ts"
 import * as Numbers from "./Numbers.ts"
 import * as OpenHoles from "./OpenHoles.ts"
 import * as Spans from "./Spans.ts"
-import { toTrades } from "./Trades.ts"
+import * as Trades from "./Trades.ts"
 
 export interface Backfill {
   /** From here on that listener does not hear the market. */
@@ -374,9 +374,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const candidates = Holes.candidates(market.holes, answer)
     ledger.received(entry, candidates.length)
-    const identified = state.identifyHistory(candidates, market.holes.known)
-    ledger.move(entry, "in_flight", "filtered", candidates.length - identified.length, "duplicate")
-    const events = toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
+    // Those without an amount show how far back the answer reaches, as any row does.
+    const traded = Trades.traded(candidates)
+    ledger.move(entry, "in_flight", "filtered", candidates.length - traded.length, "zero")
+    const identified = state.identifyHistory(traded, market.holes.known)
+    ledger.move(entry, "in_flight", "filtered", traded.length - identified.length, "duplicate")
+    const events = Trades.toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
     board.gaps.recovered += identified.length
     step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
   }
