@@ -218,15 +218,24 @@ export interface EventRecord {
   readonly trade?: Pick<Trade, "exchangeSymbol" | "timestamp"> | undefined
 }
 
+/** By key: it is asked several times of each record, and there are as many keys as markets. */
+const exchanges = new Map<string, string>()
+const maxKeys = 4096
+
 /**
  * The exchange a record belongs to, for the ledger: the key up to its first colon.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const exchangeOf = (record: EventRecord): string => {
-  const colon = record.key.indexOf(":")
-  return colon === -1 ? record.key : record.key.slice(0, colon)
+export const exchangeOf = ({ key }: EventRecord): string => {
+  const found = exchanges.get(key)
+  if (found !== undefined) return found
+  const colon = key.indexOf(":")
+  const exchange = colon === -1 ? key : key.slice(0, colon)
+  if (exchanges.size >= maxKeys) exchanges.clear()
+  exchanges.set(key, exchange)
+  return exchange
 }
 
 /**
