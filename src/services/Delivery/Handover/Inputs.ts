@@ -8,7 +8,7 @@ import { type Command, drop, type Input, type State } from "./State.ts"
 export const apply = (s: State, input: Input, now: Time.Instant, out: Array<Command>): State => {
   switch (input._tag) {
     case "Offer":
-      return input.records.length === 0 ? s : pushBack(s, parcelOf(input.records, now))
+      return input.records.length === 0 ? s : pushBack(s, parcelOf(input.records, now, input.bytes))
     case "Sent":
       return onSent(s, out)
     case "SendFailed":

@@ -129,7 +129,8 @@ export interface State {
 }
 
 export type Input =
-  | { readonly _tag: "Offer"; readonly records: ReadonlyArray<EventRecord> }
+  /** `bytes`: of all of them, if they were counted already (`bytesOf`). */
+  | { readonly _tag: "Offer"; readonly records: ReadonlyArray<EventRecord>; readonly bytes?: number | undefined }
   | { readonly _tag: "Sent" }
   /** Unavailable: nothing is known of what was written. Also a send that the breaker did not let out. */
   | { readonly _tag: "SendFailed" }
