@@ -3,6 +3,7 @@ import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
@@ -14,6 +15,8 @@ import { layer } from "./Running.ts"
 const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   [exchanges.bitpin, FakeBitpin.make],
   [exchanges.wallex, FakeWallex.make],
+  // Three rows are no full window, of which the exchange has fifty.
+  [exchanges.ramzinex, ({ window, ...wishes }) => FakeRamzinex.make(window === 1 ? { ...wishes, window } : wishes)],
   [madeUp, FakeMadeUp.make]
 ]
 
