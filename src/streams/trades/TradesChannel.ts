@@ -28,7 +28,7 @@ export interface Parts {
 
 export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scope> => {
   const { board, exchange, lag, ledger, memory, rest } = options
-  const identity = Identity.make(exchange.id, memory, board, exchange.units)
+  const identity = Identity.make(exchange.id, memory, board, exchange)
   const secondOpinion = SecondOpinion.make(exchange, rest)
   return Effect.map(
     Backfill.make({ ...options, identity }),
@@ -43,7 +43,7 @@ export const alone = (
   const { board, exchange, ledger } = options
   return of({
     exchange: exchange.id,
-    identity: Identity.make(exchange.id, new Map(), board, exchange.units),
+    identity: Identity.make(exchange.id, new Map(), board, exchange),
     ledger,
     backfill: Backfill.none,
     secondOpinion: () => Effect.succeed(false),
