@@ -72,6 +72,8 @@ export interface Channel {
   readonly name: Name
   /** What one session on a socket has of it. */
   readonly open: () => Hearing
+  /** Left out: sockets bring all that there is. Before `listed`: the markets whose data it is to ask for by itself from now on. */
+  readonly follow?: ((markets: ReadonlyArray<Market>) => Effect.Effect<void>) | undefined
   /** These are the markets that are listened to, or about to be. */
   readonly listed: (symbols: ReadonlySet<string>) => void
   /** Nothing comes any more: what waits is handed over, and told what is missing before it. */

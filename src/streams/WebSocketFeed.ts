@@ -125,6 +125,7 @@ export const connect = Effect.fnUntraced(function*(
   const attach = (socket: globalThis.WebSocket) => {
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
+    const ping = extra(socket, "ping")
     const isBounded = extra(socket, "terminate") !== undefined
     const alive = (): Time.Moment => {
       const moment = Time.momentOf(clock)
@@ -187,6 +188,7 @@ export const connect = Effect.fnUntraced(function*(
     }
     // Not an event of the WHATWG interface; a quiet stream is kept alive by little else.
     extra(socket, "on")?.("ping", alive)
+    extra(socket, "on")?.("pong", alive)
     return {
       socket,
       resume: () => {
@@ -197,8 +199,10 @@ export const connect = Effect.fnUntraced(function*(
         resumeSocket?.()
       },
       terminate,
-      send: (text: string) => {
-        socket.send(text)
+      /** Without a text, a ping of the WebSocket protocol, where the socket can send one. */
+      send: (text: string | undefined) => {
+        if (text === undefined) ping?.()
+        else socket.send(text)
         // A socket that does not tell (undefined, whatever its type says) passes.
         if (gone || !(socket.bufferedAmount > maxUnsent)) return
         end(Exit.fail(new FeedError({ reason: "broken", message: "the other side does not read" })))
@@ -255,7 +259,7 @@ export const connect = Effect.fnUntraced(function*(
     }
   }).pipe(Effect.forkScoped)
 
-  const send = (text: string): void => {
+  const send = (text: string | undefined): void => {
     try {
       handle.send(text)
     } catch (cause) {

@@ -8,6 +8,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Assignment from "../../services/Assignment.ts"
 import * as Defaults from "../../streams/Defaults.ts"
 import type { Exchange } from "../../streams/Exchange.ts"
+import * as Exchanges from "../../streams/Exchanges.ts"
 import * as Parsers from "./Parsers.ts"
 import type { BreakerSettings } from "./Settings.ts"
 
@@ -183,7 +184,7 @@ const feedsOf = (exchanges: ReadonlyArray<Exchange>) => ({
   exchanges: variable(
     "EXCHANGES",
     Parsers.choices(...exchanges.map(({ id }) => id)),
-    exchanges.map(({ id }) => id),
+    Exchanges.defaults(exchanges),
     `Some of ${exchanges.map(({ id }) => `\`${id}\``).join(", ")}`
   ),
   channels: variable("CHANNELS", Parsers.choices("trades", "books"), ["trades"], "Some of `trades`, `books`"),

@@ -20,6 +20,8 @@ export interface MarketState {
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. */
   readonly identify: (view: TradeGroups.View, rows: ReadonlyArray<TradeRow>) => ReadonlyArray<Identified>
+  /** Of trades with ids: it is one of the newest that were seen. */
+  readonly knows: (row: TradeRow) => boolean
   /** What is known of the newest trades. */
   readonly edge: () => Edge
   /** `identify` for rows that an answer of the history covers. `known`: ids that may be forgotten since, without their prefix. */
@@ -132,6 +134,7 @@ export const make = (
         }
         return fresh
       },
+      knows: ({ id }) => id !== undefined && seenIds().has(id),
       edge: () => {
         const timestamp = last?.timestamp ?? null
         return {
