@@ -102,7 +102,7 @@ describe("its settings", () => {
         problems.map(({ name }) => name),
         ["EXCHANGES", "MADEUP_API_URL", "MADEUP_WS_URL", "MADEUP_MARKETS"]
       )
-      assert.include(problems[0]?.problem, "some of bitpin, wallex, madeup")
+      assert.include(problems[0]?.problem, "some of bitpin, wallex, tabdeal, madeup")
       assert.include(problems[0]?.problem, "did you mean madeup?")
       const { warnings } = yield* parse({ MADEUP_MARKET: "a", MADEUP_TEAPOT: "a" })
       assert.deepStrictEqual(warnings, [
@@ -120,7 +120,7 @@ describe("its settings", () => {
         const added = after.filter((line) => !before.includes(line))
         const rows = options.markdown
           ? [
-            "| `EXCHANGES` | `bitpin,wallex,madeup` | Some of `bitpin`, `wallex`, `madeup` |",
+            "| `EXCHANGES` | `bitpin,wallex,madeup` | Some of `bitpin`, `wallex`, `tabdeal`, `madeup` |",
             "| `MADEUP_API_URL` | `https://api.madeup.example` | Base address of its REST API |",
             "| `MADEUP_WS_URL` | `wss://ws.madeup.example/v7` | Address of its WebSocket, without the channel at its end |",
             "| `MADEUP_MARKETS` | - | In place of `MARKETS` for this exchange |"
@@ -134,12 +134,12 @@ describe("its settings", () => {
         assert.includeMembers(added, rows)
         // What is said of the others' limits names it too.
         const helps = added.filter((line) =>
-          line.includes("BitPin 100, Wallex 50, Made Up 7") || line.includes("1MiB, Made Up 4MiB")
+          line.includes("BitPin 100, Wallex 50, Tabdeal 50, Made Up 7") || line.includes("1MiB, Made Up 4MiB")
         )
         assert.lengthOf(helps, 2)
         const both = options.markdown
           ? []
-          : ["# Some of bitpin, wallex, madeup", "# Address of its WebSocket, without the channel at its end"]
+          : ["# Some of bitpin, wallex, tabdeal, madeup", "# Address of its WebSocket, without the channel at its end"]
         assert.sameMembers(added, [...rows, ...helps, ...both])
       }
     }))
