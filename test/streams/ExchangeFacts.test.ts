@@ -156,7 +156,10 @@ describe("a keep-alive", () => {
       Effect.gen(function*() {
         const { dials } = yield* FakeSockets
         const { keepAlive, ...socket } = pinging.socket
-        yield* run({ ...pinging, socket: { ...socket, keepAlive: { every: keepAlive?.every ?? Duration.seconds(20) } } })
+        yield* run({
+          ...pinging,
+          socket: { ...socket, keepAlive: { every: keepAlive?.every ?? Duration.seconds(20) } }
+        })
         yield* TestClock.adjust("1 second")
         yield* settle
         let pings = 0

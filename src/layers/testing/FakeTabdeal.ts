@@ -154,7 +154,8 @@ export class FakeTabdealExchange extends FakeExchange<object> {
     if (what === "ping") return "{}"
     if (what === "time") return JSON.stringify({ serverTime: now })
     if (what === "exchangeInfo") {
-      const list = this.markets.filter(({ exchangeSymbol }) => !this.unlisted.has(exchangeSymbol)).slice(0, limit(1000)).map(listed)
+      const list = this.markets.filter(({ exchangeSymbol }) => !this.unlisted.has(exchangeSymbol)).slice(0, limit(1000))
+        .map(listed)
       return JSON.stringify(this.options.wrapped === true ? { symbols: list } : list)
     }
     if (what !== "trades" && what !== "depth") return refusal(404, 1217, "Method not found")
@@ -211,7 +212,7 @@ export class FakeTabdealExchange extends FakeExchange<object> {
       return
     }
     this.server.decide(connection, first, (granted) => {
-      if (granted) for (const topic of params) connection.subscriptions.set(topic, this.server.clock.wall())
+      if (granted) { for (const topic of params) connection.subscriptions.set(topic, this.server.clock.wall()) }
       connection.send(JSON.stringify(granted ? { result: null, id } : { id, code: 1201, msg: "Invalid parameters" }))
     })
   }

@@ -173,7 +173,9 @@ const api = (inputs: Inputs, exchange: ExchangeStatus): Check => {
 }
 
 const notUsed = ({ every }: Polling): string =>
-  `not used: trades are asked for by REST, of each market every ${Duration.format(Duration.seconds(Math.round(every / 1_000)))}`
+  `not used: trades are asked for by REST, of each market every ${
+    Duration.format(Duration.seconds(Math.round(every / 1_000)))
+  }`
 
 const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {
   const connections = Array.from(exchange.connections.values())

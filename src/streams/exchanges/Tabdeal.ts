@@ -6,6 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as Decimal from "../../services/Decimal.ts"
+import type { ExchangeTime } from "../../services/ExchangeTime.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Level, Market, Message, Protocol, Refusal } from "../Exchange.ts"
 import { decoder, epochMillis, newestLast, positive, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
@@ -61,13 +62,9 @@ const failure = (reason: DecodeFailure.Reason, detail: string): Message => ({
 })
 
 /** The buyer's order lay in the book: the taker sold. */
-const rowOf = tradeDecoder(Trade, {
-  id: "id",
-  price: "price",
-  amount: "qty",
-  side: ({ isBuyerMaker }) => isBuyerMaker ? "sell" : "buy",
-  time: ["time", epochMillis]
-})
+const side = ({ isBuyerMaker }: typeof Trade.Type): "buy" | "sell" => isBuyerMaker ? "sell" : "buy"
+
+const rowOf = tradeDecoder(Trade, { id: "id", price: "price", amount: "qty", side, time: ["time", epochMillis] })
 
 type Levels = Either.Either<ReadonlyArray<Level>, DecodeFailure.DecodeFailure>
 
@@ -87,6 +84,8 @@ const amountOf = (text: string): Either.Either<string, DecodeFailure.DecodeFailu
 
 const topicSuffix = "@depth@2000ms"
 
+const timeOf: (text: string) => ExchangeTime | undefined = epochMillis
+
 const bookOf = ({ data: { E, a, b, s }, stream }: typeof Push.Type): Message => {
   if (!stream.endsWith(topicSuffix)) return failure("unknown", stream)
   if (stream.slice(0, -topicSuffix.length) !== s.toLowerCase()) return failure("symbol", `${s} on ${stream}`)
@@ -100,7 +99,7 @@ const bookOf = ({ data: { E, a, b, s }, stream }: typeof Push.Type): Message => 
       asks,
       previous: undefined,
       sequence: undefined,
-      ...(typeof E === "string" ? epochMillis(E) : undefined) ?? { timestamp: null }
+      ...(typeof E === "string" ? timeOf(E) : undefined) ?? { timestamp: null }
     })
   })
 }
@@ -157,15 +156,18 @@ export const tabdeal: Exchange = {
       // Without a limit it may give 50.
       path: "/r/api/v1/exchangeInfo?limit=1000",
       decode: (body) =>
-        Either.map(decodeMarkets(body), (list) =>
-          ("symbols" in list ? list.symbols : list).map((row) =>
-            Either.map(decodeMarket(row), ({ baseAsset, isSpotTradingAllowed, quoteAsset, status, symbol }) => ({
-              exchangeSymbol: symbol,
-              base: baseAsset,
-              quote: quoteAsset,
-              tradable: status === "TRADING" && isSpotTradingAllowed !== false
-            }))
-          ))
+        Either.map(
+          decodeMarkets(body),
+          (list) =>
+            ("symbols" in list ? list.symbols : list).map((row) =>
+              Either.map(decodeMarket(row), ({ baseAsset, isSpotTradingAllowed, quoteAsset, status, symbol }) => ({
+                exchangeSymbol: symbol,
+                base: baseAsset,
+                quote: quoteAsset,
+                tradable: status === "TRADING" && isSpotTradingAllowed !== false
+              }))
+            )
+        )
     },
     history: {
       path: pathOf("trades", 1000),
@@ -195,14 +197,17 @@ export const tabdeal: Exchange = {
     picture: {
       path: pathOf("depth", 50),
       decode: (body) =>
-        Either.flatMap(decodePicture(body), ({ asks, bids }) =>
-          Either.map(Either.all([levelsOf(bids), levelsOf(asks)]), ([bids, asks]) => ({
-            bids,
-            asks,
-            previous: undefined,
-            sequence: undefined,
-            timestamp: null
-          })))
+        Either.flatMap(
+          decodePicture(body),
+          ({ asks, bids }) =>
+            Either.map(Either.all([levelsOf(bids), levelsOf(asks)]), ([bids, asks]) => ({
+              bids,
+              asks,
+              previous: undefined,
+              sequence: undefined,
+              timestamp: null
+            }))
+        )
     }
   }
 }

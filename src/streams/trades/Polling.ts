@@ -198,42 +198,48 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (Math.abs(usual - told) <= told / 10) return Effect.void
     told = usual
     const seconds = Duration.format(Duration.seconds(Math.round(usual / 1_000)))
-    return Effect.logWarning(`trades of each market are asked for every ${seconds}: more the budget does not allow`).pipe(
-      Effect.annotateLogs({ exchange: exchange.id, markets: count, restPerMinute })
-    )
+    return Effect.logWarning(`trades of each market are asked for every ${seconds}: more the budget does not allow`)
+      .pipe(
+        Effect.annotateLogs({ exchange: exchange.id, markets: count, restPerMinute })
+      )
   }
 
   return {
-    follow: (listed) => Effect.suspend(() => {
-      const now = Time.instantOf(clock)
-      const symbols = new Set(listed.map(({ symbol }) => symbol))
-      for (const [symbol, { sentAt, state }] of markets) {
-        if (symbols.has(symbol)) continue
-        markets.delete(symbol)
-        turns.delete(symbol)
-        if (sentAt !== undefined) backfill.lost(state, "unsubscribed", { id: Backfill.poller, aliveAt: now, broughtAt: null })
-      }
-      for (const market of listed) {
-        const state = identity.market(market)
-        const found = markets.get(market.symbol)
-        if (found === undefined) {
-          state.status.subscription = "wanted"
-          markets.set(market.symbol, {
-            state,
-            since: now,
-            sentAt: undefined,
-            badRows: 0,
-            isFailing: false
-          })
-        } else {
-          state.status.subscription = found.state.status.subscription
-          found.state = state
+    follow: (listed) =>
+      Effect.suspend(() => {
+        const now = Time.instantOf(clock)
+        const symbols = new Set(listed.map(({ symbol }) => symbol))
+        for (const [symbol, { sentAt, state }] of markets) {
+          if (symbols.has(symbol)) continue
+          markets.delete(symbol)
+          turns.delete(symbol)
+          if (sentAt !== undefined) {
+            backfill.lost(state, "unsubscribed", { id: Backfill.poller, aliveAt: now, broughtAt: null })
+          }
         }
-        if (!turns.has(market.symbol)) turns.set(market.symbol, Rounds.joined(market.symbol, turns.values()))
-      }
-      changed.unsafeOpen()
-      return pace(markets.size)
-    }),
+        for (const market of listed) {
+          const state = identity.market(market)
+          const found = markets.get(market.symbol)
+          if (found === undefined) {
+            state.status.subscription = "wanted"
+            markets.set(market.symbol, {
+              state,
+              since: now,
+              sentAt: undefined,
+              badRows: 0,
+              isFailing: false
+            })
+          } else {
+            state.status.subscription = found.state.status.subscription
+            found.state = state
+          }
+          if (!turns.has(market.symbol)) {
+            turns.set(market.symbol, Rounds.joined(market.symbol, turns.values()))
+          }
+        }
+        changed.unsafeOpen()
+        return pace(markets.size)
+      }),
     stop: Effect.suspend(() => {
       isStopped = true
       changed.unsafeOpen()

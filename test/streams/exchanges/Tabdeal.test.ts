@@ -22,15 +22,17 @@ const reasonsOf = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
 const answer = (body: string) => Json.parse(body, Json.bodyLimits)
 const trades = (body: string) => Either.flatMap(answer(body), tabdeal.rest.history.decode)
 const markets = (body: string) => Either.flatMap(answer(body), tabdeal.rest.markets.decode)
-const picture = (body: string) => Either.flatMap(answer(body), (value) => {
-  const { picture } = tabdeal.books ?? {}
-  if (picture === undefined) throw new Error("no picture")
-  return picture.decode(value)
-})
+const picture = (body: string) =>
+  Either.flatMap(answer(body), (value) => {
+    const { picture } = tabdeal.books ?? {}
+    if (picture === undefined) throw new Error("no picture")
+    return picture.decode(value)
+  })
 const refusal = (body: string, status = 400) =>
   tabdeal.rest.refused?.({ status, body: Either.getOrUndefined(answer(body)) })
 
-const good = (body: string): ReadonlyArray<TradeRow> => Either.getOrThrow(trades(body)).map((row) => Either.getOrThrow(row))
+const good = (body: string): ReadonlyArray<TradeRow> =>
+  Either.getOrThrow(trades(body)).map((row) => Either.getOrThrow(row))
 
 /** As a person writes it down: what is undefined is left out, times are text. */
 const written = (value: object): object => {
@@ -238,16 +240,18 @@ describe("Tabdeal's books", () => {
 
 describe("Tabdeal's numbers", () => {
   /** Digits as an exchange prints them, and as they are to arrive. */
-  const decimal = fc.tuple(fc.bigInt({ min: 1n, max: 10n ** 18n }), fc.integer({ min: 0, max: 16 })).map(([units, places]) => {
-    const digits = units.toString().padStart(places + 1, "0")
-    const whole = digits.slice(0, digits.length - places)
-    const fraction = places === 0 ? "" : digits.slice(-places)
-    const stripped = fraction.replace(/0+$/, "")
-    return {
-      text: places === 0 ? whole : `${whole}.${fraction}`,
-      canonical: stripped === "" ? whole : `${whole}.${stripped}`
+  const decimal = fc.tuple(fc.bigInt({ min: 1n, max: 10n ** 18n }), fc.integer({ min: 0, max: 16 })).map(
+    ([units, places]) => {
+      const digits = units.toString().padStart(places + 1, "0")
+      const whole = digits.slice(0, digits.length - places)
+      const fraction = places === 0 ? "" : digits.slice(-places)
+      const stripped = fraction.replace(/0+$/, "")
+      return {
+        text: places === 0 ? whole : `${whole}.${fraction}`,
+        canonical: stripped === "" ? whole : `${whole}.${stripped}`
+      }
     }
-  })
+  )
 
   it("no digit changes on any way, be it text or a number on the wire", () => {
     fc.assert(
@@ -278,9 +282,9 @@ describe("Tabdeal's numbers", () => {
       JSON.stringify([row(), row({ id: 19 })]),
       `{"id":1,"error":{"code":1}}`,
       `{"bids":[["1","2"]],"asks":[["3","4"]]}`,
-      ...["tabdeal-ws-docs", "tabdeal-rest-docs", "reconstructed-tabdeal-rest", "tabdeal-futures-trade"].flatMap((name) =>
-        recording("tabdeal", name)
-      )
+      ...["tabdeal-ws-docs", "tabdeal-rest-docs", "reconstructed-tabdeal-rest", "tabdeal-futures-trade"].flatMap((
+        name
+      ) => recording("tabdeal", name))
     ]
     fc.assert(
       fc.property(mutated(texts), (text) => {

@@ -8,7 +8,7 @@ import type { MarketMemory } from "../../../src/services/Checkpoint.ts"
 import type { MarketEvent, Status, Trade } from "../../../src/services/MarketEvent.ts"
 import { tabdeal } from "../../../src/streams/exchanges/Tabdeal.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
-import { hurryClock, type Running, run, settle } from "../support/Harness.ts"
+import { hurryClock, run, type Running, settle } from "../support/Harness.ts"
 
 const start = Date.parse("2026-06-11T12:59:45.100Z")
 

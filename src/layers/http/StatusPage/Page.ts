@@ -172,7 +172,10 @@ const total = (counts: Readonly<Record<string, number>>): number =>
 /** The answer to the first question: does data flow? */
 const sentence = ({ exchanges, health, lanes }: Report): string => {
   const bad = Object.entries(health.checks).filter(([, { status }]) => status !== "healthy").map(([name]) => name)
-  const live = exchanges.filter(({ connections }) => connections.some(({ state }) => state === "open")).length
+  const live =
+    exchanges.filter(({ api, connections, polling }) =>
+      polling?.isAlone === true ? api.ok === true : connections.some(({ state }) => state === "open")
+    ).length
   const behind = lanes.filter(({ mode }) => mode !== "straight").map(({ mode, topic }) => `${topic} ${mode}`)
   return [
     `${live} of ${exchanges.length} exchanges connected`,
@@ -264,7 +267,7 @@ const exchangeRow = (one: Exchange): ReadonlyArray<Cell> => {
   const requested = one.connections.reduce((sum, { subscriptions }) => sum + subscriptions.requested, 0)
   return [
     cell(one.exchange),
-    cell(`${open} of ${one.connections.length} open`),
+    cell(one.polling?.isAlone === true ? "not used" : `${open} of ${one.connections.length} open`),
     cell(`${active} of ${requested} active`),
     cell(
       `${one.markets.filter(({ lastAt }) => lastAt !== null).length} of ${one.listed} live` +
