@@ -85,6 +85,8 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
+  /** As `get`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
+  readonly aside: Rest["get"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -107,6 +109,15 @@ export interface Options {
  * exchange's may have one too many.
  */
 export const spacingOf = (perMinute: number): number => Math.ceil(61_200 / perMinute)
+
+/** ms */
+const minute = 60_000
+
+/** One question that can wait is asked so often, ms, where others are asked all the time. */
+const steadyAside = 10_000
+
+/** How often a question that can wait looks whether there is room for it. */
+const lookForRoom = "1 second"
 
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
@@ -275,7 +286,46 @@ export const make = Effect.fnUntraced(function*(
     }))
     : Effect.void
 
+  /** Questions that wait for their turn. */
+  let inLine = 0
+  /** Those of the last minute, oldest first. */
+  const lately: Array<Time.Instant> = []
+
   const ask: Rest["ask"] = (path, decode) =>
-    Effect.andThen(quiet, admitted(Effect.andThen(turn, watched(timed(path, decode))))).pipe(limit)
-  return { ask, clock, get: (path, decode) => Effect.map(ask(path, decode), ({ value }) => value) }
+    Effect.suspend(() => {
+      let isInLine = true
+      inLine += 1
+      const leaveLine = Effect.map(Time.now, (now) => {
+        if (!isInLine) return
+        isInLine = false
+        inLine -= 1
+        lately.push(now)
+      })
+      return leaveLine.pipe(
+        Effect.andThen(quiet),
+        Effect.andThen(admitted(Effect.andThen(turn, watched(timed(path, decode))))),
+        limit,
+        Effect.ensuring(leaveLine)
+      )
+    })
+  const get: Rest["get"] = (path, decode) => Effect.map(ask(path, decode), ({ value }) => value)
+
+  let asideAt = Time.never
+  /** Two that look at the same moment may both find it: one question too many is no harm. */
+  const isRoomAside = Effect.map(Time.now, (now) => {
+    while (lately[0] !== undefined && Time.between(lately[0], now) >= minute) lately.shift()
+    if (inLine > 0 || Time.between(now, quietUntil) > 0) return false
+    if (lately.length < options.restPerMinute / 2) return true
+    // Steady questions leave no room, ever: what can wait has a share of it.
+    if (options.isSteady !== true || Time.between(asideAt, now) < steadyAside) return false
+    asideAt = now
+    return true
+  })
+  const room: Effect.Effect<void> = Effect.flatMap(
+    isRoomAside,
+    (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
+  )
+  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, get(path, decode))
+
+  return { ask, aside, clock, get }
 })

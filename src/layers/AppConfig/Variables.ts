@@ -106,12 +106,17 @@ export const kafka = {
     "Create missing topics, with the broker's default replication"
   ),
   topicPartitions: variable("KAFKA_TOPIC_PARTITIONS", Parsers.count, 12, "Partitions of a topic created here"),
-  compression: variable("KAFKA_COMPRESSION", Parsers.choice("gzip", "none"), "gzip", "`gzip` (level 1) or `none`"),
+  compression: variable(
+    "KAFKA_COMPRESSION",
+    Parsers.choice("gzip", "none"),
+    "gzip",
+    "`gzip` (level 1, batches of 2 KiB and more) or `none`"
+  ),
   linger: variable(
     "KAFKA_LINGER",
     Parsers.duration({ min: 0 }),
     Duration.millis(5),
-    "How long an event may wait for others to be sent with it"
+    "The most that an event waits for others to be sent with it; one that comes later than that after the last send goes at once. 0: none waits"
   ),
   protocol: variable(
     "KAFKA_SECURITY_PROTOCOL",
