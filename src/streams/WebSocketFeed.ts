@@ -125,7 +125,6 @@ export const connect = Effect.fnUntraced(function*(
   const attach = (socket: globalThis.WebSocket) => {
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
-    const ping = extra(socket, "ping")
     const isBounded = extra(socket, "terminate") !== undefined
     /** Of the task at hand: frames that came with one read of the socket came together, and the clocks are asked once. */
     let moment: Time.Moment | undefined
@@ -207,7 +206,7 @@ export const connect = Effect.fnUntraced(function*(
       terminate,
       /** Without a text, a ping of the WebSocket protocol, where the socket can send one. */
       send: (text: string | undefined) => {
-        if (text === undefined) ping?.()
+        if (text === undefined) extra(socket, "ping")?.()
         else socket.send(text)
         // A socket that does not tell (undefined, whatever its type says) passes.
         if (gone || !(socket.bufferedAmount > maxUnsent)) return

@@ -44,6 +44,7 @@ const behaviours: ReadonlyArray<Behaviour> = [
   answering("HTTP 429 with Retry-After", Script.tooManyRequests(20)),
   answering("code 1216 with status 400", json(400, `{"code":1216,"msg":"Too many requests"}`)),
   answering("code 1001 with status 200", json(200, `{"code":1001,"msg":"Server error"}`)),
+  answering("HTTP 404 of a gateway", { status: 404, body: "<html>not here</html>" }),
   answering("empty lists", json(200, "[]")),
   answering("an object where a list belongs", json(200, "{}")),
   answering("an empty body", { status: 200, body: "" }),
@@ -100,9 +101,12 @@ const world = <A, E, R>(test: Effect.Effect<A, E, R>) =>
     Logger.withMinimumLogLevel(LogLevel.None)
   )
 
+/** A market that the exchange is said not to know is asked again with the next list. */
+const marketsRefresh = "60 seconds"
+
 const begun = Effect.gen(function*() {
   const fake = yield* FakeTabdeal.FakeTabdeal
-  const feed = yield* run(tabdeal, { endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl } })
+  const feed = yield* run(tabdeal, { endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl }, marketsRefresh })
   yield* settle
   yield* pass(20, () => fake.trades(3))
   return { fake, feed }

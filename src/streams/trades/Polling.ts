@@ -136,9 +136,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const failed = (asked: Asked, error: Rest.RestError): Effect.Effect<void> => {
     const { state } = asked
     if (isUnknown(error)) {
-      // Whatever its list says: it is not asked before there is another list.
-      turns.delete(state.market.symbol)
-      state.status.subscription = "rejected"
+      // By its own word, whatever its list says: it is not asked before there is another list. A 404 may be a gateway's.
+      if (error.isUnknownMarket === true) {
+        turns.delete(state.market.symbol)
+        state.status.subscription = "rejected"
+      }
       backfill.polled(state, undefined)
       board.show()
     }
