@@ -4,6 +4,7 @@ import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
@@ -21,6 +22,8 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
     ({ publicationsInReply: cache = false, recovery = cache, ...wishes }) =>
       FakeNobitex.make({ ...wishes, cache, recovery })
   ],
+  // Three rows are no full window, of which the exchange has fifty.
+  [exchanges.ramzinex, ({ window, ...wishes }) => FakeRamzinex.make(window === 1 ? { ...wishes, window } : wishes)],
   [madeUp, FakeMadeUp.make]
 ]
 

@@ -6,6 +6,7 @@ import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import { Ledger, make as makeLedger } from "../../src/services/Ledger.ts"
@@ -50,7 +51,10 @@ const collect = <E>(exchange: Exchange, fake: FakeExchange, script: Effect.Effec
 
 const clean = { foreign: [], wrong: [], duplicates: [], disordered: [] }
 
-const fakes = [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make], ["nobitex", FakeNobitex.make]] as const
+const fakes = [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make], ["nobitex", FakeNobitex.make], [
+  "ramzinex",
+  FakeRamzinex.make
+]] as const
 
 for (const [name, make] of fakes) {
   describe(`Feed against the fake ${name}`, () => {

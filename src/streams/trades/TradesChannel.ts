@@ -9,10 +9,13 @@ import type { Channel, Hearing, Member } from "../Channel.ts"
 import type { Market, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
+import * as Polling from "./Polling.ts"
 import * as SecondOpinion from "./SecondOpinion.ts"
 import * as Trades from "./Trades.ts"
 
 export interface Options extends Omit<Backfill.Options, "identity"> {
+  /** Trades are asked for: whether no other channel needs a socket. Undefined: sockets bring them, or nobody wants them. */
+  readonly polled: Pick<Polling.Options, "isAlone"> | undefined
   /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
   readonly lag: Instruments.Histogram
 }
@@ -30,10 +33,14 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
   const { board, exchange, lag, ledger, memory, rest } = options
   const identity = Identity.make(exchange.id, memory, board, exchange)
   const secondOpinion = SecondOpinion.make(exchange, rest)
-  return Effect.map(
-    Backfill.make({ ...options, identity }),
-    (backfill) => of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
-  )
+  return Effect.gen(function*() {
+    const backfill = yield* Backfill.make({ ...options, identity })
+    const channel = of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
+    const { polling } = exchange.rest
+    if (polling === undefined || options.polled === undefined) return channel
+    const { follow, stop } = yield* Polling.make({ ...options, ...options.polled, identity, backfill, polling })
+    return { ...channel, follow, flush: Effect.andThen(stop, channel.flush) }
+  })
 }
 
 /** Without a history to ask: frames that are played again leave no hole, and nothing waits. */
@@ -64,11 +71,10 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
     const take = (
       state: Identity.MarketState,
       { isFullWindow = false, rows }: TradesData,
-      { wall }: Time.Moment,
-      isFollowing: boolean
+      { wall }: Time.Moment
     ): ReadonlyArray<MarketEvent> => {
       // Before the rows get their ids: the hole is between them and what was known.
-      if (isFollowing && isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
+      if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)
       const traded = Trades.traded(rows)
@@ -82,24 +88,14 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
 
     const member = (market: Market): Member => {
       const state = identity.market(market)
-      /** What this session brings of it follows what is known: else the hole that the market was in stands for what is missing. */
-      let isFollowing = false
       return {
         market,
         pulse: state.pulse,
         activity: () => state.status.trades,
-        heard: (recovered, listener) => {
-          isFollowing = recovered
-          backfill.subscribed(state, recovered, listener)
-        },
+        heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),
         doubted: (cause) => backfill.doubted(state, cause),
-        take: (data, now) => {
-          if (data._tag !== "trades") return []
-          const events = take(state, data, now, isFollowing)
-          isFollowing = true
-          return events
-        },
+        take: (data, now) => data._tag === "trades" ? take(state, data, now) : [],
         isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),
         showStatus: (status) => void (state.status.subscription = status),
         showSuspect: (suspect) => void (state.status.stale = suspect)

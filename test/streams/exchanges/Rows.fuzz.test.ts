@@ -7,7 +7,7 @@ import { vi } from "vitest"
 import type * as Registry from "../../../src/streams/exchanges/index.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { source } from "../../hostile/Mutations.ts"
-import { bitpinPush, nobitexBook, nobitexTrade, wallexTrade } from "../support/frames.ts"
+import { bitpinPush, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
 import { recording } from "../support/recordings.ts"
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
@@ -39,6 +39,12 @@ const pools = {
     nobitexTrade("BTCIRT"),
     nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
     nobitexBook("BTCIRT")
+  ],
+  ramzinex: [
+    ...recording("ramzinex", "reconstructed-ramzinex-ws"),
+    ...recording("ramzinex", "ramzinex-orderbook"),
+    ...recording("ramzinex", "ramzinex-ws-docs").map((data) => pushed("orderbook:11", data)),
+    ramzinexTrades("2", [{ id: "1" }, { id: "2", amount: "1.6e-05", side: "sell" }, { id: "3", amount: "0" }])
   ]
 }
 
@@ -59,7 +65,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]
