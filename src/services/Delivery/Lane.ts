@@ -122,6 +122,8 @@ export const make = Effect.fnUntraced(function*(
   const queue = yield* open(onLoss)
   const found = yield* queue.snapshot
   bookkeeping.openedAt(found.nextSeq)
+  /** When `state` was last decided upon. */
+  let decidedAt = now()
   let state = Handover.initial(options.handover, { next: found.ackedTo, tail: found.nextSeq }, now())
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -259,7 +261,8 @@ export const make = Effect.fnUntraced(function*(
     if (stuckAt.some((at) => Time.between(at, current) >= 0)) {
       return Effect.dieMessage(`the queue of ${options.topic} took no write for ${stuckAfter} ms`)
     }
-    const due = Time.earliest(Handover.deadline(state, current), ...stuckAt)
+    // As of the last decision, not of now: what became due between the two was neither decided nor would be looked at again.
+    const due = Time.earliest(Handover.deadline(state, decidedAt), ...stuckAt)
     if (due === undefined) return Effect.void
     // Whichever comes first looks again. All of them count: with each send the next linger comes before the second after which a head is
     // spilled, and a lane that forgot the later alarm and made it anew had one for each send of the last second, and woke for each.
@@ -291,7 +294,8 @@ export const make = Effect.fnUntraced(function*(
     const inputs = yield* Queue.takeBetween(inbox, 1, 4096)
     for (const input of inputs) {
       if (input._tag === "Offer") inboxBytes -= input.bytes ?? Handover.bytesOf(input.records)
-      const [commands, next] = Handover.step(state, input, now())
+      decidedAt = now()
+      const [commands, next] = Handover.step(state, input, decidedAt)
       state = next
       for (const command of commands) yield* execute(command)
       if (input._tag === "Sent") {
