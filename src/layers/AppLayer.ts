@@ -16,6 +16,7 @@ import * as Delivery from "../services/Delivery.ts"
 import type { Locked } from "../services/DirectoryLock.ts"
 import type { Producer } from "../services/Producer.ts"
 import type { Options as KafkaOptions, Security } from "../services/producers/Kafkajs.ts"
+import { Exchanges } from "../streams/Exchanges.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -241,7 +242,7 @@ export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
   yield* Effect.forEach(
-    [...notYet(settings), ...atRisk(settings)],
+    [...(yield* withoutBooks(settings)), ...atRisk(settings)],
     (line) => Effect.logWarning(line),
     { discard: true }
   )
@@ -296,6 +297,17 @@ const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
   }
 }
 
-/** Settings that are read and do nothing yet. */
-const notYet = ({ channels }: Settings): ReadonlyArray<string> =>
-  channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : []
+/**
+ * Of the exchanges chosen, those that have no order books though these are asked for. One line each.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const withoutBooks = (settings: Settings): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(Exchanges, (exchanges) => {
+    if (!settings.channels.includes("books")) return []
+    const rest = settings.channels.length === 1 ? "nothing is collected from it" : "only its trades are collected"
+    return exchanges
+      .filter(({ books, id }) => books === undefined && settings.exchanges.includes(id))
+      .map(({ id }) => `CHANNELS: ${id} has no order books here, ${rest}`)
+  })

@@ -55,6 +55,11 @@ export interface Options {
     readonly successThreshold: number
   }
   readonly retry: RetryPolicy.Options
+  /**
+   * Whose books these are, for the header `collector`: the name that their feeds have (`FeedOptions.collector`). Left out: they have no such
+   * header.
+   */
+  readonly collector?: string | undefined
   /** For tests, and for those who measured. */
   readonly handover?: Partial<Handover.Options>
 }
@@ -173,10 +178,19 @@ export const make = Effect.fnUntraced(function*(
 
   const lanes = new Map<LaneName, Lane.Lane>()
 
+  const offerTo = (name: LaneName, events: ReadonlyArray<MarketEvent>): Effect.Effect<void> => {
+    const lane = lanes.get(name)
+    if (events.length === 0 || lane === undefined) return Effect.void
+    return Effect.flatMap(
+      Time.moment,
+      (now) => lane.offer(events.map((event) => encode(event, now, options.collector)))
+    )
+  }
+
   const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(
       Time.wall,
-      (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
+      (now) => offerTo("status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
     )
 
   for (const name of options.lanes) lanes.set(name, yield* openLane(name))
@@ -200,11 +214,11 @@ export const make = Effect.fnUntraced(function*(
   const all = Array.from(lanes.values())
 
   const books = lanes.has("book")
-    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo(lanes, "book", events) })
+    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo("book", events) })
     : undefined
 
   const offerAs = (name: LaneName, events: ReadonlyArray<MarketEvent>) =>
-    name === "book" && books !== undefined && events.length > 0 ? books.offer(events) : offerTo(lanes, name, events)
+    name === "book" && books !== undefined && events.length > 0 ? books.offer(events) : offerTo(name, events)
 
   return {
     sink: {
@@ -270,16 +284,6 @@ const droppedEvents = (
     to: iso(to),
     receivedAt: Time.iso(now)
   }))
-}
-
-const offerTo = (
-  lanes: ReadonlyMap<LaneName, Lane.Lane>,
-  name: LaneName,
-  events: ReadonlyArray<MarketEvent>
-): Effect.Effect<void> => {
-  const lane = lanes.get(name)
-  if (events.length === 0 || lane === undefined) return Effect.void
-  return Effect.flatMap(Time.moment, (now) => lane.offer(events.map((event) => encode(event, now))))
 }
 
 /**

@@ -204,7 +204,10 @@ export interface EventRecord {
   readonly key: string
   /** UTF-8 JSON. Fresh from a feed it is text, read back from the queue it is bytes. */
   readonly value: string | Uint8Array
-  /** `id`, `schema`, `source`, and `spooled` if it was read back from the queue before Kafka had acknowledged it. */
+  /**
+   * `id`, `schema`, `source`; `collector` of books, of what changes in them and of their holes: whose they are; `spooled` if it was read back
+   * from the queue before Kafka had acknowledged it.
+   */
   readonly headers: Readonly<Record<string, string>>
   /**
    * Record timestamp in epoch milliseconds = `receivedAt`, also after a replay; sent with the present time where Kafka would not take it
@@ -237,22 +240,29 @@ export const sizeOf = (record: EventRecord): number => record.key.length + recor
 /** What an event may have waited for its market's history, ms; beyond it the wall clock was stepped since its receipt. */
 const longestWait = 10_000
 
+/** Two collectors tell of the same books, each in a chain of its own. */
+const isOfBooks = (event: MarketEvent): boolean =>
+  event.type === "status" ? event.event === "gap" && event.channel === "books" : laneOf(event) === "book"
+
 /**
  * An event as the record that Kafka gets. `now`: when it is handed over, to know its age by; left out, the record has no age.
+ * `collector`: whose books these are; left out, nothing says so.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (event: MarketEvent, now?: Time.Moment): EventRecord => {
+export const encode = (event: MarketEvent, now?: Time.Moment, collector?: string): EventRecord => {
   const timestamp = Date.parse(event.receivedAt)
+  const headers: Record<string, string> = {
+    id: event.id,
+    schema: `${event.type}/${event.v}`,
+    source: event.type === "status" ? "collector" : event.source
+  }
+  if (collector !== undefined && isOfBooks(event)) headers["collector"] = collector
   const record = {
     key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
     value: JSON.stringify(event),
-    headers: {
-      id: event.id,
-      schema: `${event.type}/${event.v}`,
-      source: event.type === "status" ? "collector" : event.source
-    },
+    headers,
     timestamp
   }
   if (now === undefined) return record

@@ -83,6 +83,11 @@ export interface FeedOptions {
   readonly backfillHold?: Duration.Duration | undefined
   /** A hole that ended longer ago, by the exchange's clock, is told but not filled; a day by default, 0: whatever its age. */
   readonly backfillMaxAge?: Duration.Duration | undefined
+  /**
+   * Whose books these are: a part of their ids and numbers where the exchange counts none, the same over all lives of a collector. Lower
+   * case letters and digits; by default a random one of this feed's life.
+   */
+  readonly collector?: string | undefined
   /** How order books are told, where `books` is one of the channels. */
   readonly books?: BooksOptions | undefined
   /** How often the list of markets is fetched. */

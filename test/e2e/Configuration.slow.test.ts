@@ -684,12 +684,11 @@ scene("proxy", ["HTTPS_PROXY", "NO_PROXY"], async () => {
   await proxy.close()
 })
 
-/** Books come with a later issue: until then the service says that they do nothing. */
-scene("not there yet, and said so", ["CHANNELS"], async () => {
+scene("an exchange without order books is said so", ["CHANNELS"], async () => {
   const s = await stage(nowhere, 3)
   const service = s.start({ CHANNELS: "trades,books" })
   await ready(s)
-  assert.isTrue(service.lines.some((line) => line.includes("CHANNELS") && line.includes("not there yet")))
+  assert.isTrue(service.lines.some((line) => line.includes("CHANNELS") && line.includes("has no order books")))
 })
 
 /** Their effect is seen on a broker that asks for them. */

@@ -216,6 +216,33 @@ export const backfill = {
   )
 }
 
+export const books = {
+  depth: variable(
+    "BOOK_DEPTH",
+    Parsers.depth,
+    Defaults.books.depth,
+    "Levels a side of a `book`, at most, from 1 to 5000; `all` = as many as are kept. With `BOOK_DELTAS` every `book` has all that are kept"
+  ),
+  interval: variable(
+    "BOOK_INTERVAL",
+    Parsers.duration({ min: 0 }),
+    Defaults.books.interval,
+    "The least time between two `book`s of a market, but for the first and the one after a hole; `0` = one for each change. With `BOOK_DELTAS` it governs nothing"
+  ),
+  refresh: variable(
+    "BOOK_REFRESH",
+    Parsers.duration({ min: 0 }),
+    Defaults.books.refresh,
+    "After so long without one, the `book` of a market is sent again, unchanged, for readers that come late; at least `BOOK_INTERVAL`; `0` = never, which cannot be had with `BOOK_DELTAS`"
+  ),
+  deltas: variable(
+    "BOOK_DELTAS",
+    Parsers.boolean,
+    Defaults.books.deltas,
+    "Also every change, as `book_delta`; a `book` is then an anchor: the first, the one after each hole, one each `BOOK_REFRESH`"
+  )
+}
+
 /** What an exchange's settings begin with, before a `_`. */
 export const prefixOf = ({ id }: Exchange): string => id.toUpperCase()
 
@@ -372,6 +399,7 @@ export const tableOf = (exchanges: ReadonlyArray<Exchange>) => {
       title: "Exchanges",
       rows: [...Object.values(feeds), ...own.flatMap(({ variables }) => Object.values<Row>(variables))]
     },
+    { title: "Order books", rows: Object.values<Row>(books) },
     { title: "Holes in trades", rows: Object.values(backfill) },
     {
       title: "Connections",
