@@ -40,8 +40,11 @@ export interface Member {
   readonly pulse: Rhythm.Pulse
   /** How much it has brought so far: a silent connection is judged by the market that brings most. */
   readonly activity: () => number
-  /** From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. */
-  readonly heard: (recovered: boolean, listener: number) => void
+  /**
+   * From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. `epoch`: in
+   * which its numbers count up, where the exchange named one.
+   */
+  readonly heard: (recovered: boolean, listener: number, epoch: string | undefined) => void
   /** From here on it does not. */
   readonly lost: (cause: Cause, listener: Listener) => void
   /** It hears the market, but what that said just before, nobody may have heard. */

@@ -231,6 +231,8 @@ export type Message =
     readonly topic: string
     /** Where the topic's history stands, if the server keeps one. */
     readonly position: Position | undefined
+    /** In which the offsets of its publications count up, also where nothing of them can be recovered; left out where none is named. */
+    readonly epoch?: string | undefined
     /** All since the position that was asked for follows. */
     readonly recovered: boolean
   }

@@ -107,6 +107,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   }, rhythm)
   /** Of the topics that are wanted. */
   const members = new Map<string, Channel.Member>()
+  /** By topic: in which epoch the exchange counts what it publishes, where it says so. */
+  const epochs = new Map<string, string>()
   let ready = false
   let ended = false
   /** Number of the last frame, where the exchange numbers them. */
@@ -155,7 +157,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const carryOutOne = (into: Gathering, command: Topics.Command): void => {
     switch (command._tag) {
       case "Heard":
-        return toMember(command.topic, (member) => member.heard(command.recovered, connection))
+        return toMember(
+          command.topic,
+          (member) => member.heard(command.recovered, connection, epochs.get(command.topic))
+        )
       case "Lost": {
         const listener = { id: connection, aliveAt, broughtAt: command.broughtAt }
         return toMember(command.topic, (member) => member.lost(command.cause, listener))
@@ -224,7 +229,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
     }
     carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
-    for (const topic of members.keys()) if (!wanted.has(topic)) members.delete(topic)
+    for (const topic of members.keys()) {
+      if (wanted.has(topic)) continue
+      members.delete(topic)
+      epochs.delete(topic)
+    }
   }
 
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
@@ -261,6 +270,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
           const { epoch, offset } = message.position
           positions.set(whole(message.topic), { epoch: whole(epoch), offset })
         }
+        if (message.epoch === undefined) epochs.delete(message.topic)
+        else if (members.has(message.topic)) epochs.set(whole(message.topic), whole(message.epoch))
         return tell(into, { _tag: "Subscribed", topic: message.topic, recovered: message.recovered }, now)
       case "moved": {
         const position = positions.get(message.topic)
