@@ -169,6 +169,24 @@ const securityAgain = Effect.fnUntraced(function*(
 })
 
 /**
+ * What the topic of books is created with: a broker's default of a week would be some hundred GB of pictures that nobody asks for any more.
+ * By size and by time, and not compacted: changes and pictures of a market have one key. A time needs files that end: a broker's own last
+ * for a week, and the one that is written is never deleted.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const bookTopic = {
+  "cleanup.policy": "delete",
+  /** A day. */
+  "retention.ms": "86400000",
+  /** 2 GiB of each partition. */
+  "retention.bytes": "2147483648",
+  /** Four hours. */
+  "segment.ms": "14400000"
+} as const
+
+/**
  * What a client of Kafka is to be like. Fails if a file of TLS cannot be read.
  *
  * @since 0.1.0
@@ -183,7 +201,12 @@ export const kafkaOptions = Effect.fnUntraced(function*(
     brokers: settings.brokers,
     clientId: "effect-exchange-feeds",
     compression: settings.compression,
-    createTopics: settings.createTopics ? { partitions: settings.topicPartitions } : undefined,
+    createTopics: settings.createTopics
+      ? {
+        partitions: settings.topicPartitions,
+        configs: { [Delivery.topicOf(settings.topicPrefix, "book")]: bookTopic }
+      }
+      : undefined,
     security: yield* securityOf(security, security.sasl),
     readSecurityAgain: securityAgain(security).pipe(
       Effect.mapError(({ problems }) => ({

@@ -131,13 +131,22 @@ export const BookDelta = Schema.Struct({
 export type BookDelta = typeof BookDelta.Type
 
 /**
- * What a status event tells of: a connection, silence, a hole in a market's trades (`gap`), records dropped by a queue, a breaker, or the
- * list of markets.
+ * What a status event tells of: a connection, silence or a topic that the exchange refuses (`stale`), a hole in a market's trades or a
+ * stretch without a whole order book (`gap`), records dropped by a queue, a breaker, an exchange's REST API, or the list of markets.
  *
  * @since 0.1.0
  * @category models
  */
-export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker", "markets")
+export const StatusKind = Schema.Literal(
+  "connected",
+  "disconnected",
+  "stale",
+  "gap",
+  "dropped",
+  "breaker",
+  "api",
+  "markets"
+)
 export type StatusKind = typeof StatusKind.Type
 
 /**

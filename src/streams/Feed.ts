@@ -177,16 +177,18 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     dialsPerMinute: exchange.limits.dialsPerMinute,
     breaker: options.breakers.ws
   })
+  const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
+  const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
   const rest = yield* Rest.make({
     exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
     breaker: options.breakers.api,
     board,
-    refused: exchange.rest.refused
+    refused: exchange.rest.refused,
+    onChange: (answers, reason, at) =>
+      emit([statusEvents.make("api", at, { state: answers ? "healthy" : "unhealthy", reason })])
   })
-  const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
-  const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
   /**
    * A defect, ours or an adapter's, ends the stream: it must not leave half an exchange unheard. Not only interrupted: a defect
    * interrupts what runs beside it, and has both in its cause.
@@ -224,7 +226,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     channels,
     statusEvents,
     timing: options.timing ?? Topics.defaultTiming,
-    positions: new Map()
+    positions: new Map(),
+    refused: new Set()
   }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()

@@ -102,7 +102,7 @@ export const kafka = {
     "KAFKA_CREATE_TOPICS",
     Parsers.boolean,
     true,
-    "Create missing topics, with the broker's default replication"
+    "Create missing topics, with the broker's default replication; that of books with `cleanup.policy=delete`, `retention.ms` of a day and `retention.bytes` of 2 GiB a partition"
   ),
   topicPartitions: variable("KAFKA_TOPIC_PARTITIONS", Parsers.count, 12, "Partitions of a topic created here"),
   compression: variable("KAFKA_COMPRESSION", Parsers.choice("gzip", "none"), "gzip", "`gzip` (level 1) or `none`"),
