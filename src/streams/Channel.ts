@@ -77,6 +77,8 @@ export interface Channel {
   readonly open: () => Hearing
   /** These are the markets that are listened to, or about to be. */
   readonly listed: (symbols: ReadonlySet<string>) => void
+  /** The feed stops: what is lost from here on leaves no hole, since nobody listens any more by intent. */
+  readonly stopping?: (() => void) | undefined
   /** Nothing comes any more: what waits is handed over, and told what is missing before it. */
   readonly flush: Effect.Effect<void>
 }

@@ -26,6 +26,7 @@ import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import * as Board from "./Board.ts"
+import * as BooksChannel from "./books/BooksChannel.ts"
 import type { BooksOptions } from "./books/Options.ts"
 import * as Breakers from "./Breakers.ts"
 import type { Recorder } from "./Capture.ts"
@@ -90,6 +91,8 @@ export interface FeedOptions {
   readonly collector?: string | undefined
   /** How order books are told, where `books` is one of the channels. */
   readonly books?: BooksOptions | undefined
+  /** Whose books these are, where the exchange does not number them: it stays the same over restarts. Made anew by default. */
+  readonly collector?: string | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined
@@ -219,7 +222,18 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       path: "live"
     })
   })
-  const channels = [trades].filter(({ name }) => options.channels.includes(name))
+  const books = yield* BooksChannel.make({
+    exchange,
+    books: options.books ?? Defaults.books,
+    rest,
+    collector: options.collector ?? collector,
+    ledger,
+    board,
+    statusEvents,
+    emit,
+    supervise
+  })
+  const channels = [trades, books].filter(({ name }) => options.channels.includes(name))
   const shared: Shared = {
     exchange,
     board,
@@ -359,6 +373,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       }),
       Deferred.await(stopping)
     )
+    for (const { stopping } of channels) stopping?.()
     for (const { leave } of [...connections.values(), ...successors.values()]) yield* leave
     yield* FiberMap.awaitEmpty(fibers)
     yield* Effect.forEach(channels, ({ flush }) => flush, { discard: true })

@@ -83,6 +83,8 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
+  /** As `get`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
+  readonly aside: Rest["get"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -99,6 +101,12 @@ export interface Options {
   /** The API answers no more, or again; `reason` is one line, null where it answers. It is taken to answer at first. */
   readonly onChange?: ((answers: boolean, reason: string | null, at: Time.WallTime) => Effect.Effect<void>) | undefined
 }
+
+/** ms */
+const minute = 60_000
+
+/** How often a question that can wait looks whether there is room for it. */
+const lookForRoom = "1 second"
 
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
@@ -256,6 +264,40 @@ export const make = Effect.fnUntraced(function*(
     return wait <= 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), quiet)
   })
 
-  const ask: Rest["ask"] = (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit)
-  return { ask, clock, get: (path, decode) => Effect.map(ask(path, decode), ({ value }) => value) }
+  /** Questions that wait for their turn. */
+  let inLine = 0
+  /** Those of the last minute, oldest first. */
+  const lately: Array<Time.Instant> = []
+
+  const ask: Rest["ask"] = (path, decode) =>
+    Effect.suspend(() => {
+      let isInLine = true
+      inLine += 1
+      const leaveLine = Effect.map(Time.now, (now) => {
+        if (!isInLine) return
+        isInLine = false
+        inLine -= 1
+        lately.push(now)
+      })
+      return leaveLine.pipe(
+        Effect.andThen(quiet),
+        Effect.andThen(admitted(watched(timed(path, decode)))),
+        limit,
+        Effect.ensuring(leaveLine)
+      )
+    })
+  const get: Rest["get"] = (path, decode) => Effect.map(ask(path, decode), ({ value }) => value)
+
+  /** Two that look at the same moment may both find it: one question too many is no harm. */
+  const isRoomAside = Effect.map(Time.now, (now) => {
+    while (lately[0] !== undefined && Time.between(lately[0], now) >= minute) lately.shift()
+    return inLine === 0 && Time.between(now, quietUntil) <= 0 && lately.length < options.restPerMinute / 2
+  })
+  const room: Effect.Effect<void> = Effect.flatMap(
+    isRoomAside,
+    (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
+  )
+  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, get(path, decode))
+
+  return { ask, aside, clock, get }
 })

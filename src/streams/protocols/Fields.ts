@@ -9,7 +9,7 @@ import { canonical, isPositive } from "../../services/Decimal.ts"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import type { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { TradeRow } from "../Exchange.ts"
+import type { Level, TradeRow } from "../Exchange.ts"
 import * as Shape from "./Shape.ts"
 
 type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
@@ -47,6 +47,24 @@ const positiveDecimal = (text: string): string | undefined => {
 export const positive = (name: string, text: string): Result<string> => {
   const decimal = positiveDecimal(text)
   return decimal === undefined ? failed("number", name, text) : Either.right(decimal)
+}
+
+/**
+ * A side of a book. A price is above zero, an amount is not below. One that is none spoils all of it: a book without a level that is there
+ * is not true.
+ */
+export const levels = (name: string, rows: Iterable<Level>): Result<ReadonlyArray<Level>> => {
+  const side: Array<Level> = []
+  for (const [price, amount] of rows) {
+    const canonicalPrice = positiveDecimal(price)
+    if (canonicalPrice === undefined) return failed("number", `${name} price`, price)
+    const canonicalAmount = canonical(amount)
+    if (canonicalAmount === undefined || canonicalAmount.startsWith("-")) {
+      return failed("number", `${name} amount`, amount)
+    }
+    side.push([canonicalPrice, canonicalAmount])
+  }
+  return Either.right(side)
 }
 
 /** Names of the fields that are text; where a row is a list, their places: `"0"`. */

@@ -175,7 +175,7 @@ describe("BitPin's WebSocket", () => {
   })
 
   it("counts what is no trade", () => {
-    assert.deepStrictEqual(reasonsOf(decode(line("bitpin", "bitpin-orderbook", 1))), ["unknown"])
+    assert.deepStrictEqual(reasonsOf(decode(`{"push":{"channel":"market:X","pub":{"data":{}}}}`)), ["unknown"])
     assert.deepStrictEqual(reasonsOf(decode(bitpinPush("BTC_IRT", [{ id: "1" }], { symbol: "ETH_IRT" }))), ["symbol"])
     assert.deepStrictEqual(reasonsOf(decode(`{"push":{"channel":"matches:X","pub":{"data":{"event":"e"}}}}`)), [
       "unknown"
