@@ -21,7 +21,7 @@ import * as Lane from "./Delivery/Lane.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { Ledger } from "./Ledger.ts"
-import { encode, type LaneName, laneOf, type MarketEvent } from "./MarketEvent.ts"
+import { type Encoder, type LaneName, laneOf, makeEncoder, type MarketEvent } from "./MarketEvent.ts"
 import { Producer } from "./Producer.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import * as Time from "./Time.ts"
@@ -177,20 +177,13 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const lanes = new Map<LaneName, Lane.Lane>()
-
-  const offerTo = (name: LaneName, events: ReadonlyArray<MarketEvent>): Effect.Effect<void> => {
-    const lane = lanes.get(name)
-    if (events.length === 0 || lane === undefined) return Effect.void
-    return Effect.flatMap(
-      Time.moment,
-      (now) => lane.offer(events.map((event) => encode(event, now, options.collector)))
-    )
-  }
+  const encode = makeEncoder(options.collector)
 
   const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(
       Time.wall,
-      (now) => offerTo("status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
+      (now) =>
+        offerTo(lanes, encode, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
     )
 
   for (const name of options.lanes) lanes.set(name, yield* openLane(name))
@@ -214,11 +207,13 @@ export const make = Effect.fnUntraced(function*(
   const all = Array.from(lanes.values())
 
   const books = lanes.has("book")
-    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo("book", events) })
+    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo(lanes, encode, "book", events) })
     : undefined
 
   const offerAs = (name: LaneName, events: ReadonlyArray<MarketEvent>) =>
-    name === "book" && books !== undefined && events.length > 0 ? books.offer(events) : offerTo(name, events)
+    name === "book" && books !== undefined && events.length > 0
+      ? books.offer(events)
+      : offerTo(lanes, encode, name, events)
 
   return {
     sink: {
@@ -284,6 +279,17 @@ const droppedEvents = (
     to: iso(to),
     receivedAt: Time.iso(now)
   }))
+}
+
+const offerTo = (
+  lanes: ReadonlyMap<LaneName, Lane.Lane>,
+  encode: Encoder,
+  name: LaneName,
+  events: ReadonlyArray<MarketEvent>
+): Effect.Effect<void> => {
+  const lane = lanes.get(name)
+  if (events.length === 0 || lane === undefined) return Effect.void
+  return Effect.flatMap(Time.moment, (now) => lane.offer(events.map((event) => encode(event, now))))
 }
 
 /**

@@ -91,8 +91,6 @@ export interface FeedOptions {
   readonly collector?: string | undefined
   /** How order books are told, where `books` is one of the channels. */
   readonly books?: BooksOptions | undefined
-  /** Whose books these are, where the exchange does not number them: it stays the same over restarts. Made anew by default. */
-  readonly collector?: string | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined

@@ -128,10 +128,23 @@ describe("the status page in Chromium", () => {
       assert.strictEqual(yield* Effect.promise(() => page.locator("#received [title]").getAttribute("title")), "5007")
       yield* seen(page, "#received-rate", /\d \/s/)
 
+      // What changes stays in its column.
+      const cells = (selector: string) =>
+        Effect.promise(() => page.locator(`${selector} tr`).first().locator("td").allInnerTexts())
+      const [name, received, delivered, , inFlight] = [0, 2, 3, 4, 5]
+      const events = yield* cells("#events")
+      assert.deepStrictEqual([name, received, delivered, inFlight].map((i) => events[i]), [
+        "bitpin",
+        "5\u202f007",
+        "7",
+        "5\u202f000"
+      ])
+
       // An outage, and its end.
       const before = yield* Ref.get(inputs)
       yield* Ref.set(inputs, { ...before, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") })
       yield* seen(page, "#checks", "ECONNREFUSED")
+      assert.deepStrictEqual((yield* cells("#checks")).slice(3), ["15ms", "connect ECONNREFUSED 10.0.0.5:9092"])
       yield* seen(page, "#summary", "degraded")
       yield* Ref.set(inputs, before)
       yield* seen(page, "#summary", "healthy")

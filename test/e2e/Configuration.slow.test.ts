@@ -58,18 +58,23 @@ const callsOf = (service: Service, name: string, outcome: string): Promise<numbe
 const soon = (what: string, service: Service, condition: () => boolean | Promise<boolean>): Promise<void> =>
   until(what, condition, 30_000, () => service.tail())
 
-/** Codec of each batch of records that a broker has on disk: 0 none, 1 gzip (bits 0-2 of the attributes at byte 21). */
-const codecs = (broker: Broker.Broker, topic: string): ReadonlyArray<number> => {
+/** Each batch of records that a broker has on disk: its codec, 0 none, 1 gzip (bits 0-2 of the attributes at byte 21), and its bytes. */
+const batchesOf = (broker: Broker.Broker, topic: string) => {
   const root = path.join(broker.directory, "data")
   return readdirSync(root).filter((name) => name.startsWith(`${topic}-`)).flatMap((partition) => {
     const log = readFileSync(path.join(root, partition, "00000000000000000000.log"))
-    const found: Array<number> = []
-    for (let at = 0; at + 23 <= log.length; at += 12 + log.readInt32BE(at + 8)) {
-      found.push(log.readUInt16BE(at + 21) & 7)
+    const found: Array<{ readonly codec: number; readonly bytes: number }> = []
+    for (let at = 0; at + 23 <= log.length;) {
+      const bytes = 12 + log.readInt32BE(at + 8)
+      found.push({ codec: log.readUInt16BE(at + 21) & 7, bytes })
+      at += bytes
     }
     return found
   })
 }
+
+const codecs = (broker: Broker.Broker, topic: string): ReadonlyArray<number> =>
+  batchesOf(broker, topic).map(({ codec }) => codec)
 
 const segmentBytes = (s: Stage): number => {
   const directory = path.join(s.dataDir, "queue", s.topic)
@@ -270,13 +275,14 @@ scene("two shares, each market in one of them", ["SHARD"], async (broker) => {
   await verify(s, broker.address)
 })
 
-scene("gzip unless told otherwise, nothing below the level", ["LOG_LEVEL"], async (broker) => {
+scene("gzip unless told otherwise or too small, nothing below the level", ["LOG_LEVEL"], async (broker) => {
   const s = await stage(broker.address, 3)
-  const service = s.start({ LOG_LEVEL: "error" })
+  const service = s.start({ LOG_LEVEL: "error", KAFKA_TOPIC_PARTITIONS: "1" })
   await ready(s)
   await emit(s, 400)
   await service.settled(sentCount(s))
-  assert.deepStrictEqual([...new Set(codecs(broker, s.topic))], [1])
+  assert.include(codecs(broker, s.topic), 1)
+  for (const { bytes, codec } of batchesOf(broker, s.topic)) if (codec === 0) assert.isBelow(bytes, 2_048 + 61)
   assert.isFalse(service.lines.some((line) => line.includes("\"INFO\"")), service.tail())
 })
 
@@ -684,15 +690,34 @@ scene("proxy", ["HTTPS_PROXY", "NO_PROXY"], async () => {
   await proxy.close()
 })
 
-scene("an exchange without order books is said so", ["CHANNELS"], async () => {
+scene("order books alone: their topic, no trades, a name for the collector", ["CHANNELS"], async () => {
   const s = await stage(nowhere, 3)
-  const service = s.start({ CHANNELS: "trades,books" })
-  await ready(s)
-  assert.isTrue(service.lines.some((line) => line.includes("CHANNELS") && line.includes("has no order books")))
+  const service = s.start({ CHANNELS: "books" })
+  await soon(
+    "three books of each exchange",
+    service,
+    async () => {
+      const books = (await service.samples()).filter(({ name }) => name === "feeds_books")
+      return ["bitpin", "wallex"].every((id) =>
+        books.reduce((total, { labels, value }) => labels["exchange"] === id ? total + value : total, 0) === 3
+      )
+    }
+  )
+  const { lanes }: Report = JSON.parse((await service.get("/api/status")).body)
+  assert.deepStrictEqual(lanes.map(({ topic }) => topic), [
+    s.topic.replace(".trade.", ".book."),
+    s.topic.replace(".trade.", ".status.")
+  ])
+  assert.match(readFileSync(`${s.dataDir}/collector`, "utf8"), /^[a-z0-9]{9}\n$/)
 })
 
 /** Their effect is seen on a broker that asks for them. */
 const elsewhere: Readonly<Record<string, string>> = {
+  // How they reach a feed; what it makes of them is in test/streams/books.
+  BOOK_DEPTH: "test/layers/AppLayer.test.ts",
+  BOOK_INTERVAL: "test/layers/AppLayer.test.ts",
+  BOOK_REFRESH: "test/layers/AppLayer.test.ts",
+  BOOK_DELTAS: "test/layers/AppLayer.test.ts",
   KAFKA_SECURITY_PROTOCOL: "test/faults/Security.test.ts",
   KAFKA_SASL_MECHANISM: "test/faults/Security.test.ts",
   KAFKA_SASL_USERNAME: "test/faults/Security.test.ts",
@@ -741,7 +766,12 @@ describe("configuration", () => {
     for (const [key, file] of Object.entries(elsewhere)) {
       assert.include(readFileSync(path.resolve(import.meta.dirname, "../..", file), "utf8"), key)
     }
-    const tested = [...scenes.flatMap(({ keys }) => keys), ...Object.keys(elsewhere)].sort()
+    // What an exchange has of settings is the same for all, and played with two of them.
+    const others = Object.keys(exchanges).filter((id) => id !== "bitpin" && id !== "wallex").map((id) =>
+      id.toUpperCase()
+    )
+    const same = others.flatMap((name) => [`${name}_API_URL`, `${name}_WS_URL`, `${name}_MARKETS`])
+    const tested = [...same, ...scenes.flatMap(({ keys }) => keys), ...Object.keys(elsewhere)].sort()
     assert.deepStrictEqual(tested, Variables.tableOf(Object.values(exchanges)).rows.map(({ name }) => name).sort())
   })
 })

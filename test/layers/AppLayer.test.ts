@@ -1,7 +1,7 @@
 /** The service as a Layer, in a world of the test's own: broker, disk and lock in memory, exchanges on loopback. */
 import * as Socket from "@effect/platform/Socket"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Ref } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Ref } from "effect"
 import * as AppConfig from "../../src/layers/AppConfig.ts"
 import * as AppLayer from "../../src/layers/AppLayer.ts"
 import * as Collector from "../../src/layers/Collector.ts"
@@ -241,4 +241,23 @@ describe("Collector.lanesOf", () => {
     assert.deepStrictEqual(of(["books"]), ["book", "status"])
     assert.deepStrictEqual(of(["books", "trades"]), ["trade", "book", "status"])
   })
+})
+
+describe("Collector.feedSettings", () => {
+  it.effect("has what is set of order books, and which channels", () =>
+    Effect.gen(function*() {
+      const env = {
+        CHANNELS: "books",
+        BOOK_DEPTH: "all",
+        BOOK_INTERVAL: "250ms",
+        BOOK_REFRESH: "5m",
+        BOOK_DELTAS: "true"
+      }
+      const { settings } = yield* AppConfig.parse(env, () => Effect.die("no file"))
+      const { books, channels } = Collector.feedSettings(yield* AppConfig.choose(settings, "bitpin"), settings)
+      assert.deepStrictEqual({ books, channels }, {
+        books: { depth: "all", interval: Duration.millis(250), refresh: Duration.minutes(5), deltas: true },
+        channels: ["books"]
+      })
+    }))
 })

@@ -27,6 +27,8 @@ import * as Sender from "./Sender.ts"
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
 const maxRecordBytes = 1024 * 1024
 
+const isLarge = ({ value }: EventRecord): boolean => value.length > maxRecordBytes - 4096
+
 /** A queue writer that is stuck for longer ends the process: a supervisor restarts it (docs/design/contract.md "Health"). */
 const stuckAfter = 60_000
 
@@ -286,7 +288,7 @@ export const make = Effect.fnUntraced(function*(
   const turn = Effect.gen(function*() {
     const inputs = yield* Queue.takeBetween(inbox, 1, 4096)
     for (const input of inputs) {
-      if (input._tag === "Offer") inboxBytes -= Handover.bytesOf(input.records)
+      if (input._tag === "Offer") inboxBytes -= input.bytes ?? Handover.bytesOf(input.records)
       const [commands, next] = Handover.step(state, input, now())
       state = next
       for (const command of commands) yield* execute(command)
@@ -325,7 +327,7 @@ export const make = Effect.fnUntraced(function*(
     room.await.pipe(Effect.andThen(Effect.suspend(() => {
       inboxBytes += bytes
       if (inboxBytes >= options.handover.spillBytes) room.unsafeClose()
-      return tell({ _tag: "Offer", records })
+      return tell({ _tag: "Offer", records, bytes })
     })))
 
   /** In parcels that a small queue takes. */
@@ -349,8 +351,8 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     offer: (records) => {
-      const large = records.filter((record) => record.value.length > maxRecordBytes - 4096)
-      if (large.length === 0) return offer(records)
+      if (!records.some(isLarge)) return offer(records)
+      const large = records.filter(isLarge)
       return Effect.forEach(large, oversize).pipe(
         Effect.andThen(offer(records.filter((record) => !large.includes(record))))
       )

@@ -161,6 +161,8 @@ const makeLane = Effect.fnUntraced(function*(
   let failures = 0
   let client: Client.Client | undefined
   let partitionCount: number | undefined
+  /** Kafka measures batches after compression, and refused one for its size: from then on small ones are compressed too. */
+  let compressSmall = false
 
   const open = (): Client.Client => {
     // Each client begins with another broker: kafkajs itself never turns from one that takes connections and says nothing.
@@ -220,7 +222,7 @@ const makeLane = Effect.fnUntraced(function*(
     Effect.async<void, ProducerUnavailable | ProducerRejected>((resume) => {
       client ??= open()
       // Both outcomes are handled also when nobody waits any more: no rejection is ever unhandled.
-      client.send(records).then(
+      client.send(records, compressSmall).then(
         () => resume(Effect.void),
         (cause: unknown) => resume(Effect.fail(failureOf(cause)))
       )
@@ -281,8 +283,16 @@ const makeLane = Effect.fnUntraced(function*(
     })
   )
 
+  /** A record that only fits when it is compressed is none that Kafka never takes. */
+  const fitting = (records: ReadonlyArray<EventRecord>) =>
+    Effect.catchIf(attempt(records), isTooLarge, (refusal) => {
+      if (compressSmall || settings.compression === "none") return refusal
+      compressSmall = true
+      return attempt(records)
+    })
+
   const sendRound = (records: ReadonlyArray<EventRecord>) =>
-    attempt(records).pipe(
+    fitting(records).pipe(
       newTopics === undefined ? (self) => self : Effect.catchIf(
         (failure) => failure._tag === "ProducerUnavailable" && failure.reason === "topic",
         (missing) =>
@@ -290,7 +300,7 @@ const makeLane = Effect.fnUntraced(function*(
             Effect.mapError((failure) =>
               unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
             ),
-            Effect.andThen(attempt(records))
+            Effect.andThen(fitting(records))
           )
       ),
       Effect.tap(watchPartitions)
@@ -307,6 +317,10 @@ const makeLane = Effect.fnUntraced(function*(
     partitionOf: (key) => Effect.sync(() => partitions.of(key))
   }
 })
+
+const isTooLarge = (failure: ProducerUnavailable | ProducerRejected): failure is ProducerRejected =>
+  failure._tag === "ProducerRejected" &&
+  (failure.reason === "MESSAGE_TOO_LARGE" || failure.reason === "RECORD_LIST_TOO_LARGE")
 
 const failureOf = (cause: unknown): ProducerUnavailable | ProducerRejected =>
   cause instanceof Client.IncompleteAnswer ? unavailable("incomplete", cause.message, cause) : classify(cause)

@@ -31,8 +31,11 @@ const losses = ({ lanes }: Report): ReadonlyArray<string> =>
     `The queue of ${topic} is full: the policy of QUEUE_FULL_POLICY applies, and each loss is counted and told.`
   )
 
-const until = (report: Report, retryAt: string | null): string =>
-  retryAt === null ? "" : ` Tried again ${Words.ago(Date.parse(retryAt), Date.parse(report.timestamp))}.`
+const until = (report: Report, retryAt: string | null): string => {
+  if (retryAt === null) return ""
+  const [then, now] = [Date.parse(retryAt), Date.parse(report.timestamp)]
+  return then - now < 1000 ? " It is being tried again." : ` It is tried again ${Words.ago(then, now)}.`
+}
 
 /** Time to full at the pace of the last minute; empty where it does not grow. */
 const full = ({ history, queue }: Report): string => {

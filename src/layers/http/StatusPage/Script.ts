@@ -65,7 +65,7 @@ export const script = String.raw`
   // Only what differs is touched: a table of a thousand rows, and what the pointer rests on, stay as they are.
   function move(old, fresh) {
     if (old.className !== fresh.className) old.className = fresh.className;
-    if (old.innerHTML !== fresh.innerHTML) old.replaceChildren.apply(old, Array.from(doc.adoptNode(fresh).childNodes));
+    if (old.innerHTML !== fresh.innerHTML) old.replaceChildren.apply(old, Array.from(fresh.childNodes));
   }
   function patch(body, fresh) {
     var known = new Map(), place = 0;

@@ -50,7 +50,7 @@ describe("the line on top of the page", () => {
         history: { ...now.history, queuedBytes: [0, 1_000_000, 2_000_000] }
       }
       assert.deepStrictEqual(sentences(outage), [
-        "Kafka takes nothing: connect ECONNREFUSED 10.0.0.5:9092. 12\u202f345 events wait on disk (3.2 MiB of 1 GiB, full in 3 h at this pace); nothing is lost. Tried again in 4 s."
+        "Kafka takes nothing: connect ECONNREFUSED 10.0.0.5:9092. 12\u202f345 events wait on disk (3.2 MiB of 1 GiB, full in 3 h at this pace); nothing is lost. It is tried again in 4 s."
       ])
       // A full queue loses: the sentence must not say otherwise.
       const full = sentences({ ...outage, lanes: [{ ...lane, queueState: "full" }] })
