@@ -7,7 +7,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type { Awaited, Hole, MarketMemory } from "./Checkpoint/Model.ts"
+import type { Awaited, Hole, MarketMemory, OpenHole } from "./Checkpoint/Model.ts"
 import * as Reader from "./Checkpoint/Reader.ts"
 import type { CheckpointError, Store } from "./Checkpoint/Store.ts"
 import * as Writer from "./Checkpoint/Writer.ts"
@@ -25,7 +25,7 @@ export * from "./Checkpoint/Store.ts"
  */
 export interface HoleStore {
   /** In place of what was kept as open of this market; durable with the next `write`. A market that was forgotten is known from here on. */
-  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<Hole>) => void
+  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<OpenHole>) => void
   /** The hole is filled or given up. It is kept until what is awaited is resolved: delivered, durable, dropped, or a dead letter. */
   readonly closeHole: (key: string, hole: Hole, awaited: Awaited) => void
   /** The market is gone for good: nothing is kept of it, nor of what is settled later, until `keepHoles` names it again. */

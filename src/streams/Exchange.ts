@@ -104,7 +104,12 @@ export interface Market {
 export interface TradeRow {
   /** The exchange's id, if it gives ids; unique within the market. */
   readonly id: string | undefined
-  /** Canonical decimals, above zero. */
+  /**
+   * Where one row stands for several of the exchange's ids: the first of them; `id` is the last. For exchanges whose ids count up
+   * (`Exchange.tradeIds`): all of them count as known.
+   */
+  readonly first?: string | undefined
+  /** Canonical decimals. The price is above zero; a row with the amount `"0"` is no trade: the feed counts it and leaves it out. */
   readonly price: string
   readonly amount: string
   readonly side: Side
@@ -152,6 +157,11 @@ export interface TradesData {
   readonly _tag: "trades"
   readonly exchangeSymbol: string
   readonly rows: ReadonlyArray<TradeRow>
+  /**
+   * The rows are the market's last trades, as many as the exchange ever puts into one message. Where none of them was seen before, the ones in
+   * between are missing. Left out: nobody can tell, as where a message has only what is new.
+   */
+  readonly isFullWindow?: boolean | undefined
 }
 
 /**
@@ -235,6 +245,8 @@ export type Message =
     readonly epoch?: string | undefined
     /** All since the position that was asked for follows. */
     readonly recovered: boolean
+    /** It follows from behind this offset on, and no earlier; left out: from what was asked for. */
+    readonly after?: number | undefined
   }
   /** The topic's history has come so far. */
   | { readonly _tag: "moved"; readonly topic: string; readonly offset: number }
@@ -313,6 +325,41 @@ export interface Protocol {
 }
 
 /**
+ * The trade that a page of history is asked to begin above.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface PageEdge extends Pick<TradeRow, "timestamp" | "time"> {
+  /** Its id, a whole number. */
+  readonly id: string
+}
+
+/**
+ * A history in pages, for exchanges whose trade ids count up (`Exchange.tradeIds`). A page is decoded as a market's last trades are.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pages {
+  /** Rows of a page, at most. */
+  readonly size: number
+  /**
+   * The page just above a trade, below `apiUrl`. `reach`: how many ids from there on it is to be for, `size` at first: where a page ends
+   * below an id, that is `id + reach + 1`. It is best that the page holds that trade too (`fromId=<id>`, `since=<its time>`): then it is
+   * never empty, and an empty one says nothing.
+   */
+  readonly path: (market: Market, above: PageEdge, reach: number) => string
+  /**
+   * Which trades a page has if there are more: the oldest above that trade (`fromId`, `since`), or the newest below `id + reach + 1`
+   * (`after`). The latter only where `tradeIds` are `consecutive`: a page without the next number is the last one.
+   */
+  readonly holds: "oldest" | "newest"
+  /** An empty page says that there are no later trades. Left out: it says nothing, as where a cache may be behind. */
+  readonly empty?: "end" | undefined
+}
+
+/**
  * What is asked of an exchange's REST API, each by GET below `apiUrl`, and how answers are read. Bodies come from `Json.parse`: numbers
  * are text.
  *
@@ -328,9 +375,11 @@ export interface Rest {
       body: unknown
     ) => Either.Either<ReadonlyArray<Either.Either<Listed, DecodeFailure>>, DecodeFailure>
   }
-  /** A market's last trades, as many as the exchange gives; there is no asking for older ones. */
   readonly history: {
+    /** A market's last trades, as many as the exchange gives. */
     readonly path: (market: Market) => string
+    /** Left out: there is no asking for others than the last. */
+    readonly pages?: Pages | undefined
     /** Oldest first. A bad row harms no other. */
     readonly decode: (
       body: unknown
@@ -368,6 +417,8 @@ export interface Exchange {
   readonly id: string
   /** As it spells itself, for help texts; its `id` if left out. */
   readonly title?: string | undefined
+  /** False: collected only where `EXCHANGES` names it. Left out, it is among the default. */
+  readonly byDefault?: boolean | undefined
   /** What is to be said of its addresses in the table of settings, in place of the usual words. */
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
@@ -382,6 +433,11 @@ export interface Exchange {
    * never too short. Longer ones than a second are not taken.
    */
   readonly clockUnit?: number | undefined
+  /**
+   * What is known of its trade ids. `increasing`: whole numbers, a later trade of a market has a higher one. `consecutive`: besides, no
+   * number is left out, so that one which is missing is a trade that is missing. Left out: nothing, or it gives none.
+   */
+  readonly tradeIds?: "increasing" | "consecutive" | undefined
   readonly endpoints: Endpoints
   readonly limits: Limits
   readonly rest: Rest

@@ -126,10 +126,16 @@ export const connect = Effect.fnUntraced(function*(
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
     const isBounded = extra(socket, "terminate") !== undefined
+    /** Of the task at hand: frames that came with one read of the socket came together, and the clocks are asked once. */
+    let moment: Time.Moment | undefined
     const alive = (): Time.Moment => {
-      const moment = Time.momentOf(clock)
+      if (moment !== undefined) return moment
+      moment = Time.momentOf(clock)
       quietSince = moment.at
       lastFrameAt = moment
+      queueMicrotask(() => {
+        moment = undefined
+      })
       return moment
     }
     const offer = (arrival: Arrival, size: number): void => {

@@ -4,12 +4,28 @@ import type { FakeConnection } from "../../src/layers/testing/FakeConnection.ts"
 import { FakeExchange, type Filled } from "../../src/layers/testing/FakeExchange.ts"
 import { bases } from "../../src/layers/testing/FakeMarkets.ts"
 import * as Loopback from "../../src/layers/testing/Loopback.ts"
+import * as Memory from "../../src/layers/testing/Memory.ts"
 import { Issued, padded, printed } from "../../src/layers/testing/Oracle.ts"
+import { pageSize } from "./MadeUp.ts"
+
+interface Row {
+  readonly n?: number
+  readonly p: string
+  readonly q: string
+  readonly side: string
+  readonly ms: number
+}
+
+export interface Options {
+  readonly markets?: number
+  /** Its trades have numbers, and its history pages (`MadeUp.numbered`). */
+  readonly numbered?: boolean
+}
 
 /** A client that has not pinged for so long is hung up on, ms. */
 const patience = 2_000
 
-export class FakeMadeUp extends FakeExchange<object> {
+export class FakeMadeUp extends FakeExchange<Row> {
   readonly id = "madeup"
   protected readonly wsPath = "/v7"
   pings = 0
@@ -18,10 +34,14 @@ export class FakeMadeUp extends FakeExchange<object> {
   refusals = 0
   /** Bytes of a frame of trades that mean nothing. */
   padding = 0
+  /** Of each market, oldest first, where they have numbers. */
+  readonly numbers = new Map<string, Array<{ readonly row: Row; readonly issued: Issued }>>()
+  private readonly isNumbered: boolean
   private readonly patient = new Map<FakeConnection, () => void>()
 
-  constructor({ markets = 2 }: { readonly markets?: number } = {}, place?: Place) {
+  constructor({ markets = 2, numbered = false }: Options = {}, place?: Place) {
     super(3, place)
+    this.isNumbered = numbered
     bases(markets).forEach((name, i) => {
       const base = name === "BTC" ? "xbt" : name.toLowerCase()
       this.addMarket(
@@ -71,8 +91,19 @@ export class FakeMadeUp extends FakeExchange<object> {
     }
   }
 
-  protected request({ pathname }: URL): string {
+  /** Newest first. */
+  private page(exchangeSymbol: string, below: number): ReadonlyArray<Row> {
+    const rows = this.numbers.get(exchangeSymbol)?.filter(({ row: { n = 0 } }) => n < below).slice(-pageSize) ?? []
+    for (const { issued } of rows) issued.served = true
+    return rows.map(({ row }) => row).reverse()
+  }
+
+  protected request({ pathname, searchParams }: URL): string {
     if (this.refusals-- > 0) return JSON.stringify({ refused: "too busy", seconds: 1 })
+    const below = searchParams.get("below")
+    if (below !== null) {
+      return JSON.stringify({ trades: this.page(decodeURIComponent(pathname.slice(9)), Number(below)) })
+    }
     if (pathname !== "/list") {
       return JSON.stringify({ trades: this.history(decodeURIComponent(pathname.slice(9)), 300) })
     }
@@ -98,9 +129,19 @@ export class FakeMadeUp extends FakeExchange<object> {
       side,
       timestamp: new Date(time).toISOString()
     }
-    const id = `madeup:${symbol}:t:${time}:${side}:${expected.price}:${expected.amount}`
-    const issued = new Issued(expected, id, true)
-    const row = { p: padded(price, price.scale), q: printed(amount), side, ms: time }
+    const all = this.numbers.get(exchangeSymbol) ?? []
+    this.numbers.set(exchangeSymbol, all)
+    const n = this.isNumbered ? (all.at(-1)?.row.n ?? 0) + 1 : undefined
+    const id = `madeup:${symbol}:t:${n ?? `${time}:${side}:${expected.price}:${expected.amount}`}`
+    const issued = new Issued(expected, id, n === undefined)
+    const row: Row = {
+      ...n === undefined ? {} : { n },
+      p: padded(price, price.scale),
+      q: printed(amount),
+      side,
+      ms: time
+    }
+    if (n !== undefined) all.push({ row, issued })
     this.remember(exchangeSymbol, { row, issued })
     const padding = "x".repeat(this.padding)
     this.push(
@@ -112,5 +153,7 @@ export class FakeMadeUp extends FakeExchange<object> {
   }
 }
 
-export const make = (options?: { readonly markets?: number }) =>
-  Loopback.make((place) => new FakeMadeUp(options, place))
+export const make = (options?: Options) => Loopback.make((place) => new FakeMadeUp(options, place))
+
+/** Within the process, on Effect's clock. */
+export const inMemory = (options?: Options) => Memory.make((place) => new FakeMadeUp(options, place))

@@ -21,6 +21,7 @@ const decodeMarket = decoder(
 )
 const decodeRow = decoder(
   Schema.Struct({
+    n: Schema.optional(Schema.String),
     p: Schema.String,
     q: Schema.String,
     side: Side,
@@ -42,7 +43,7 @@ const rowOf = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.Decode
     const amount = yield* positive("q", row.q)
     const time = ExchangeTime.make(Math.floor(Number(row.ms) / 1000), row.ms.slice(-3))
     if (time === undefined) return yield* Either.left(DecodeFailure.make("time", row.ms))
-    return { id: undefined, price, amount, side: row.side, ...time }
+    return { id: row.n, price, amount, side: row.side, ...time }
   })
 
 const failure = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
@@ -51,6 +52,9 @@ const tradesPath = ({ exchangeSymbol }: Market): string => `/history/${encodeURI
 
 /** The finest unit of its trades' time, ms. */
 const millisecond = 1
+
+/** Rows of a page, where it is `numbered`. */
+export const pageSize = 100
 
 export const madeUp: Exchange = {
   id: "madeup",
@@ -128,6 +132,24 @@ export const madeUp: Exchange = {
             { _tag: "trades", exchangeSymbol: frame.right.name, rows: trades }
           ]
         }
+      }
+    }
+  }
+}
+
+/** It counts its trades, market by market, and gives its history in pages that end below a number. */
+export const numbered: Exchange = {
+  ...madeUp,
+  tradeIds: "consecutive",
+  rest: {
+    ...madeUp.rest,
+    history: {
+      ...madeUp.rest.history,
+      askAfter: 0,
+      pages: {
+        size: pageSize,
+        holds: "newest",
+        path: (market, { id }, reach) => `${tradesPath(market)}?below=${BigInt(id) + BigInt(reach) + 1n}`
       }
     }
   }

@@ -45,6 +45,9 @@ const HoleText = Schema.Struct({
   to: Schema.NullOr(Schema.String),
   recovered: Schema.Number,
   over: Schema.NullOr(Schema.Literal("filled", "given up")),
+  after: Schema.optional(Schema.Struct({ id: Schema.String, time: Schema.NullOr(Schema.String) })),
+  before: Schema.optional(Schema.String),
+  isUnsound: Schema.optional(Schema.Boolean),
   trade: Schema.NullOr(Schema.String),
   event: Schema.NullOr(Schema.String)
 })

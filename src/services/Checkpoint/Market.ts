@@ -1,6 +1,6 @@
 /** One market's part of the checkpoint. Changed in place: there are thousands, and each trade changes one. */
 import { compare, epochMsOf } from "../ExchangeTime.ts"
-import { type Awaited, type Hole, type MarketMemory, memoryOfMarket } from "./Model.ts"
+import { type Awaited, type Edge, type Hole, type MarketMemory, memoryOfMarket, type OpenHole } from "./Model.ts"
 
 /** Trades within holes that are kept beside the newest: more than a feed may have to remember of a market. */
 const maxWithinHoles = 8192
@@ -10,6 +10,18 @@ export interface Closing {
   readonly hole: Hole
   readonly awaited: Awaited
 }
+
+/** How far an open hole is filled once a trade cannot be lost any more. */
+interface Fill {
+  readonly hole: Hole
+  readonly after: Edge
+  readonly trade: string
+}
+
+/** Fills of one hole that wait; beyond them the newest stands for those between. */
+const maxFills = 16
+
+const maxLeft = 16
 
 export interface Market {
   readonly key: string
@@ -22,6 +34,10 @@ export interface Market {
   last: string | null
   open: ReadonlyArray<Hole>
   closing: ReadonlyArray<Closing>
+  /** Of `open`, oldest first. */
+  fills: ReadonlyArray<Fill>
+  /** The last that were open and are not any more: how far one was filled is asked for when it is closed, just after. */
+  left: ReadonlyArray<Hole>
   /** Trades that were lost and counted while there were holes: what is closed later need not wait for them. */
   readonly lost: Set<string>
   /** Of `open` and `closing`, epoch ms, edges included. */
@@ -45,6 +61,8 @@ export const make = (key: string): Market => ({
   last: null,
   open: [],
   closing: [],
+  fills: [],
+  left: [],
   lost: new Set(),
   spans: [],
   lastOfOld: undefined,
@@ -60,13 +78,24 @@ export const make = (key: string): Market => ({
 const isWithinHole = ({ spans }: Market, time: number | null | undefined): boolean =>
   time !== null && time !== undefined && spans.some(([from, to]) => from <= time && time <= to)
 
+const timeAt = ({ times }: Market, i: number): number => times[i] ?? -Infinity
+
+/** As a market nearly always is: trades come by their times, and each once. */
+const isInOrder = (market: Market): boolean => {
+  const { ids } = market
+  for (let i = 1; i < ids.length; i++) if (timeAt(market, i - 1) > timeAt(market, i)) return false
+  return new Set(ids).size === ids.length
+}
+
+/** Of two infinities the difference is not a number, and so they go by order of delivery too. */
+const inOrder = (market: Market): Array<number> =>
+  Array.from(new Map(market.ids.map((id, i) => [id, i])).values())
+    .sort((a, b) => timeAt(market, a) - timeAt(market, b) || a - b)
+
 /** Indices into `ids`, oldest first, each trade once: the newest, and of the older ones those within holes. */
 const select = (market: Market) => {
   const { ids, times } = market
-  const order = market.isTrimmed ? Array.from(ids.keys()) : Array.from(new Map(ids.map((id, i) => [id, i])).values())
-  const timeOf = (i: number) => times[i] ?? -Infinity
-  // Of two infinities the difference is not a number, and so they go by order of delivery too.
-  if (!market.isTrimmed) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)
+  const order = market.isTrimmed || isInOrder(market) ? Array.from(ids.keys()) : inOrder(market)
   const cut = Math.max(0, order.length - memoryOfMarket)
   return {
     older: order.slice(0, cut).filter((i) => isWithinHole(market, times[i])).slice(-maxWithinHoles),
@@ -104,7 +133,11 @@ export const advance = (market: Market, time: string): void => {
 // ---------------------------------------------------------------------------------------------------------------------
 // holes
 
-const startOf = ({ from }: Hole): number => from === null ? -Infinity : epochMsOf(from)
+/** What is known below where it is filled up to, nobody has to know by id. */
+const startOf = ({ after, from }: Hole): number => {
+  const time = after?.time ?? from
+  return time === null ? -Infinity : epochMsOf(time)
+}
 const endOf = ({ to }: Hole): number => to === null ? Infinity : epochMsOf(to)
 
 const isSame = (a: Hole, b: Hole): boolean => a.gapId === b.gapId && (a.gapId !== null || a.from === b.from)
@@ -120,18 +153,52 @@ export const setHoles = (market: Market, open: ReadonlyArray<Hole>, closing: Rea
   market.areHolesUnwritten = true
 }
 
+const isResolved = ({ ids, lost }: Market, trade: string): boolean => ids.includes(trade) || lost.has(trade)
+
+const filledTo = (hole: Hole, after: Edge | undefined): Hole =>
+  after === undefined || after === hole.after ? hole : { ...hole, after }
+
 /** In place of those that were open. One that was closing in an earlier life may be among them: this life closes it again. */
-export const keepHoles = (market: Market, open: ReadonlyArray<Hole>): void =>
+export const keepHoles = (market: Market, given: ReadonlyArray<OpenHole>): void => {
+  let fills: ReadonlyArray<Fill> = []
+  const open = given.map(({ filled, ...hole }): Hole => {
+    const after = market.open.find((one) => isSame(one, hole))?.after ?? hole.after
+    if (filled === undefined || filled.after.id === after?.id) return filledTo(hole, after)
+    const waiting = market.fills.filter((one) => isSame(one.hole, hole))
+    const isKnown = waiting.some((one) => one.after.id === filled.after.id)
+    if (waiting.length === 0 && isResolved(market, filled.trade)) return filledTo(hole, filled.after)
+    fills = [...fills, ...isKnown ? waiting : [...waiting.slice(0, maxFills - 1), { ...filled, hole }]]
+    return filledTo(hole, after)
+  })
+  market.fills = fills
+  market.left = [...market.left, ...market.open.filter((one) => !open.some((hole) => isSame(one, hole)))].slice(
+    -maxLeft
+  )
   setHoles(market, open, market.closing.filter(({ hole }) => !open.some((one) => isAgain(one, hole))))
+}
+
+/** The trade of that id cannot be lost any more: what waited for it is filled so far. True if something did. */
+export const fill = (market: Market, id: string): boolean => {
+  if (market.fills.length === 0) return false
+  const done = market.fills.filter(({ trade }) => trade === id)
+  if (done.length === 0) return false
+  const isDone = (one: Fill, of: Fill) =>
+    isSame(one.hole, of.hole) && market.fills.indexOf(one) <= market.fills.indexOf(of)
+  market.fills = market.fills.filter((one) => !done.some((of) => isDone(one, of)))
+  const open = market.open.map((hole) => filledTo(hole, done.findLast((one) => isSame(one.hole, hole))?.after))
+  setHoles(market, open, market.closing)
+  return true
+}
 
 export const closeHole = (market: Market, hole: Hole, { event, trade }: Awaited): void => {
   // An answer before the one that closes it may have brought its last trade.
-  const isResolved = trade !== null && (market.ids.includes(trade) || market.lost.has(trade))
-  const awaited = { event, trade: isResolved ? null : trade }
+  const awaited = { event, trade: trade !== null && isResolved(market, trade) ? null : trade }
   const closing = market.closing.filter((one) => !isAgain(hole, one.hole))
   const isAwaiting = awaited.trade !== null || event !== null
   const open = market.open.filter((one) => !isSame(hole, one))
-  setHoles(market, open, isAwaiting ? [...closing, { hole, awaited }] : closing)
+  const before = [...market.open, ...market.left].find((one) => isSame(hole, one))
+  market.fills = market.fills.filter((one) => !isSame(hole, one.hole))
+  setHoles(market, open, isAwaiting ? [...closing, { hole: filledTo(hole, before?.after), awaited }] : closing)
 }
 
 /** The trade of that id is lost and counted, or it is no trade. */

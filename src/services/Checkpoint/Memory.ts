@@ -3,7 +3,7 @@ import { epochMsOf } from "../ExchangeTime.ts"
 import type { EventRecord } from "../MarketEvent.ts"
 import { lengthen, type MarketEntry, type OldFile, timeIn } from "./Format.ts"
 import * as Market from "./Market.ts"
-import type { Awaited, Hole, MarketMemory } from "./Model.ts"
+import type { Awaited, Hole, MarketMemory, OpenHole } from "./Model.ts"
 
 export interface Memory {
   /** Keys of all markets. */
@@ -14,7 +14,7 @@ export interface Memory {
 
   readonly settle: (records: ReadonlyArray<EventRecord>, seq: number | undefined) => void
   readonly resolve: (records: ReadonlyArray<EventRecord>) => void
-  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<Hole>) => void
+  readonly keepHoles: (key: string, exchangeSymbol: string, holes: ReadonlyArray<OpenHole>) => void
   readonly closeHole: (key: string, hole: Hole, awaited: Awaited) => void
   readonly forget: (key: string) => void
 
@@ -42,6 +42,15 @@ const fieldOf = (name: string) => {
 }
 const timestampIn = fieldOf("timestamp")
 const exchangeSymbolIn = fieldOf("exchangeSymbol")
+
+/** Out of the value where nothing else tells. */
+const tradeOf = (
+  { trade, value }: EventRecord
+): { readonly exchangeSymbol: string | null; readonly timestamp: string | null } => {
+  if (trade !== undefined) return trade
+  const text = typeof value === "string" ? value : decoder.decode(value)
+  return { exchangeSymbol: exchangeSymbolIn(text), timestamp: timestampIn(text) }
+}
 
 /** Epoch ms; null of what is no time. */
 const msOf = (time: string | null): number | null => {
@@ -80,7 +89,8 @@ export const make = (): Memory => {
     if (forgotten.has(key) && closing.length === 0) remove(key)
   }
 
-  const settleOne = ({ headers, key, value }: EventRecord): void => {
+  const settleOne = (record: EventRecord): void => {
+    const { headers, key } = record
     const id = headers["id"]
     if (id === undefined) return
     if (forgotten.has(key)) {
@@ -89,13 +99,13 @@ export const make = (): Memory => {
       return
     }
     const market = marketOf(key)
-    const text = typeof value === "string" ? value : decoder.decode(value)
-    const timestamp = timestampIn(text)
+    const { exchangeSymbol, timestamp } = tradeOf(record)
     const time = msOf(timestamp)
     Market.add(market, id, time)
     if (timestamp !== null && time !== null) Market.advance(market, timestamp)
-    market.exchangeSymbol = exchangeSymbolIn(text) ?? market.exchangeSymbol
+    market.exchangeSymbol = exchangeSymbol ?? market.exchangeSymbol
     changed.add(key)
+    Market.fill(market, id)
     if (market.closing.length > 0) resolved(market, id)
   }
 
@@ -169,6 +179,7 @@ export const make = (): Memory => {
         const market = markets.get(key)
         if (id === undefined || market === undefined) continue
         Market.lose(market, id)
+        if (Market.fill(market, id)) changed.add(key)
         if (market.closing.length > 0) resolved(market, id)
       }
     },

@@ -9,6 +9,19 @@
 export const memoryOfMarket = 256
 
 /**
+ * A trade at the edge of a hole, of a market whose ids are numbers that count up.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Edge {
+  /** The number, in decimals. */
+  readonly id: string
+  /** Exchange time, ISO-8601; null where it is not known. */
+  readonly time: string | null
+}
+
+/**
  * A stretch of a market's time in which trades may be missing.
  *
  * @since 0.1.0
@@ -26,6 +39,26 @@ export interface Hole {
   readonly recovered: number
   /** What it came to. The last event about it may be lost still. Null while it is open. */
   readonly over: "filled" | "given up" | null
+  /**
+   * Where ids count up: nothing is missing up to this trade. At first the one that `from` is the time of; it moves up with what a history
+   * brings, once that is delivered or durable.
+   */
+  readonly after?: Edge | undefined
+  /** Where ids count up: the number of the trade that `to` is the time of, in decimals. */
+  readonly before?: string | undefined
+  /** Something that a history brought of it was not understood: it will not be called filled. */
+  readonly isUnsound?: boolean | undefined
+}
+
+/**
+ * A hole as a feed has it now.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenHole extends Hole {
+  /** How far it is filled when the trade with that id (`exchange:symbol:t:...`) and all before it are resolved. */
+  readonly filled?: { readonly after: Edge; readonly trade: string } | undefined
 }
 
 /**

@@ -256,6 +256,15 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const tell = (into: Gathering, input: Topics.Input, now: Time.Moment): void =>
     carryOut(into, Topics.step(topics, input, now.at))
 
+  /** Whatever the server calls it: what follows has to begin where we are, or what lies between is a hole. */
+  const isRecovered = (
+    { after, position, recovered, topic }: Extract<Message, { readonly _tag: "subscribed" }>
+  ): boolean => {
+    if (!recovered || after === undefined) return recovered
+    const ours = positions.get(topic)
+    return ours !== undefined && ours.epoch === position?.epoch && ours.offset >= after
+  }
+
   const apply = (into: Gathering, message: Message, now: Time.Moment): void => {
     switch (message._tag) {
       case "ping":
@@ -263,16 +272,18 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return
       case "ready":
         return becomeReady(into, now)
-      case "subscribed":
+      case "subscribed": {
+        const recovered = isRecovered(message)
         // What was recovered has not been handled yet: the position moves with it.
         if (message.position === undefined) positions.delete(message.topic)
-        else if (!message.recovered) {
+        else if (!recovered) {
           const { epoch, offset } = message.position
           positions.set(whole(message.topic), { epoch: whole(epoch), offset })
         }
         if (message.epoch === undefined) epochs.delete(message.topic)
         else if (members.has(message.topic)) epochs.set(whole(message.topic), whole(message.epoch))
-        return tell(into, { _tag: "Subscribed", topic: message.topic, recovered: message.recovered }, now)
+        return tell(into, { _tag: "Subscribed", topic: message.topic, recovered }, now)
+      }
       case "moved": {
         const position = positions.get(message.topic)
         if (position !== undefined) positions.set(message.topic, { ...position, offset: message.offset })

@@ -94,6 +94,16 @@ export const protocol = (options: Options): Protocol => {
     return Number.isSafeInteger(offset) && offset >= 0 ? offset : undefined
   }
 
+  /**
+   * The offset behind which publications lead to `end` without a hole. A server in cache mode calls it recovered if it has the last one, and
+   * sends that one only: what lies between is missed.
+   */
+  const startOf = (all: ReadonlyArray<typeof Publication.Type>, end: number): number => {
+    let start = end
+    for (let i = all.length - 1; i >= 0 && offsetOf(all[i]?.offset) === start; i--) start -= 1
+    return start
+  }
+
   const publications = (
     topic: string,
     all: ReadonlyArray<typeof Publication.Type>
@@ -156,7 +166,8 @@ export const protocol = (options: Options): Protocol => {
       // What is zero is left out.
       const offset = offsetOf(text ?? "0")
       const position = recoverable && epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined
-      const answer = { _tag: "subscribed", topic, position, recovered } as const
+      const after = recovered && position !== undefined ? { after: startOf(all, position.offset) } : {}
+      const answer = { _tag: "subscribed", topic, position, recovered, ...after } as const
       return [epoch === undefined ? answer : { ...answer, epoch }, ...publications(topic, all)]
     }
     return reply.unsubscribe !== undefined ? [] : [failed("unknown", `a reply to command ${id}`)]

@@ -82,7 +82,10 @@ export interface TradeFields<Row> {
   readonly time: readonly [field: Texts<Row>, read: (text: string) => ExchangeTime.ExchangeTime | undefined]
 }
 
-/** Rows of trades that need nothing else: each price and amount canonical and above zero, the time with all its digits. */
+/**
+ * Rows of trades that need nothing else: each price canonical and above zero, each amount canonical (zero is the feed's to leave out), the
+ * time with all its digits.
+ */
 export const tradeDecoder = <Row, I>(
   schema: Schema.Schema<Row, I>,
   fields: TradeFields<Row>
@@ -96,8 +99,8 @@ export const tradeDecoder = <Row, I>(
     const text = (field: Texts<Row>): string => String(row[field])
     const price = positiveDecimal(text(fields.price))
     if (price === undefined) return failed("number", fields.price, text(fields.price))
-    const amount = positiveDecimal(text(fields.amount))
-    if (amount === undefined) return failed("number", fields.amount, text(fields.amount))
+    const amount = canonical(text(fields.amount))
+    if (amount === undefined || amount.startsWith("-")) return failed("number", fields.amount, text(fields.amount))
     const time = readTime(text(timeField))
     if (time === undefined) return failed("time", timeField, text(timeField))
     const id = fields.id === undefined ? undefined : text(fields.id)

@@ -12,22 +12,24 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { Hole, HoleStore, MarketMemory } from "../../services/Checkpoint.ts"
+import type { HoleStore, MarketMemory } from "../../services/Checkpoint.ts"
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
-import * as Channel from "../Channel.ts"
+import type * as Channel from "../Channel.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
-import type { Exchange, TradeRow } from "../Exchange.ts"
+import type { Exchange, Market as Listed, TradeRow } from "../Exchange.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import { spansOf, toHole } from "./Backfill/Kept.ts"
 import * as Holes from "./Holes.ts"
 import type { Identified, Identity, MarketState } from "./Identity.ts"
+import * as Numbers from "./Numbers.ts"
 import * as OpenHoles from "./OpenHoles.ts"
 import * as Spans from "./Spans.ts"
-import { toTrades } from "./Trades.ts"
+import * as Trades from "./Trades.ts"
 
 export interface Backfill {
   /** From here on that listener does not hear the market. */
@@ -106,8 +108,10 @@ interface Market {
 }
 
 interface Handing {
-  readonly market: Market
+  /** Undefined: somebody wants to know when all before it is handed over. */
+  readonly market: Market | undefined
   readonly events: ReadonlyArray<MarketEvent>
+  readonly done?: Deferred.Deferred<void> | undefined
 }
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Backfill, never, Scope.Scope> {
@@ -152,6 +156,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         askAfter: history.askAfter,
         clockUnit: exchange.clockUnit,
         maxAge,
+        tradeIds: exchange.tradeIds,
+        pages: exchange.tradeIds === undefined ? undefined : history.pages,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }, nextIds.get(symbol)),
       heardSince: undefined
@@ -163,20 +169,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // the machine's commands
 
-  const toHole = ({ cause, from, gapId, recovered, to }: Holes.Span, over: Hole["over"]): Hole => ({
-    cause,
-    gapId,
-    from: from?.text ?? null,
-    to: to?.text ?? null,
-    recovered,
-    over
-  })
-
   const keep = ({ holes, state: { market } }: Market): void =>
     options.holes?.keepHoles(
       keyOf(market.symbol),
       market.exchangeSymbol,
-      Holes.spansToKeep(holes).map((span) => toHole(span, null))
+      Holes.spansToKeep(holes).map((span) => toHole(span, null, `${keyOf(market.symbol)}:t:`))
     )
 
   const gapEvent = ({ market }: MarketState, { cause, complete, from, gapId, id, recovered, to }: Holes.Gap) =>
@@ -216,7 +213,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
           if (!isKept) break
           const key = keyOf(state.market.symbol)
           keep(market)
-          options.holes?.closeHole(key, toHole(span, complete ? "filled" : "given up"), {
+          options.holes?.closeHole(key, toHole(span, complete ? "filled" : "given up", `${key}:t:`), {
             trade: span.lastTrade === null ? null : `${key}:t:${span.lastTrade}`,
             event: lastEvent
           })
@@ -260,7 +257,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const events = all.flatMap(({ events }) => events)
       return (events.length === 0 ? Effect.void : emit(events)).pipe(
         Effect.andThen(Effect.sync(() => {
-          for (const { market } of all) {
+          for (const { done, market } of all) {
+            if (done !== undefined) Deferred.unsafeDone(done, Exit.void)
+            if (market === undefined) continue
             step(market, { _tag: "Handed" })
             forgetIfGone(market)
           }
@@ -268,6 +267,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       )
     })
   )
+
+  /** All that was made so far is handed over. */
+  const sent = Effect.suspend(() => {
+    const done = Deferred.unsafeMake<void>(FiberId.none)
+    handings.unsafeOffer({ market: undefined, events: [], done })
+    return Deferred.await(done)
+  })
 
   // -------------------------------------------------------------------------------------------------------------------
   // the checkpoint
@@ -305,12 +311,20 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const isUnknown = (status: number | undefined): boolean => status === 404 || status === 410
 
+  const pathOf = (market: Listed, asked: Numbers.Question | null): string => {
+    const { pages, path } = history
+    if (asked === null || pages === undefined) return path(market)
+    const { above, at, reach } = asked
+    return pages.path(market, { id: String(above), timestamp: at?.ms ?? null, time: at?.text }, reach)
+  }
+
   const ask = Effect.fnUntraced(function*(market: Market) {
     const { state } = market
     step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
     if (Holes.askAt(market.holes) === undefined) return
+    const asked = Holes.question(market.holes)
     step(market, { _tag: "Asked" })
-    const answer = yield* rest.ask(history.path(state.market), history.decode).pipe(
+    const answer = yield* rest.ask(pathOf(state.market, asked), history.decode).pipe(
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
         // Of a market that is gone an answer is not to be expected: it is asked for once.
@@ -328,11 +342,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       board.show()
       return
     }
-    receive(market, answer.right)
+    receive(market, asked, answer.right)
     board.show()
+    // What it brought is on its way out: a worker has no more than one page in memory.
+    if (asked !== null) yield* sent
   })
 
-  const receive = (market: Market, { date, sentAt, value }: Rest.Answer<History>): void => {
+  const receive = (
+    market: Market,
+    asked: Numbers.Question | null,
+    { date, sentAt, value }: Rest.Answer<History>
+  ): void => {
     const { heardSince, state } = market
     const rows = value.flatMap((row) => {
       if (Either.isRight(row)) return [row.right]
@@ -348,13 +368,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       sentAt,
       date,
       // What has that second's timestamp may have come after it.
-      since: since === null ? null : since - 1_000
+      since: since === null ? null : since - 1_000,
+      asked,
+      count: value.length
     }
     const candidates = Holes.candidates(market.holes, answer)
     ledger.received(entry, candidates.length)
-    const identified = state.identifyHistory(candidates, market.holes.known)
-    ledger.move(entry, "in_flight", "filtered", candidates.length - identified.length, "duplicate")
-    const events = toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
+    // Those without an amount show how far back the answer reaches, as any row does.
+    const traded = Trades.traded(candidates)
+    ledger.move(entry, "in_flight", "filtered", candidates.length - traded.length, "zero")
+    const identified = state.identifyHistory(traded, market.holes.known)
+    ledger.move(entry, "in_flight", "filtered", traded.length - identified.length, "duplicate")
+    const events = Trades.toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
     board.gaps.recovered += identified.length
     step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
   }
@@ -367,11 +392,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const cut = prefixLength(market.symbol)
     return identified.flatMap(({ id, row }, i) => {
       const event = events[i]
-      return event === undefined ? [] : [{ id: id.slice(cut), stamp: Spans.stampOf(row), event }]
+      if (event === undefined) return []
+      const numbers = exchange.tradeIds === undefined ? undefined : Numbers.rangeOf(row)
+      return [{ id: id.slice(cut), stamp: Spans.stampOf(row), event, numbers }]
     })
   }
 
-  /** The market that trades most first, but those that were asked just now after all others: they would use up the budget. */
+  /** The market that trades most first, but those that were asked just now after all others: they would use up the budget. So do pages. */
   const next = (): Market | undefined => {
     let best: Market | undefined
     for (const one of pending) if (best === undefined || isBefore(one, best)) best = one
@@ -380,8 +407,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   const isBefore = (a: Market, b: Market): boolean => {
-    const [quickA, quickB] = [a.holes.quickAsks > 0, b.holes.quickAsks > 0]
-    return quickA === quickB ? a.state.status.trades > b.state.status.trades : quickB
+    const [askedA, askedB] = [Holes.timesAsked(a.holes), Holes.timesAsked(b.holes)]
+    return askedA === askedB ? a.state.status.trades > b.state.status.trades : askedA < askedB
   }
 
   const worker = Queue.take(tokens).pipe(
@@ -433,23 +460,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const found = memory.get(keyOf(symbol))
     if (found === undefined) return false
     const cut = prefixLength(symbol)
-    const spans = (found.holes ?? []).map(({ cause, from, gapId, over, recovered, to }) => ({
-      cause: causeOf(cause),
-      from: from === null ? null : Spans.parsed(from),
-      to: to === null ? null : Spans.parsed(to),
-      by: null,
-      // It is over: any question may bring it. One without an end goes on until the market is heard.
-      until: to === null ? null : Time.never,
-      gapId,
-      recovered,
-      lastTrade: null,
-      outcome: over ?? "open" as const
-    }))
+    const edge = market.state.edge()
+    const spans = spansOf(found, edge.mark)
     if (spans.length > 0) {
       step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
     }
     if (!identity.isRemembered(symbol) && spans.length === 0) return false
-    const edge = market.state.edge()
     // What that life knew of may be no more than the trade behind its hole, which died with it.
     step(market, {
       _tag: "Lost",
@@ -539,5 +555,3 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
   }
 })
-
-const causeOf = (text: string): Channel.Cause => Channel.causes.find((one) => one === text) ?? "restart"

@@ -19,12 +19,14 @@ import { answered, giveUp, isTooOld, unanswered } from "./Holes/Answers.ts"
 import { arrived, know } from "./Holes/Arrivals.ts"
 import { advance, firstDeadline, isUnwritten, isWaitedFor } from "./Holes/Front.ts"
 import { join, left, lost, subscribed, vanished } from "./Holes/Listening.ts"
-import { type Command, type Found, type Input, itemOf, spans, type State } from "./Holes/State.ts"
+import { isAskable } from "./Holes/Pages.ts"
+import { type Command, type Found, type Input, itemOf, type State } from "./Holes/State.ts"
 import * as Spans from "./Spans.ts"
 import type { Span } from "./Spans.ts"
 
 export { candidates } from "./Holes/Answers.ts"
-export type { Answer, Command, Edge, Fresh, Input, Item, Options, State } from "./Holes/State.ts"
+export { question } from "./Holes/Pages.ts"
+export type { Answer, Command, Edge, Found, Fresh, Input, Item, Options, State } from "./Holes/State.ts"
 export { initial, spans } from "./Holes/State.ts"
 export type { Gap, Span, Stamp, Trade } from "./Spans.ts"
 
@@ -68,7 +70,10 @@ export const wakeAt = <E>(s: State<E>): Instant | undefined => {
 
 /** When the history is to be asked; undefined: not before something happens. */
 export const askAt = <E>(s: State<E>): Instant | undefined =>
-  s.asking || s.askAt === null || spans(s).every(({ until }) => until === null) ? undefined : s.askAt
+  s.asking || s.askAt === null || !isAskable(s) ? undefined : s.askAt
+
+/** Questions since the last change: markets that had fewer come first. Of those asked again soon none comes before another. */
+export const timesAsked = <E>({ pages, quickAsks }: State<E>): number => pages + Math.min(quickAsks, 1)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the step
@@ -103,8 +108,8 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
       const known = [...edge.known, ...s.joined?.known ?? [], ...input.edge.known]
       const again = s.joined === null
         ? null
-        : { ...s.joined, at: now, by: input.by, edge: input.edge, first: null, known: [] }
-      const next = lost({ ...s, joined: again }, input.cause, { last: edge.last, known }, now)
+        : { ...s.joined, at: now, by: input.by, edge: input.edge, first: null, firstNumber: null, known: [] }
+      const next = lost({ ...s, joined: again }, input.cause, { last: edge.last, known, mark: edge.mark }, now)
       // Nobody is subscribed to it: what speaks now may be silent in a moment.
       return s.listeners.length === 0 ? next : subscribed(next, false, input.by, input.edge, now, out)
     }
@@ -149,7 +154,13 @@ const takenOver = <E>(
   known: [...s.known, ...known],
   line: [
     ...s.line,
-    ...found.map(({ outcome, ...span }) => itemOf({ ...span, since: now, isInherited: true }, "yes", outcome))
+    ...found.map(({ after = null, before = null, isUnsound = false, outcome, ...span }) =>
+      itemOf(
+        { ...span, since: now, isInherited: true, start: after, after, before, isUnsound },
+        "yes",
+        outcome
+      )
+    )
   ]
 })
 

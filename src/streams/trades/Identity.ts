@@ -9,8 +9,9 @@ import type * as Board from "../Board.ts"
 import type { Exchange, Market, TradeRow } from "../Exchange.ts"
 import { mayBeSlice, whole } from "../protocols/Json.ts"
 import * as Rhythm from "../Rhythm.ts"
+import * as Numbers from "./Numbers.ts"
 import * as SeenIds from "./SeenIds.ts"
-import { type Stamp, stampOf } from "./Spans.ts"
+import { type Mark, parsed, type Stamp, stampOf, stampOfMs } from "./Spans.ts"
 import * as TradeGroups from "./TradeGroups.ts"
 
 export interface MarketState {
@@ -20,6 +21,8 @@ export interface MarketState {
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. */
   readonly identify: (view: TradeGroups.View, rows: ReadonlyArray<TradeRow>) => ReadonlyArray<Identified>
+  /** One of them was seen before, or nothing of the market was: rows with ids that are its last ones leave nothing out. */
+  readonly isContinuedBy: (rows: ReadonlyArray<TradeRow>) => boolean
   /** What is known of the newest trades. */
   readonly edge: () => Edge
   /** `identify` for rows that an answer of the history covers. `known`: ids that may be forgotten since, without their prefix. */
@@ -36,6 +39,8 @@ export interface Edge {
   readonly last: Stamp | null
   /** Ids of the trades that share it, without their prefix. */
   readonly known: ReadonlyArray<string>
+  /** Where ids count up: the one with the highest number; then `known` is empty, as that says it all. */
+  readonly mark: Mark | null
 }
 
 export interface Identity {
@@ -56,6 +61,22 @@ const kept = (row: TradeRow): TradeRow => {
 const timeOfRow = ({ time, timestamp }: TradeRow): Pick<TradeRow, "timestamp" | "time"> =>
   time === undefined ? { timestamp } : { timestamp, time: whole(time) }
 
+/** Of ids of earlier lives, without their prefix: the one with the highest number. `last`: time of the newest, with all its digits. */
+const highest = (
+  remembered: ReadonlyArray<readonly [id: string, timestamp: number | null]>,
+  last: string | null
+): Mark | null => {
+  let found: { readonly id: bigint; readonly time: number | null } | undefined
+  for (const [id, time] of remembered) {
+    const number = Numbers.numberOf(id)
+    if (number !== undefined && (found === undefined || number > found.id)) found = { id: number, time }
+  }
+  if (found === undefined) return null
+  const { id, time } = found
+  if (last !== null && time === epochMsOf(last)) return { id, stamp: parsed(last) }
+  return { id, stamp: time === null ? null : stampOfMs(time) }
+}
+
 /** A market that comes back soon is remembered; a list that changes all the time must not fill the memory. */
 const maxMarkets = 4096
 
@@ -63,7 +84,7 @@ export const make = (
   exchange: string,
   memory: ReadonlyMap<string, MarketMemory>,
   board: Board.Board,
-  units: Exchange["units"] = {}
+  { tradeIds, units = {} }: Pick<Exchange, "tradeIds" | "units"> = {}
 ): Identity => {
   const states = new Map<string, MarketState>()
 
@@ -102,6 +123,12 @@ export const make = (
       const before = last?.timestamp ?? -Infinity
       if (timestamp > before || (timestamp === before && (row.time ?? "") > (last?.time ?? ""))) last = timeOfRow(row)
     }
+    let mark = tradeIds === undefined ? null : highest(remembered, since)
+    const count = (row: TradeRow): void => {
+      const numbers = tradeIds === undefined ? undefined : Numbers.rangeOf(row)
+      if (numbers === undefined || (mark !== null && numbers.last <= mark.id)) return
+      mark = { id: numbers.last, stamp: stampOf(timeOfRow(row)) ?? mark?.stamp ?? null }
+    }
     const canonical = inUnit(market)
     const equalOf = ({ amount, price, side, timestamp }: TradeRow) => ({
       timestamp: timestamp ?? 0,
@@ -128,15 +155,23 @@ export const make = (
           if (id === undefined) continue
           const row = kept(one)
           later(row)
+          count(row)
           fresh.push({ id: prefix + whole(id), row })
         }
         return fresh
+      },
+      isContinuedBy: (rows) => {
+        const ids = seenIds()
+        return ids.size() === 0 || rows.some(({ id }) => id === undefined || ids.has(id))
       },
       edge: () => {
         const timestamp = last?.timestamp ?? null
         return {
           last: last === undefined ? null : stampOf(last),
-          known: [...seenIds().at(timestamp), ...timestamp === null ? [] : tradeGroups().idsAt(timestamp)]
+          mark,
+          known: mark !== null
+            ? []
+            : [...seenIds().at(timestamp), ...timestamp === null ? [] : tradeGroups().idsAt(timestamp)]
         }
       },
       identifyHistory: (covered, known) => {
@@ -154,6 +189,7 @@ export const make = (
             : undefined
           if (id === undefined) return []
           later(row)
+          count(row)
           return [{ id: prefix + id, row }]
         })
       }

@@ -6,6 +6,7 @@ import { compare, epochMsOf, timeOf } from "../../services/ExchangeTime.ts"
 import * as Time from "../../services/Time.ts"
 import type { Cause } from "../Channel.ts"
 import type { TradeRow } from "../Exchange.ts"
+import * as Numbers from "./Numbers.ts"
 
 /** A time of the exchange's clock: `text` with all its digits, ISO-8601; `ms` the same as epoch ms, cut. */
 export interface Stamp {
@@ -27,6 +28,12 @@ export const isBefore = (a: Stamp, b: Stamp): boolean => compare(a.text, b.text)
 /** Of a text that `ExchangeTime` made. */
 export const parsed = (text: string): Stamp => ({ ms: epochMsOf(text), text })
 
+/** A trade by its number, where ids are numbers that count up. */
+export interface Mark {
+  readonly id: bigint
+  readonly stamp: Stamp | null
+}
+
 export interface Span {
   readonly cause: Cause
   /** Of the last trade known before it; null if none is. Both edges belong to it. */
@@ -47,6 +54,16 @@ export interface Span {
   readonly since: Time.Instant
   /** An earlier life left it: it may have begun long before this one. */
   readonly isInherited: boolean
+  /**
+   * Where ids count up: the trade before it, as `from` is its time. Such a span is judged by numbers, not by time. Null: no number is known.
+   */
+  readonly start: Mark | null
+  /** All up to this trade was handed over: it begins as `start` and moves up with each page, while `from` stays. */
+  readonly after: Mark | null
+  /** Number of the first trade known behind it, as `to` is its time; null while none is. */
+  readonly before: bigint | null
+  /** Rows of a page were not understood: it cannot be called filled any more. */
+  readonly isUnsound: boolean
 }
 
 /** A trade that is known. `stamp`: null where the exchange gives no time. */
@@ -54,6 +71,8 @@ export interface Trade {
   /** Without its `exchange:symbol:t:`. */
   readonly id: string
   readonly stamp: Stamp | null
+  /** Where ids count up: those that it stands for. */
+  readonly numbers?: Numbers.Range | undefined
 }
 
 /**
@@ -63,7 +82,8 @@ export interface Trade {
 export const settledAfter = ({ clockUnit = 1_000 }: { readonly clockUnit?: number | undefined }): number =>
   clockUnit + 1_000
 
-export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Span => ({
+/** `start`: the trade that `from` is the time of, where ids count up. */
+export const make = (cause: Cause, from: Stamp | null, since: Time.Instant, start: Mark | null = null): Span => ({
   cause,
   from,
   to: null,
@@ -73,19 +93,40 @@ export const make = (cause: Cause, from: Stamp | null, since: Time.Instant): Spa
   recovered: 0,
   lastTrade: null,
   since,
-  isInherited: false
+  isInherited: false,
+  start,
+  after: start,
+  before: null,
+  isUnsound: false
 })
 
 export const contains = ({ from, to }: Span, ms: number | null): boolean =>
   ms === null || ((from === null || from.ms <= ms) && (to === null || ms <= to.ms))
+
+/** What may be missing of a span that is judged by numbers. */
+export const isMissing = ({ after, before }: Span, { first, last }: Numbers.Range): boolean =>
+  after !== null && last > after.id && (before === null || first < before)
+
+/** A trade of that time and, where ids count up, of those numbers may belong to it. */
+export const holds = (span: Span, ms: number | null, numbers: Numbers.Range | undefined): boolean =>
+  span.after === null || numbers === undefined ? contains(span, ms) : isMissing(span, numbers)
+
+/** Numbers leave no room for a trade in it. */
+export const isClosed = ({ after, before }: Span): boolean =>
+  after !== null && before !== null && before <= after.id + 1n
 
 /**
  * The first new trade behind it ends it. Where none of them is known to be behind it (older ones, or without a time), it ends at the
  * latest where the market was heard again; null: not known.
  */
 export const endedBy = (span: Span, trades: ReadonlyArray<Trade>): Span => {
-  if (span.to !== null) return span
-  const { by, from } = span
+  if (span.to !== null || span.before !== null) return span
+  const { after, by, from } = span
+  if (after !== null) {
+    const next = trades.find(({ numbers }) => numbers !== undefined && numbers.last > after.id)
+    if (next?.numbers === undefined) return span
+    return { ...span, to: next.stamp ?? by, before: next.numbers.first }
+  }
   const first = trades.find(({ stamp }) => stamp !== null && (from === null || !isBefore(stamp, from)))
   return { ...span, to: first?.stamp ?? (by !== null && from !== null && isBefore(by, from) ? from : by) }
 }

@@ -10,7 +10,7 @@ import type { Market, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
 import * as SecondOpinion from "./SecondOpinion.ts"
-import { toTrades } from "./Trades.ts"
+import * as Trades from "./Trades.ts"
 
 export interface Options extends Omit<Backfill.Options, "identity"> {
   /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
@@ -28,7 +28,7 @@ export interface Parts {
 
 export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scope> => {
   const { board, exchange, lag, ledger, memory, rest } = options
-  const identity = Identity.make(exchange.id, memory, board, exchange.units)
+  const identity = Identity.make(exchange.id, memory, board, exchange)
   const secondOpinion = SecondOpinion.make(exchange, rest)
   return Effect.map(
     Backfill.make({ ...options, identity }),
@@ -43,7 +43,7 @@ export const alone = (
   const { board, exchange, ledger } = options
   return of({
     exchange: exchange.id,
-    identity: Identity.make(exchange.id, new Map(), board, exchange.units),
+    identity: Identity.make(exchange.id, new Map(), board, exchange),
     ledger,
     backfill: Backfill.none,
     secondOpinion: () => Effect.succeed(false),
@@ -59,18 +59,23 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
     let received = 0
     let fresh = 0
     let strange = 0
+    let zero = 0
 
     const take = (
       state: Identity.MarketState,
-      { rows }: TradesData,
+      { isFullWindow = false, rows }: TradesData,
       { wall }: Time.Moment
     ): ReadonlyArray<MarketEvent> => {
+      // Before the rows get their ids: the hole is between them and what was known.
+      if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)
-      const identified = state.identify(view, rows)
+      const traded = Trades.traded(rows)
+      zero += rows.length - traded.length
+      const identified = state.identify(view, traded)
       for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
       fresh += identified.length
-      const events = toTrades(exchange, state, identified, receivedAt, "ws")
+      const events = Trades.toTrades(exchange, state, identified, receivedAt, "ws")
       return backfill.take(state, identified, events) ? [] : events
     }
 
@@ -100,9 +105,14 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
       account: () => {
         if (received === 0) return false
         ledger.received(entry, received)
-        ledger.move(entry, "in_flight", "filtered", received - strange - fresh, "duplicate")
+        ledger.move(entry, "in_flight", "filtered", received - strange - zero - fresh, "duplicate")
         ledger.move(entry, "in_flight", "filtered", strange, "market")
-        received = fresh = strange = 0
+        ledger.move(entry, "in_flight", "filtered", zero, "zero")
+        received =
+          fresh =
+          strange =
+          zero =
+            0
         return true
       },
       close: () => identity.views.close(view)

@@ -131,7 +131,7 @@ describe("BitPin's WebSocket", () => {
     const reply = { recoverable: true, epoch: "e1", recovered: true, was_recovering: true }
     const position = { epoch: "e1", offset: 7 }
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, offset: 7 } })), [
-      { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true, epoch: "e1" }
+      { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true, after: 7, epoch: "e1" }
     ])
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, recovered: false } })), [
       {

@@ -4,13 +4,26 @@ import type { endings } from "./Story/Endings.ts"
 import { day, type Rest, type Setup, type Step } from "./Story/Model.ts"
 
 export const setup: fc.Arbitrary<Setup> = fc.record({
-  ids: fc.constantFrom("own" as const, "none" as const),
+  ids: fc.constantFrom("own" as const, "none" as const, "increasing" as const, "consecutive" as const),
+  pages: fc.oneof(
+    fc.constant(null),
+    fc.record({
+      size: fc.constantFrom(2, 3, 7, 100),
+      holds: fc.constant("oldest" as const),
+      empty: fc.constantFrom("end" as const, undefined)
+    }),
+    fc.record({ size: fc.constantFrom(1, 2, 3, 7, 100), holds: fc.constant("newest" as const) })
+  ),
   hold: fc.constantFrom(5_000, 5_000, 0),
   maxAge: fc.constantFrom(day, day, Infinity),
   date: fc.boolean(),
   window: fc.constantFrom(1, 3),
   slow: fc.constantFrom(0, 0, 40, 1_500),
   before: fc.constantFrom(0, 3)
+}).map((setup) => {
+  // Where numbers are left out nobody can tell by a page below a number that there is none above.
+  const isPaged = setup.ids === "consecutive" || (setup.ids === "increasing" && setup.pages?.holds === "oldest")
+  return isPaged ? setup : { ...setup, pages: null }
 })
 
 const rest: fc.Arbitrary<Rest> = fc.record({

@@ -7,7 +7,7 @@ import { endings } from "./Story/Endings.ts"
 import { day, type Rest, type Setup, start, type Step, type Told, whole } from "./Story/Model.ts"
 
 /** Wallex: no ids, whole seconds. One trade is older than all. */
-const wallex: Setup = { ids: "none", hold: 5_000, maxAge: day, date: true, window: 1, slow: 0, before: 1 }
+const wallex: Setup = { ids: "none", pages: null, hold: 5_000, maxAge: day, date: true, window: 1, slow: 0, before: 1 }
 
 const at = (second: number): Step => ({ what: "until", ms: second * 1000 })
 const connect: Step = { what: "connect", after: 0, recovers: false, mute: false }

@@ -109,7 +109,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         if (ids.length === 0 && holes.length === 0) known = undefined
         for (const id of memory?.ids ?? []) {
           const one = byId.get(id)
-          if (one !== undefined && alone.has(id) && setup.ids === "own") heardLive.push({ issued: one, at: 0 })
+          if (one !== undefined && alone.has(id) && setup.ids !== "none") heardLive.push({ issued: one, at: 0 })
         }
         checked = known ?? 0
         break
@@ -128,7 +128,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
           alone.add(one.id)
         }
         // Without ids it may have been taken for one that another socket brought.
-        if (!isShared || setup.ids === "own") add(heard, one.id)
+        if (!isShared || setup.ids !== "none") add(heard, one.id)
         break
       }
       case "Trade": {
@@ -260,7 +260,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
   const isProvable = ({ from }: Holes.Gap): boolean =>
     from === null
       ? setup.date && setup.before > 0 && !isBare
-      : (setup.ids === "own" && !isBare) || issued.some((one) => isBefore(timeOf(one), from.text))
+      : (setup.ids !== "none" && !isBare) || issued.some((one) => isBefore(timeOf(one), from.text))
   for (const [gapId, gap] of last) if (isProvable(gap)) last.delete(gapId)
   for (const one of owed) assert.ok(isAccounted(one), `${one.id} of ${one.at} was never brought`)
   for (const gap of gapOf.values()) {

@@ -13,16 +13,18 @@ import * as Board from "../../../src/streams/Board.ts"
 import type * as Channel from "../../../src/streams/Channel.ts"
 import type { TradeRow } from "../../../src/streams/Exchange.ts"
 import * as ExchangeClock from "../../../src/streams/ExchangeClock.ts"
+import { spansOf, toHole } from "../../../src/streams/trades/Backfill/Kept.ts"
 import * as Holes from "../../../src/streams/trades/Holes.ts"
 import * as Identity from "../../../src/streams/trades/Identity.ts"
+import * as Numbers from "../../../src/streams/trades/Numbers.ts"
 import * as Spans from "../../../src/streams/trades/Spans.ts"
 import { toTrades } from "../../../src/streams/trades/Trades.ts"
 import type { Life, Session } from "./Story/Life.ts"
 import {
-  askAfter,
+  askAfterOf,
   type Disk,
   exchangeOf,
-  exchangeSymbol,
+  exchangeSymbolOf,
   type Issued,
   patience,
   refresh,
@@ -32,6 +34,7 @@ import {
   type Step,
   symbol,
   type Told,
+  tradeIdsOf,
   whole,
   type Word
 } from "./Story/Model.ts"
@@ -43,9 +46,12 @@ const quiet = <A, E>(effect: Effect.Effect<A, E>): A =>
 const monotonicStart = 7_000
 
 export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
-  const exchange = exchangeOf[setup.ids]
+  const exchange = exchangeOf(setup)
   const key = `${exchange}:${symbol}`
   const prefix = `${key}:t:`
+  const exchangeSymbol = exchangeSymbolOf(setup)
+  const tradeIds = tradeIdsOf(setup)
+  const hasIds = setup.ids !== "none"
   const words: Array<Word> = []
   const say = (word: Word): void => void words.push(word)
 
@@ -89,7 +95,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   let isHistorySpared = false
   const timeAt = (ms: number): ExchangeTime.ExchangeTime => {
     const second = Math.floor((start + ms) / 1000)
-    if (setup.ids === "none") return { timestamp: second * 1000 }
+    if (!hasIds) return { timestamp: second * 1000 }
     const micros = ms === micro.ms ? micro.next : 0
     micro = { ms, next: micros + 7 }
     const fraction = String((start + ms) % 1000 * 1000 + micros).padStart(6, "0")
@@ -97,10 +103,16 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   }
   let micro = { ms: -1, next: 0 }
   const equals = new Map<string, number>()
+  let number = 1_000
+  const idAt = (n: number): string | undefined => {
+    if (tradeIds === undefined) return hasIds ? `x${n}` : undefined
+    number += tradeIds === "consecutive" || n % 3 !== 1 ? 1 : 1 + n * 7 % 13
+    return String(number)
+  }
   const issue = (amount: string, at: number): Issued => {
     const n = issued.length
     const row: TradeRow = {
-      id: setup.ids === "own" ? `x${n}` : undefined,
+      id: idAt(n),
       price: "100",
       amount,
       side: "buy",
@@ -224,16 +236,11 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     send(one, "told")
   }
 
-  const toHole = (
-    { cause, from, gapId, recovered, to }: Holes.Span,
-    over: Checkpoint.Hole["over"]
-  ): Checkpoint.Hole => ({ cause, gapId, from: from?.text ?? null, to: to?.text ?? null, recovered, over })
-
   const keep = (one: Life, market: NonNullable<Life["market"]>): void => {
     one.checkpoint.keepHoles(
       key,
-      exchangeSymbol[setup.ids],
-      Holes.spansToKeep(market.holes).map((span) => toHole(span, null))
+      exchangeSymbol,
+      Holes.spansToKeep(market.holes).map((span) => toHole(span, null, prefix))
     )
     writeSoon(one)
   }
@@ -292,7 +299,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       else if (command._tag === "HandOver") events.push(...command.events)
       else if (command.isKept) {
         keep(one, market)
-        one.checkpoint.closeHole(key, toHole(command.span, command.complete ? "filled" : "given up"), {
+        one.checkpoint.closeHole(key, toHole(command.span, command.complete ? "filled" : "given up", prefix), {
           trade: command.span.lastTrade === null ? null : prefix + command.span.lastTrade,
           event: command.lastEvent
         })
@@ -336,11 +343,13 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       holes: Holes.initial({
         hold: setup.hold,
         patience,
-        askAfter: askAfter[setup.ids],
+        askAfter: askAfterOf(setup),
         maxAge: setup.maxAge,
+        tradeIds,
+        pages: setup.pages ?? undefined,
         idPrefix: `${exchange}:status:${one.n}:gap:${symbol}:`
       }, one.nextId),
-      state: one.identity.market({ symbol, exchangeSymbol: exchangeSymbol[setup.ids] }),
+      state: one.identity.market({ symbol, exchangeSymbol: exchangeSymbol }),
       heardSince: undefined
     }
 
@@ -350,22 +359,12 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const found = one.memory.get(key)
     if (found === undefined) return false
     const market = marketOf(one)
-    const spans = (found.holes ?? []).map(({ cause, from, gapId, over, recovered, to }) => ({
-      cause: cause as Channel.Cause,
-      from: from === null ? null : Spans.parsed(from),
-      to: to === null ? null : Spans.parsed(to),
-      by: null,
-      until: to === null ? null : Time.never,
-      gapId,
-      recovered,
-      lastTrade: null,
-      outcome: over ?? "open" as const
-    }))
+    const edge = market.state.edge()
+    const spans = spansOf(found, edge.mark)
     if (spans.length > 0) {
       step(one, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(prefix.length)) })
     }
     if (!one.identity.isRemembered(symbol) && spans.length === 0) return false
-    const edge = market.state.edge()
     step(one, {
       _tag: "Lost",
       listener: null,
@@ -405,7 +404,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const bring = (one: Life, session: Session, trades: ReadonlyArray<Issued>, live: Issued | undefined): void => {
     const market = marketOf(one)
     const { state } = market
-    if (setup.ids === "none") listen(one, session, false)
+    if (!hasIds) listen(one, session, false)
     session.aliveAt = now()
     session.broughtAt = now()
     if (state.pulse.suspect || session.hasMissed) {
@@ -438,21 +437,43 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   ): ReadonlyArray<Holes.Fresh<MarketEvent>> =>
     identified.flatMap(({ id, row }, i) => {
       const event = events[i]
-      return event === undefined ? [] : [{ id: id.slice(prefix.length), stamp: Spans.stampOf(row), event }]
+      if (event === undefined) return []
+      const numbers = tradeIds === undefined ? undefined : Numbers.rangeOf(row)
+      return [{ id: id.slice(prefix.length), stamp: Spans.stampOf(row), event, numbers }]
     })
 
   // -------------------------------------------------------------------------------------------------------------------
   // the history
 
+  /** As `Exchange.Pages` has it; the whole history where no page is asked for. */
+  const pageOf = (asked: Numbers.Question | null): ReadonlyArray<Issued> => {
+    const { pages } = setup
+    if (asked === null || pages === null) return issued
+    const { above, reach } = asked
+    const numberOf = ({ row }: Issued) => Numbers.rangeOf(row)?.last ?? -1n
+    return pages.holds === "oldest"
+      // With a page that begins behind the trade an empty one says that there is no more; else it holds that trade.
+      ? issued.filter((one) => numberOf(one) > above || (pages.empty === undefined && numberOf(one) === above)).slice(
+        0,
+        pages.size
+      )
+      : issued.filter((one) => numberOf(one) <= above + BigInt(reach)).slice(-pages.size)
+  }
+
   const ask = (one: Life): void => {
     step(one, { _tag: "Aged", exchangeNow: one.clock.earliest(now()) })
     if (one.market === undefined || Holes.askAt(one.market.holes) === undefined) return
+    const asked = Holes.question(one.market.holes)
     step(one, { _tag: "Asked" })
+    say({ _tag: "Asked", asked, life: one.n })
     const { market } = one
     later(rest.queued, () => {
-      const { early, rows: count, says, takes } = rest
+      const { early, rows: count, takes } = rest
+      // Of an exchange whose empty pages say something there are none that say nothing.
+      const says = rest.says === "nothing" && setup.pages?.empty === "end" ? "failure" : rest.says
       const sentAt = now()
-      const seen = () => ({ rows: issued.slice(-count).map(({ row }) => row), at: elapsed })
+      const rows = () => setup.pages === null ? issued.slice(-count) : pageOf(asked)
+      const seen = () => ({ rows: rows().map(({ row }) => row), at: elapsed })
       const first = seen()
       later(takes, () => {
         if (!isNow(one) || one.market !== market) return
@@ -465,7 +486,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
           forgetIfGone(one)
           return
         }
-        if (all.length < issued.length || says === "nothing") isHistorySpared = true
+        // Of a page a row that is not understood is passed over for good.
+        if (setup.pages === null ? all.length < issued.length : says === "unsound") isHistorySpared = true
+        if (says === "nothing") isHistorySpared = true
         const rows = says === "nothing" ? [] : says === "unsound" ? all.filter((_, i) => i % 3 !== 1) : all
         const oldest = rows[0]
         const since = market.heardSince === undefined ? null : one.clock.earliest(market.heardSince)
@@ -475,7 +498,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
           sound: says !== "unsound",
           sentAt,
           date,
-          since: since === null ? null : since - 1_000
+          since: since === null ? null : since - 1_000,
+          asked,
+          count: says === "nothing" ? 0 : all.length
         }
         const { state } = market
         const identified = state.identifyHistory(Holes.candidates(market.holes, answer), market.holes.known)
@@ -535,7 +560,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   // what happens
 
   const subscribe = (one: Life, session: Session): void => {
-    if (setup.ids === "none" || !session.isOpen || session.isMute || session.isListening || !one.isListed) return
+    if (!hasIds || !session.isOpen || session.isMute || session.isListening || !one.isListed) return
     const recovered = session.recovers && one.position !== undefined
     const missed = recovered ? issued.slice(one.position) : []
     one.position = issued.length
@@ -553,7 +578,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       hasMissed: false,
       view: one.identity.views.open(),
       recovers,
-      isMute: mute && setup.ids === "none",
+      isMute: mute && !hasIds,
       isShared: one.sessions.length > 0,
       isListening: false,
       isOpen: true
@@ -575,9 +600,9 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     const listening = life.sessions.filter(({ isListening }) => isListening)
     if (listening.every(({ isMute }) => isMute)) { for (const session of listening) session.hasMissed = true }
     for (const session of life.sessions.slice()) {
-      if (session.isMute || (setup.ids === "own" && !session.isListening)) continue
+      if (session.isMute || (hasIds && !session.isListening)) continue
       if (life.position !== undefined) life.position = issued.length
-      bring(life, session, setup.ids === "own" ? issued.slice(-setup.window) : [fresh], fresh)
+      bring(life, session, hasIds ? issued.slice(-setup.window) : [fresh], fresh)
     }
   }
 
@@ -591,7 +616,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       n: lives,
       checkpoint,
       memory,
-      identity: Identity.make(exchange, memory, board),
+      identity: Identity.make(exchange, memory, board, { tradeIds }),
       clock: ExchangeClock.make(),
       sessions: [],
       rows: new Map(),
@@ -682,7 +707,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       case "others":
         for (const session of life?.sessions ?? []) {
           if (session.isMute) continue
-          if (life?.isListed === true && setup.ids === "none") listen(life, session, false)
+          if (life?.isListed === true && !hasIds) listen(life, session, false)
           session.aliveAt = now()
         }
         break

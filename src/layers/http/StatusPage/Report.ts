@@ -5,6 +5,7 @@ import type { Snapshot } from "../../../services/CircuitBreaker.ts"
 import type { LaneStatus } from "../../../services/Delivery.ts"
 import type { ConnectionState, Gaps, MarketStatus, OpenHole } from "../../../services/FeedStatus.ts"
 import type { Answer } from "../../../services/Health.ts"
+import type { Series } from "./History.ts"
 
 export interface Events {
   readonly channel: "trades" | "books"
@@ -87,4 +88,6 @@ export interface Report {
     readonly state: Snapshot["state"]
     readonly retryAt: string | null
   }>
+  /** The last half hour. */
+  readonly history: Series
 }

@@ -2,9 +2,12 @@
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
 import type { TradeRow } from "../../Exchange.ts"
+import * as Numbers from "../Numbers.ts"
 import * as Spans from "../Spans.ts"
-import type { Span, Stamp } from "../Spans.ts"
+import type { Mark, Span, Stamp } from "../Spans.ts"
 import { seeing } from "./Arrivals.ts"
+import { byNumbers, isHeardAt, isPage, saidBy, type Verdict } from "./ByNumbers.ts"
+import * as Pages from "./Pages.ts"
 import {
   type Answer,
   type Command,
@@ -18,20 +21,43 @@ import {
 } from "./State.ts"
 
 /** Of an answer, the rows that `Answered` can use. */
-export const candidates = <E>(s: State<E>, answer: Answer): ReadonlyArray<TradeRow> =>
-  Spans.within(
-    [
-      ...s.open.filter((span) => Spans.isAskable(span, answer.sentAt)),
-      ...undecided(s).filter((span) => outcomeOf(s, span, answer) !== "open")
-    ],
-    answer.rows,
-    answer.since,
-    growingIn(s, answer)
-  )
+export const candidates = <E>(s: State<E>, answer: Answer): ReadonlyArray<TradeRow> => {
+  const all = verdictsOf(s, answer)
+  const byTime = [
+    ...s.open.filter((span) => span.after === null && Spans.isAskable(span, answer.sentAt)),
+    ...undecided(s).filter((span) => span.after === null && all.get(span)?.takes === true)
+  ]
+  const rows = Spans.within(byTime, answer.rows, answer.since, growingIn(s, answer))
+  const byNumber = Array.from(all).flatMap(([span, { takes }]) => takes && span.after !== null ? [span] : [])
+  if (byNumber.length === 0) return rows
+  const chosen = new Set(rows)
+  return answer.rows.filter((row) => {
+    const numbers = Numbers.rangeOf(row)
+    return chosen.has(row) || (numbers !== undefined && byNumber.some((span) => Spans.isMissing(span, numbers)))
+  })
+}
 
 /** Of the spans in line those that no answer has settled: what was made of the others stays. */
 const undecided = <E>({ line }: State<E>): ReadonlyArray<Span> =>
   line.flatMap((item) => item._tag === "Span" && item.outcome === "open" ? [item.span] : [])
+
+/** What an answer makes of the spans that nothing has settled yet. */
+const verdictsOf = <E>(s: State<E>, answer: Answer): ReadonlyMap<Span, Verdict> => {
+  const said = saidBy(s, answer)
+  const verdictOf = (span: Span, isFirst: boolean): Verdict => {
+    if (span.after !== null) return byNumbers(s, span, span.after, isFirst, answer, said)
+    const outcome = outcomeOf(s, span, answer)
+    return { outcome, takes: isFirst || outcome !== "open", after: null }
+  }
+  return new Map([
+    ...s.open.map((span) => [span, verdictOf(span, true)] as const),
+    ...undecided(s).map((span) => [span, verdictOf(span, isPageFor(s, span, answer))] as const)
+  ])
+}
+
+/** What a page brings goes out at once: with all before it out, nothing is overtaken. */
+const isPageFor = <E>({ line: [front] }: State<E>, span: Span, { asked }: Answer): boolean =>
+  isPage(asked) && front?._tag === "Span" && front.span === span
 
 /**
  * The newest timestamp of rows without ids, if more trades may come to be of it. It is over by the answer's own `Date`, or if the
@@ -47,14 +73,15 @@ const growingIn = <E>({ options, seen }: State<E>, { date, rows, sentAt }: Answe
 }
 
 const outcomeOf = <E>(s: State<E>, span: Span, answer: Answer): Outcome => {
-  const { rows, sentAt, since, sound } = answer
+  const { asked, rows, sentAt, since, sound } = answer
+  // A page says nothing of a span whose numbers are not known.
+  if (isPage(asked)) return "open"
   // Of a market that has traded an empty answer says nothing.
   if (rows.length === 0 && s.seen !== null) return "open"
   if (!sound || !Spans.isAskable(span, sentAt) || !Spans.isEndCovered(span, rows, growingIn(s, answer))) return "open"
   if (Spans.isStartCovered(span, rows, new Set(s.known), since)) return "filled"
   // An empty answer says nothing. While nobody hears the market its next question may know more.
-  const isHeard = s.vanished || (s.heardSince !== null && Time.between(s.heardSince, sentAt) >= 0)
-  return isHeard && rows.length > 0 ? "given up" : "open"
+  return isHeardAt(s, sentAt) && rows.length > 0 ? "given up" : "open"
 }
 
 export const answered = <E>(
@@ -64,15 +91,17 @@ export const answered = <E>(
   now: Instant,
   out: Array<Command<E>>
 ): State<E> => {
-  const { oldest } = answer
+  // A page that was not understood in every row leaves what it does not say anywhere within it.
+  const oldest = isPage(answer.asked) ? null : answer.oldest
   const all = spans(s)
-  const judged = new Set([...s.open, ...undecided(s)])
-  const outcomes = all.map((span): Outcome => judged.has(span) ? outcomeOf(s, span, answer) : "open")
+  const verdicts = verdictsOf(s, answer)
+  const outcomes = all.map((span): Outcome => verdicts.get(span)?.outcome ?? "open")
   /** Each trade goes to the first span that it lies in, of those whose trades may leave now. */
-  const takes = all.map((_, i) => i < s.open.length || outcomes[i] !== "open")
   const shares = all.map((): Array<Fresh<E>> => [])
   for (const one of fresh) {
-    const i = all.findIndex((span, i) => takes[i] === true && Spans.contains(span, one.stamp?.ms ?? null))
+    const i = all.findIndex((span) =>
+      verdicts.get(span)?.takes === true && Spans.holds(span, one.stamp?.ms ?? null, one.numbers)
+    )
     const share = shares[i]
     if (share !== undefined) share.push(one)
     // Of no span: not lost for that.
@@ -80,11 +109,21 @@ export const answered = <E>(
   }
   const shareOf = (i: number) => shares[i] ?? []
   const outcomeAt = (i: number) => outcomes[i] ?? "open"
-  const grown = (span: Span, i: number): Span => ({
-    ...span,
-    recovered: span.recovered + shareOf(i).length,
-    lastTrade: shareOf(i).at(-1)?.id ?? span.lastTrade
-  })
+  const grown = (span: Span, i: number): Span => {
+    const after = verdicts.get(span)?.after ?? span.after
+    return {
+      ...span,
+      recovered: span.recovered + shareOf(i).length,
+      lastTrade: shareOf(i).at(-1)?.id ?? span.lastTrade,
+      after,
+      isUnsound: span.isUnsound || (!answer.sound && after !== span.after)
+    }
+  }
+  // Behind a span without an end another one begins as long as nobody hears the market: that is no progress.
+  const isProgress = all.some((span, i) =>
+    grown(span, i).after !== span.after ||
+    (outcomeAt(i) !== "open" && (!s.vanished || span.to !== null || span.before !== null))
+  )
 
   let nextId = s.nextId
   const open: Array<Span> = []
@@ -94,6 +133,7 @@ export const answered = <E>(
     if (share.length > 0) out.push({ _tag: "HandOver", events: share.map(({ event }) => event) })
     if (outcomeAt(i) === "open") {
       open.push(span)
+      if (span.after !== before.after) out.push({ _tag: "Keep" })
       return
     }
     const complete = outcomeAt(i) === "filled"
@@ -112,9 +152,14 @@ export const answered = <E>(
     if (item._tag === "Trades") return [item]
     i += 1
     const outcome = outcomeAt(i)
-    if (outcome === "open") return [item]
     const share = shareOf(i)
     const span = grown(item.span, i)
+    if (outcome === "open") {
+      if (verdicts.get(item.span)?.takes !== true) return [item]
+      if (share.length > 0) out.push({ _tag: "HandOver", events: share.map(({ event }) => event) })
+      if (item.durable !== "no") out.push({ _tag: "Keep" })
+      return [{ ...item, span }]
+    }
     const came: ReadonlyArray<Item<E>> = share.length === 0
       ? []
       : [{ _tag: "Trades", events: share.map(({ event }) => event), deadline, joinedAt: null }]
@@ -122,7 +167,12 @@ export const answered = <E>(
     const upTo = reached === null ? span : { ...span, to: reached }
     const beyond = reached === null
       ? []
-      : [itemOf({ ...Spans.make(span.cause, reached, span.since), until: span.until }, "no")]
+      : [
+        itemOf(
+          { ...Spans.make(span.cause, reached, span.since, span.after ?? newestOf(s, answer)), until: span.until },
+          "no"
+        )
+      ]
     return outcome === "filled"
       ? [...came, { ...item, outcome, span: upTo }, ...beyond]
       : [{ ...item, outcome, span: upTo, answeredFrom: oldest }, ...came, ...beyond]
@@ -138,34 +188,51 @@ export const answered = <E>(
   // with the socket: where markets trade often, that trade is younger than the question, and a hole of which nothing is missing would be
   // told as one. A market that vanished is asked once.
   const isSoon = s.quickAsks < 3 &&
-    (growing !== null || (!s.vanished && all.some((span) => judged.has(span) && isBehind(span, answer))))
-  const quickAsks = isSoon ? s.quickAsks + 1 : s.quickAsks
-  const attempts = isSoon ? s.attempts : s.attempts + 1
-  const again = Time.plus(now, isSoon ? Spans.settledAfter(s.options) : backoff(attempts))
+    (growing !== null || (!s.vanished && all.some((span) => verdicts.has(span) && isBehind(span, answer))))
+  const next = Pages.next(s, all, answer, isProgress)
+  const quickAsks = next._tag === "Later" && isSoon ? s.quickAsks + 1 : s.quickAsks
+  const attempts = next._tag !== "Later" ? 0 : isSoon ? s.attempts : s.attempts + 1
+  const wait = next._tag !== "Later" ? 0 : isSoon ? Spans.settledAfter(s.options) : backoff(attempts)
+  const ids = fresh.flatMap(({ id, numbers }) => numbers === undefined ? [id] : [])
   return {
     ...s,
     open,
     line,
-    known: [...s.known, ...fresh.map(({ id }) => id)],
-    joined: s.joined === null ? null : { ...s.joined, known: [...s.joined.known, ...fresh.map(({ id }) => id)] },
+    known: [...s.known, ...ids],
+    joined: s.joined === null ? null : { ...s.joined, known: [...s.joined.known, ...ids] },
     asking: false,
     // A subscription that came while the question was under way asks for one of its own, sooner.
-    askAt: isLeft && (!s.vanished || isSoon) ? sooner(again, s.askAt) : s.askAt,
+    askAt: isLeft && (!s.vanished || isSoon || next._tag !== "Later") ? sooner(Time.plus(now, wait), s.askAt) : s.askAt,
     attempts,
     quickAsks,
+    pages: next._tag === "Later" ? s.pages : s.pages + 1,
+    further: next._tag === "Further" ? next.question : null,
     seen: seeing(s.seen, answer.rows.at(-1)?.timestamp ?? null, now),
     nextId
   }
 }
 
+/** Of an answer of an exchange whose ids count up. */
+const newestOf = <E>({ options }: State<E>, { rows }: Answer): Mark | null => {
+  const newest = rows.at(-1)
+  const numbers = newest === undefined || options.tradeIds === undefined ? undefined : Numbers.rangeOf(newest)
+  return newest === undefined || numbers === undefined ? null : { id: numbers.last, stamp: Spans.stampOf(newest) }
+}
+
 /** The socket had brought the trade that ends the span, the history had not. */
-const isBehind = (span: Span, { rows, sentAt }: Answer): boolean =>
-  rows.length > 0 && Spans.isAskable(span, sentAt) && !Spans.isEndCovered(span, rows, null)
+const isBehind = (span: Span, { rows, sentAt }: Answer): boolean => {
+  const newest = rows.at(-1)
+  if (newest === undefined || !Spans.isAskable(span, sentAt)) return false
+  const numbers = Numbers.rangeOf(newest)
+  return span.after === null || numbers === undefined
+    ? !Spans.isEndCovered(span, rows, null)
+    : span.before !== null && numbers.last + 1n < span.before
+}
 
 /** Nobody hears the market: the time of an answer's last trade, behind which its span goes on. Null where it does not. */
-const unheardFrom = <E>(s: State<E>, { from, to }: Span, { rows }: Answer): Stamp | null => {
+const unheardFrom = <E>(s: State<E>, { before, from, to }: Span, { rows }: Answer): Stamp | null => {
   const newest = rows.at(-1)
-  if (!s.vanished || to !== null || newest === undefined) return null
+  if (!s.vanished || to !== null || before !== null || newest === undefined) return null
   const reached = Spans.stampOf(newest)
   return reached === null || (from !== null && Spans.isBefore(reached, from)) ? from : reached
 }

@@ -18,13 +18,18 @@ export const arrived = <E>(s: State<E>, trades: ReadonlyArray<Fresh<E>>, now: In
   const since = Time.latest(s.heardSince ?? now, (tail?._tag === "Span" ? tail.span.until : null) ?? Time.never)
   const item: Item<E> = { _tag: "Trades", events, deadline: Time.plus(since, s.options.hold), joinedAt }
   if (tail?._tag !== "Span") return know({ ...s, line: [...s.line, item] }, trades, now)
-  return know(withTail(s, { ...tail, span: Spans.endedBy(tail.span, trades) }, item), trades, now)
+  const span = Spans.endedBy(tail.span, trades)
+  // The next number followed: nothing was missing, and nobody has to be asked.
+  const outcome = tail.outcome === "open" && Spans.isClosed(span) ? "filled" : tail.outcome
+  return know(withTail(s, { ...tail, span, outcome }, item), trades, now)
 }
 
 /** Trades that are known from now on. */
 export const know = <E>(s: State<E>, trades: ReadonlyArray<Trade>, now: Instant): State<E> => {
   const all = spans(s)
-  const inside = trades.filter(({ stamp }) => all.some((span) => Spans.contains(span, stamp?.ms ?? null)))
+  const inside = trades.filter(({ numbers, stamp }) =>
+    all.some((span) => Spans.holds(span, stamp?.ms ?? null, numbers))
+  )
   const seen = trades.reduce((newest, { stamp }) => seeing(newest, stamp?.ms ?? null, now), s.seen)
   return {
     ...s,
@@ -34,14 +39,20 @@ export const know = <E>(s: State<E>, trades: ReadonlyArray<Trade>, now: Instant)
   }
 }
 
-const joinedBy = (joined: Joined | null, trades: ReadonlyArray<Trade>): Joined | null =>
-  joined === null || trades.length === 0
-    ? joined
-    : {
-      ...joined,
-      first: joined.first ?? Spans.endedBy(Spans.make("stale", joined.edge.last, joined.at), trades).to,
-      known: [...joined.known, ...trades.map(({ id }) => id)]
-    }
+const joinedBy = (joined: Joined | null, trades: ReadonlyArray<Trade>): Joined | null => {
+  if (joined === null || trades.length === 0) return joined
+  const { at, edge } = joined
+  const { before, to } = Spans.endedBy(Spans.make("stale", edge.last, at, edge.mark), trades)
+  return {
+    ...joined,
+    first: joined.first ?? to,
+    firstNumber: joined.firstNumber ?? before,
+    known: isNumbered(edge.mark) ? [] : [...joined.known, ...trades.map(({ id }) => id)]
+  }
+}
+
+/** What is missing lies between two numbers: no id has to be remembered. */
+const isNumbered = (mark: Spans.Mark | null | undefined): boolean => mark !== null && mark !== undefined
 
 export const seeing = (seen: State<unknown>["seen"], timestamp: number | null, at: Instant): State<unknown>["seen"] =>
   timestamp === null || timestamp <= (seen?.timestamp ?? -Infinity) ? seen : { timestamp, at }

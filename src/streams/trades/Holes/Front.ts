@@ -2,7 +2,7 @@
 import * as Time from "../../../services/Time.ts"
 import type { Instant } from "../../../services/Time.ts"
 import * as Spans from "../Spans.ts"
-import { type Command, idOf, type Item, named, type SpanItem, type State } from "./State.ts"
+import { anew, type Command, idOf, type Item, named, type SpanItem, type State } from "./State.ts"
 
 export const firstDeadline = <E>(line: ReadonlyArray<Item<E>>): Instant | undefined =>
   line.find((item) => item._tag === "Trades")?.deadline
@@ -89,5 +89,5 @@ const atRest = <E>(s: State<E>): State<E> => {
   const rested = s.hurried ? { ...s, hurried: false } : s
   return s.open.length > 0
     ? rested
-    : { ...rested, known: [], askAt: null, attempts: 0, quickAsks: 0, seen: null, persistingSince: null }
+    : { ...rested, known: [], askAt: null, ...anew, seen: null, persistingSince: null }
 }

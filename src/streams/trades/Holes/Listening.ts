@@ -5,6 +5,7 @@ import type { Cause, Listener } from "../../Channel.ts"
 import * as Spans from "../Spans.ts"
 import type { Stamp } from "../Spans.ts"
 import {
+  anew,
   type Command,
   type Edge,
   hasIds,
@@ -19,10 +20,10 @@ import {
   withTail
 } from "./State.ts"
 
-export const lost = <E>(s: State<E>, cause: Cause, { known, last }: Edge, now: Instant): State<E> => {
+export const lost = <E>(s: State<E>, cause: Cause, { known, last, mark }: Edge, now: Instant): State<E> => {
   const deaf = { ...s, heardSince: null }
   const tail = tailOf(deaf)
-  const item = { ...itemOf(Spans.make(cause, last, now), "no"), isRecoverable: cause === "disconnected" }
+  const item = { ...itemOf(Spans.make(cause, last, now, mark), "no"), isRecoverable: cause === "disconnected" }
   const next = tail === undefined
     ? { ...deaf, line: [...s.line, item], known: [...s.known, ...known] }
     : withTail(deaf, { ...tail, isRecoverable: false, span: { ...tail.span, until: null, by: null } })
@@ -38,7 +39,7 @@ export const join = <E>(
   const listeners = [...s.listeners, listener]
   // What the server brings again is what the first one may have missed.
   if (elder === undefined || recovered) return { ...s, listeners }
-  return { ...s, listeners, joined: { elder, at: now, by, edge, first: null, known: [] } }
+  return { ...s, listeners, joined: { elder, at: now, by, edge, first: null, firstNumber: null, known: [] } }
 }
 
 /**
@@ -58,13 +59,13 @@ export const left = <E>(
   const { joined } = s
   const alone = { ...s, joined: null }
   if (joined === null) return alone
-  const { at, by, edge: { known, last: from }, elder, first } = joined
+  const { at, by, edge: { known, last: from, mark }, elder, first, firstNumber } = joined
   // Once the second one has brought a trade, the first one should have too: its pings say nothing of the market.
   const since = first === null ? aliveAt : broughtAt
   const isAlive = id === elder && since !== null && Time.between(at, since) >= 0
   const isSettled = Time.between(at, now) >= Spans.settledAfter(s.options) || hasIds(s)
   if (isAlive && (isSettled || from === null)) return alone
-  const asking = { askAt: Time.plus(now, s.options.askAfter), attempts: 0, quickAsks: 0 }
+  const asking = { askAt: Time.plus(now, s.options.askAfter), ...anew }
   const tail = tailOf(s)
   if (tail !== undefined) {
     return isAlive
@@ -72,7 +73,8 @@ export const left = <E>(
       : { ...withTail(alone, { ...tail, isRecoverable: false, span: { ...tail.span, by, until: now } }), ...asking }
   }
   const to = isSettled ? first : last ?? first
-  const item = itemOf({ ...Spans.make(isAlive ? cause : "stale", from, now), to, by, until: now }, "no")
+  const span = { ...Spans.make(isAlive ? cause : "stale", from, now, mark), to, before: firstNumber, by, until: now }
+  const item = itemOf(span, "no")
   out.push({ _tag: "Keep" })
   // What has come since the second one joined, and still waits, is behind it.
   const behind = s.line.findIndex((one) => one._tag === "Trades" && one.joinedAt === at)
@@ -90,7 +92,7 @@ export const subscribed = <E>(
   s: State<E>,
   recovered: boolean,
   by: Stamp | null,
-  { known, last }: Edge,
+  { known, last, mark }: Edge,
   now: Instant,
   out: Array<Command<E>>
 ): State<E> => {
@@ -101,14 +103,13 @@ export const subscribed = <E>(
   if (tail === undefined) {
     // Trades came though nobody was subscribed: what followed the last of them nobody may have heard.
     if (recovered || last === null) return heard
-    const item = itemOf({ ...Spans.make("unsubscribed", last, now), by, until: now }, "no")
+    const item = itemOf({ ...Spans.make("unsubscribed", last, now, mark), by, until: now }, "no")
     return {
       ...heard,
       line: [...heard.line, item],
       known: [...heard.known, ...known],
       askAt: Time.plus(now, s.options.askAfter),
-      attempts: 0,
-      quickAsks: 0
+      ...anew
     }
   }
   if (recovered && tail.isRecoverable && tail.span.gapId === null) {
@@ -118,14 +119,13 @@ export const subscribed = <E>(
   return {
     ...withTail(heard, { ...tail, span: { ...tail.span, until: now, by } }),
     askAt: Time.plus(now, s.options.askAfter),
-    attempts: 0,
-    quickAsks: 0
+    ...anew
   }
 }
 
 /** Spans that trades have ended while nobody was subscribed: now their histories can be asked for. */
 const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
-  const isUnheard = ({ to, until }: Spans.Span) => until === null && to !== null
+  const isUnheard = ({ before, to, until }: Spans.Span) => until === null && (to !== null || before !== null)
   const heard = (span: Spans.Span): Spans.Span => isUnheard(span) ? { ...span, by, until: now } : span
   if (!spans(s).some(isUnheard)) return s
   return {
@@ -133,8 +133,7 @@ const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
     open: s.open.map(heard),
     line: s.line.map((item): Item<E> => item._tag === "Span" ? { ...item, span: heard(item.span) } : item),
     askAt: Time.plus(now, s.options.askAfter),
-    attempts: 0,
-    quickAsks: 0
+    ...anew
   }
 }
 
@@ -142,7 +141,7 @@ const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
 const returned = <E>(s: State<E>): State<E> => {
   const back = { ...s, vanished: false }
   const last = s.open.at(-1)
-  if (last === undefined || last.to !== null || s.line.length > 0) return back
+  if (last === undefined || last.to !== null || last.before !== null || s.line.length > 0) return back
   return { ...back, open: s.open.slice(0, -1), line: [itemOf({ ...last, until: null, by: null }, "yes")] }
 }
 
@@ -150,5 +149,5 @@ export const vanished = <E>(s: State<E>, now: Instant): State<E> => {
   const line = s.line.map((item): Item<E> =>
     item._tag === "Span" ? { ...item, span: { ...item.span, until: item.span.until ?? now } } : item
   )
-  return { ...s, line, vanished: true, askAt: now, attempts: 0, quickAsks: 0 }
+  return { ...s, line, vanished: true, askAt: now, ...anew }
 }

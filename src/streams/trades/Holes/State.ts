@@ -2,7 +2,8 @@
 import type { Instant } from "../../../services/Time.ts"
 import type { Cause, Listener } from "../../Channel.ts"
 import type { TradeRow } from "../../Exchange.ts"
-import type { Gap, Span, Stamp, Trade } from "../Spans.ts"
+import type { Paging, Question } from "../Numbers.ts"
+import type { Gap, Mark, Span, Stamp, Trade } from "../Spans.ts"
 
 export interface Options {
   /** How long trades behind a span wait for it to be filled, ms from the subscription; 0: not at all. */
@@ -18,6 +19,10 @@ export interface Options {
    * a day.
    */
   readonly maxAge: number
+  /** See `Exchange.tradeIds`. */
+  readonly tradeIds?: "increasing" | "consecutive" | undefined
+  /** See `Exchange.Pages`. */
+  readonly pages?: Paging | undefined
   /** Begins the ids of `gap` events; unique to the market and to this life of the collector. */
   readonly idPrefix: string
 }
@@ -25,7 +30,11 @@ export interface Options {
 /** What the history's answers have made of a span: nothing that settles it, all of its trades, or that no more of them will come. */
 export type Outcome = "open" | "filled" | "given up"
 
-export type Found = Omit<Span, "since" | "isInherited"> & { readonly outcome: Outcome }
+/** A span as an earlier life left it. */
+export type Found =
+  & Omit<Span, "since" | "isInherited" | "start" | "after" | "before" | "isUnsound">
+  & Partial<Pick<Span, "after" | "before" | "isUnsound">>
+  & { readonly outcome: Outcome }
 
 export interface SpanItem {
   readonly _tag: "Span"
@@ -66,6 +75,8 @@ export interface Joined {
   readonly edge: Edge
   /** Of the first trade known since; null if none is. */
   readonly first: Stamp | null
+  /** Where ids count up, its number. */
+  readonly firstNumber: bigint | null
   /** Ids of those known since. */
   readonly known: ReadonlyArray<string>
 }
@@ -93,6 +104,10 @@ export interface State<E> {
   readonly attempts: number
   /** Questions since the last change that were, or are to be, asked again after a moment: see `answered`. */
   readonly quickAsks: number
+  /** Pages since the last change: markets that had fewer are asked before. */
+  readonly pages: number
+  /** The question that goes on from the last page, which brought nothing; null: the next begins anew. */
+  readonly further: Question | null
   /** The newest timestamp of a trade that came while there were spans, epoch ms, and when the first with it came. */
   readonly seen: { readonly timestamp: number; readonly at: Instant } | null
   /** Nobody will subscribe to it: it is not listed, not chosen, or another collector's. */
@@ -116,6 +131,10 @@ export interface Answer {
   readonly date: number | null
   /** Where no trade was known before a span: what is older was never missed, epoch ms of the exchange's clock; null: not known. */
   readonly since: number | null
+  /** The page that it is (`Holes.question`); null or left out: the market's last trades. */
+  readonly asked?: Question | null | undefined
+  /** Its rows, those included that were not understood; as many as there are rows if left out. */
+  readonly count?: number | undefined
 }
 
 export interface Edge {
@@ -123,6 +142,8 @@ export interface Edge {
   readonly last: Stamp | null
   /** Ids of the trades that share its timestamp. */
   readonly known: ReadonlyArray<string>
+  /** Where ids count up: the trade with the highest number known. */
+  readonly mark?: Mark | null | undefined
 }
 
 export interface Fresh<E> extends Trade {
@@ -203,8 +224,7 @@ export const initial = <E>(options: Options, nextId = 1): State<E> => ({
   persistingSince: null,
   asking: false,
   askAt: null,
-  attempts: 0,
-  quickAsks: 0,
+  ...anew,
   seen: null,
   vanished: false,
   hurried: false,
@@ -216,6 +236,9 @@ export const spansInLine = <E>(s: State<E>): ReadonlyArray<Span> =>
 
 /** Oldest first. */
 export const spans = <E>(s: State<E>): ReadonlyArray<Span> => [...s.open, ...spansInLine(s)]
+
+/** Of questions that are asked anew. */
+export const anew = { attempts: 0, quickAsks: 0, pages: 0, further: null }
 
 /** Nothing has to be over before the history is asked. */
 export const hasIds = <E>({ options }: State<E>): boolean => options.askAfter === 0
@@ -242,7 +265,8 @@ export const named = (item: SpanItem, id: string): SpanItem =>
 /** A span at the end of the line that has no end yet: nothing came since. */
 export const tailOf = <E>(s: State<E>): SpanItem | undefined => {
   const tail = s.line.at(-1)
-  return tail?._tag === "Span" && tail.span.to === null && tail.outcome === "open" ? tail : undefined
+  if (tail?._tag !== "Span" || tail.outcome !== "open") return undefined
+  return tail.span.to === null && tail.span.before === null ? tail : undefined
 }
 
 export const withTail = <E>(s: State<E>, tail: SpanItem, ...more: ReadonlyArray<Item<E>>): State<E> => ({

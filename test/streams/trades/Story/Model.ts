@@ -3,10 +3,16 @@ import type * as Checkpoint from "../../../../src/services/Checkpoint.ts"
 import type { MarketEvent, Trade } from "../../../../src/services/MarketEvent.ts"
 import type { TradeRow } from "../../../../src/streams/Exchange.ts"
 import type * as Holes from "../../../../src/streams/trades/Holes.ts"
+import type { Paging, Question } from "../../../../src/streams/trades/Numbers.ts"
 
 export interface Setup {
-  /** `own`: the exchange gives ids, and microseconds. `none`: no ids, whole seconds, many equal trades. */
-  readonly ids: "own" | "none"
+  /**
+   * `own`: the exchange gives ids, and microseconds; `increasing`, `consecutive`: they are such numbers. `none`: no ids, whole seconds, many
+   * equal trades.
+   */
+  readonly ids: "own" | "increasing" | "consecutive" | "none"
+  /** How its history is paged, where ids are numbers; null: it gives the last trades only. */
+  readonly pages: Paging | null
   readonly hold: number
   readonly maxAge: number
   /** The history's answers have a `Date`. */
@@ -60,13 +66,14 @@ export type Step =
 
 export const whole: Rest = { says: "all", rows: 100_000, queued: 0, takes: 100, early: false }
 
-export const exchangeSymbol = { own: "AAA_IRT", none: "AAATMN" } as const
-export const exchangeOf = { own: "bitpin", none: "wallex" } as const
+export const exchangeSymbolOf = ({ ids }: Setup): string => ids === "none" ? "AAATMN" : "AAA_IRT"
+export const exchangeOf = ({ ids }: Setup): string => ids === "none" ? "wallex" : "bitpin"
 
 /** Exchange time at the beginning. The clock of the collectors began elsewhere. */
 export const start = Date.parse("2026-06-11T12:59:45.000Z")
 export const symbol = "AAA/IRT"
-export const askAfter = { own: 0, none: 3_200 } as const
+export const askAfterOf = ({ ids }: Setup): number => ids === "none" ? 3_200 : 0
+export const tradeIdsOf = ({ ids }: Setup) => ids === "own" || ids === "none" ? undefined : ids
 export const patience = 1_000
 /** After which a vanished market's holes are given up, whatever `maxAge` is. */
 export const day = 24 * 3_600_000
@@ -130,6 +137,8 @@ export type Word =
     readonly n: number
     readonly life: number
   }
+  /** Null: not a page. */
+  | { readonly _tag: "Asked"; readonly asked: Question | null; readonly life: number }
   /** Nobody will subscribe to it, and nothing is kept of it. */
   | { readonly _tag: "Forgotten"; readonly n: number; readonly life: number }
 

@@ -1,0 +1,70 @@
+/** A market's spans as the checkpoint keeps them, there and back. Plain functions of plain data. */
+import type { Edge, Hole, MarketMemory, OpenHole } from "../../../services/Checkpoint.ts"
+import * as Time from "../../../services/Time.ts"
+import * as Channel from "../../Channel.ts"
+import type { Found } from "../Holes.ts"
+import * as Numbers from "../Numbers.ts"
+import * as Spans from "../Spans.ts"
+import type { Mark, Span } from "../Spans.ts"
+
+const edgeOf = ({ id, stamp }: Mark): Edge => ({ id: String(id), time: stamp?.text ?? null })
+
+/** `prefix`: of the market's trade ids. */
+export const toHole = (span: Span, over: Hole["over"], prefix: string): OpenHole => {
+  const { after, before, cause, from, gapId, isUnsound, lastTrade, recovered, start, to } = span
+  const hole: Hole = { cause, gapId, from: from?.text ?? null, to: to?.text ?? null, recovered, over }
+  if (start === null || after === null) return hole
+  return {
+    ...hole,
+    after: edgeOf(lastTrade === null ? after : start),
+    ...before === null ? {} : { before: String(before) },
+    ...isUnsound ? { isUnsound } : {},
+    ...lastTrade === null || after.id === start.id
+      ? {}
+      : { filled: { after: edgeOf(after), trade: prefix + lastTrade } }
+  }
+}
+
+const causeOf = (text: string): Channel.Cause => Channel.causes.find((one) => one === text) ?? "restart"
+
+const markOf = ({ id, time }: Edge): Mark | null => {
+  const number = Numbers.numberOf(id)
+  return number === undefined ? null : { id: number, stamp: time === null ? null : Spans.parsed(time) }
+}
+
+const foundOf = ({ after, before, cause, from, gapId, isUnsound, over, recovered, to }: Hole): Found => ({
+  cause: causeOf(cause),
+  from: from === null ? null : Spans.parsed(from),
+  to: to === null ? null : Spans.parsed(to),
+  by: null,
+  // It is over: any question may bring it. One without an end goes on until the market is heard.
+  until: to === null && before === undefined ? null : Time.never,
+  gapId,
+  recovered,
+  lastTrade: null,
+  outcome: over ?? "open",
+  after: after === undefined ? null : markOf(after),
+  before: before === undefined ? null : Numbers.numberOf(before) ?? null,
+  isUnsound: isUnsound ?? false
+})
+
+/** What an earlier life left of a market, oldest first. `last`: the trade with the highest number that is known of it. */
+export const spansOf = ({ holes = [] }: MarketMemory, last: Mark | null): ReadonlyArray<Found> => {
+  const spans = holes.map(foundOf)
+  const isBehind = ({ after, before, outcome }: Found): boolean =>
+    (after ?? null) !== null && outcome === "open" &&
+    ((before ?? null) === null || last === null || (before ?? 0n) > last.id)
+  const first = spans.findIndex(isBehind)
+  if (first === -1) return spans
+  // Trades at its edges may have died with that life: they were on their way when it was written down.
+  let known = last
+  return spans.map((span, i): Found => {
+    const { after = null, before = null } = span
+    if (i < first || after === null || span.outcome !== "open") return span
+    const begin = known !== null && known.id < after.id ? known : after
+    if (before !== null) known = { id: before - 1n, stamp: begin.stamp }
+    return i === spans.length - 1
+      ? { ...span, after: begin, to: null, before: null, until: null }
+      : { ...span, after: begin }
+  })
+}
