@@ -3,12 +3,23 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, TestClock } from "effect"
 import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
+import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
+import * as FakeNobitex from "../../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../../src/layers/testing/FakeWallex.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { hurryClock, run, settle } from "../support/Harness.ts"
 
-type Fake = FakeBitpin.FakeBitpinExchange | FakeWallex.FakeWallexExchange
+/** An exchange that knows its own books. */
+interface Fake extends Omit<FakeExchange, "id"> {
+  readonly id: keyof typeof exchanges
+  readonly book: (exchangeSymbol: string) => {
+    readonly bids: ReadonlyArray<readonly [string, string]>
+    readonly asks: ReadonlyArray<readonly [string, string]>
+  }
+  readonly bookChanges: (count: number) => void
+}
 
 const start = (fake: Fake, deltas: boolean) =>
   Effect.gen(function*() {
@@ -63,7 +74,8 @@ const judgeGaps = (events: ReadonlyArray<MarketEvent>) => {
 
 const same = (fake: Fake, reader: BookReader.BookReader) => {
   for (const { exchangeSymbol, symbol } of fake.tradable) {
-    assert.deepStrictEqual(reader.book(`${fake.id}:${symbol}`), fake.book(exchangeSymbol), symbol)
+    const { asks, bids } = fake.book(exchangeSymbol)
+    assert.deepStrictEqual(reader.book(`${fake.id}:${symbol}`), { bids, asks }, symbol)
   }
 }
 
@@ -113,6 +125,21 @@ describe("Books against the fakes", () => {
     it.scoped(`Wallex's ${how}: the same, one side at a time`, () =>
       Effect.flatMap(FakeWallex.FakeWallex, (fake) => story(fake, deltas)).pipe(
         Effect.provide(FakeWallex.memory({ markets: 6 }))
+      ))
+    it.scoped(`Nobitex's ${how}: the same, in Toman`, () =>
+      Effect.flatMap(FakeNobitex.FakeNobitex, (fake) => {
+        let turn = 0
+        const bookChanges = (count: number) => {
+          for (let n = 0; n < count; n++) {
+            const market = fake.tradable[turn++ % fake.tradable.length]
+            if (market !== undefined) fake.moveBook(market.exchangeSymbol)
+          }
+        }
+        return story(Object.assign(fake, { bookChanges }), deltas)
+      }).pipe(Effect.provide(FakeNobitex.memory({ markets: 6 }))))
+    it.scoped(`Ramzinex's ${how}: the same, its asks the wrong way round`, () =>
+      Effect.flatMap(FakeRamzinex.FakeRamzinex, (fake) => story(fake, deltas)).pipe(
+        Effect.provide(FakeRamzinex.memory({ markets: 6 }))
       ))
   }
 
