@@ -18,6 +18,7 @@ import {
   type ProducerRejected,
   type ProducerUnavailable
 } from "../Producer.ts"
+import * as Time from "../Time.ts"
 import { classify, ruinsClient, unavailable } from "./Kafkajs/classify.ts"
 import * as Client from "./Kafkajs/Client.ts"
 import * as Cluster from "./Kafkajs/Cluster.ts"
@@ -137,6 +138,15 @@ export const layer = (options: Options, transport: Transport): Layer.Layer<Produ
 const patienceOf = ({ authentication, connection, request }: Client.Timeouts): number =>
   4 * request + 2 * connection + authentication
 
+/** How often it is looked whether one is that late. */
+const patienceCheck = Duration.seconds(1)
+
+/** A send that kafkajs has not answered. */
+interface Unanswered {
+  readonly since: Time.Instant
+  readonly giveUp: () => void
+}
+
 /** A client that has failed so often in a row is replaced whatever it said: kafkajs has more stuck states than we know. */
 const maxFailures = 3
 
@@ -150,6 +160,7 @@ const makeLane = Effect.fnUntraced(function*(
 ): Effect.fn.Return<LaneProducer, never, Scope.Scope> {
   const { topic } = options
   const run = yield* FiberSet.makeRuntime<never>()
+  const clock = yield* Effect.clock
   const partitions = Partitions.make()
   const creating = yield* Effect.makeSemaphore(1)
   /** Those that a client was connected to when it last worked: a new client is not lost when only the brokers of the settings are away. */
@@ -218,19 +229,30 @@ const makeLane = Effect.fnUntraced(function*(
       Effect.andThen(sending(records))
     )
 
+  const patience = patienceOf(settings.timeouts)
+  const out = new Set<Unanswered>()
+
+  // One for all sends: a timeout of its own for each cost two fibers and a timer a request, for what hardly ever happens.
+  yield* Effect.flatMap(Time.now, (now) =>
+    Effect.sync(() => {
+      for (const { giveUp, since } of out) if (Time.between(since, now) >= patience) giveUp()
+    })).pipe(Effect.delay(patienceCheck), Effect.forever, Effect.forkScoped)
+
   const sending = (records: ReadonlyArray<EventRecord>) =>
     Effect.async<void, ProducerUnavailable | ProducerRejected>((resume) => {
+      const unanswered: Unanswered = {
+        since: Time.instantOf(clock),
+        giveUp: () => resume(Effect.fail(unavailable("client", "kafkajs gave no answer")))
+      }
+      out.add(unanswered)
       client ??= open()
       // Both outcomes are handled also when nobody waits any more: no rejection is ever unhandled.
       client.send(records, compressSmall).then(
         () => resume(Effect.void),
         (cause: unknown) => resume(Effect.fail(failureOf(cause)))
-      )
+      ).finally(() => out.delete(unanswered))
+      return Effect.sync(() => out.delete(unanswered))
     }).pipe(
-      Effect.timeoutFail({
-        duration: patienceOf(settings.timeouts),
-        onTimeout: () => unavailable("client", "kafkajs gave no answer")
-      }),
       Effect.onExit((exit) => {
         if (exit._tag === "Success") {
           failures = 0

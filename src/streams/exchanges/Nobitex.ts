@@ -8,7 +8,7 @@ import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { BookPart, Exchange, Listed, Market, Message, Refusal } from "../Exchange.ts"
 import * as Centrifugo from "../protocols/Centrifugo.ts"
-import { decoder, epochMillis, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import { decoder, epochMillis, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Levels from "../protocols/Levels.ts"
 
 /** By `btc-rls`. There may be a `global` beside it, which says nothing. */
@@ -58,6 +58,14 @@ const trade = (exchangeSymbol: string, data: unknown): Message =>
     onLeft: failed,
     onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
   })
+
+type Row = ReturnType<typeof rowOf>
+
+/** Listed newest first, but those of one millisecond as they happened (docs/design/exchanges/nobitex.md "Trades"). */
+const oldestFirst = (rows: ReadonlyArray<Row>): ReadonlyArray<Row> => [...rows].sort((a, b) => timeOf(a) - timeOf(b))
+
+/** Of one that cannot be read: before all others. */
+const timeOf = (row: Row): number => Either.isRight(row) ? row.right.timestamp ?? 0 : 0
 
 type Picture = Omit<BookPart, "_tag" | "exchangeSymbol" | "part">
 
@@ -139,7 +147,7 @@ export const nobitex: Exchange = {
     },
     history: {
       path: tradesPath,
-      decode: (body) => Either.map(decodeTrades(body), ({ trades }) => newestLast(trades.map(rowOf))),
+      decode: (body) => Either.map(decodeTrades(body), ({ trades }) => oldestFirst(trades.map(rowOf))),
       // An answer may be as old as a second: what is asked twice within one comes from a cache.
       askAfter: clockUnit + 2_200
     },

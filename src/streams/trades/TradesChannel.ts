@@ -64,11 +64,10 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
     const take = (
       state: Identity.MarketState,
       { isFullWindow = false, rows }: TradesData,
-      { wall }: Time.Moment,
-      isFollowing: boolean
+      { wall }: Time.Moment
     ): ReadonlyArray<MarketEvent> => {
       // Before the rows get their ids: the hole is between them and what was known.
-      if (isFollowing && isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
+      if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)
       const traded = Trades.traded(rows)
@@ -82,24 +81,14 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
 
     const member = (market: Market): Member => {
       const state = identity.market(market)
-      /** What this session brings of it follows what is known: else the hole that the market was in stands for what is missing. */
-      let isFollowing = false
       return {
         market,
         pulse: state.pulse,
         activity: () => state.status.trades,
-        heard: (recovered, listener) => {
-          isFollowing = recovered
-          backfill.subscribed(state, recovered, listener)
-        },
+        heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),
         doubted: (cause) => backfill.doubted(state, cause),
-        take: (data, now) => {
-          if (data._tag !== "trades") return []
-          const events = take(state, data, now, isFollowing)
-          isFollowing = true
-          return events
-        },
+        take: (data, now) => data._tag === "trades" ? take(state, data, now) : [],
         isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),
         showStatus: (status) => void (state.status.subscription = status),
         showSuspect: (suspect) => void (state.status.stale = suspect)

@@ -117,7 +117,7 @@ describe("a window of trades", () => {
       assert.deepStrictEqual(gapsOf(yield* feed.rest), [])
     }).pipe(Effect.provide(world(110))))
 
-  it.scoped("that is the first of a new connection is judged by the hole that the lost one left, once", () =>
+  it.scoped("that is the first of a new connection makes no second hole of the one that the lost one left", () =>
     Effect.gen(function*() {
       const { dials, feed, push } = yield* started
       yield* push(window(50))
@@ -132,6 +132,25 @@ describe("a window of trades", () => {
       // The history was asked when the new connection stood, and had the last 50.
       assert.deepStrictEqual(gaps.at(-1), ["disconnected", at(50), at(151), 50, false])
     }).pipe(Effect.provide(world(200))))
+
+  it.scoped("that is the first of a new connection is not taken for what followed the history's answer", () =>
+    Effect.gen(function*() {
+      const { dials, feed, push } = yield* started
+      yield* push(window(50))
+      dials[0]?.drop(1006)
+      yield* TestClock.adjust("10 seconds")
+      yield* settle
+      // The history had 51 to 100; then came 101 to 200, of which the first 50 were never in a window.
+      yield* push(window(200))
+      yield* TestClock.adjust("1 minute")
+      yield* settle
+      const events = yield* feed.rest
+      const untold = gapsOf(events).filter(([, from, to, , complete]) =>
+        complete === false && String(from) <= at(101) && String(to) >= at(150)
+      )
+      assert.isAbove(untold.length, 0, JSON.stringify(gapsOf(events)))
+      assert.isFalse(idsOf(events).includes("ws 150"))
+    }).pipe(Effect.provide(world(100))))
 
   it.scoped("that follows what a server calls recovered is judged as any other", () =>
     Effect.gen(function*() {

