@@ -180,6 +180,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
+  const isPolled = exchange.rest.polling !== undefined && options.channels.includes("trades")
   const rest = yield* Rest.make({
     exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
@@ -187,6 +188,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,
+    isSteady: isPolled,
     onChange: (answers, reason, at) =>
       emit([statusEvents.make("api", at, { state: answers ? "healthy" : "unhealthy", reason })])
   })
@@ -214,6 +216,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     emit,
     supervise,
+    polled: isPolled ? { isAlone: exchange.books === undefined || !options.channels.includes("books") } : undefined,
     lag: Instruments.lag(yield* Instruments.Instruments, {
       exchange: exchange.id,
       stage: "exchange_to_receive",
@@ -297,7 +300,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     }
     current = markets
     const symbols = new Set(markets.map(({ symbol }) => symbol))
-    for (const channel of channels) channel.listed(symbols)
+    for (const { follow, listed } of channels) {
+      if (follow !== undefined) yield* follow(markets)
+      listed(symbols)
+    }
     board.listed(symbols)
     const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
       id,
@@ -358,6 +364,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     refresh: options.marketsRefresh,
     retry: options.retry,
     cache: options.marketsCache,
+    isProbed: isPolled,
     // Not to be cut in two by a stop: a connection that was made is also told to leave.
     onList: (markets) => Effect.uninterruptible(follow(markets)),
     onTidings: (event) => Effect.flatMap(Time.wall, (now) => emit([statusEvents.make("markets", now, { ...event })]))

@@ -9,7 +9,8 @@ import type {
   ConnectionState,
   Gaps,
   MarketStatus,
-  OpenHole
+  OpenHole,
+  Polling
 } from "../../../services/FeedStatus.ts"
 import type { Answer } from "../../../services/Health.ts"
 import type { Series } from "./History.ts"
@@ -36,6 +37,8 @@ export interface Exchange {
     readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
     readonly lastFrameAt: string | null
   }>
+  /** Trades by asking for them: how often each market is asked, ms, and whether no socket is used. Null where sockets bring them. */
+  readonly polling: Polling | null
   /** Tradable markets that were chosen. */
   readonly listed: number
   /** Tradable markets that are not collected since their names do not fit, another has the same, or there are too many. */
