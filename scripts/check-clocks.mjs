@@ -36,6 +36,8 @@ const exits = new Map([
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/StatusEvents.ts", "part of an id"],
+  ["src/streams/books/Machine/Parts.ts", "receivedAt of a picture, part of its id and of the name of its numbers"],
+  ["src/streams/books/Machine/Telling.ts", "receivedAt of a book that is told again: when it is"],
   ["src/streams/trades/TradesChannel.ts", "receivedAt of trades; the lag, in which the distance of two clocks is"],
   ["src/layers/node/DirectoryLock.ts", "a note for people"]
 ])
@@ -120,6 +122,9 @@ const isExit = (node, source) =>
       ? node.expression.name.text
       : "") ===
     "epochMillis"
+
+/** Another function of the name, that reads an exchange's time. */
+const readsTime = (source) => /import \{[^}]*\bepochMillis\b[^}]*\} from "[^"]*protocols\/Fields\.ts"/.test(source.text)
 
 const problems = []
 const used = new Set()

@@ -263,7 +263,7 @@ const effectiveOf = (reader: Reader, settings: Settings, row: Variables.Row): Ef
     : reader.effective(row)
 
 const settingsOf = (reader: Reader, { exchanges, feeds, ws }: Variables.Table): Settings => {
-  const { backfill, kafka, proxy, queue, retry, service, traces } = Variables
+  const { backfill, books, kafka, proxy, queue, retry, service, traces } = Variables
   const own = exchanges.map(({ exchange, variables }) => ({
     id: exchange.id,
     endpoints: { apiUrl: reader.get(variables.apiUrl), wsUrl: reader.get(variables.wsUrl) },
@@ -312,6 +312,12 @@ const settingsOf = (reader: Reader, { exchanges, feeds, ws }: Variables.Table): 
       jitter: reader.get(retry.jitter)
     },
     backfill: { hold: holdOf(reader), maxAge: reader.get(backfill.maxAge) },
+    books: {
+      depth: reader.get(books.depth),
+      interval: reader.get(books.interval),
+      refresh: reader.get(books.refresh),
+      deltas: reader.get(books.deltas)
+    },
     queue: {
       mode: reader.get(queue.mode),
       maxBytes: reader.get(queue.maxBytes),

@@ -16,6 +16,7 @@ import * as Delivery from "../services/Delivery.ts"
 import type { Locked } from "../services/DirectoryLock.ts"
 import type { Producer } from "../services/Producer.ts"
 import type { Options as KafkaOptions, Security } from "../services/producers/Kafkajs.ts"
+import { Exchanges } from "../streams/Exchanges.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
 import { DataDirectoryTooNew, DataDirectoryUnavailable, PipelineEnded } from "./Collector.ts"
@@ -168,6 +169,24 @@ const securityAgain = Effect.fnUntraced(function*(
 })
 
 /**
+ * What the topic of books is created with: a broker's default of a week would be some hundred GB of pictures that nobody asks for any more.
+ * By size and by time, and not compacted: changes and pictures of a market have one key. A time needs files that end: a broker's own last
+ * for a week, and the one that is written is never deleted.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const bookTopic = {
+  "cleanup.policy": "delete",
+  /** A day. */
+  "retention.ms": "86400000",
+  /** 2 GiB of each partition. */
+  "retention.bytes": "2147483648",
+  /** Four hours. */
+  "segment.ms": "14400000"
+} as const
+
+/**
  * What a client of Kafka is to be like. Fails if a file of TLS cannot be read.
  *
  * @since 0.1.0
@@ -182,7 +201,12 @@ export const kafkaOptions = Effect.fnUntraced(function*(
     brokers: settings.brokers,
     clientId: "effect-exchange-feeds",
     compression: settings.compression,
-    createTopics: settings.createTopics ? { partitions: settings.topicPartitions } : undefined,
+    createTopics: settings.createTopics
+      ? {
+        partitions: settings.topicPartitions,
+        configs: { [Delivery.topicOf(settings.topicPrefix, "book")]: bookTopic }
+      }
+      : undefined,
     security: yield* securityOf(security, security.sasl),
     readSecurityAgain: securityAgain(security).pipe(
       Effect.mapError(({ problems }) => ({
@@ -241,7 +265,7 @@ export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
   yield* Effect.forEach(
-    [...notYet(settings), ...atRisk(settings)],
+    [...(yield* withoutBooks(settings)), ...atRisk(settings)],
     (line) => Effect.logWarning(line),
     { discard: true }
   )
@@ -296,6 +320,17 @@ const atRisk = ({ queue }: Settings): ReadonlyArray<string> => {
   }
 }
 
-/** Settings that are read and do nothing yet. */
-const notYet = ({ channels }: Settings): ReadonlyArray<string> =>
-  channels.includes("books") ? ["CHANNELS: books are not there yet, only trades are collected"] : []
+/**
+ * Of the exchanges chosen, those that have no order books though these are asked for. One line each.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const withoutBooks = (settings: Settings): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(Exchanges, (exchanges) => {
+    if (!settings.channels.includes("books")) return []
+    const rest = settings.channels.length === 1 ? "nothing is collected from it" : "only its trades are collected"
+    return exchanges
+      .filter(({ books, id }) => books === undefined && settings.exchanges.includes(id))
+      .map(({ id }) => `CHANNELS: ${id} has no order books here, ${rest}`)
+  })

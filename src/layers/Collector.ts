@@ -128,8 +128,9 @@ export interface SinkView {
  * @since 0.1.0
  * @category accessors
  */
-export const lanesOf = (settings: Settings): ReadonlyArray<LaneName> => [
+export const lanesOf = (settings: Pick<Settings, "channels">): ReadonlyArray<LaneName> => [
   ...(settings.channels.includes("trades") ? ["trade" as const] : []),
+  ...(settings.channels.includes("books") ? ["book" as const] : []),
   "status"
 ]
 
@@ -179,6 +180,9 @@ class Sink extends Context.Tag("effect-exchange-feeds/layers/Collector/Sink")<
   Ref.Ref<Effect.Effect<SinkView | undefined>>
 >() {}
 
+/** Whose books these are, over all lives of the data directory. */
+class Name extends Context.Tag("effect-exchange-feeds/layers/Collector/Name")<Name, string>() {}
+
 /** The data directory is ours, so `FileOps` may write. */
 class Ownership extends Context.Tag("effect-exchange-feeds/layers/Collector/Ownership")<Ownership, {
   readonly isOwner: () => boolean
@@ -205,6 +209,7 @@ export const layer = <E>(
       (chosen) =>
         Layer.scoped(Running, running(settings, chosen)).pipe(
           Layer.provide(storage(settings)),
+          Layer.provide(named(settings)),
           Layer.provide(owned(settings)),
           Layer.provide(Layer.scopedDiscard(Effect.flatMap(observed, listen))),
           Layer.provide(health(settings)),
@@ -283,18 +288,31 @@ const owned = (settings: Settings) =>
     )
   }))
 
-/** The lanes with their queues, the checkpoint, the dead letters. */
-const storage = (settings: Settings) =>
-  KafkaSink.layerQueued({ delivery: deliveryOf(settings), queue: { dir: settings.dataDir, ...settings.queue } }).pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(DeadLetters.layer(settings.dataDir), DataDirectory.checkpoint(settings.dataDir))
-    ),
-    Layer.mapError((error) =>
-      error._tag === "CheckpointError" && error.reason === "version"
-        ? new DataDirectoryTooNew({ message: error.message })
-        : unavailable(settings, error)
+const named = (settings: Settings) =>
+  Layer.effect(
+    Name,
+    Effect.mapError(
+      Effect.flatMap(FileOps, (files) => DataDirectory.collector(files, settings.dataDir)),
+      (error) => unavailable(settings, error)
     )
   )
+
+/** The lanes with their queues, the checkpoint, the dead letters. */
+const storage = (settings: Settings) =>
+  Layer.unwrapEffect(Effect.map(Name, (collector) =>
+    KafkaSink.layerQueued({
+      delivery: { ...deliveryOf(settings), collector },
+      queue: { dir: settings.dataDir, ...settings.queue }
+    }))).pipe(
+      Layer.provideMerge(
+        Layer.mergeAll(DeadLetters.layer(settings.dataDir), DataDirectory.checkpoint(settings.dataDir))
+      ),
+      Layer.mapError((error) =>
+        error._tag === "CheckpointError" && error.reason === "version"
+          ? new DataDirectoryTooNew({ message: error.message })
+          : unavailable(settings, error)
+      )
+    )
 
 const running = Effect.fnUntraced(function*(settings: Settings, chosen: ReadonlyArray<Chosen>) {
   const delivery = yield* Delivery.Delivery
@@ -403,7 +421,8 @@ export const feedSettings = ({ endpoints, exchange, markets, marketsSetting }: C
   idleTimeout: settings.ws.idleTimeout,
   retry: settings.retry,
   backfillHold: settings.backfill.hold,
-  backfillMaxAge: settings.backfill.maxAge
+  backfillMaxAge: settings.backfill.maxAge,
+  books: settings.books
 } satisfies Partial<Feed.FeedOptions>)
 
 const feedOf = Effect.fnUntraced(function*(
@@ -423,6 +442,7 @@ const feedOf = Effect.fnUntraced(function*(
       api: yield* breakers.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
       ws: yield* breakers.make(Breakers.optionsOf(exchange, "ws", settings.ws.breaker))
     },
+    collector: yield* Name,
     memory,
     holes: yield* Checkpoint,
     marketsRefresh: Defaults.marketsRefresh,

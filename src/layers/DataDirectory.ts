@@ -1,8 +1,10 @@
 /**
- * What lies in `DATA_DIR` beside the queue: the checkpoint and the last good lists of markets (docs/design/contract.md "The data directory").
+ * What lies in `DATA_DIR` beside the queue: the checkpoint, the collector's name, and the last good lists of markets (docs/design/contract.md "The data directory").
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
 import * as Checkpoint from "../services/Checkpoint.ts"
 import * as Complaint from "../services/Complaint.ts"
 import { quoted } from "../services/DirectoryLock.ts"
@@ -196,3 +198,53 @@ export const marketsCache = (files: FileOps["Type"], directory: string, exchange
       )
   }
 }
+
+/**
+ * `<DATA_DIR>/collector` says something else than a name.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CollectorNameInvalid extends Schema.TaggedError<CollectorNameInvalid>()("CollectorNameInvalid", {
+  path: Schema.String,
+  message: Schema.String
+}) {}
+
+/** It is a part of ids and sequence numbers, between colons and underscores. */
+const collectorName = /^[a-z0-9]{1,32}$/
+
+/**
+ * The name of the collector whose directory it is, in `<directory>/collector`: made once, by chance, and kept, so that after a restart the
+ * chains of its order books go on under the same name. A name that cannot be kept is told, and is a new one after the next start. Fails if
+ * the file cannot be read, or says something else.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const collector = Effect.fnUntraced(function*(
+  files: FileOps["Type"],
+  directory: string
+): Effect.fn.Return<string, CollectorNameInvalid | FileOpsError> {
+  const path = `${directory}/collector`
+  const found = yield* readFile(files, path)
+  if (found !== undefined) {
+    const kept = text(found).trim()
+    if (collectorName.test(kept)) return kept
+    return yield* new CollectorNameInvalid({
+      path,
+      message:
+        `${path}: expected a name of at most 32 lower case letters and digits; without the file a new name is made`
+    })
+  }
+  const name = (yield* Random.nextIntBetween(36 ** 8, 36 ** 9)).toString(36)
+  yield* inDirectory(files, directory, replaceFile(files, path, new TextEncoder().encode(`${name}\n`))).pipe(
+    Effect.catchTag(
+      "FileOpsError",
+      (error) =>
+        Effect.logWarning("the name of this collector cannot be kept: after the next start it has another").pipe(
+          Effect.annotateLogs({ path: error.path, error: error.message })
+        )
+    )
+  )
+  return name
+})

@@ -55,6 +55,11 @@ export interface Options {
     readonly successThreshold: number
   }
   readonly retry: RetryPolicy.Options
+  /**
+   * Whose books these are, for the header `collector`: the name that their feeds have (`FeedOptions.collector`). Left out: they have no such
+   * header.
+   */
+  readonly collector?: string | undefined
   /** For tests, and for those who measured. */
   readonly handover?: Partial<Handover.Options>
 }
@@ -172,7 +177,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const lanes = new Map<LaneName, Lane.Lane>()
-  const encode = makeEncoder()
+  const encode = makeEncoder(options.collector)
 
   const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(

@@ -220,6 +220,22 @@ export const decodeReasons = [
 ] as const
 
 /**
+ * Why a live book became doubtful.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const bookGapCauses = ["sequence", "checksum", "crossed", "disconnected", "overflow"] as const
+
+/**
+ * How a new picture of a book is asked for.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const bookResyncActions = ["snapshot", "resubscribe", "redial"] as const
+
+/**
  * Where feeds report: `update` makes the next status of the one before, `exchanges` are all there are. Neither waits nor fails.
  *
  * @since 0.1.0

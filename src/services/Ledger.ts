@@ -18,7 +18,8 @@ import type { LaneName } from "./MarketEvent.ts"
 export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_lettered" | "filtered"
 
 /**
- * Why, for the places that ask for it; `market`: of one that nobody chose; `zero`: a row of trades without an amount.
+ * Why, for the places that ask for it; `market`: of one that nobody chose; `zero`: a row of trades without an amount; `conflated`: a book
+ * that a newer one stands for; `merged`: what changed in a book, which is in what was delivered after it.
  *
  * @since 0.1.0
  * @category constants
@@ -26,7 +27,7 @@ export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_let
 export const reasons = {
   dropped: ["full", "corrupt", "expired"],
   deadLettered: ["too_large", "invalid"],
-  filtered: ["duplicate", "market", "zero", "conflated"]
+  filtered: ["duplicate", "market", "zero", "conflated", "merged"]
 } as const
 
 /**

@@ -132,13 +132,22 @@ export const BookDelta = Schema.Struct({
 export type BookDelta = typeof BookDelta.Type
 
 /**
- * What a status event tells of: a connection, silence, a hole in a market's trades (`gap`), records dropped by a queue, a breaker, or the
- * list of markets.
+ * What a status event tells of: a connection, silence or a topic that the exchange refuses (`stale`), a hole in a market's trades or a
+ * stretch without a whole order book (`gap`), records dropped by a queue, a breaker, an exchange's REST API, or the list of markets.
  *
  * @since 0.1.0
  * @category models
  */
-export const StatusKind = Schema.Literal("connected", "disconnected", "stale", "gap", "dropped", "breaker", "markets")
+export const StatusKind = Schema.Literal(
+  "connected",
+  "disconnected",
+  "stale",
+  "gap",
+  "dropped",
+  "breaker",
+  "api",
+  "markets"
+)
 export type StatusKind = typeof StatusKind.Type
 
 /**
@@ -205,7 +214,10 @@ export interface EventRecord {
   readonly key: string
   /** UTF-8 JSON: of a trade, and of what was read back from the queue, as bytes; of the others as text. */
   readonly value: string | Uint8Array
-  /** `id`, `schema`, `source`, and `spooled` if it was read back from the queue before Kafka had acknowledged it. */
+  /**
+   * `id`, `schema`, `source`; `collector` of books, of what changes in them and of their holes: whose they are; `spooled` if it was read back
+   * from the queue before Kafka had acknowledged it.
+   */
   readonly headers: Readonly<Record<string, string>>
   /**
    * Record timestamp in epoch milliseconds = `receivedAt`, also after a replay; sent with the present time where Kafka would not take it
@@ -249,6 +261,10 @@ export const sizeOf = (record: EventRecord): number => record.key.length + recor
 /** What an event may have waited for its market's history, ms; beyond it the wall clock was stepped since its receipt. */
 const longestWait = 10_000
 
+/** Two collectors tell of the same books, each in a chain of its own. */
+const isOfBooks = (event: MarketEvent): boolean =>
+  event.type === "status" ? event.event === "gap" && event.channel === "books" : laneOf(event) === "book"
+
 /**
  * Makes records of events. `now`: when they are handed over, to know their age by; left out, a record has no age.
  *
@@ -261,12 +277,12 @@ export interface Encoder {
 
 /**
  * One for each lane of trades: the values of its records share slabs of 64 KiB, of which each keeps its own in memory. So it costs two
- * slabs beyond what waits where records go in the order in which they came.
+ * slabs beyond what waits where records go in the order in which they came. `collector`: whose books these are; left out, no record says so.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const makeEncoder = (): Encoder => {
+export const makeEncoder = (collector?: string): Encoder => {
   const bytes = TradeBytes.make()
   /** A chunk shares one receipt. */
   let last = { receivedAt: "", timestamp: NaN }
@@ -297,14 +313,16 @@ export const makeEncoder = (): Encoder => {
   return (event, now) => {
     if (event.type === "trade") return ofTrade(event, now)
     const timestamp = timestampOf(event)
+    const headers: Record<string, string> = {
+      id: event.id,
+      schema: `${event.type}/${event.v}`,
+      source: event.type === "status" ? "collector" : event.source
+    }
+    if (collector !== undefined && isOfBooks(event)) headers["collector"] = collector
     return {
       key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
       value: JSON.stringify(event),
-      headers: {
-        id: event.id,
-        schema: `${event.type}/${event.v}`,
-        source: event.type === "status" ? "collector" : event.source
-      },
+      headers,
       timestamp,
       since: sinceOf(timestamp, now)
     }

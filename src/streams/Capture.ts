@@ -135,7 +135,8 @@ const play = (exchange: Exchange) => {
     channels: [TradesChannel.alone({ exchange, board, ledger: Ledger.make() })],
     statusEvents: StatusEvents.make(exchange.id, "replay"),
     timing: Topics.defaultTiming,
-    positions: new Map()
+    positions: new Map(),
+    refused: new Set()
   }
   const sessions = new Map<number, Session.Session>()
   let last = Time.never

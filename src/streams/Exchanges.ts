@@ -28,7 +28,20 @@ export const defaults = (list: ReadonlyArray<Exchange>): ReadonlyArray<string> =
 }
 
 /** What settings, keys and metrics of others begin with, or are called. */
-const reserved = ["api", "backfill", "collector", "data", "health", "kafka", "log", "queue", "recovered", "retry", "ws"]
+const reserved = [
+  "api",
+  "backfill",
+  "book",
+  "collector",
+  "data",
+  "health",
+  "kafka",
+  "log",
+  "queue",
+  "recovered",
+  "retry",
+  "ws"
+]
 
 /**
  * What is wrong with a list, one line each; none if it can be used.

@@ -84,10 +84,13 @@ export interface FeedOptions {
   readonly backfillHold?: Duration.Duration | undefined
   /** A hole that ended longer ago, by the exchange's clock, is told but not filled; a day by default, 0: whatever its age. */
   readonly backfillMaxAge?: Duration.Duration | undefined
+  /**
+   * Whose books these are: a part of their ids and numbers where the exchange counts none, the same over all lives of a collector. Lower
+   * case letters and digits; by default a random one of this feed's life.
+   */
+  readonly collector?: string | undefined
   /** How order books are told, where `books` is one of the channels. */
   readonly books?: BooksOptions | undefined
-  /** Whose books these are, where the exchange does not number them: it stays the same over restarts. Made anew by default. */
-  readonly collector?: string | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined
@@ -175,6 +178,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     dialsPerMinute: exchange.limits.dialsPerMinute,
     breaker: options.breakers.ws
   })
+  const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
+  const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
   const isPolled = exchange.rest.polling !== undefined && options.channels.includes("trades")
   const rest = yield* Rest.make({
     exchange: exchange.id,
@@ -183,10 +188,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,
-    isSteady: isPolled
+    isSteady: isPolled,
+    onChange: (answers, reason, at) =>
+      emit([statusEvents.make("api", at, { state: answers ? "healthy" : "unhealthy", reason })])
   })
-  const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
-  const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
   /**
    * A defect, ours or an adapter's, ends the stream: it must not leave half an exchange unheard. Not only interrupted: a defect
    * interrupts what runs beside it, and has both in its cause.
@@ -236,7 +241,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     channels,
     statusEvents,
     timing: options.timing ?? Topics.defaultTiming,
-    positions: new Map()
+    positions: new Map(),
+    refused: new Set()
   }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()

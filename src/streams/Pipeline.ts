@@ -47,6 +47,8 @@ export const breakerEvents = (
           exchange,
           event: "breaker",
           id: `${exchange}:status:${collector}:${Time.epochMillis(transition.at)}:breaker-${index}`,
+          name: transition.name,
+          // As it was called at first.
           breaker: transition.name,
           state: transition.to,
           previous: transition.from,

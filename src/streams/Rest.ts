@@ -100,6 +100,8 @@ export interface Options {
   readonly board: Board
   /** Of the exchange: what a refusal by body looks like. */
   readonly refused?: Way["refused"]
+  /** The API answers no more, or again; `reason` is one line, null where it answers. It is taken to answer at first. */
+  readonly onChange?: ((answers: boolean, reason: string | null, at: Time.WallTime) => Effect.Effect<void>) | undefined
   /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */
   readonly isSteady?: boolean | undefined
 }
@@ -240,6 +242,8 @@ export const make = Effect.fnUntraced(function*(
       onTimeout: () => new RestError({ reason: "timeout", message: `no answer within ${Duration.format(timeout)}` })
     }))
 
+  let answers = true
+
   /** Tells the board how the API is. */
   const requests = Instruments.restRequest(
     yield* Instruments.Instruments,
@@ -250,11 +254,14 @@ export const make = Effect.fnUntraced(function*(
   const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
     Effect.flatMap(Time.now, (started) => {
       const tell = (outcome: string, message: string | null) =>
-        Effect.map(Time.moment, ({ at, wall }) => {
+        Effect.flatMap(Time.moment, ({ at, wall }) => {
           const durationMs = Time.between(started, at)
           requests(outcome).observe(durationMs)
           options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
           options.board.show()
+          if (answers === (message === null)) return Effect.void
+          answers = message === null
+          return options.onChange?.(answers, message, wall) ?? Effect.void
         })
       return call.pipe(
         Effect.tap(() => tell("ok", null)),

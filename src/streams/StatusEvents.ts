@@ -5,7 +5,7 @@ import * as Time from "../services/Time.ts"
 export interface StatusEvents {
   /** `fields`: what this kind of event tells beside. */
   readonly make: (
-    event: "connected" | "disconnected" | "markets" | "stale",
+    event: "api" | "connected" | "disconnected" | "markets" | "stale",
     at: Time.WallTime,
     fields: Fields
   ) => Status

@@ -690,16 +690,34 @@ scene("proxy", ["HTTPS_PROXY", "NO_PROXY"], async () => {
   await proxy.close()
 })
 
-/** Books come with a later issue: until then the service says that they do nothing. */
-scene("not there yet, and said so", ["CHANNELS"], async () => {
+scene("order books alone: their topic, no trades, a name for the collector", ["CHANNELS"], async () => {
   const s = await stage(nowhere, 3)
-  const service = s.start({ CHANNELS: "trades,books" })
-  await ready(s)
-  assert.isTrue(service.lines.some((line) => line.includes("CHANNELS") && line.includes("not there yet")))
+  const service = s.start({ CHANNELS: "books" })
+  await soon(
+    "three books of each exchange",
+    service,
+    async () => {
+      const books = (await service.samples()).filter(({ name }) => name === "feeds_books")
+      return ["bitpin", "wallex"].every((id) =>
+        books.reduce((total, { labels, value }) => labels["exchange"] === id ? total + value : total, 0) === 3
+      )
+    }
+  )
+  const { lanes }: Report = JSON.parse((await service.get("/api/status")).body)
+  assert.deepStrictEqual(lanes.map(({ topic }) => topic), [
+    s.topic.replace(".trade.", ".book."),
+    s.topic.replace(".trade.", ".status.")
+  ])
+  assert.match(readFileSync(`${s.dataDir}/collector`, "utf8"), /^[a-z0-9]{9}\n$/)
 })
 
 /** Their effect is seen on a broker that asks for them. */
 const elsewhere: Readonly<Record<string, string>> = {
+  // How they reach a feed; what it makes of them is in test/streams/books.
+  BOOK_DEPTH: "test/layers/AppLayer.test.ts",
+  BOOK_INTERVAL: "test/layers/AppLayer.test.ts",
+  BOOK_REFRESH: "test/layers/AppLayer.test.ts",
+  BOOK_DELTAS: "test/layers/AppLayer.test.ts",
   KAFKA_SECURITY_PROTOCOL: "test/faults/Security.test.ts",
   KAFKA_SASL_MECHANISM: "test/faults/Security.test.ts",
   KAFKA_SASL_USERNAME: "test/faults/Security.test.ts",

@@ -169,7 +169,8 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
     channels: [TradesChannel.alone({ exchange, board, ledger })],
     statusEvents: StatusEvents.make(exchange.id, "fuzz"),
     timing: Topics.defaultTiming,
-    positions: new Map()
+    positions: new Map(),
+    refused: new Set()
   }
   const topics = new Map(
     listed.flatMap((market) =>

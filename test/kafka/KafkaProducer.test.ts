@@ -1,9 +1,11 @@
 import { assert, describe, it, layer } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Logger, Schedule, Scope } from "effect"
+import kafkajs from "kafkajs"
 import { createHook } from "node:async_hooks"
 import { randomBytes } from "node:crypto"
 import * as net from "node:net"
 import { inject } from "vitest"
+import { bookTopic } from "../../src/layers/AppLayer.ts"
 import type { Options } from "../../src/services/producers/Kafkajs.ts"
 import * as Contract from "../services/producers/Contract.ts"
 import { createTopic, deleteTopic, growTopic, withAdmin } from "./Admin.ts"
@@ -103,6 +105,30 @@ describe("a broker that is well", () => {
       )
       assert.strictEqual(yield* created, 5)
       assert.strictEqual(yield* partitionsOf(present), 3)
+    }))
+
+  it.scopedLive("creates a missing topic with the configuration that is said for it, others with the broker's", () =>
+    Effect.gen(function*() {
+      const [books, trades] = [newTopic(), newTopic()]
+      const creating = options({ createTopics: { partitions: 2, configs: { [books]: bookTopic } } })
+      for (const topic of [books, trades]) yield* (yield* laneOf(creating, topic)).send([recordOf("a", "1")])
+      const configOf = (topic: string, isDefault: boolean) =>
+        Effect.promise(() =>
+          withAdmin(inject("kafkaBroker"), (admin) =>
+            admin.describeConfigs({
+              includeSynonyms: false,
+              resources: [{ type: kafkajs.ConfigResourceTypes.TOPIC, name: topic, configNames: Object.keys(bookTopic) }]
+            }))
+        ).pipe(Effect.map(({ resources }) =>
+          Object.fromEntries(
+            (resources[0]?.configEntries ?? [])
+              .filter(({ configSource }) => (configSource === 1) !== isDefault)
+              .map(({ configName, configValue }) => [configName, configValue])
+          )
+        ))
+      assert.deepStrictEqual(yield* configOf(books, false), { ...bookTopic })
+      assert.deepStrictEqual(yield* configOf(trades, false), {})
+      assert.sameMembers(Object.keys(yield* configOf(trades, true)), Object.keys(bookTopic))
     }))
 
   it.scopedLive("creates a missing topic when it sends", () =>

@@ -87,6 +87,7 @@ describe("defaults", () => {
         api: { breaker: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 } },
         retry: { maxAttempts: 5, baseDelay: Duration.seconds(1), maxDelay: Duration.seconds(30), jitter: 0.1 },
         backfill: { hold: Duration.seconds(5), maxAge: Duration.hours(24) },
+        books: { depth: 20, interval: Duration.seconds(1), refresh: Duration.seconds(60), deltas: false },
         queue: {
           mode: "fallback",
           maxBytes: 1_073_741_824,
@@ -167,6 +168,10 @@ describe("defaults", () => {
       KAFKA_SSL_CA_LOCATION: "",
       KAFKA_SSL_CERTIFICATE_LOCATION: "",
       KAFKA_SSL_KEY_LOCATION: "",
+      BOOK_DEPTH: "20",
+      BOOK_INTERVAL: "1s",
+      BOOK_REFRESH: "60s",
+      BOOK_DELTAS: "false",
       BACKFILL_HOLD: "5s",
       BACKFILL_MAX_AGE: "24h",
       QUEUE_MODE: "fallback",
@@ -235,6 +240,10 @@ const changes: ReadonlyArray<
   ["RETRY_BASE_DELAY", "100ms", (s) => s.retry.baseDelay, Duration.millis(100)],
   ["RETRY_MAX_DELAY", "5s", (s) => s.retry.maxDelay, Duration.seconds(5)],
   ["RETRY_JITTER", "0", (s) => s.retry.jitter, 0],
+  ["BOOK_DEPTH", "ALL", (s) => s.books.depth, "all"],
+  ["BOOK_INTERVAL", "0", (s) => s.books.interval, Duration.zero],
+  ["BOOK_REFRESH", "0", (s) => s.books.refresh, Duration.zero],
+  ["BOOK_DELTAS", "true", (s) => s.books.deltas, true],
   ["BACKFILL_HOLD", "0", (s) => s.backfill.hold, Duration.zero],
   ["BACKFILL_MAX_AGE", "0", (s) => s.backfill.maxAge, Duration.zero],
   ["QUEUE_MODE", "journal", (s) => s.queue.mode, "journal"],
@@ -327,6 +336,53 @@ describe("BACKFILL_HOLD", () => {
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* namesOf({ QUEUE_MODE: "journal", BACKFILL_HOLD: "soon" }), ["BACKFILL_HOLD"])
       assert.deepStrictEqual(yield* namesOf({ QUEUE_MODE: "diary", BACKFILL_HOLD: "9s" }), ["QUEUE_MODE"])
+    }))
+})
+
+describe("order books", () => {
+  it.effect("BOOK_DEPTH takes 1 to 5000 and all, and says so of anything else", () =>
+    Effect.gen(function*() {
+      for (const [text, depth] of [["1", 1], ["5000", 5_000], ["all", "all"]] as const) {
+        assert.strictEqual((yield* parse({ BOOK_DEPTH: text })).settings.books.depth, depth)
+      }
+      for (const text of ["0", "5001", "-1", "20.5", "1e3", "every"]) {
+        assert.deepStrictEqual(yield* problemsOf({ BOOK_DEPTH: text }), [{
+          name: "BOOK_DEPTH",
+          problem: `expected a whole number from 1 to 5000, or all, got "${text}"`
+        }])
+      }
+    }))
+
+  it.effect("BOOK_REFRESH is at least BOOK_INTERVAL, or 0; whichever was set is the one at fault", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "999ms" }), [{
+        name: "BOOK_REFRESH",
+        problem: `expected at least BOOK_INTERVAL (1s) or 0, got "999ms"`
+      }])
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_INTERVAL: "2m" }), [{
+        name: "BOOK_INTERVAL",
+        problem: `expected at most BOOK_REFRESH (60s), got "2m"`
+      }])
+      // Deltas leave the interval without effect, but not this rule.
+      assert.deepStrictEqual(yield* namesOf({ BOOK_REFRESH: "999ms", BOOK_DELTAS: "true" }), ["BOOK_REFRESH"])
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "1s" }), [])
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "0", BOOK_INTERVAL: "2m" }), [])
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "10ms", BOOK_INTERVAL: "0" }), [])
+    }))
+
+  it.effect("BOOK_REFRESH=0 cannot be had with BOOK_DELTAS", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "0s", BOOK_DELTAS: "true" }), [{
+        name: "BOOK_REFRESH",
+        problem: `expected more than 0 with BOOK_DELTAS, whose readers begin at an anchor, got "0"`
+      }])
+    }))
+
+  it.effect("are not compared while something is wrong with one of them: one mistake is one line", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* namesOf({ BOOK_REFRESH: "1ms", BOOK_INTERVAL: "soon" }), ["BOOK_INTERVAL"])
+      assert.deepStrictEqual(yield* namesOf({ BOOK_REFRESH: "soon", BOOK_INTERVAL: "2m" }), ["BOOK_REFRESH"])
+      assert.deepStrictEqual(yield* namesOf({ BOOK_REFRESH: "0", BOOK_DELTAS: "perhaps" }), ["BOOK_DELTAS"])
     }))
 })
 

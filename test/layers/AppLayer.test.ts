@@ -1,7 +1,7 @@
 /** The service as a Layer, in a world of the test's own: broker, disk and lock in memory, exchanges on loopback. */
 import * as Socket from "@effect/platform/Socket"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Ref } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Ref } from "effect"
 import * as AppConfig from "../../src/layers/AppConfig.ts"
 import * as AppLayer from "../../src/layers/AppLayer.ts"
 import * as Collector from "../../src/layers/Collector.ts"
@@ -12,6 +12,10 @@ import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import { DirectoryLock, Locked } from "../../src/services/DirectoryLock.ts"
 import type { Trade } from "../../src/services/MarketEvent.ts"
+import type { Books } from "../../src/streams/Exchange.ts"
+import { Exchanges } from "../../src/streams/Exchanges.ts"
+import { bitpin } from "../../src/streams/exchanges/Bitpin.ts"
+import { wallex } from "../../src/streams/exchanges/Wallex.ts"
 import { MemoryDisk } from "../support/MemoryDisk.ts"
 import * as SteppedClock from "../support/SteppedClock.ts"
 
@@ -208,4 +212,52 @@ describe("AppLayer.layerWithoutDependencies", () => {
         assert.include(dialled.map((at) => new URL(at).origin), new URL(endpoints.wsUrl).origin)
       })
     ))
+})
+
+describe("AppLayer.withoutBooks", () => {
+  it.effect("names those of the exchanges chosen that have no order books, where these are asked for", () =>
+    Effect.gen(function*() {
+      const books: Books = { link: "replaced", levels: 50, numbers: "none", picture: undefined }
+      const list = [{ ...bitpin, books }, { ...wallex, books: undefined }, { ...wallex, id: "third", books: undefined }]
+      const said = (env: Readonly<Record<string, string>>) =>
+        AppConfig.parse({ EXCHANGES: "bitpin,wallex", ...env }, () => Effect.die("no file")).pipe(
+          Effect.flatMap(({ settings }) => AppLayer.withoutBooks(settings)),
+          Effect.provideService(Exchanges, list)
+        )
+      assert.deepStrictEqual(yield* said({}), [])
+      assert.deepStrictEqual(yield* said({ CHANNELS: "trades,books" }), [
+        "CHANNELS: wallex has no order books here, only its trades are collected"
+      ])
+      assert.deepStrictEqual(yield* said({ CHANNELS: "books" }), [
+        "CHANNELS: wallex has no order books here, nothing is collected from it"
+      ])
+    }))
+})
+
+describe("Collector.lanesOf", () => {
+  it("has a lane for each channel that is chosen, and one for status events", () => {
+    const of = (channels: AppConfig.Settings["channels"]) => Collector.lanesOf({ channels })
+    assert.deepStrictEqual(of(["trades"]), ["trade", "status"])
+    assert.deepStrictEqual(of(["books"]), ["book", "status"])
+    assert.deepStrictEqual(of(["books", "trades"]), ["trade", "book", "status"])
+  })
+})
+
+describe("Collector.feedSettings", () => {
+  it.effect("has what is set of order books, and which channels", () =>
+    Effect.gen(function*() {
+      const env = {
+        CHANNELS: "books",
+        BOOK_DEPTH: "all",
+        BOOK_INTERVAL: "250ms",
+        BOOK_REFRESH: "5m",
+        BOOK_DELTAS: "true"
+      }
+      const { settings } = yield* AppConfig.parse(env, () => Effect.die("no file"))
+      const { books, channels } = Collector.feedSettings(yield* AppConfig.choose(settings, "bitpin"), settings)
+      assert.deepStrictEqual({ books, channels }, {
+        books: { depth: "all", interval: Duration.millis(250), refresh: Duration.minutes(5), deltas: true },
+        channels: ["books"]
+      })
+    }))
 })

@@ -10,6 +10,7 @@ import * as NodeFileOps from "../../src/layers/node/FileOps.ts"
 import { Checkpoint } from "../../src/services/Checkpoint.ts"
 import { FileOps } from "../../src/services/FileOps.ts"
 import { at, epochMs, hole, idOf, keyOf, memoryOf, trade } from "../services/Checkpoint/World.ts"
+import { MemoryDisk } from "../support/MemoryDisk.ts"
 
 const temporary = Effect.acquireRelease(
   Effect.sync(() => mkdtempSync(path.join(tmpdir(), "data-"))),
@@ -107,5 +108,50 @@ describe("the checkpoint's files", () => {
       yield* checkpoint.write
       assert.deepStrictEqual(readdirSync(directory), ["checkpoint-2.00000002.log"])
       assert.isNull(yield* checkpoint.failure)
+    }))
+})
+
+describe("the name of the collector", () => {
+  const nameIn = (directory: string) =>
+    Effect.flatMap(FileOps, (files) => DataDirectory.collector(files, directory)).pipe(
+      Effect.provide(NodeFileOps.layer)
+    )
+
+  it.scopedLive("is made once and kept, in a directory of before too", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      const name = yield* nameIn(directory)
+      assert.match(name, /^[a-z0-9]{9}$/)
+      assert.strictEqual(readFileSync(path.join(directory, "collector"), "utf8"), `${name}\n`)
+      assert.strictEqual(yield* nameIn(directory), name)
+      assert.notStrictEqual(yield* nameIn(yield* temporary), name)
+    }))
+
+  it.scopedLive("may be set by hand, and is refused if it would not fit into an id", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      const file = path.join(directory, "collector")
+      writeFileSync(file, "tehran1")
+      assert.strictEqual(yield* nameIn(directory), "tehran1")
+      for (const text of ["", "a:b", "Tehran", "a_1", "x".repeat(33)]) {
+        writeFileSync(file, text)
+        const error = yield* Effect.flip(nameIn(directory))
+        assert.strictEqual(error._tag, "CollectorNameInvalid")
+        assert.include(error.message, `${file}: expected a name of at most 32 lower case letters and digits`)
+        assert.strictEqual(readFileSync(file, "utf8"), text)
+      }
+    }))
+
+  it.effect("is there on a full disk too, for this life", () =>
+    Effect.gen(function*() {
+      const disk = new MemoryDisk()
+      const name = Effect.flatMap(FileOps, (files) => DataDirectory.collector(files, "/data")).pipe(
+        Effect.provide(disk.layer)
+      )
+      disk.fault = ({ op }) => op === "write" ? "ENOSPC" : undefined
+      assert.match(yield* name, /^[a-z0-9]{9}$/)
+      disk.fault = () => undefined
+      const kept = yield* name
+      assert.strictEqual(yield* name, kept)
     }))
 })

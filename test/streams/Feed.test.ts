@@ -549,17 +549,45 @@ describe("Feed: the list of markets", () => {
       assert.deepInclude(feed.status().markets.get("A/IRT"), { trades: 1 })
     }).pipe(Effect.provide(bitpinWorld("A_IRT", "B_IRT"))))
 
+  it.scoped("tells once that the API is away, why, and that it is back", () =>
+    Effect.gen(function*() {
+      const feed = yield* run(bitpin, { marketsRefresh: "10 seconds" })
+      const { respond } = yield* FakeApi.FakeApi
+      yield* settle
+      yield* respond(() => Effect.succeed({ status: 503, body: "" }))
+      yield* TestClock.adjust("25 seconds")
+      yield* settle
+      yield* respond(() => Effect.succeed({ body: FakeApi.bitpinList("A_IRT", "B_IRT") }))
+      yield* TestClock.adjust("2 minutes")
+      yield* settle
+      const told = (yield* feed.rest).flatMap((event) =>
+        event.type === "status" && event.event === "api" ? [[event["state"], event["reason"]]] : []
+      )
+      assert.deepStrictEqual(told, [["unhealthy", "status: HTTP 503"], ["healthy", null]])
+    }).pipe(Effect.provide(bitpinWorld("A_IRT", "B_IRT"))))
+
   it.scoped("asks again at the next list for what was rejected", () =>
     Effect.gen(function*() {
       const errors = new Map([["matches:A_IRT", 111]])
       yield* Effect.gen(function*() {
-        const feed = yield* run(bitpin, { marketsRefresh: "30 seconds" })
+        const feed = yield* run(bitpin, { marketsRefresh: "10 seconds" })
         yield* settle
         assert.deepInclude(feed.status().connections.get(0)?.subscriptions, { active: 1, rejected: 1 })
+        yield* TestClock.adjust("21 seconds")
+        yield* settle
         errors.clear()
-        yield* TestClock.adjust("31 seconds")
+        yield* TestClock.adjust("11 seconds")
         yield* settle
         assert.deepInclude(feed.status().connections.get(0)?.subscriptions, { active: 2, rejected: 0 })
+        // Refused three times, and told once.
+        const told = (yield* feed.rest).filter((event) => event.type === "status" && event.event === "stale")
+        assert.lengthOf(told, 1)
+        assert.deepInclude(told[0], {
+          channel: "trades",
+          symbol: "A/IRT",
+          since: "1970-01-01T00:00:00.000Z",
+          reason: "refused: 111 no"
+        })
       }).pipe(Effect.provide(Layer.mergeAll(sockets(centrifugo(errors)), api(FakeApi.bitpinList("A_IRT", "B_IRT")))))
     }))
 })

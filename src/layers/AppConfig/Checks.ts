@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import type { Problem } from "./Environment.ts"
 import type { Reader } from "./Reader.ts"
 import type { Settings } from "./Settings.ts"
-import { backfill, kafka, queue, retry, service, traces } from "./Variables.ts"
+import { backfill, books, kafka, queue, retry, service, traces } from "./Variables.ts"
 
 export interface Findings {
   readonly problems: ReadonlyArray<Problem>
@@ -78,6 +78,8 @@ export const check = (reader: Reader, settings: Settings): Findings => {
     })
   }
 
+  problems.push(...refreshProblems(reader, settings))
+
   if (Duration.greaterThanOrEqualTo(settings.shutdownTimeout, lastResort) && reader.isGood(service.shutdownTimeout)) {
     warnings.push(`${service.shutdownTimeout.name} is more than the 19s after which the process ends in any case`)
   }
@@ -89,4 +91,27 @@ export const check = (reader: Reader, settings: Settings): Findings => {
     )
   }
   return { problems, warnings }
+}
+
+/** A refresh cannot come sooner than a `book` may, and a reader of deltas begins at an anchor. */
+const refreshProblems = (
+  reader: Reader,
+  { books: { deltas, interval, refresh } }: Settings
+): ReadonlyArray<Problem> => {
+  const { name } = books.refresh
+  const { value } = reader.effective(books.refresh)
+  if (!reader.isGood(books.refresh)) return []
+  if (Duration.isZero(refresh)) {
+    return deltas && reader.isGood(books.deltas)
+      ? [{
+        name,
+        problem: `expected more than 0 with ${books.deltas.name}, whose readers begin at an anchor, got "${value}"`
+      }]
+      : []
+  }
+  if (!reader.isGood(books.interval) || Duration.lessThanOrEqualTo(interval, refresh)) return []
+  const pace = reader.effective(books.interval).value
+  return reader.isSet(books.refresh)
+    ? [{ name, problem: `expected at least ${books.interval.name} (${pace}) or 0, got "${value}"` }]
+    : [{ name: books.interval.name, problem: `expected at most ${name} (${value}), got "${pace}"` }]
 }

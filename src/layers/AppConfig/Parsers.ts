@@ -50,6 +50,18 @@ export const port: Parser<number> = integer({ min: 0, max: 65_535, what: "a port
 /** A count of at least one. */
 export const count: Parser<number> = integer({ min: 1, max: 1_000_000, what: "a whole number from 1 to 1000000" })
 
+/** Levels of a book, at most: as many as are ever kept of one, or all of those. */
+const maxDepth = 5_000
+
+export const depth: Parser<number | "all"> = {
+  parse: (text) => {
+    if (text.toLowerCase() === "all") return Either.right("all")
+    const what = `a whole number from 1 to ${maxDepth}, or all`
+    return integer({ min: 1, max: maxDepth, what }).parse(text)
+  },
+  print: String
+}
+
 export const fraction: Parser<number> = {
   parse: (text) => {
     const value = decimal.test(text) ? Number(text) : Number.NaN

@@ -5,6 +5,7 @@ import type * as Duration from "effect/Duration"
 import type * as LogLevel from "effect/LogLevel"
 import type * as Redacted from "effect/Redacted"
 import type { Assignment } from "../../services/Assignment.ts"
+import type { BooksOptions } from "../../streams/books/Options.ts"
 import type { Endpoints } from "../../streams/Exchange.ts"
 
 /**
@@ -150,6 +151,8 @@ export interface Settings {
     /** 0: no bound. */
     readonly maxAge: Duration.Duration
   }
+  /** Of the channel `books`. */
+  readonly books: BooksOptions
   readonly queue: {
     readonly mode: "fallback" | "journal"
     readonly maxBytes: number

@@ -103,7 +103,7 @@ export const kafka = {
     "KAFKA_CREATE_TOPICS",
     Parsers.boolean,
     true,
-    "Create missing topics, with the broker's default replication"
+    "Create missing topics, with the broker's default replication; that of books with `cleanup.policy=delete`, `retention.ms` of a day and `retention.bytes` of 2 GiB a partition"
   ),
   topicPartitions: variable("KAFKA_TOPIC_PARTITIONS", Parsers.count, 12, "Partitions of a topic created here"),
   compression: variable(
@@ -219,6 +219,33 @@ export const backfill = {
     Parsers.duration({ min: 0 }),
     Defaults.backfillMaxAge,
     "A hole that ended longer ago, by the exchange's clock, is told and not asked for any more; `0` = no bound"
+  )
+}
+
+export const books = {
+  depth: variable(
+    "BOOK_DEPTH",
+    Parsers.depth,
+    Defaults.books.depth,
+    "Levels a side of a `book`, at most, from 1 to 5000; `all` = as many as are kept. With `BOOK_DELTAS` every `book` has all that are kept"
+  ),
+  interval: variable(
+    "BOOK_INTERVAL",
+    Parsers.duration({ min: 0 }),
+    Defaults.books.interval,
+    "The least time between two `book`s of a market, but for the first and the one after a hole; `0` = one for each change. With `BOOK_DELTAS` it governs nothing"
+  ),
+  refresh: variable(
+    "BOOK_REFRESH",
+    Parsers.duration({ min: 0 }),
+    Defaults.books.refresh,
+    "After so long without one, the `book` of a market is sent again, unchanged, for readers that come late; at least `BOOK_INTERVAL`; `0` = never, which cannot be had with `BOOK_DELTAS`"
+  ),
+  deltas: variable(
+    "BOOK_DELTAS",
+    Parsers.boolean,
+    Defaults.books.deltas,
+    "Also every change, as `book_delta`; a `book` is then an anchor: the first, the one after each hole, one each `BOOK_REFRESH`"
   )
 }
 
@@ -378,6 +405,7 @@ export const tableOf = (exchanges: ReadonlyArray<Exchange>) => {
       title: "Exchanges",
       rows: [...Object.values(feeds), ...own.flatMap(({ variables }) => Object.values<Row>(variables))]
     },
+    { title: "Order books", rows: Object.values<Row>(books) },
     { title: "Holes in trades", rows: Object.values(backfill) },
     {
       title: "Connections",

@@ -19,6 +19,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { Channel } from "../../services/MarketEvent.ts"
 import { Exchanges } from "../../streams/Exchanges.ts"
 import * as AppConfig from "../AppConfig.ts"
 import type * as AppLayer from "../AppLayer.ts"
@@ -238,6 +239,10 @@ const feedOptionsOf = (exchanges: ReadonlyArray<string>) => ({
     Options.withDescription("Which markets, such as 'BTC/IRT,*/USDT'; goes before MARKETS and the exchange's own."),
     Options.optional
   ),
+  channel: Options.choice("channel", Channel.literals).pipe(
+    Options.withDescription("Trades or order books; goes before CHANNELS."),
+    Options.optional
+  ),
   seconds: Options.float("seconds").pipe(
     Options.withDescription("End after so many seconds; else run until it is stopped."),
     Options.withSchema(Schema.Positive),
@@ -245,13 +250,15 @@ const feedOptionsOf = (exchanges: ReadonlyArray<string>) => ({
   )
 })
 
-const feedOf = ({ exchange, markets, seconds }: {
+const feedOf = ({ channel, exchange, markets, seconds }: {
   readonly exchange: Tap.Options["exchange"]
   readonly markets: Option.Option<string>
+  readonly channel: Option.Option<Channel>
   readonly seconds: Option.Option<number>
 }): Tap.Options => ({
   exchange,
   markets: Option.getOrUndefined(markets),
+  channel: Option.getOrUndefined(channel),
   seconds: Option.getOrUndefined(seconds)
 })
 
@@ -354,6 +361,7 @@ const footer = HelpDoc.blocks([
     ["exchange-feeds gaps", "which trades are not there yet, and what is awaited?"],
     ["MARKETS='BTC/IRT,*/USDT' exchange-feeds config", "check the settings, and see which are in effect"],
     ["exchange-feeds tap --exchange wallex --markets BTC/IRT", "watch an exchange's trades, without Kafka"],
+    ["exchange-feeds tap --exchange wallex --channel books", "its order books, one JSON object a line"],
     ["exchange-feeds capture record --exchange bitpin --out raw.ndjson.gz", "keep raw frames"],
     ["exchange-feeds capture replay raw.ndjson.gz", "decode them again"],
     ["exchange-feeds queue inspect", "what waits on the disk?"],

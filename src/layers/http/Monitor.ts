@@ -37,6 +37,7 @@ export const collector = (sources: Sources): Exposition.Collector =>
       ...Exposition.healthFamilies(yield* sources.health.answer),
       ...Exposition.ledgerFamilies(sources.ledger.accounts(), sources.exchanges, sources.channels),
       ...Exposition.feedFamilies(sources.status.exchanges(), yield* Time.now),
+      ...Exposition.bookFamilies(sources.status.exchanges()),
       ...Exposition.breakerFamilies(yield* sources.breakers.snapshots),
       ...(sink === undefined ? [] : Exposition.queueFamilies(sink.lanes, sink.usage))
     ]

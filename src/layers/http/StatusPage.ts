@@ -8,19 +8,19 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import type { LaneStatus } from "../../services/Delivery.ts"
-import type { ExchangeStatus } from "../../services/FeedStatus.ts"
+import type { BookStatus, ExchangeStatus } from "../../services/FeedStatus.ts"
 import { messageOf } from "../../services/Health.ts"
 import type { Account } from "../../services/Ledger.ts"
 import * as Time from "../../services/Time.ts"
 import type { Sources } from "./Monitor.ts"
 import * as History from "./StatusPage/History.ts"
 import * as Page from "./StatusPage/Page.ts"
-import type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
+import type { Book, Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
 import { script } from "./StatusPage/Script.ts"
 import { style } from "./StatusPage/Style.ts"
 
 export type { Series } from "./StatusPage/History.ts"
-export type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
+export type { Book, Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
 
 /** `history`: of the last half hour, as `keepHistory` gives it. */
 export const report = (
@@ -30,12 +30,13 @@ export const report = (
   Effect.gen(function*() {
     const sink = yield* sources.sink
     const accounts = sources.ledger.accounts()
+    const now = yield* Time.now
     return {
       name: "effect-exchange-feeds",
       version: sources.version,
       timestamp: Time.iso(yield* Time.wall),
       health: yield* sources.health.answer,
-      exchanges: sources.status.exchanges().map((status) => exchangeOf(status, accounts)),
+      exchanges: sources.status.exchanges().map((status) => exchangeOf(status, accounts, now)),
       recovered: accounts.filter(({ origin }) => origin === "recovered").map(eventsOf),
       lanes: (sink?.lanes ?? []).map(laneOf),
       queue: sink?.usage ?? null,
@@ -112,7 +113,15 @@ const eventsOf = (account: Account): Events => ({
   filtered: Object.fromEntries(account.filtered)
 })
 
-const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): Exchange => ({
+const bookOf = ({ at, bestAsk, bestBid, state }: BookStatus, now: Time.Instant): Book => ({
+  state,
+  bestBid,
+  bestAsk,
+  at: iso(at?.wall ?? null),
+  ageMs: at === null ? null : Math.max(0, Math.round(Time.between(at.at, now)))
+})
+
+const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>, now: Time.Instant): Exchange => ({
   exchange: status.exchange,
   api: { checkedAt: iso(status.api.checkedAt), ok: status.api.ok, message: line(status.api.message) },
   connections: Array.from(status.connections, ([id, { lastFrameAt, state, subscriptions }]) => ({
@@ -136,14 +145,16 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
   events: accounts
     .filter(({ exchange, origin }) => origin === "live" && exchange === status.exchange)
     .map(eventsOf),
-  markets: Array.from(status.markets.values(), ({ lastAt, lastPrice, stale, subscription, symbol, trades }) => ({
+  markets: Array.from(status.markets.values(), ({ book, lastAt, lastPrice, stale, subscription, symbol, trades }) => ({
     symbol,
     trades,
     lastPrice,
     lastAt: isoOf(lastAt),
     subscription,
-    stale
-  }))
+    stale,
+    book: book === undefined ? null : bookOf(book, now)
+  })),
+  books: status.books
 })
 
 const laneOf = (lane: LaneStatus): Lane => ({

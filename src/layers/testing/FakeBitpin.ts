@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import { type Book, FakeBooks, type Standing } from "./FakeBooks.ts"
 import * as FakeCentrifugo from "./FakeCentrifugo.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { amountScale, FakeExchange, type Filled, type Recent } from "./FakeExchange.ts"
@@ -71,6 +72,8 @@ export class FakeBitpinExchange extends FakeExchange<Timed> {
   /** Pings, pushes and other doings of the Centrifugo server by hand. */
   readonly centrifugo: FakeCentrifugo.FakeCentrifugo
   private readonly options: Options
+  private readonly books = new FakeBooks(this.random)
+  private bookTurn = 0
   private nextId = 73_802_972
   private walked = 0
 
@@ -78,7 +81,7 @@ export class FakeBitpinExchange extends FakeExchange<Timed> {
     super(options.seed ?? 1, place)
     this.options = options
     this.centrifugo = new FakeCentrifugo.FakeCentrifugo(options, {
-      // Symbols that do not exist have no channel; `orderbook:` and `market:` are there, though nothing comes.
+      // Symbols that do not exist have no channel; `market:` is there, though nothing comes.
       symbolOf: (channel) => {
         const symbol = /^(?:matches|orderbook|market):(.+)$/.exec(channel)?.[1]
         return symbol !== undefined && this.has(symbol) ? symbol : undefined
@@ -152,8 +155,11 @@ export class FakeBitpinExchange extends FakeExchange<Timed> {
         quote_amount_precision: "0"
       })))
     }
-    const symbol = /^\/api\/v1\/mth\/matches\/([^/]+)\/$/.exec(path)?.[1]
-    if (symbol === undefined || !this.has(symbol)) return undefined
+    const [, what, symbol = ""] = /^\/api\/v1\/mth\/(matches|orderbook)\/([^/]+)\/$/.exec(path) ?? []
+    if (what === undefined || !this.has(symbol)) return undefined
+    if (what === "orderbook") {
+      return JSON.stringify({ ...this.picture(symbol), event_time: this.server.clock.wall() })
+    }
     return JSON.stringify(this.history(symbol, this.options.history ?? 50).map(({ row, time }) => ({ ...row, time })))
   }
 
@@ -167,6 +173,38 @@ export class FakeBitpinExchange extends FakeExchange<Timed> {
       { ...this.body(exchangeSymbol, window, time), note: "x".repeat(padding) },
       window.map(({ issued }) => issued)
     )
+  }
+
+  /** The book as it is now, as far as pictures show it: what whoever reads the events has to come to. */
+  book(exchangeSymbol: string): Book {
+    return this.books.book(this.marketOf(exchangeSymbol))
+  }
+
+  /** A level is set or taken away, and the picture goes out. */
+  changeBook(exchangeSymbol: string): void {
+    this.books.change(this.marketOf(exchangeSymbol))
+    if (this.server.isMuted(exchangeSymbol)) return
+    const event_time = `${new Date(this.server.clock.wall()).toISOString().slice(0, -1)}000Z`
+    const volumes = { volume_ask: "0", volume_bid: "0" }
+    const picture = { ...this.picture(exchangeSymbol), ...volumes, symbol: exchangeSymbol, event: "market_data" }
+    this.centrifugo.publish(`orderbook:${exchangeSymbol}`, { ...picture, price: 1.5, event_time }, [])
+  }
+
+  /** So many changes of books, over all tradable markets in turn. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    for (let i = 0; i < count; i++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market !== undefined) this.changeBook(market.exchangeSymbol)
+    }
+  }
+
+  private picture(exchangeSymbol: string) {
+    const market = this.marketOf(exchangeSymbol)
+    const { asks, bids } = this.books.shown(market)
+    const rows = (side: ReadonlyArray<Standing>) =>
+      side.map(({ amount, price }) => [padded(price, Math.max(2, market.scale)), padded(amount, amountScale)])
+    return { bids: rows(bids), asks: rows(asks) }
   }
 
   protected publish(filled: Filled): void {

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import { type Book, FakeBooks, type Standing } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -51,6 +52,8 @@ export class FakeWallexExchange extends FakeExchange<object> {
   readonly id = "wallex"
   protected readonly wsPath = "/ws"
   private readonly options: Options
+  private readonly books = new FakeBooks(this.random)
+  private bookTurn = 0
   private readonly last = new Map<string, Filled>()
   private walked = 0
 
@@ -95,10 +98,16 @@ export class FakeWallexExchange extends FakeExchange<object> {
 
   protected request(url: URL): string | undefined {
     if (url.pathname === "/hector/web/v1/markets") return marketList(this.markets)
-    if (url.pathname !== "/v1/trades") return undefined
+    if (url.pathname !== "/v1/trades" && url.pathname !== "/v1/depth") return undefined
     const symbol = url.searchParams.get("symbol") ?? ""
     if (!this.has(symbol)) {
       return JSON.stringify({ success: false, code: 1211, message: "symbol not found", result: {} })
+    }
+    if (url.pathname === "/v1/depth") {
+      const market = this.marketOf(symbol)
+      const { asks, bids } = this.books.shown(market)
+      const result = `{"ask":${rowsOf(asks)},"bid":${rowsOf(bids)}}`
+      return `{"result":${result},"message":"The operation was successful","success":true}`
     }
     const latestTrades = this.history(symbol, this.options.history ?? 50)
     return JSON.stringify({ result: { latestTrades }, message: "The operation was successful", success: true })
@@ -120,6 +129,28 @@ export class FakeWallexExchange extends FakeExchange<object> {
         connection.subscriptions.set(channel, this.server.clock.wall())
       }
     })
+  }
+
+  /** The book as it is now, as far as it is shown: what whoever reads the events has to come to. */
+  book(exchangeSymbol: string): Book {
+    return this.books.book(this.marketOf(exchangeSymbol))
+  }
+
+  /** A level is set or taken away, and its side goes out. */
+  changeBook(exchangeSymbol: string): void {
+    const market = this.marketOf(exchangeSymbol)
+    const side = this.books.change(market)
+    const channel = `${exchangeSymbol}@${side === "bids" ? "buyDepth" : "sellDepth"}`
+    this.push(exchangeSymbol, channel, [], () => `["${channel}",${rowsOf(this.books.shown(market)[side])}]`)
+  }
+
+  /** So many changes of books, over all tradable markets in turn. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    for (let i = 0; i < count; i++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market !== undefined) this.changeBook(market.exchangeSymbol)
+    }
   }
 
   protected publish({ amount, market, price, side, time }: Filled): void {
@@ -154,6 +185,15 @@ export class FakeWallexExchange extends FakeExchange<object> {
     )
   }
 }
+
+/** Numbers, as the captures have them, of whatever length. */
+const rowsOf = (side: ReadonlyArray<Standing>): string =>
+  `[${
+    side.map(({ amount, price }) => {
+      const sum = printed({ units: price.units * amount.units, scale: price.scale + amount.scale })
+      return `{"price":${printed(price)},"quantity":${printed(amount)},"sum":${sum}}`
+    }).join(",")
+  }]`
 
 const secondOf = (time: number): number => Math.floor(time / 1000)
 

@@ -46,7 +46,7 @@ export const make = Effect.fnUntraced(function*(
       inLine.withPermits(1)(Effect.gen(function*() {
         if (!isNearlyFull(yield* usage)) return yield* pass([...conflation.release(), ...books])
         const now = conflation.offer(books, yield* Time.now)
-        for (const book of now.replaced) leave("filtered", "conflated", book)
+        for (const book of now.replaced) leave("filtered", book.type === "book_delta" ? "merged" : "conflated", book)
         yield* pass(now.pass)
       })),
     release: (limit) =>

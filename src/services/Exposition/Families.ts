@@ -4,7 +4,13 @@
  */
 import type { Snapshot } from "../CircuitBreaker.ts"
 import type { LaneStatus } from "../Delivery.ts"
-import { decodeReasons, type ExchangeStatus, type MarketStatus } from "../FeedStatus.ts"
+import {
+  bookGapCauses,
+  bookResyncActions,
+  decodeReasons,
+  type ExchangeStatus,
+  type MarketStatus
+} from "../FeedStatus.ts"
 import type { Answer } from "../Health.ts"
 import { type Account, reasons } from "../Ledger.ts"
 import { between, epochMillis, type Instant, type Moment, type WallTime, wallTime } from "../Time.ts"
@@ -244,6 +250,54 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
       "feeds_market_stale",
       "1 while a market is silent for longer than is usual for it.",
       markets(({ stale }) => stale ? 1 : 0)
+    )
+  ]
+}
+
+// Order books
+
+const bookStates = ["waiting", "live", "doubtful"] as const
+const partOutcomes = ["applied", "early", "old"] as const
+
+/**
+ * Order books of feeds: their states, how often one became doubtful, what was done about it, what came.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bookFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArray<Family> => {
+  const each = (
+    label: string,
+    closed: ReadonlyArray<string>,
+    countsOf: (books: ExchangeStatus["books"]) => Readonly<Record<string, number>>
+  ) =>
+    feeds.flatMap(({ books, exchange }) => {
+      const counts = countsOf(books)
+      return Array.from(
+        new Set([...closed, ...Object.keys(counts)]),
+        (name): Sample => ({ labels: { exchange, [label]: name }, value: counts[name] ?? 0 })
+      )
+    })
+  return [
+    gauge(
+      "feeds_books",
+      "Markets by the state of their order book: waiting for a first picture, live, or doubtful and silent.",
+      each("state", bookStates, ({ doubtful, live, waiting }) => ({ waiting, live, doubtful }))
+    ),
+    counter(
+      "feeds_book_gaps_total",
+      "Live order books that became doubtful, by cause.",
+      each("cause", bookGapCauses, ({ gaps }) => gaps)
+    ),
+    counter(
+      "feeds_book_resyncs_total",
+      "Questions for a new picture of an order book, by action.",
+      each("action", bookResyncActions, ({ resyncs }) => resyncs)
+    ),
+    counter(
+      "feeds_book_parts_total",
+      "Parts of order books that came: applied; early = before there was a picture; old = something newer was known.",
+      each("outcome", partOutcomes, ({ parts }) => parts)
     )
   ]
 }

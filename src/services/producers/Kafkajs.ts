@@ -45,7 +45,11 @@ export interface Options {
   /** `gzip` at level 1. */
   readonly compression: "gzip" | "none"
   /** Missing topics are created with the broker's default replication; undefined: they are waited for. */
-  readonly createTopics: { readonly partitions: number } | undefined
+  readonly createTopics: {
+    readonly partitions: number
+    /** By topic: what it is created with in place of the broker's defaults, such as `{ "retention.ms": "86400000" }`. */
+    readonly configs?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined
+  } | undefined
   readonly security: Secrets.Security
   /**
    * Reads `security` again where it came from: run before the next client is made, once a broker has refused a login or one side the
@@ -77,7 +81,7 @@ export const make = Effect.fnUntraced(function*(
   const settings = settingsOf(options, transport, yield* Secrets.make(options.security, options.readSecurityAgain))
   const home = Home.make(settings)
   return {
-    lane: (lane) => makeLane(settings, home, options.createTopics?.partitions, lane),
+    lane: (lane) => makeLane(settings, home, options.createTopics, lane),
     probe: home.ask,
     missing: (topics) =>
       Effect.map(Cluster.topics(settings), (there) => topics.filter((topic) => !there.includes(topic)))
@@ -151,7 +155,7 @@ const closeTimeout = Duration.seconds(2)
 const makeLane = Effect.fnUntraced(function*(
   settings: Client.Settings,
   home: Home.Home,
-  createPartitions: number | undefined,
+  newTopics: Options["createTopics"],
   options: LaneProducerOptions
 ): Effect.fn.Return<LaneProducer, never, Scope.Scope> {
   const { topic } = options
@@ -270,17 +274,17 @@ const makeLane = Effect.fnUntraced(function*(
     ).pipe(Effect.annotateLogs({ topic, before, now: partitionCount }))
   })
 
-  const create = (numPartitions: number) =>
-    creating.withPermits(1)(Cluster.createTopic(settings, topic, numPartitions)).pipe(
+  const create = (as: Cluster.NewTopic) =>
+    creating.withPermits(1)(Cluster.createTopic(settings, topic, as)).pipe(
       Effect.tap((created) =>
         created
-          ? Effect.logInfo("topic created").pipe(Effect.annotateLogs({ topic, partitions: numPartitions }))
+          ? Effect.logInfo("topic created").pipe(Effect.annotateLogs({ topic, partitions: as.partitions }))
           : Effect.void
       )
     )
 
-  if (createPartitions !== undefined) {
-    yield* create(createPartitions).pipe(
+  if (newTopics !== undefined) {
+    yield* create(newTopics).pipe(
       // Kafka may be away: a send will find the topic missing and try again.
       Effect.catchTag(
         "ProducerUnavailable",
@@ -311,10 +315,10 @@ const makeLane = Effect.fnUntraced(function*(
 
   const sendRound = (records: ReadonlyArray<EventRecord>) =>
     fitting(records).pipe(
-      createPartitions === undefined ? (self) => self : Effect.catchIf(
+      newTopics === undefined ? (self) => self : Effect.catchIf(
         (failure) => failure._tag === "ProducerUnavailable" && failure.reason === "topic",
         (missing) =>
-          create(createPartitions).pipe(
+          create(newTopics).pipe(
             Effect.mapError((failure) =>
               unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
             ),

@@ -9,7 +9,7 @@ import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type * as Channel from "../Channel.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Data, Exchange, Message, Position } from "../Exchange.ts"
+import type { Data, Exchange, Message, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import { whole } from "../protocols/Json.ts"
 import type * as Rhythm from "../Rhythm.ts"
@@ -26,6 +26,8 @@ export interface Shared {
   readonly timing: Topics.Timing
   /** By topic: where its history has come to, at exchanges that keep one. */
   readonly positions: Map<string, Position>
+  /** Topics that the exchange will not have, and that was told. */
+  readonly refused: Set<string>
 }
 
 /** Whether a silent connection keeps data from us: one of its markets is to be asked for by another way. */
@@ -94,7 +96,7 @@ export interface Options {
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
-  const { board, channels, exchange, positions, statusEvents, timing } = shared
+  const { board, channels, exchange, positions, refused, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
   const hearings = new Map(channels.map((channel) => [channel.name, channel.open()]))
@@ -256,6 +258,23 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const tell = (into: Gathering, input: Topics.Input, now: Time.Moment): void =>
     carryOut(into, Topics.step(topics, input, now.at))
 
+  /** Once, however often it is asked for again. */
+  const tellRefused = (
+    into: Gathering,
+    topic: string | undefined,
+    { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy },
+    { wall }: Time.Moment
+  ): void => {
+    const subject = topic === undefined ? undefined : wanted.get(topic)
+    if (topic === undefined || subject === undefined || refused.has(topic)) return
+    // An answer to an earlier command changes nothing, and another connection may have room.
+    if (topics.topics.get(topic)?.status !== "rejected" || remedy === "elsewhere") return
+    refused.add(whole(topic))
+    const { channel, market: { symbol } } = subject
+    const reason = oneLine(`refused: ${code} ${message}`)
+    into.events.push(statusEvents.make("stale", wall, { channel, symbol, since: Time.iso(wall), reason }))
+  }
+
   /** Whatever the server calls it: what follows has to begin where we are, or what lies between is a hole. */
   const isRecovered = (
     { after, position, recovered, topic }: Extract<Message, { readonly _tag: "subscribed" }>
@@ -280,6 +299,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
           const { epoch, offset } = message.position
           positions.set(whole(message.topic), { epoch: whole(epoch), offset })
         }
+        refused.delete(message.topic)
         if (message.epoch === undefined) epochs.delete(message.topic)
         else if (members.has(message.topic)) epochs.set(whole(message.topic), whole(message.epoch))
         return tell(into, { _tag: "Subscribed", topic: message.topic, recovered }, now)
@@ -290,11 +310,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return
       }
       case "rejected":
-        return tell(into, { _tag: "Rejected", topic: message.topic, remedy: message.remedy }, now)
+        tell(into, { _tag: "Rejected", topic: message.topic, remedy: message.remedy }, now)
+        return tellRefused(into, message.topic, message, now)
       case "granted":
+        refused.delete(topicOf(message.id) ?? "")
         return tell(into, { _tag: "Granted", id: message.id }, now)
-      case "denied":
-        return tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
+      case "denied": {
+        // Not known any more once it is answered.
+        const topic = topicOf(message.id)
+        tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
+        return tellRefused(into, topic, message, now)
+      }
       case "unsubscribed":
         return tell(into, { _tag: "Unsubscribed", topic: message.topic, resubscribe: message.resubscribe }, now)
       case "refused":

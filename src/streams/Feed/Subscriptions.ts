@@ -49,19 +49,37 @@ export const plan = (
     }
   }
   let next = nextId
-  for (const [topic, one] of wanted) {
-    if (placed.has(topic)) continue
-    const places = takenOf(one.kind)
+  for (const [{ kind }, topics] of groupsOf(wanted, placed)) {
+    const places = takenOf(kind)
     let shard: number | undefined
     for (const [id, count] of places) {
-      if (count < capacity) {
+      if (count + topics.length <= capacity) {
         shard = id
         break
       }
     }
     shard ??= next++
-    places.set(shard, (places.get(shard) ?? 0) + 1)
-    join.push({ shard, topic, wanted: one })
+    places.set(shard, (places.get(shard) ?? 0) + topics.length)
+    for (const [topic, one] of topics) join.push({ shard, topic, wanted: one })
   }
   return { leave, join }
+}
+
+/**
+ * Those that are to be placed, in their order: a market's topics of one channel go together, whatever the capacity, since one session has to
+ * hear both sides of a book to know that it is true.
+ */
+const groupsOf = (
+  wanted: ReadonlyMap<string, Wanted>,
+  placed: ReadonlySet<string>
+): Iterable<readonly [Wanted, ReadonlyArray<readonly [topic: string, wanted: Wanted]>]> => {
+  const groups = new Map<string, Array<readonly [string, Wanted]>>()
+  for (const [topic, one] of wanted) {
+    if (placed.has(topic)) continue
+    const key = `${one.channel} ${one.market.symbol}`
+    const group = groups.get(key)
+    if (group === undefined) groups.set(key, [[topic, one]])
+    else group.push([topic, one])
+  }
+  return Array.from(groups.values()).flatMap((group) => group[0] === undefined ? [] : [[group[0][1], group] as const])
 }

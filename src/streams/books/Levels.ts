@@ -16,8 +16,6 @@ export interface Both {
   readonly asks: Levels
 }
 
-export const nothing: Both = { bids: [], asks: [] }
-
 /** Below zero where the first price is the better one of that side. */
 const order = (side: Side): (a: Level, b: Level) => number =>
   side === "bids" ? ([a], [b]) => Decimal.compare(b, a) : ([a], [b]) => Decimal.compare(a, b)

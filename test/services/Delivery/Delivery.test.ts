@@ -18,7 +18,7 @@ import * as Ledger from "../../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
 import { Producer } from "../../../src/services/Producer.ts"
 import * as RetryPolicy from "../../../src/services/RetryPolicy.ts"
-import { book } from "./events.ts"
+import { book, delta } from "./events.ts"
 
 const topic = "marketdata.trade.v1"
 
@@ -41,6 +41,7 @@ interface Setting {
   readonly mode?: "fallback" | "journal"
   readonly maxBytes?: number
   readonly books?: boolean
+  readonly collector?: string
   readonly fullPolicy?: FileQueue.FullPolicy
   readonly checkpoint?: Layer.Layer<Checkpoint>
 }
@@ -57,6 +58,7 @@ const begin = Effect.fnUntraced(function*(directory: string, kafka: Kafka, setti
       lanes: setting.books === true ? ["trade", "book", "status"] : ["trade", "status"],
       mode: setting.mode ?? "fallback",
       linger: Duration.millis(1),
+      collector: setting.collector,
       breaker: { maxFailures: 3, timeout: Duration.millis(100), successThreshold: 1 },
       retry: { ...RetryPolicy.defaults, baseDelay: Duration.millis(10), maxDelay: Duration.millis(50) },
       // Small batches: what an unresolved send pins is a small part of even a small queue.
@@ -405,6 +407,63 @@ describe("KafkaSink", () => {
         yield* assertOrder(fake)
         assert.isEmpty(yield* droppedEvents(fake))
         yield* one.end
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "books, what changes in them and their holes say whose they are: also through an outage, a stop and a later life",
+    () =>
+      Effect.gen(function*() {
+        const { directory, fake, kafka } = yield* setup
+        const hole = (channel: string): MarketEvent => ({
+          type: "status",
+          v: 1,
+          exchange: "bitpin",
+          event: "gap",
+          channel,
+          symbol: "M0/IRT",
+          id: `gap:${channel}`,
+          receivedAt: "2026-06-11T12:59:45.301Z"
+        })
+        const events: ReadonlyArray<MarketEvent> = [
+          book(0, 1),
+          delta(0, 1, 2),
+          hole("books"),
+          hole("trades"),
+          trade(0)
+        ]
+        yield* fake.down
+        const one = yield* begin(directory, kafka, { books: true, collector: "k3f9" })
+        yield* one.sink.offer(events)
+        assert.isTrue(yield* one.stop)
+        yield* one.end
+        yield* fake.up
+        // Of another name by now: what the life before wrote stays its own.
+        const two = yield* begin(directory, kafka, { books: true, collector: "other" })
+        yield* two.sink.offer([book(0, 3)])
+        const told = Effect.map(
+          Effect.forEach(["book", "status", "trade"], (lane) => fake.records(`marketdata.${lane}.v1`)),
+          (topics) =>
+            topics.map((records) =>
+              records.map(({ headers: { collector, id, schema, spooled } }) => ({ id, schema, collector, spooled }))
+            )
+        )
+        yield* until("all", Effect.map(told, (topics) => topics.flat().length === 6))
+        assert.deepStrictEqual(yield* told, [
+          [
+            { id: "b:0:1", schema: "book/1", collector: "k3f9", spooled: "1" },
+            { id: "d:0:2", schema: "book_delta/1", collector: "k3f9", spooled: "1" },
+            { id: "b:0:3", schema: "book/1", collector: "other", spooled: undefined }
+          ],
+          [
+            { id: "gap:books", schema: "status/1", collector: "k3f9", spooled: "1" },
+            { id: "gap:trades", schema: "status/1", collector: undefined, spooled: "1" }
+          ],
+          [{ id: "x:0", schema: "trade/1", collector: undefined, spooled: "1" }]
+        ])
+        assert.isTrue(yield* two.stop)
+        yield* two.end
       }),
     60_000
   )

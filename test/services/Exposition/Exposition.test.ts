@@ -65,6 +65,7 @@ const everything = (): ReadonlyArray<Exposition.Family> => {
       exchange("bitpin", { openHoles: () => [hole(12_345), hole(1_000)] }),
       exchange("wallex", { markets: new Map() })
     ], now.at),
+    ...Exposition.bookFamilies([exchange("bitpin")]),
     ...Exposition.queueFamilies([laneStatus()], { bytes: 1, maxBytes: 2 }),
     ...Exposition.healthFamilies(evaluate(fine(), now)),
     Exposition.buildFamily({ version: "0.1.0", node: "v20.20.2" })
@@ -217,6 +218,39 @@ describe("the other parts", () => {
       ) {
         assert.include(body, `${line}\n`)
       }
+    }))
+
+  it.scoped("order books: states, causes, actions and outcomes are there from the start; one that no set has too", () =>
+    Effect.gen(function*() {
+      const books = {
+        waiting: 1,
+        live: 2,
+        doubtful: 3,
+        gaps: { crossed: 4, other: 5 },
+        resyncs: { resubscribe: 6 },
+        parts: { applied: 7, early: 8, old: 9 }
+      }
+      const body = yield* bodyOf(Exposition.bookFamilies([exchange("bitpin", { books })]))
+      const values = (name: string, label: string) =>
+        series(body, name).map((line) =>
+          new RegExp(`exchange="bitpin",${label}="(\\w+)"} (.*)$|${label}="(\\w+)".* (.*)$`).exec(line)
+        )
+          .map((found) => [found?.[1] ?? found?.[3], Number(found?.[2] ?? found?.[4])])
+      assert.deepStrictEqual(values("feeds_books", "state"), [["waiting", 1], ["live", 2], ["doubtful", 3]])
+      assert.deepStrictEqual(values("feeds_book_gaps_total", "cause"), [
+        ["sequence", 0],
+        ["checksum", 0],
+        ["crossed", 4],
+        ["disconnected", 0],
+        ["overflow", 0],
+        ["other", 5]
+      ])
+      assert.deepStrictEqual(values("feeds_book_resyncs_total", "action"), [
+        ["snapshot", 0],
+        ["resubscribe", 6],
+        ["redial", 0]
+      ])
+      assert.deepStrictEqual(values("feeds_book_parts_total", "outcome"), [["applied", 7], ["early", 8], ["old", 9]])
     }))
 
   it.scoped("each reason of a closed set has its series from the start; other is for what no set has", () =>

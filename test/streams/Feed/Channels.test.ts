@@ -187,7 +187,8 @@ describe("A second channel", () => {
         channels: [TradesChannel.alone({ exchange, board, ledger: Ledger.make() }), channel],
         statusEvents: StatusEvents.make("bitpin", "test"),
         timing: Topics.defaultTiming,
-        positions: new Map()
+        positions: new Map(),
+        refused: new Set()
       },
       connection: 0,
       topics: new Map([

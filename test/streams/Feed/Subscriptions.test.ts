@@ -24,6 +24,21 @@ describe("Subscriptions", () => {
     ])
   })
 
+  it("keeps the topics of a market's channel together, on whatever connection: both sides of a book are heard by one session", () => {
+    const sides = (symbol: string) =>
+      ["buy", "sell"].map((side) =>
+        [
+          `${symbol}@${side}`,
+          { channel: "books" as const, market: { symbol: `${symbol}/IRT`, exchangeSymbol: symbol }, kind: "" }
+        ] as const
+      )
+    const both = new Map(["A", "B", "C"].flatMap(sides))
+    for (const [capacity, shards] of [[1, [0, 1, 2]], [2, [0, 1, 2]], [3, [0, 1, 2]], [4, [0, 0, 1]]] as const) {
+      const { join } = Subscriptions.plan([], both, capacity, 0)
+      assert.deepStrictEqual(join.map(({ shard }) => shard), shards.flatMap((shard) => [shard, shard]))
+    }
+  })
+
   it("does not give away a place that a topic that left still holds", () => {
     const shards = [{ id: 0, kind: "upper", topics: wanted(["A"]), taken: 2 }]
     const { join } = Subscriptions.plan(shards, wanted(["A", "C"]), 2, 1)

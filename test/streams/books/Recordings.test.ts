@@ -60,7 +60,8 @@ const play = (exchange: Exchange, frames: ReadonlyArray<string>, expected: typeo
       channels: [channel],
       statusEvents,
       timing: Topics.defaultTiming,
-      positions: new Map()
+      positions: new Map(),
+      refused: new Set()
     },
     connection: 0,
     topics: new Map(topics),

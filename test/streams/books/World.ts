@@ -140,7 +140,7 @@ export class World {
       case "push": {
         this.offset += 1
         const part = this.partOf(this.truth, this.setup.bySides ? action.side : "whole")
-        for (const { id } of [...this.sessions]) this.tell({ _tag: "Part", listener: id, part })
+        for (const { id } of this.sessions) this.tell({ _tag: "Part", listener: id, part })
         return
       }
       case "connect": {

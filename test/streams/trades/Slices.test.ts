@@ -44,7 +44,8 @@ const session = (exchange: Exchange, exchangeSymbol: (i: number) => string) => {
     channels: [TradesChannel.alone({ exchange, board, ledger: Ledger.make() })],
     statusEvents: StatusEvents.make(exchange.id, "slices"),
     timing: Topics.defaultTiming,
-    positions
+    positions,
+    refused: new Set()
   }
   const topics = new Map(
     Array.from({ length: markets }, (_, i) => ({ symbol: `M${i}/IRT`, exchangeSymbol: exchangeSymbol(i) }))

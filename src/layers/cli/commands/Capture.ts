@@ -72,13 +72,13 @@ export const record = Effect.fnUntraced(
   function*(
     env: AppConfig.Environment,
     terminal: Observability.Terminal,
-    { exchange, markets, out, seconds }: RecordOptions
+    { channel, exchange, markets, out, seconds }: RecordOptions
   ): Effect.fn.Return<
     void,
     AppConfig.ConfigInvalid | CaptureFailed,
     FileSystem.FileSystem | Scope.Scope
   > {
-    const { settings } = yield* AppConfig.load(AppConfig.withMarkets(env, exchange, markets))
+    const { settings } = yield* AppConfig.load(Alone.chosen(env, { channel, exchange, markets }))
     const chosen = yield* AppConfig.choose(settings, exchange)
     const { flush, isFull, line } = yield* writer(out)
     line(Capture.header(exchange))

@@ -9,8 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { DirectoryLock } from "../../../services/DirectoryLock.ts"
 import { FileOps, replaceFile } from "../../../services/FileOps.ts"
+import { Exchanges } from "../../../streams/Exchanges.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as AppLayer from "../../AppLayer.ts"
+import * as BookCost from "../../BookCost.ts"
 import * as NodeDirectoryLock from "../../node/DirectoryLock.ts"
 import * as NodeFileOps from "../../node/FileOps.ts"
 import * as Inodes from "../../node/Inodes.ts"
@@ -55,7 +57,9 @@ export const check = Effect.fnUntraced(function*(
   }
   const { settings, warnings } = loaded.right
   yield* Console.log(`ok      configuration: ${settings.exchanges.join(", ")} to ${destination(settings)}`)
-  for (const warning of warnings) yield* Console.log(`note    ${warning}`)
+  for (const warning of [...warnings, ...(yield* AppLayer.withoutBooks(settings))]) {
+    yield* Console.log(`note    ${warning}`)
+  }
 
   yield* tell("data directory", dataDirectory(settings))
   yield* tell("disk", disk(settings))
@@ -65,11 +69,14 @@ export const check = Effect.fnUntraced(function*(
   )
   const proxied = exchanges.filter((exchange) => viaProxy(settings, exchange).length > 0)
   const hasWay = proxied.length === 0 || (yield* tell("proxy", tunnels(settings, proxied)))
+  const listed = new Map<string, number>()
   yield* Effect.forEach(
     exchanges.filter((exchange) => hasWay || !proxied.includes(exchange)),
-    (exchange) => tell(exchange.exchange.id, connected(settings, exchange)),
+    (exchange) =>
+      tell(exchange.exchange.id, connected(settings, exchange, (count) => listed.set(exchange.exchange.id, count))),
     { concurrency: "unbounded" }
   )
+  for (const line of BookCost.lines(settings, yield* Exchanges, listed)) yield* Console.log(`note    ${line}`)
   if (failures > 0) return yield* new CheckFailed({ message: `${failures} checks failed` })
 })
 

@@ -8,6 +8,7 @@ import { Exchanges } from "../../../streams/Exchanges.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as Render from "../../AppConfig/Render.ts"
 import { type Group, tableOf } from "../../AppConfig/Variables.ts"
+import * as BookCost from "../../BookCost.ts"
 
 export interface Options {
   readonly envExample: boolean
@@ -24,8 +25,10 @@ export const config = (
   if (options.envExample) return print(Render.envExample)
   if (options.markdown) return print(Render.markdown)
   return Effect.gen(function*() {
-    const { effective, warnings } = yield* AppConfig.load(env)
+    const { effective, settings, warnings } = yield* AppConfig.load(env)
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })
     yield* Console.log(Render.effective(effective))
+    const cost = BookCost.lines(settings, yield* Exchanges)
+    yield* Effect.forEach(cost, (line) => Console.log(`# ${line}`), { discard: true })
   })
 }

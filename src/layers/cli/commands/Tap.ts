@@ -2,6 +2,7 @@
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import type { Channel } from "../../../services/MarketEvent.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as Observability from "../../Observability.ts"
 import * as Alone from "./Alone.ts"
@@ -10,6 +11,8 @@ import * as Output from "./Output.ts"
 export interface Options {
   readonly exchange: string
   readonly markets: string | undefined
+  /** Goes before CHANNELS. */
+  readonly channel: Channel | undefined
   /** Ends after so long; else runs until it is stopped. */
   readonly seconds: number | undefined
 }
@@ -17,9 +20,9 @@ export interface Options {
 export const tap = Effect.fnUntraced(function*(
   env: AppConfig.Environment,
   terminal: Observability.Terminal,
-  { exchange, markets, seconds }: Options
+  { channel, exchange, markets, seconds }: Options
 ): Effect.fn.Return<void, AppConfig.ConfigInvalid, FileSystem.FileSystem> {
-  const { settings } = yield* AppConfig.load(AppConfig.withMarkets(env, exchange, markets))
+  const { settings } = yield* AppConfig.load(Alone.chosen(env, { channel, exchange, markets }))
   const events = Alone.events(settings, yield* AppConfig.choose(settings, exchange))
   yield* (seconds === undefined ? events : Stream.interruptAfter(events, `${seconds} seconds`)).pipe(
     Stream.map((event) => JSON.stringify(event)),

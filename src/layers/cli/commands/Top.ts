@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Time from "../../../services/Time.ts"
 import type * as AppConfig from "../../AppConfig.ts"
-import type { Report } from "../../http/StatusPage.ts"
+import type { Book, Report } from "../../http/StatusPage.ts"
 import * as Holes from "../../OpenHoles.ts"
 import * as Healthcheck from "./Healthcheck.ts"
 import * as Output from "./Output.ts"
@@ -96,6 +96,7 @@ export const table = (now: Report, before: Report | undefined, seconds: number):
         { ackedAt, mode, oldest, queued, topic }
       ) => [topic, mode, String(queued), oldest ?? "-", ackedAt ?? "-"])
     ]),
+    ...books(now),
     ...holes(now),
     ...(bad.length === 0
       ? []
@@ -107,6 +108,41 @@ export const table = (now: Report, before: Report | undefined, seconds: number):
 
 /** More would push what is below them off the screen. */
 const maxHoles = 10
+const maxBooks = 10
+
+/** Of the best prices, in hundredths of the bid; for people, so a double does. */
+const spread = ({ bestAsk, bestBid }: Book): string =>
+  bestAsk === null || bestBid === null ? "-" : `${((Number(bestAsk) / Number(bestBid) - 1) * 100).toFixed(3)} %`
+
+/** Those in trouble first, then the oldest. */
+const books = ({ exchanges }: Report): ReadonlyArray<string> => {
+  // A service of an older version does not tell them.
+  const all = exchanges.flatMap(({ exchange, markets }) =>
+    markets.flatMap(({ book = null, symbol }) => book === null ? [] : [{ exchange, symbol, ...book }])
+  )
+  if (all.length === 0) return []
+  const trouble = { doubtful: 0, waiting: 1, live: 2 }
+  const rows = all.toSorted((a, b) =>
+    trouble[a.state] - trouble[b.state] || (b.ageMs ?? Infinity) - (a.ageMs ?? Infinity) || 0
+  )
+  const count = (which: Book["state"]) => all.filter(({ state }) => state === which).length
+  return [
+    "",
+    `books: ${count("live")} live, ${count("doubtful")} doubtful, ${count("waiting")} waiting for a first picture`,
+    ...Output.columns([
+      ["BOOK", "STATE", "BID", "ASK", "SPREAD", "AGE"],
+      ...rows.slice(0, maxBooks).map((one) => [
+        `${one.exchange} ${one.symbol}`,
+        one.state,
+        one.bestBid ?? "-",
+        one.bestAsk ?? "-",
+        spread(one),
+        one.ageMs === null ? "-" : Holes.duration(one.ageMs)
+      ])
+    ]),
+    ...(all.length > maxBooks ? [`and ${all.length - maxBooks} more: /api/status`] : [])
+  ]
+}
 
 const holes = ({ exchanges }: Report): ReadonlyArray<string> => {
   // A service of an older version does not tell them.

@@ -3,7 +3,15 @@
  */
 import type { Snapshot } from "../../../services/CircuitBreaker.ts"
 import type { LaneStatus } from "../../../services/Delivery.ts"
-import type { ConnectionState, Gaps, MarketStatus, OpenHole, Polling } from "../../../services/FeedStatus.ts"
+import type {
+  BooksStatus,
+  BookState,
+  ConnectionState,
+  Gaps,
+  MarketStatus,
+  OpenHole,
+  Polling
+} from "../../../services/FeedStatus.ts"
 import type { Answer } from "../../../services/Health.ts"
 import type { Series } from "./History.ts"
 
@@ -56,7 +64,23 @@ export interface Exchange {
     readonly subscription: MarketStatus["subscription"]
     /** Silent for longer than is usual for it. */
     readonly stale: boolean
+    /** Null where order books are not collected. */
+    readonly book: Book | null
   }>
+  /** Order books: markets by state; gaps by cause, questions by action and parts by outcome since the start. */
+  readonly books: BooksStatus
+}
+
+/** A market's order book as it was last known. */
+export interface Book {
+  readonly state: BookState
+  /** Decimals in units of the quote; null: no order on that side, or nothing known. */
+  readonly bestBid: string | null
+  readonly bestAsk: string | null
+  /** When a part of it last came; null: never. */
+  readonly at: string | null
+  /** How long ago that was, milliseconds, whatever the wall clock did since. */
+  readonly ageMs: number | null
 }
 
 export interface Lane {

@@ -153,16 +153,28 @@ export const compacted = (
       )
     )
 
+/** What is not said is the broker's default. */
+export interface NewTopic {
+  readonly partitions: number
+  /** By topic: configuration of its own, as Kafka spells it. */
+  readonly configs?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined
+}
+
 /** A topic that exists is left as it is. True if it was created; its partitions then take records, unless a broker is very slow. */
 export const createTopic = (
   settings: Settings,
   topic: string,
-  numPartitions: number
+  { configs, partitions }: NewTopic
 ): Effect.Effect<boolean, ProducerUnavailable> => {
   const limit = settings.timeouts.connection + 2 * settings.timeouts.request
   const create = ask(settings, limit, (admin) =>
     admin.createTopics({
-      topics: [{ topic, numPartitions, replicationFactor: -1 }],
+      topics: [{
+        topic,
+        numPartitions: partitions,
+        replicationFactor: -1,
+        configEntries: Object.entries(configs?.[topic] ?? {}).map(([name, value]) => ({ name, value }))
+      }],
       timeout: settings.timeouts.ack,
       // kafkajs waits for leaders, but not until all brokers know the topic: that is an error to it.
       waitForLeaders: false

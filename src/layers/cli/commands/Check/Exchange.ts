@@ -43,8 +43,12 @@ export const tunnels = (settings: AppConfig.Settings, exchanges: ReadonlyArray<A
     return `a tunnel to each of ${targets.map(Address.format).join(", ")}`
   })
 
-/** From the name to the data, and whether its clock is ours. */
-export const connected = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Finding =>
+/** From the name to the data, and whether its clock is ours. `onListed` is told how many markets are chosen, once that is known. */
+export const connected = (
+  settings: AppConfig.Settings,
+  chosen: AppConfig.Chosen,
+  onListed: (count: number) => void
+): Finding =>
   Effect.gen(function*() {
     const proxied = viaProxy(settings, chosen)
     const direct = urlsOf(chosen).filter((url) => !proxied.includes(url))
@@ -52,20 +56,28 @@ export const connected = (settings: AppConfig.Settings, chosen: AppConfig.Chosen
       concurrency: "unbounded",
       discard: true
     })
-    const found = yield* handshake(settings, chosen)
+    const found = yield* handshake(settings, chosen, onListed)
     const ahead = yield* ClockOffset.measure(chosen.endpoints.apiUrl, settings.proxy)
     if (ahead === undefined || Math.abs(ahead) <= maxOffset) return found
     const seconds = `${(Math.abs(ahead) / 1_000).toFixed(1)}s ${ahead > 0 ? "ahead of" : "behind"}`
     return yield* new Problem({ message: `our clock is ${seconds} the exchange's (${found})` })
   })
 
-const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Finding =>
+const handshake = (
+  settings: AppConfig.Settings,
+  chosen: AppConfig.Chosen,
+  onListed: (count: number) => void
+): Finding =>
   Effect.suspend(() => {
     const status = FeedStatus.make([chosen.exchange.id])
     const why = () => {
       const [one] = status.exchanges()
       if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
       return `WebSocket: ${one.lastError ?? "no answer"}`
+    }
+    const { exchange: { books } } = chosen
+    if (books === undefined && settings.channels.every((channel) => channel === "books")) {
+      return Effect.succeed("it has no order books here, and CHANNELS asks for nothing else: no WebSocket is opened")
     }
     const connects = Alone.events(settings, chosen).pipe(
       Stream.filter((event) => event.type === "status" && event.event === "connected"),
@@ -80,6 +92,12 @@ const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Find
       // Less than the patience of all: then it is known why.
       Effect.timeoutOption("12 seconds"),
       Effect.map(Option.flatten),
+      Effect.tap(() =>
+        Effect.sync(() => {
+          const count = status.exchanges()[0]?.listed
+          if (typeof count === "number") onListed(count)
+        })
+      ),
       Effect.flatMap(Option.match({
         onNone: () => {
           const [one] = status.exchanges()
