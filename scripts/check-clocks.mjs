@@ -32,6 +32,7 @@ const exits = new Map([
   ["src/services/producers/File.ts", "a file's name"],
   ["src/services/FileQueue.ts", "times in the queue's files, monotonic from its opening on"],
   ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
+  ["src/streams/trades/Polling.ts", "receivedAt of a trade that was asked for: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/StatusEvents.ts", "part of an id"],
@@ -111,8 +112,9 @@ const readingOf = (node) => {
     : undefined
 }
 
-/** Called by itself or of a namespace. */
-const isExit = (node) =>
+/** Called by itself or of a namespace. `protocols/Fields.ts` has one of the same name, for texts of exchanges: whoever has no `Time` means that. */
+const isExit = (node, source) =>
+  source.text.includes("/Time.ts\"") &&
   ts.isCallExpression(node) &&
   (ts.isIdentifier(node.expression)
       ? node.expression.text
@@ -120,9 +122,6 @@ const isExit = (node) =>
       ? node.expression.name.text
       : "") ===
     "epochMillis"
-
-/** Another function of the name, that reads an exchange's time. */
-const readsTime = (source) => /import \{[^}]*\bepochMillis\b[^}]*\} from "[^"]*protocols\/Fields\.ts"/.test(source.text)
 
 const problems = []
 const used = new Set()
@@ -139,7 +138,7 @@ for (const file of filesOf("src")) {
         problems.push(`${file}:${line + 1}: ${reading}; use src/services/Time.ts`)
       } else used.add(allowance)
     }
-    if (isExit(node) && !(ts.isIdentifier(node.expression) && readsTime(source))) {
+    if (isExit(node, source)) {
       left.add(file)
       if (!exits.has(file)) {
         const { line } = source.getLineAndCharacterOfPosition(node.getStart(source))

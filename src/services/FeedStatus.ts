@@ -135,6 +135,19 @@ export interface OpenHole {
 }
 
 /**
+ * Trades by asking for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Polling {
+  /** How often each market is asked, milliseconds: by what the exchange wants, or as often as its budget allows. */
+  readonly every: number
+  /** No channel needs a socket: none is opened. */
+  readonly isAlone: boolean
+}
+
+/**
  * One exchange. Counts are since the start of the process; moments are null until there was one.
  *
  * @since 0.1.0
@@ -152,6 +165,8 @@ export interface ExchangeStatus {
     readonly message: string | null
   }
   readonly connections: ReadonlyMap<number, ConnectionStatus>
+  /** Null where sockets bring the trades. */
+  readonly polling: Polling | null
   /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
   readonly listed: number | null
   /** Tradable markets that are not collected, though nobody chose so: as the exchange names them, one line each. */
@@ -236,6 +251,7 @@ export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
   api: { at: null, checkedAt: null, ok: null, durationMs: null, message: null },
   connections: new Map(),
+  polling: null,
   listed: null,
   leftOut: [],
   markets: new Map(),

@@ -39,6 +39,7 @@ export interface Board {
   readonly frame: (at: Moment) => void
   readonly data: (at: Moment) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
+  readonly polling: (polling: FeedStatus.Polling) => void
   /** Makes all changes since the last time visible. */
   readonly show: () => void
 }
@@ -123,6 +124,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     },
     api: (check) => {
       state.api = check
+    },
+    polling: (polling) => {
+      state.polling = polling
     },
     show: () => status.update(exchange, () => ({ ...state }))
   }

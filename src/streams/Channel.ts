@@ -75,6 +75,8 @@ export interface Channel {
   readonly name: Name
   /** What one session on a socket has of it. */
   readonly open: () => Hearing
+  /** Left out: sockets bring all that there is. Before `listed`: the markets whose data it is to ask for by itself from now on. */
+  readonly follow?: ((markets: ReadonlyArray<Market>) => Effect.Effect<void>) | undefined
   /** These are the markets that are listened to, or about to be. */
   readonly listed: (symbols: ReadonlySet<string>) => void
   /** The feed stops: what is lost from here on leaves no hole, since nobody listens any more by intent. */

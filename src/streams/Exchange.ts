@@ -56,18 +56,23 @@ export interface Refusal {
   readonly message: string
   /** As of a `Retry-After`: seconds or a date, after which anything may be asked again. Left out: the usual back-off. */
   readonly retryAfter?: string | undefined
+  /** True: it says that it does not know the market. What is missing of it is given up, and it is asked again with the next list. */
+  readonly isUnknownMarket?: boolean | undefined
 }
 
 /**
- * A frame that the client has to send while a connection is open, whatever else it sends.
+ * What the client has to send while a connection is open, whatever else it sends.
  *
  * @since 0.1.0
  * @category options
  */
 export interface KeepAlive {
   readonly every: Duration.Duration
-  /** What is answered to it is `decode`'s to know: no messages. */
-  readonly text: string
+  /**
+   * A frame; what is answered to it is `decode`'s to know: no messages. Left out: a ping of the WebSocket protocol. A socket that cannot send
+   * pings by hand (a browser's, Node's own) then sends nothing, and an exchange that insists on them hangs up; `NodeWebSocket`'s can.
+   */
+  readonly text?: string | undefined
 }
 
 /**
@@ -390,7 +395,15 @@ export interface Rest {
      */
     readonly askAfter: number
   }
-  /** A cheap question to find out whether the API answers. */
+  /**
+   * For an exchange whose trades no socket brings (`socket.topics("trades", ..)` is empty): the history is asked again and again, of every
+   * market in turn, and what is new in it are the trades. It has to give trades with ids, or an overlap could not be told.
+   */
+  readonly polling?: {
+    /** How often a market is asked, at most. With many markets `limits.restPerMinute` decides. */
+    readonly every: Duration.Duration
+  } | undefined
+  /** A cheap question to find out whether the API answers. Not asked while trades are polled: that tells as much. */
   readonly check: {
     readonly path: (market: Market) => string
     readonly decode: (body: unknown) => Either.Either<unknown, DecodeFailure>

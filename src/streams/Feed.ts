@@ -175,13 +175,15 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     dialsPerMinute: exchange.limits.dialsPerMinute,
     breaker: options.breakers.ws
   })
+  const isPolled = exchange.rest.polling !== undefined && options.channels.includes("trades")
   const rest = yield* Rest.make({
     exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
     breaker: options.breakers.api,
     board,
-    refused: exchange.rest.refused
+    refused: exchange.rest.refused,
+    isSteady: isPolled
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
@@ -209,6 +211,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     emit,
     supervise,
+    polled: isPolled ? { isAlone: exchange.books === undefined || !options.channels.includes("books") } : undefined,
     lag: Instruments.lag(yield* Instruments.Instruments, {
       exchange: exchange.id,
       stage: "exchange_to_receive",
@@ -291,7 +294,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     }
     current = markets
     const symbols = new Set(markets.map(({ symbol }) => symbol))
-    for (const channel of channels) channel.listed(symbols)
+    for (const { follow, listed } of channels) {
+      if (follow !== undefined) yield* follow(markets)
+      listed(symbols)
+    }
     board.listed(symbols)
     const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
       id,
@@ -352,6 +358,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     refresh: options.marketsRefresh,
     retry: options.retry,
     cache: options.marketsCache,
+    isProbed: isPolled,
     // Not to be cut in two by a stop: a connection that was made is also told to leave.
     onList: (markets) => Effect.uninterruptible(follow(markets)),
     onTidings: (event) => Effect.flatMap(Time.wall, (now) => emit([statusEvents.make("markets", now, { ...event })]))

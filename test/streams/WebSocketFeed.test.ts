@@ -53,6 +53,27 @@ const counting = (): Clock.Clock => {
 const layer = NodeWebSocket.layer({ maxPayload: 1024 * 1024 })
 
 describe("WebSocketFeed on a real socket", () => {
+  it.scopedLive("keeps a server that wants pings of the protocol, and its pongs keep the connection", () =>
+    Effect.gen(function*() {
+      let pings = 0
+      const { url } = yield* serve((socket) => {
+        socket.on("ping", () => {
+          pings += 1
+          if (pings === 20) socket.close(1000, "enough")
+        })
+      })
+      const connection = yield* WebSocketFeed.connect({
+        url,
+        // Nothing else comes: without the pongs it would be silent for longer than that.
+        idleTimeout: Duration.millis(900),
+        maxPayload: 1024,
+        keepAlive: { every: Duration.millis(100) }
+      })
+      const { end } = yield* drain(connection)
+      assert.deepInclude(end, { reason: "closed", message: "enough" })
+      assert.strictEqual(pings, 20)
+    }).pipe(Effect.provide(layer)))
+
   it.scopedLive("holds a server back while nobody takes, and then loses nothing and keeps the order", () =>
     Effect.gen(function*() {
       const count = 20_000

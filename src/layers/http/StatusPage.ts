@@ -121,6 +121,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     subscriptions,
     lastFrameAt: iso(lastFrameAt?.wall ?? null)
   })),
+  polling: status.polling,
   listed: status.listed ?? 0,
   leftOut: status.leftOut,
   lastFrameAt: iso(status.lastFrameAt?.wall ?? null),

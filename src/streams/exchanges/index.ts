@@ -2,6 +2,7 @@
 import { bitpin } from "./Bitpin.ts"
 import { nobitex } from "./Nobitex.ts"
 import { ramzinex } from "./Ramzinex.ts"
+import { tabdeal } from "./Tabdeal.ts"
 import { wallex } from "./Wallex.ts"
 
 /**
@@ -10,4 +11,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex, nobitex, ramzinex } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal } as const

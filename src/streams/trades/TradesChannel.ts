@@ -9,10 +9,13 @@ import type { Channel, Hearing, Member } from "../Channel.ts"
 import type { Market, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
+import * as Polling from "./Polling.ts"
 import * as SecondOpinion from "./SecondOpinion.ts"
 import * as Trades from "./Trades.ts"
 
 export interface Options extends Omit<Backfill.Options, "identity"> {
+  /** Trades are asked for: whether no other channel needs a socket. Undefined: sockets bring them, or nobody wants them. */
+  readonly polled: Pick<Polling.Options, "isAlone"> | undefined
   /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
   readonly lag: Instruments.Histogram
 }
@@ -30,10 +33,14 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
   const { board, exchange, lag, ledger, memory, rest } = options
   const identity = Identity.make(exchange.id, memory, board, exchange)
   const secondOpinion = SecondOpinion.make(exchange, rest)
-  return Effect.map(
-    Backfill.make({ ...options, identity }),
-    (backfill) => of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
-  )
+  return Effect.gen(function*() {
+    const backfill = yield* Backfill.make({ ...options, identity })
+    const channel = of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
+    const { polling } = exchange.rest
+    if (polling === undefined || options.polled === undefined) return channel
+    const { follow, stop } = yield* Polling.make({ ...options, ...options.polled, identity, backfill, polling })
+    return { ...channel, follow, flush: Effect.andThen(stop, channel.flush) }
+  })
 }
 
 /** Without a history to ask: frames that are played again leave no hole, and nothing waits. */

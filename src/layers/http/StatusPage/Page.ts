@@ -248,7 +248,7 @@ const exchangeRow = (one: Exchange, report: Report): ReadonlyArray<Cell> => {
   const requested = one.connections.reduce((sum, { subscriptions }) => sum + subscriptions.requested, 0)
   return [
     cell(one.exchange),
-    cell(`${open} of ${one.connections.length} open`),
+    cell(one.polling?.isAlone === true ? "not used" : `${open} of ${one.connections.length} open`),
     cell(`${active} of ${requested} active`),
     cell(
       `${one.markets.filter(({ lastAt }) => lastAt !== null).length} of ${one.listed} live` +
