@@ -123,9 +123,6 @@ const isExit = (node, source) =>
       : "") ===
     "epochMillis"
 
-/** Another function of the name, that reads an exchange's time. */
-const readsTime = (source) => /import \{[^}]*\bepochMillis\b[^}]*\} from "[^"]*protocols\/Fields\.ts"/.test(source.text)
-
 const problems = []
 const used = new Set()
 const left = new Set()
