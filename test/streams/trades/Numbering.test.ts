@@ -188,6 +188,16 @@ describe("a number that is missing on a living connection", () => {
     ])
   })
 
+  it("an answer that does not have what is known says nothing of what came after it", () => {
+    const market = machine()
+    const edge = { last: stamp(10), known: [], mark: { id: 10n, stamp: stamp(10) } }
+    market.at(11, { _tag: "Lost", cause: "disconnected", listener: null, edge })
+    market.at(12, { _tag: "Subscribed", listener: 2, recovered: false, by: null, edge })
+    assert.deepStrictEqual(market.answer(13, row(8), row(9)), [])
+    assert.isDefined(market.askAt())
+    assert.deepStrictEqual(market.answer(20, row(9), row(10)), ["Close"])
+  })
+
   it("is none where numbers only increase", () => {
     const market = machine({ tradeIds: "increasing", pages: undefined })
     assert.deepStrictEqual(market.passed(13, trade(13)), [])
