@@ -32,6 +32,7 @@ const exits = new Map([
   ["src/services/producers/File.ts", "a file's name"],
   ["src/services/FileQueue.ts", "times in the queue's files, monotonic from its opening on"],
   ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
+  ["src/streams/trades/Polling.ts", "receivedAt of a trade that was asked for: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],
   ["src/streams/StatusEvents.ts", "part of an id"],

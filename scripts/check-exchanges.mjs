@@ -16,7 +16,7 @@ const filesOf = (directory) =>
 /** Those of the list by their own word, and some that are spoken of already. */
 const ids = new Set([
   ...filesOf("src/streams/exchanges").flatMap((file) =>
-    Array.from(textOf(file).matchAll(/^ {2}id: "([a-z0-9]+)"/gm), ([, id]) => id)
+    Array.from(textOf(file).matchAll(/: Exchange = \{\n(?:.*\n)*? {2}id: "([a-z0-9]+)"/g), ([, id]) => id)
   ),
   "nobitex",
   "ramzinex",

@@ -95,6 +95,24 @@ export const isPositive = (decimal: string): boolean => decimal !== "0" && !deci
 export const shift = (decimal: string, places: number): string | undefined =>
   places === 0 ? decimal : canonical(`${decimal}e${places}`)
 
+const wholeDigits = (text: string): number => {
+  const at = text.indexOf(".")
+  return at === -1 ? text.length : at
+}
+
+/**
+ * Below zero if `a` is the smaller, above if it is the larger, zero of equal ones. Both must be canonical and not negative.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const compare = (a: string, b: string): number => {
+  if (a === b) return 0
+  const digits = wholeDigits(a) - wholeDigits(b)
+  // As many digits before the point: digit by digit. A text that goes on where the other ends has the longer fraction.
+  return digits === 0 ? (a < b ? -1 : 1) : digits
+}
+
 const scaled = (decimal: string): readonly [digits: bigint, scale: number] => {
   const [whole = "0", fraction = ""] = decimal.split(".")
   return [BigInt(whole + fraction), fraction.length]

@@ -21,7 +21,7 @@ import * as Lane from "./Delivery/Lane.ts"
 import { EventSink } from "./EventSink.ts"
 import { FileQueue, type FileQueueError } from "./FileQueue.ts"
 import { Ledger } from "./Ledger.ts"
-import { encode, type LaneName, type MarketEvent } from "./MarketEvent.ts"
+import { type Encoder, type LaneName, laneOf, makeEncoder, type MarketEvent } from "./MarketEvent.ts"
 import { Producer } from "./Producer.ts"
 import type * as RetryPolicy from "./RetryPolicy.ts"
 import * as Time from "./Time.ts"
@@ -172,11 +172,13 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const lanes = new Map<LaneName, Lane.Lane>()
+  const encode = makeEncoder()
 
   const tellDropped = (name: LaneName, topic: string, queueId: string, losses: ReadonlyArray<Bookkeeping.Dropped>) =>
     Effect.flatMap(
       Time.wall,
-      (now) => offerTo(lanes, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
+      (now) =>
+        offerTo(lanes, encode, "status", losses.flatMap((loss) => droppedEvents(name, topic, queueId, loss, now)))
     )
 
   for (const name of options.lanes) lanes.set(name, yield* openLane(name))
@@ -200,22 +202,25 @@ export const make = Effect.fnUntraced(function*(
   const all = Array.from(lanes.values())
 
   const books = lanes.has("book")
-    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo(lanes, "book", events) })
+    ? yield* BookGate.make({ usage: files.usage, ledger, pass: (events) => offerTo(lanes, encode, "book", events) })
     : undefined
 
   const offerAs = (name: LaneName, events: ReadonlyArray<MarketEvent>) =>
-    name === "book" && books !== undefined && events.length > 0 ? books.offer(events) : offerTo(lanes, name, events)
+    name === "book" && books !== undefined && events.length > 0
+      ? books.offer(events)
+      : offerTo(lanes, encode, name, events)
 
   return {
     sink: {
       offer: (events) => {
         const first = events[0]
         if (first === undefined) return Effect.void
-        // Nearly always a chunk is of one type.
-        if (events.every((event) => event.type === first.type)) return offerAs(first.type, events)
+        // Nearly always a chunk is of one lane.
+        const lane = laneOf(first)
+        if (events.every((event) => laneOf(event) === lane)) return offerAs(lane, events)
         return Effect.forEach(
           lanes.keys(),
-          (name) => offerAs(name, events.filter((event) => event.type === name)),
+          (name) => offerAs(name, events.filter((event) => laneOf(event) === name)),
           { discard: true }
         )
       }
@@ -273,6 +278,7 @@ const droppedEvents = (
 
 const offerTo = (
   lanes: ReadonlyMap<LaneName, Lane.Lane>,
+  encode: Encoder,
   name: LaneName,
   events: ReadonlyArray<MarketEvent>
 ): Effect.Effect<void> => {

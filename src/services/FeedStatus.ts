@@ -43,6 +43,51 @@ export interface MarketStatus {
   readonly subscription: "wanted" | "pending" | "active" | "rejected" | null
   /** Silent for longer than is usual for it. */
   readonly stale: boolean
+  /** Its order book; left out where books are not collected. */
+  readonly book?: BookStatus | undefined
+}
+
+/**
+ * Whether a market's book is known: not yet (`waiting`), as the exchange has it (`live`), or not any more (`doubtful`: nothing of it is
+ * sent until it is whole again).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type BookState = "waiting" | "live" | "doubtful"
+
+/**
+ * A market's order book as it was last known.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BookStatus {
+  readonly state: BookState
+  /** Prices, decimals in units of the quote; null: no order on this side, or nothing known. */
+  readonly bestBid: string | null
+  readonly bestAsk: string | null
+  /** When a part of it last came. */
+  readonly at: Moment | null
+}
+
+/**
+ * The order books of an exchange. Counts are since the start of the process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BooksStatus {
+  /** Markets by the state of their book. */
+  readonly waiting: number
+  readonly live: number
+  readonly doubtful: number
+  /** Live books that became doubtful, by cause: `sequence`, `checksum`, `crossed`, `disconnected`, `overflow`. */
+  readonly gaps: Readonly<Record<string, number>>
+  /** Questions for a new picture, by action: `snapshot`, `resubscribe`, `redial`. */
+  readonly resyncs: Readonly<Record<string, number>>
+  /** Parts of books that came: `applied`; `early`, before the book was known; `old`, when something newer was. */
+  readonly parts: { readonly applied: number; readonly early: number; readonly old: number }
 }
 
 /**
@@ -90,6 +135,19 @@ export interface OpenHole {
 }
 
 /**
+ * Trades by asking for them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Polling {
+  /** How often each market is asked, milliseconds: by what the exchange wants, or as often as its budget allows. */
+  readonly every: number
+  /** No channel needs a socket: none is opened. */
+  readonly isAlone: boolean
+}
+
+/**
  * One exchange. Counts are since the start of the process; moments are null until there was one.
  *
  * @since 0.1.0
@@ -107,6 +165,8 @@ export interface ExchangeStatus {
     readonly message: string | null
   }
   readonly connections: ReadonlyMap<number, ConnectionStatus>
+  /** Null where sockets bring the trades. */
+  readonly polling: Polling | null
   /** Tradable markets chosen by `MARKETS` and `SHARD`; null until there is a list. */
   readonly listed: number | null
   /** Tradable markets that are not collected, though nobody chose so: as the exchange names them, one line each. */
@@ -126,6 +186,8 @@ export interface ExchangeStatus {
   readonly openHoles: () => ReadonlyArray<OpenHole>
   /** Silences longer than a stream's usual ones, by remedy: `resubscribe`, `reconnect`. */
   readonly stale: ReadonlyMap<string, number>
+  /** All zero where books are not collected. */
+  readonly books: BooksStatus
 }
 
 /**
@@ -168,6 +230,15 @@ export interface Shape {
   readonly exchanges: () => ReadonlyArray<ExchangeStatus>
 }
 
+const noBooks: BooksStatus = {
+  waiting: 0,
+  live: 0,
+  doubtful: 0,
+  gaps: {},
+  resyncs: {},
+  parts: { applied: 0, early: 0, old: 0 }
+}
+
 const noHoles = (): ReadonlyArray<OpenHole> => []
 
 /**
@@ -180,6 +251,7 @@ export const empty = (exchange: string): ExchangeStatus => ({
   exchange,
   api: { at: null, checkedAt: null, ok: null, durationMs: null, message: null },
   connections: new Map(),
+  polling: null,
   listed: null,
   leftOut: [],
   markets: new Map(),
@@ -191,7 +263,8 @@ export const empty = (exchange: string): ExchangeStatus => ({
   decodeFailures: new Map(),
   gaps: { open: 0, filled: 0, told: 0, recovered: 0 },
   openHoles: noHoles,
-  stale: new Map()
+  stale: new Map(),
+  books: noBooks
 })
 
 /**

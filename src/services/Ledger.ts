@@ -18,7 +18,7 @@ import type { LaneName } from "./MarketEvent.ts"
 export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_lettered" | "filtered"
 
 /**
- * Why, for the places that ask for it; `market`: of one that nobody chose.
+ * Why, for the places that ask for it; `market`: of one that nobody chose; `zero`: a row of trades without an amount.
  *
  * @since 0.1.0
  * @category constants
@@ -26,7 +26,7 @@ export type Place = "in_flight" | "queued" | "delivered" | "dropped" | "dead_let
 export const reasons = {
   dropped: ["full", "corrupt", "expired"],
   deadLettered: ["too_large", "invalid"],
-  filtered: ["duplicate", "market", "conflated"]
+  filtered: ["duplicate", "market", "zero", "conflated"]
 } as const
 
 /**

@@ -4,6 +4,7 @@
  */
 import * as Schema from "effect/Schema"
 import { DecimalString } from "./Decimal.ts"
+import * as TradeBytes from "./MarketEvent/TradeBytes.ts"
 import * as Time from "./Time.ts"
 
 /**
@@ -75,10 +76,12 @@ export const Trade = Schema.Struct({
 })
 export type Trade = typeof Trade.Type
 
+/** `[price, amount]`. */
 const Level = Schema.Tuple(DecimalString, DecimalString)
 
 /**
- * A whole order book: each level a price in units of the quote and an amount in units of the base, exact decimals as text.
+ * The best levels of an order book, true at its `sequence`: each level a price in units of the quote and an amount in units of the base,
+ * exact decimals as text.
  *
  * @since 0.1.0
  * @category models
@@ -90,16 +93,43 @@ export const Book = Schema.Struct({
   symbol: CanonicalSymbol,
   exchangeSymbol: Schema.NonEmptyString,
   id: Schema.NonEmptyString,
-  sequence: Schema.NullOr(Schema.String),
+  /** The place of the picture in its chain: compared as text, never computed. */
+  sequence: Schema.NonEmptyString,
   /** `[price, amount]`, best first: descending. */
   bids: Schema.Array(Level),
   /** `[price, amount]`, best first: ascending. */
   asks: Schema.Array(Level),
   timestamp: Schema.NullOr(Timestamp),
   receivedAt: ReceivedAt,
+  /** When it was handed over: in any stretch of k intervals there are at most k + 1 pictures of a market, holes apart. */
+  sentAt: ReceivedAt,
   source: Source
 })
 export type Book = typeof Book.Type
+
+/**
+ * What changed in an order book since the picture or the change whose `sequence` is its `previous`. An amount is the level's new total;
+ * `"0"` takes the level away.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const BookDelta = Schema.Struct({
+  type: Schema.Literal("book_delta"),
+  v: Schema.Literal(1),
+  exchange: Schema.NonEmptyString,
+  symbol: CanonicalSymbol,
+  exchangeSymbol: Schema.NonEmptyString,
+  id: Schema.NonEmptyString,
+  previous: Schema.NonEmptyString,
+  sequence: Schema.NonEmptyString,
+  bids: Schema.Array(Level),
+  asks: Schema.Array(Level),
+  timestamp: Schema.NullOr(Timestamp),
+  receivedAt: ReceivedAt,
+  source: Source
+})
+export type BookDelta = typeof BookDelta.Type
 
 /**
  * What a status event tells of: a connection, silence, a hole in a market's trades (`gap`), records dropped by a queue, a breaker, or the
@@ -131,12 +161,12 @@ export const Status = Schema.Struct({
 export type Status = typeof Status.Type
 
 /**
- * Whatever a feed emits and a sink takes, told apart by `type`: `"trade"`, `"book"`, `"status"`.
+ * Whatever a feed emits and a sink takes, told apart by `type`: `"trade"`, `"book"`, `"book_delta"`, `"status"`.
  *
  * @since 0.1.0
  * @category models
  */
-export const MarketEvent = Schema.Union(Trade, Book, Status)
+export const MarketEvent = Schema.Union(Trade, Book, BookDelta, Status)
 export type MarketEvent = typeof MarketEvent.Type
 
 /**
@@ -149,12 +179,20 @@ export const Channel = Schema.Literal("trades", "books")
 export type Channel = typeof Channel.Type
 
 /**
- * A lane is a topic: one for each type of event.
+ * A lane is a topic: one for trades, one for books and what changes in them, one for status events.
  *
  * @since 0.1.0
  * @category models
  */
-export type LaneName = MarketEvent["type"]
+export type LaneName = "trade" | "book" | "status"
+
+/**
+ * The lane of an event.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const laneOf = ({ type }: MarketEvent): LaneName => type === "book_delta" ? "book" : type
 
 /**
  * One Kafka record before it has a topic or a partition: the lane gives the one, the producer the other.
@@ -165,7 +203,7 @@ export type LaneName = MarketEvent["type"]
 export interface EventRecord {
   /** `exchange:symbol`; a status without symbol: `exchange`. */
   readonly key: string
-  /** UTF-8 JSON. Fresh from a feed it is text, read back from the queue it is bytes. */
+  /** UTF-8 JSON: of a trade, and of what was read back from the queue, as bytes; of the others as text. */
   readonly value: string | Uint8Array
   /** `id`, `schema`, `source`, and `spooled` if it was read back from the queue before Kafka had acknowledged it. */
   readonly headers: Readonly<Record<string, string>>
@@ -176,7 +214,13 @@ export interface EventRecord {
   readonly timestamp: number
   /** Of the receipt, to know its age by; undefined of one that was read back from a queue. */
   readonly since?: Time.Instant | undefined
+  /** Of a trade, for the checkpoint; undefined of one that was read back from a queue: they are in its value. */
+  readonly trade?: Pick<Trade, "exchangeSymbol" | "timestamp"> | undefined
 }
+
+/** By key: it is asked several times of each record, and there are as many keys as markets. */
+const exchanges = new Map<string, string>()
+const maxKeys = 4096
 
 /**
  * The exchange a record belongs to, for the ledger: the key up to its first colon.
@@ -184,13 +228,18 @@ export interface EventRecord {
  * @since 0.1.0
  * @category accessors
  */
-export const exchangeOf = (record: EventRecord): string => {
-  const colon = record.key.indexOf(":")
-  return colon === -1 ? record.key : record.key.slice(0, colon)
+export const exchangeOf = ({ key }: EventRecord): string => {
+  const found = exchanges.get(key)
+  if (found !== undefined) return found
+  const colon = key.indexOf(":")
+  const exchange = colon === -1 ? key : key.slice(0, colon)
+  if (exchanges.size >= maxKeys) exchanges.clear()
+  exchanges.set(key, exchange)
+  return exchange
 }
 
 /**
- * Bytes a record takes, near enough for bounds on memory and on a send: text is counted by its UTF-16 length.
+ * Bytes a record takes, near enough for bounds on memory and on a send: a value that is text is counted by its UTF-16 length.
  *
  * @since 0.1.0
  * @category accessors
@@ -201,24 +250,71 @@ export const sizeOf = (record: EventRecord): number => record.key.length + recor
 const longestWait = 10_000
 
 /**
- * An event as the record that Kafka gets. `now`: when it is handed over, to know its age by; left out, the record has no age.
+ * Makes records of events. `now`: when they are handed over, to know their age by; left out, a record has no age.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Encoder {
+  (event: MarketEvent, now?: Time.Moment): EventRecord
+}
+
+/**
+ * One for each lane of trades: the values of its records share slabs of 64 KiB, of which each keeps its own in memory. So it costs two
+ * slabs beyond what waits where records go in the order in which they came.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeEncoder = (): Encoder => {
+  const bytes = TradeBytes.make()
+  /** A chunk shares one receipt. */
+  let last = { receivedAt: "", timestamp: NaN }
+
+  const timestampOf = ({ receivedAt }: MarketEvent): number => {
+    if (receivedAt !== last.receivedAt) last = { receivedAt, timestamp: Date.parse(receivedAt) }
+    return last.timestamp
+  }
+
+  const sinceOf = (timestamp: number, now: Time.Moment | undefined): Time.Instant | undefined => {
+    if (now === undefined) return undefined
+    const waited = Time.epochMillis(now.wall) - timestamp
+    return Time.plus(now.at, waited >= 0 && waited <= longestWait ? -waited : 0)
+  }
+
+  const ofTrade = (trade: Trade, now: Time.Moment | undefined): EventRecord => {
+    const timestamp = timestampOf(trade)
+    return {
+      key: bytes.marketOf(trade).key,
+      value: bytes.write(trade) ?? JSON.stringify(trade),
+      headers: { id: trade.id, schema: "trade/1", source: trade.source },
+      timestamp,
+      since: sinceOf(timestamp, now),
+      trade: { exchangeSymbol: trade.exchangeSymbol, timestamp: trade.timestamp }
+    }
+  }
+
+  return (event, now) => {
+    if (event.type === "trade") return ofTrade(event, now)
+    const timestamp = timestampOf(event)
+    return {
+      key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
+      value: JSON.stringify(event),
+      headers: {
+        id: event.id,
+        schema: `${event.type}/${event.v}`,
+        source: event.type === "status" ? "collector" : event.source
+      },
+      timestamp,
+      since: sinceOf(timestamp, now)
+    }
+  }
+}
+
+/**
+ * An event as the record that Kafka gets, by an encoder of this module's own.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const encode = (event: MarketEvent, now?: Time.Moment): EventRecord => {
-  const timestamp = Date.parse(event.receivedAt)
-  const record = {
-    key: event.symbol === undefined ? event.exchange : `${event.exchange}:${event.symbol}`,
-    value: JSON.stringify(event),
-    headers: {
-      id: event.id,
-      schema: `${event.type}/${event.v}`,
-      source: event.type === "status" ? "collector" : event.source
-    },
-    timestamp
-  }
-  if (now === undefined) return record
-  const waited = Time.epochMillis(now.wall) - timestamp
-  return { ...record, since: Time.plus(now.at, waited >= 0 && waited <= longestWait ? -waited : 0) }
-}
+export const encode: Encoder = makeEncoder()

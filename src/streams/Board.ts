@@ -12,6 +12,12 @@ export type Connection = Mutable<Omit<FeedStatus.ConnectionStatus, "subscription
 
 export type Market = Mutable<FeedStatus.MarketStatus>
 
+export interface Books extends Mutable<Pick<FeedStatus.BooksStatus, "waiting" | "live" | "doubtful">> {
+  readonly gaps: Record<string, number>
+  readonly resyncs: Record<string, number>
+  readonly parts: Mutable<FeedStatus.BooksStatus["parts"]>
+}
+
 export interface Board {
   readonly connection: (id: number) => Connection
   readonly removeConnection: (id: number) => void
@@ -26,11 +32,14 @@ export interface Board {
   readonly stale: (remedy: string) => void
   /** Living. */
   readonly gaps: Mutable<FeedStatus.Gaps>
+  /** Living. */
+  readonly books: Books
   /** From where the open holes are read whenever somebody looks. */
   readonly holes: (open: FeedStatus.ExchangeStatus["openHoles"]) => void
   readonly frame: (at: Moment) => void
   readonly data: (at: Moment) => void
   readonly api: (check: FeedStatus.ExchangeStatus["api"]) => void
+  readonly polling: (polling: FeedStatus.Polling) => void
   /** Makes all changes since the last time visible. */
   readonly show: () => void
 }
@@ -41,16 +50,26 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
   const decodeFailures = new Map<string, number>()
   const gaps = { open: 0, filled: 0, told: 0, recovered: 0 }
   const stale = new Map<string, number>()
+  const books: Books = {
+    waiting: 0,
+    live: 0,
+    doubtful: 0,
+    gaps: {},
+    resyncs: {},
+    parts: { applied: 0, early: 0, old: 0 }
+  }
   const state: Mutable<FeedStatus.ExchangeStatus> = {
     ...FeedStatus.empty(exchange),
     connections,
     markets,
     decodeFailures,
     gaps,
-    stale
+    stale,
+    books
   }
   return {
     gaps,
+    books,
     holes: (open) => {
       state.openHoles = open
     },
@@ -105,6 +124,9 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     },
     api: (check) => {
       state.api = check
+    },
+    polling: (polling) => {
+      state.polling = polling
     },
     show: () => status.update(exchange, () => ({ ...state }))
   }

@@ -40,8 +40,11 @@ export interface Member {
   readonly pulse: Rhythm.Pulse
   /** How much it has brought so far: a silent connection is judged by the market that brings most. */
   readonly activity: () => number
-  /** From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. */
-  readonly heard: (recovered: boolean, listener: number) => void
+  /**
+   * From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. `epoch`: in
+   * which its numbers count up, where the exchange named one.
+   */
+  readonly heard: (recovered: boolean, listener: number, epoch: string | undefined) => void
   /** From here on it does not. */
   readonly lost: (cause: Cause, listener: Listener) => void
   /** It hears the market, but what that said just before, nobody may have heard. */
@@ -72,8 +75,12 @@ export interface Channel {
   readonly name: Name
   /** What one session on a socket has of it. */
   readonly open: () => Hearing
+  /** Left out: sockets bring all that there is. Before `listed`: the markets whose data it is to ask for by itself from now on. */
+  readonly follow?: ((markets: ReadonlyArray<Market>) => Effect.Effect<void>) | undefined
   /** These are the markets that are listened to, or about to be. */
   readonly listed: (symbols: ReadonlySet<string>) => void
+  /** The feed stops: what is lost from here on leaves no hole, since nobody listens any more by intent. */
+  readonly stopping?: (() => void) | undefined
   /** Nothing comes any more: what waits is handed over, and told what is missing before it. */
   readonly flush: Effect.Effect<void>
 }

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import type { Channel } from "../services/MarketEvent.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
+import type { BooksOptions } from "./books/Options.ts"
 import type { Exchange } from "./Exchange.ts"
 
 export const channels: ReadonlyArray<Channel> = ["trades"]
@@ -25,6 +26,13 @@ export const marketsRefresh = Duration.minutes(10)
 export const backfillHold = Duration.seconds(5)
 
 export const backfillMaxAge = Duration.hours(24)
+
+export const books: BooksOptions = {
+  depth: 20,
+  interval: Duration.seconds(1),
+  refresh: Duration.seconds(60),
+  deltas: false
+}
 
 export const breakers = {
   api: { maxFailures: 5, timeout: Duration.seconds(60), successThreshold: 3 },

@@ -56,18 +56,23 @@ export interface Refusal {
   readonly message: string
   /** As of a `Retry-After`: seconds or a date, after which anything may be asked again. Left out: the usual back-off. */
   readonly retryAfter?: string | undefined
+  /** True: it says that it does not know the market. What is missing of it is given up, and it is asked again with the next list. */
+  readonly isUnknownMarket?: boolean | undefined
 }
 
 /**
- * A frame that the client has to send while a connection is open, whatever else it sends.
+ * What the client has to send while a connection is open, whatever else it sends.
  *
  * @since 0.1.0
  * @category options
  */
 export interface KeepAlive {
   readonly every: Duration.Duration
-  /** What is answered to it is `decode`'s to know: no messages. */
-  readonly text: string
+  /**
+   * A frame; what is answered to it is `decode`'s to know: no messages. Left out: a ping of the WebSocket protocol. A socket that cannot send
+   * pings by hand (a browser's, Node's own) then sends nothing, and an exchange that insists on them hangs up; `NodeWebSocket`'s can.
+   */
+  readonly text?: string | undefined
 }
 
 /**
@@ -109,7 +114,7 @@ export interface TradeRow {
    * (`Exchange.tradeIds`): all of them count as known.
    */
   readonly first?: string | undefined
-  /** Canonical decimals, above zero. */
+  /** Canonical decimals. The price is above zero; a row with the amount `"0"` is no trade: the feed counts it and leaves it out. */
   readonly price: string
   readonly amount: string
   readonly side: Side
@@ -145,9 +150,84 @@ export type Remedy = "soon" | "later" | "elsewhere"
  * @since 0.1.0
  * @category models
  */
-export type Data =
-  /** Oldest first. */
-  { readonly _tag: "trades"; readonly exchangeSymbol: string; readonly rows: ReadonlyArray<TradeRow> }
+export type Data = TradesData | BookPart
+
+/**
+ * Trades of a market, oldest first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TradesData {
+  readonly _tag: "trades"
+  readonly exchangeSymbol: string
+  readonly rows: ReadonlyArray<TradeRow>
+  /**
+   * The rows are the market's last trades, as many as the exchange ever puts into one message. Where none of them was seen before, the ones in
+   * between are missing. Left out: nobody can tell, as where a message has only what is new.
+   */
+  readonly isFullWindow?: boolean | undefined
+}
+
+/**
+ * A level of an order book: canonical decimals (`Decimal`), the price in the exchange's own unit (`Exchange.units` is applied by the feed).
+ * In a part that changes a book (`delta`) the amount is the level's new total, and `"0"` takes it away.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Level = readonly [price: string, amount: string]
+
+/**
+ * What a frame brings of a market's order book.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BookPart {
+  readonly _tag: "books"
+  readonly exchangeSymbol: string
+  /** `whole`: both sides as they are. `bids`, `asks`: this side as it is, the other is empty here and stays. `delta`: levels that changed. */
+  readonly part: "whole" | "bids" | "asks" | "delta"
+  /** In any order: the feed sorts them. A later level of the same price stands for the earlier. */
+  readonly bids: ReadonlyArray<Level>
+  readonly asks: ReadonlyArray<Level>
+  /** The number after which a `delta` applies; undefined where the exchange gives none. */
+  readonly previous: bigint | undefined
+  /** The number that the part leads to, counted by the exchange; undefined where it gives none. */
+  readonly sequence: bigint | undefined
+  /** Epoch ms, digits below cut off; null where the exchange gives none. */
+  readonly timestamp: number | null
+  /** The same with all its digits, where there are more (`ExchangeTime`). */
+  readonly time?: string | undefined
+}
+
+/**
+ * What an exchange is said to do with its order books.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Books {
+  /** `replaced`: each part is a whole picture (or a whole side), and the newer one stands for the older. */
+  readonly link: "replaced"
+  /** Levels a side that it gives at most; undefined where it is not said. */
+  readonly levels: number | undefined
+  /**
+   * What its numbers are. `offset`: they count up within the epoch that the answer to the subscription names, and two collectors see the same.
+   * `none`: the feed counts by itself.
+   */
+  readonly numbers: "offset" | "none"
+  /** A picture by REST, asked where the socket gives none; undefined where the exchange has no such question. */
+  readonly picture:
+    | {
+      readonly path: (market: Market) => string
+      readonly decode: (
+        body: unknown
+      ) => Either.Either<Omit<BookPart, "_tag" | "exchangeSymbol" | "part">, DecodeFailure>
+    }
+    | undefined
+}
 
 /**
  * What a frame says.
@@ -166,8 +246,12 @@ export type Message =
     readonly topic: string
     /** Where the topic's history stands, if the server keeps one. */
     readonly position: Position | undefined
+    /** In which the offsets of its publications count up, also where nothing of them can be recovered; left out where none is named. */
+    readonly epoch?: string | undefined
     /** All since the position that was asked for follows. */
     readonly recovered: boolean
+    /** It follows from behind this offset on, and no earlier; left out: from what was asked for. */
+    readonly after?: number | undefined
   }
   /** The topic's history has come so far. */
   | { readonly _tag: "moved"; readonly topic: string; readonly offset: number }
@@ -311,7 +395,15 @@ export interface Rest {
      */
     readonly askAfter: number
   }
-  /** A cheap question to find out whether the API answers. */
+  /**
+   * For an exchange whose trades no socket brings (`socket.topics("trades", ..)` is empty): the history is asked again and again, of every
+   * market in turn, and what is new in it are the trades. It has to give trades with ids, or an overlap could not be told.
+   */
+  readonly polling?: {
+    /** How often a market is asked, at most. With many markets `limits.restPerMinute` decides. */
+    readonly every: Duration.Duration
+  } | undefined
+  /** A cheap question to find out whether the API answers. Not asked while trades are polled: that tells as much. */
   readonly check: {
     readonly path: (market: Market) => string
     readonly decode: (body: unknown) => Either.Either<unknown, DecodeFailure>
@@ -346,6 +438,8 @@ export interface Exchange {
   readonly id: string
   /** As it spells itself, for help texts; its `id` if left out. */
   readonly title?: string | undefined
+  /** False: collected only where `EXCHANGES` names it. Left out, it is among the default. */
+  readonly byDefault?: boolean | undefined
   /** What is to be said of its addresses in the table of settings, in place of the usual words. */
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
@@ -370,4 +464,6 @@ export interface Exchange {
   readonly limits: Limits
   readonly rest: Rest
   readonly socket: Protocol
+  /** Left out: the exchange has no channel `books`. */
+  readonly books?: Books | undefined
 }

@@ -16,6 +16,17 @@ export class Exchanges extends Context.Reference<Exchanges>()("effect-exchange-f
   defaultValue: (): ReadonlyArray<Exchange> => Object.values(exchanges)
 }) {}
 
+/**
+ * Ids of those that are collected where nobody names any; all, if none of a list is collected by default.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const defaults = (list: ReadonlyArray<Exchange>): ReadonlyArray<string> => {
+  const some = list.filter(({ byDefault }) => byDefault !== false)
+  return (some.length > 0 ? some : list).map(({ id }) => id)
+}
+
 /** What settings, keys and metrics of others begin with, or are called. */
 const reserved = ["api", "backfill", "collector", "data", "health", "kafka", "log", "queue", "recovered", "retry", "ws"]
 

@@ -26,6 +26,8 @@ import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
 import * as Board from "./Board.ts"
+import * as BooksChannel from "./books/BooksChannel.ts"
+import type { BooksOptions } from "./books/Options.ts"
 import * as Breakers from "./Breakers.ts"
 import type { Recorder } from "./Capture.ts"
 import * as Defaults from "./Defaults.ts"
@@ -82,6 +84,10 @@ export interface FeedOptions {
   readonly backfillHold?: Duration.Duration | undefined
   /** A hole that ended longer ago, by the exchange's clock, is told but not filled; a day by default, 0: whatever its age. */
   readonly backfillMaxAge?: Duration.Duration | undefined
+  /** How order books are told, where `books` is one of the channels. */
+  readonly books?: BooksOptions | undefined
+  /** Whose books these are, where the exchange does not number them: it stays the same over restarts. Made anew by default. */
+  readonly collector?: string | undefined
   /** How often the list of markets is fetched. */
   readonly marketsRefresh: Duration.DurationInput
   readonly marketsCache?: Markets.Cache | undefined
@@ -169,13 +175,15 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     dialsPerMinute: exchange.limits.dialsPerMinute,
     breaker: options.breakers.ws
   })
+  const isPolled = exchange.rest.polling !== undefined && options.channels.includes("trades")
   const rest = yield* Rest.make({
     exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
     breaker: options.breakers.api,
     board,
-    refused: exchange.rest.refused
+    refused: exchange.rest.refused,
+    isSteady: isPolled
   })
   const outbox = yield* Mailbox.make<ReadonlyArray<MarketEvent>>({ capacity: outboxCapacity })
   const emit = (events: ReadonlyArray<MarketEvent>) => outbox.offer(events)
@@ -203,13 +211,25 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     emit,
     supervise,
+    polled: isPolled ? { isAlone: exchange.books === undefined || !options.channels.includes("books") } : undefined,
     lag: Instruments.lag(yield* Instruments.Instruments, {
       exchange: exchange.id,
       stage: "exchange_to_receive",
       path: "live"
     })
   })
-  const channels = [trades].filter(({ name }) => options.channels.includes(name))
+  const books = yield* BooksChannel.make({
+    exchange,
+    books: options.books ?? Defaults.books,
+    rest,
+    collector: options.collector ?? collector,
+    ledger,
+    board,
+    statusEvents,
+    emit,
+    supervise
+  })
+  const channels = [trades, books].filter(({ name }) => options.channels.includes(name))
   const shared: Shared = {
     exchange,
     board,
@@ -274,7 +294,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     }
     current = markets
     const symbols = new Set(markets.map(({ symbol }) => symbol))
-    for (const channel of channels) channel.listed(symbols)
+    for (const { follow, listed } of channels) {
+      if (follow !== undefined) yield* follow(markets)
+      listed(symbols)
+    }
     board.listed(symbols)
     const shards = Array.from(connections.values(), ({ id, place, taken }) => ({
       id,
@@ -335,6 +358,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     refresh: options.marketsRefresh,
     retry: options.retry,
     cache: options.marketsCache,
+    isProbed: isPolled,
     // Not to be cut in two by a stop: a connection that was made is also told to leave.
     onList: (markets) => Effect.uninterruptible(follow(markets)),
     onTidings: (event) => Effect.flatMap(Time.wall, (now) => emit([statusEvents.make("markets", now, { ...event })]))
@@ -348,6 +372,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       }),
       Deferred.await(stopping)
     )
+    for (const { stopping } of channels) stopping?.()
     for (const { leave } of [...connections.values(), ...successors.values()]) yield* leave
     yield* FiberMap.awaitEmpty(fibers)
     yield* Effect.forEach(channels, ({ flush }) => flush, { discard: true })

@@ -38,6 +38,8 @@ export interface Options {
   readonly refresh: Duration.DurationInput
   readonly retry: RetryPolicy.Options
   readonly cache: Cache | undefined
+  /** Others ask the API all the time: no check is needed to know whether it answers. */
+  readonly isProbed?: boolean | undefined
   /** Told of each list, chosen and tradable only, in the exchange's order. Never told of an empty one. */
   readonly onList: (markets: ReadonlyArray<Market>) => Effect.Effect<void>
   /** Told of what is left out of a list, and of globs that find nothing, when that changes. */
@@ -125,7 +127,7 @@ export const watch = Effect.fnUntraced(function*(options: Options): Effect.fn.Re
   /** Closes the API's breaker, which a list each ten minutes would leave open (docs/design/breaker-and-retry.md "What counts as a call"). */
   const check = Effect.suspend(() => {
     const market = last[0]
-    return market === undefined
+    return market === undefined || options.isProbed === true
       ? Effect.void
       : rest.get(exchange.rest.check.path(market), exchange.rest.check.decode).pipe(
         Effect.retry({

@@ -41,7 +41,9 @@ export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   message: Schema.String,
   status: Schema.optional(Schema.Number),
   /** What the exchange asked us to wait, at most 10 minutes. */
-  retryAfter: Schema.optional(Schema.DurationFromSelf)
+  retryAfter: Schema.optional(Schema.DurationFromSelf),
+  /** It says in its own words that it does not know the market. */
+  isUnknownMarket: Schema.optional(Schema.Boolean)
 }) {}
 
 /** Servers of one exchange may differ by so much, and a `Date` is cut to the second, ms. */
@@ -83,6 +85,8 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
+  /** As `get`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
+  readonly aside: Rest["get"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -96,7 +100,24 @@ export interface Options {
   readonly board: Board
   /** Of the exchange: what a refusal by body looks like. */
   readonly refused?: Way["refused"]
+  /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */
+  readonly isSteady?: boolean | undefined
 }
+
+/**
+ * How far apart steady questions leave, ms. A little more than a share of the minute: their ways differ in length, and no minute of the
+ * exchange's may have one too many.
+ */
+export const spacingOf = (perMinute: number): number => Math.ceil(61_200 / perMinute)
+
+/** ms */
+const minute = 60_000
+
+/** One question that can wait is asked so often, ms, where others are asked all the time. */
+const steadyAside = 10_000
+
+/** How often a question that can wait looks whether there is room for it. */
+const lookForRoom = "1 second"
 
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
@@ -143,7 +164,9 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Rest, never, HttpClient.HttpClient | Scope.Scope> {
   // A body that is not read to its end, as after a bad status, is hung up on; else its sender could hold the connection for ever.
   const client = HttpClient.withScope(yield* HttpClient.HttpClient)
-  const limit = yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
+  const limit = options.isSteady === true
+    ? <A, E>(call: Effect.Effect<A, E>) => call
+    : yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
   /** Until then the exchange asked to be left alone, whoever asks. */
   let quietUntil = Time.never
   const clock = ExchangeClock.make()
@@ -178,7 +201,8 @@ export const make = Effect.fnUntraced(function*(
         reason: "status",
         message: oneLine(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
         status,
-        retryAfter: waitOf(asked ?? refusal?.retryAfter)
+        retryAfter: waitOf(asked ?? refusal?.retryAfter),
+        isUnknownMarket: refusal?.isUnknownMarket
       })
     }
     const parsed = Json.parse(yield* textOf(response), Json.bodyLimits)
@@ -188,7 +212,8 @@ export const make = Effect.fnUntraced(function*(
         reason: "body",
         message: oneLine(`refused: ${refusal.message}`),
         status,
-        retryAfter: waitOf(refusal.retryAfter)
+        retryAfter: waitOf(refusal.retryAfter),
+        isUnknownMarket: refusal.isUnknownMarket
       })
     }
     const decoded = Either.flatMap(parsed, decode)
@@ -249,6 +274,58 @@ export const make = Effect.fnUntraced(function*(
     return wait <= 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), quiet)
   })
 
-  const ask: Rest["ask"] = (path, decode) => Effect.andThen(quiet, admitted(watched(timed(path, decode)))).pipe(limit)
-  return { ask, clock, get: (path, decode) => Effect.map(ask(path, decode), ({ value }) => value) }
+  const spacing = spacingOf(options.restPerMinute)
+  const turns = yield* Effect.makeSemaphore(1)
+  let nextAt = Time.never
+  /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
+  const turn: Effect.Effect<void> = options.isSteady === true
+    ? turns.withPermits(1)(Effect.gen(function*() {
+      yield* Effect.sleep(Math.max(0, Time.between(yield* Time.now, nextAt)))
+      yield* quiet
+      nextAt = Time.plus(yield* Time.now, spacing)
+    }))
+    : Effect.void
+
+  /** Questions that wait for their turn. */
+  let inLine = 0
+  /** Those of the last minute, oldest first. */
+  const lately: Array<Time.Instant> = []
+
+  const ask: Rest["ask"] = (path, decode) =>
+    Effect.suspend(() => {
+      let isInLine = true
+      inLine += 1
+      const leaveLine = Effect.map(Time.now, (now) => {
+        if (!isInLine) return
+        isInLine = false
+        inLine -= 1
+        lately.push(now)
+      })
+      return leaveLine.pipe(
+        Effect.andThen(quiet),
+        Effect.andThen(admitted(Effect.andThen(turn, watched(timed(path, decode))))),
+        limit,
+        Effect.ensuring(leaveLine)
+      )
+    })
+  const get: Rest["get"] = (path, decode) => Effect.map(ask(path, decode), ({ value }) => value)
+
+  let asideAt = Time.never
+  /** Two that look at the same moment may both find it: one question too many is no harm. */
+  const isRoomAside = Effect.map(Time.now, (now) => {
+    while (lately[0] !== undefined && Time.between(lately[0], now) >= minute) lately.shift()
+    if (inLine > 0 || Time.between(now, quietUntil) > 0) return false
+    if (lately.length < options.restPerMinute / 2) return true
+    // Steady questions leave no room, ever: what can wait has a share of it.
+    if (options.isSteady !== true || Time.between(asideAt, now) < steadyAside) return false
+    asideAt = now
+    return true
+  })
+  const room: Effect.Effect<void> = Effect.flatMap(
+    isRoomAside,
+    (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
+  )
+  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, get(path, decode))
+
+  return { ask, aside, clock, get }
 })

@@ -9,6 +9,8 @@ export interface StatusEvents {
     at: Time.WallTime,
     fields: Fields
   ) => Status
+  /** No other event has it. */
+  readonly nextId: (at: Time.WallTime) => string
   /** A `gap`: its id is known before it is made. */
   readonly gap: (id: string, at: Time.WallTime, fields: Fields) => Status
 }
@@ -27,9 +29,10 @@ export const make = (exchange: string, collector: string): StatusEvents => {
     id,
     receivedAt: Time.iso(at)
   })
+  const nextId = (at: Time.WallTime): string => `${exchange}:status:${collector}:${Time.epochMillis(at)}:${++n}`
   return {
-    make: (event, at, fields) =>
-      make(event, `${exchange}:status:${collector}:${Time.epochMillis(at)}:${++n}`, at, fields),
+    make: (event, at, fields) => make(event, nextId(at), at, fields),
+    nextId,
     gap: (id, at, fields) => make("gap", id, at, fields)
   }
 }

@@ -126,10 +126,16 @@ export const connect = Effect.fnUntraced(function*(
     const pause = extra(socket, "pause")
     const resumeSocket = extra(socket, "resume")
     const isBounded = extra(socket, "terminate") !== undefined
+    /** Of the task at hand: frames that came with one read of the socket came together, and the clocks are asked once. */
+    let moment: Time.Moment | undefined
     const alive = (): Time.Moment => {
-      const moment = Time.momentOf(clock)
+      if (moment !== undefined) return moment
+      moment = Time.momentOf(clock)
       quietSince = moment.at
       lastFrameAt = moment
+      queueMicrotask(() => {
+        moment = undefined
+      })
       return moment
     }
     const offer = (arrival: Arrival, size: number): void => {
@@ -187,6 +193,7 @@ export const connect = Effect.fnUntraced(function*(
     }
     // Not an event of the WHATWG interface; a quiet stream is kept alive by little else.
     extra(socket, "on")?.("ping", alive)
+    extra(socket, "on")?.("pong", alive)
     return {
       socket,
       resume: () => {
@@ -197,8 +204,10 @@ export const connect = Effect.fnUntraced(function*(
         resumeSocket?.()
       },
       terminate,
-      send: (text: string) => {
-        socket.send(text)
+      /** Without a text, a ping of the WebSocket protocol, where the socket can send one. */
+      send: (text: string | undefined) => {
+        if (text === undefined) extra(socket, "ping")?.()
+        else socket.send(text)
         // A socket that does not tell (undefined, whatever its type says) passes.
         if (gone || !(socket.bufferedAmount > maxUnsent)) return
         end(Exit.fail(new FeedError({ reason: "broken", message: "the other side does not read" })))
@@ -255,7 +264,7 @@ export const connect = Effect.fnUntraced(function*(
     }
   }).pipe(Effect.forkScoped)
 
-  const send = (text: string): void => {
+  const send = (text: string | undefined): void => {
     try {
       handle.send(text)
     } catch (cause) {

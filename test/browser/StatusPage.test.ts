@@ -9,6 +9,7 @@ import { createRequire } from "node:module"
 import * as path from "node:path"
 import { type Browser, chromium, type Page } from "playwright-core"
 import * as HttpRoutes from "../../src/layers/http/HttpRoutes.ts"
+import type { Series } from "../../src/layers/http/StatusPage.ts"
 import type { MarketStatus, OpenHole } from "../../src/services/FeedStatus.ts"
 import { loopback, make } from "../layers/http/sources.ts"
 import { exchange, failed } from "../services/Health/inputs.ts"
@@ -76,7 +77,43 @@ const hole: OpenHole = {
 /** As many as a large exchange has. */
 const many = Array.from({ length: 1_000 }, (_, i) => market(`M${i}/IRT`, { trades: i }))
 
+/** A busy half hour with an outage of Kafka in it. */
+const halfHour: Series = {
+  every: 10_000,
+  received: Array.from({ length: 180 }, (_, i) => 240 + 60 * Math.sin(i / 9) + (i * 7919) % 37),
+  delivered: Array.from(
+    { length: 180 },
+    (_, i) => i > 90 && i < 120 ? 0 : i >= 120 && i < 128 ? 1_200 : 240 + 60 * Math.sin(i / 9) + (i * 7919) % 37
+  ),
+  queued: Array.from(
+    { length: 180 },
+    (_, i) => i > 90 && i < 120 ? (i - 90) * 2_500 : i < 128 && i >= 120 ? (128 - i) * 9_000 : 0
+  ),
+  queuedBytes: Array.from({ length: 180 }, () => 0),
+  openHoles: Array.from({ length: 180 }, (_, i) => i > 60 && i < 66 ? 66 - i : 0)
+}
+
 describe("the status page in Chromium", () => {
+  it.scopedLive(
+    "a thousand markets and half an hour are there with the first answer, before any script",
+    () =>
+      Effect.gen(function*() {
+        const { sources, status } = yield* make()
+        status.update("bitpin", () => exchange("bitpin", { markets: new Map(many) }))
+        const url = yield* HttpRoutes.serve(loopback, sources, Effect.succeed(halfHour))
+        const browser = yield* launch
+        const context = yield* Effect.promise(() => browser.newContext({ javaScriptEnabled: false }))
+        const page = yield* Effect.promise(() => context.newPage())
+        yield* Effect.promise(() => page.goto(url))
+        const rows = yield* Effect.promise(() => page.locator("#market-rows tr").count())
+        assert.strictEqual(rows, 1_000)
+        const points = yield* Effect.promise(() => page.locator("#queued-chart polyline").getAttribute("points"))
+        assert.strictEqual(points?.split(" ").length, 180)
+        assert.include(yield* textOf(page, "#received-rate"), "/s")
+      }),
+    90_000
+  )
+
   it.scopedLive("follows what happens", () =>
     Effect.gen(function*() {
       const { inputs, ledger, sources, status } = yield* make()
@@ -87,13 +124,27 @@ describe("the status page in Chromium", () => {
       yield* seen(page, "#summary", "healthy")
 
       ledger.received({ lane: "trade", exchange: "bitpin" }, 5_000)
-      yield* seen(page, "#received", "5007")
+      yield* seen(page, "#received", "5\u202f007")
+      assert.strictEqual(yield* Effect.promise(() => page.locator("#received [title]").getAttribute("title")), "5007")
       yield* seen(page, "#received-rate", /\d \/s/)
+
+      // What changes stays in its column.
+      const cells = (selector: string) =>
+        Effect.promise(() => page.locator(`${selector} tr`).first().locator("td").allInnerTexts())
+      const [name, received, delivered, , inFlight] = [0, 2, 3, 4, 5]
+      const events = yield* cells("#events")
+      assert.deepStrictEqual([name, received, delivered, inFlight].map((i) => events[i]), [
+        "bitpin",
+        "5\u202f007",
+        "7",
+        "5\u202f000"
+      ])
 
       // An outage, and its end.
       const before = yield* Ref.get(inputs)
       yield* Ref.set(inputs, { ...before, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") })
       yield* seen(page, "#checks", "ECONNREFUSED")
+      assert.deepStrictEqual((yield* cells("#checks")).slice(3), ["15ms", "connect ECONNREFUSED 10.0.0.5:9092"])
       yield* seen(page, "#summary", "degraded")
       yield* Ref.set(inputs, before)
       yield* seen(page, "#summary", "healthy")
@@ -181,7 +232,7 @@ describe("the status page in Chromium", () => {
             openHoles: () => [hole]
           }))
         yield* Ref.update(inputs, (all) => ({ ...all, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") }))
-        const url = yield* HttpRoutes.serve(loopback, sources)
+        const url = yield* HttpRoutes.serve(loopback, sources, Effect.succeed(halfHour))
         const browser = yield* launch
         for (const [colorScheme, width] of [["light", 1_100], ["dark", 1_100], ["light", 320]] as const) {
           const { page } = yield* visit(browser, url)
@@ -189,7 +240,7 @@ describe("the status page in Chromium", () => {
             await page.emulateMedia({ colorScheme })
             await page.setViewportSize({ width, height: 900 })
           })
-          yield* seen(page, "#received-rate", /\d/)
+          yield* seen(page, "#link", "live")
           const violations = yield* Effect.promise(() =>
             // The policy refuses a script tag: it is evaluated by the browser's own protocol.
             page.evaluate(

@@ -19,7 +19,7 @@ import type { Report } from "../../src/layers/http/StatusPage.ts"
 import * as FakeKafka from "../../src/layers/testing/FakeKafka.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
-import { Exchanges } from "../../src/streams/Exchanges.ts"
+import { defaults, Exchanges } from "../../src/streams/Exchanges.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import { parseMetrics } from "../e2e/Service.ts"
 import * as FakeMadeUp from "./FakeMadeUp.ts"
@@ -27,6 +27,8 @@ import { madeUp } from "./MadeUp.ts"
 
 /** The one line. */
 const list: ReadonlyArray<Exchange> = [...Object.values(exchanges), madeUp]
+
+const ids = list.map(({ id }) => id)
 
 const known = Effect.provideService(Exchanges, list)
 
@@ -69,6 +71,13 @@ describe("its settings", () => {
     Effect.gen(function*() {
       const { effective, settings } = yield* parse({})
       assert.deepStrictEqual(settings.exchanges, ["bitpin", "wallex", "madeup"])
+      // An exchange that has to be asked for by name is none of them; but a list of such alone is all there is.
+      const asked: ReadonlyArray<Exchange> = list.map((one) => ({ ...one, byDefault: one.id === "wallex" }))
+      assert.deepStrictEqual(defaults(asked), ["wallex"])
+      assert.deepStrictEqual(
+        defaults(asked.filter(({ byDefault }) => byDefault !== true)),
+        ids.filter((id) => id !== "wallex")
+      )
       assert.deepStrictEqual(settings.endpoints["madeup"], madeUp.endpoints)
       assert.deepStrictEqual(settings.marketsOf, {})
       assert.deepStrictEqual(
@@ -102,7 +111,7 @@ describe("its settings", () => {
         problems.map(({ name }) => name),
         ["EXCHANGES", "MADEUP_API_URL", "MADEUP_WS_URL", "MADEUP_MARKETS"]
       )
-      assert.include(problems[0]?.problem, "some of bitpin, wallex, madeup")
+      assert.include(problems[0]?.problem, `some of ${ids.join(", ")}`)
       assert.include(problems[0]?.problem, "did you mean madeup?")
       const { warnings } = yield* parse({ MADEUP_MARKET: "a", MADEUP_TEAPOT: "a" })
       assert.deepStrictEqual(warnings, [
@@ -120,26 +129,27 @@ describe("its settings", () => {
         const added = after.filter((line) => !before.includes(line))
         const rows = options.markdown
           ? [
-            "| `EXCHANGES` | `bitpin,wallex,madeup` | Some of `bitpin`, `wallex`, `madeup` |",
+            `| \`EXCHANGES\` | \`${defaults(list).join(",")}\` | Some of ${ids.map((id) => `\`${id}\``).join(", ")} |`,
             "| `MADEUP_API_URL` | `https://api.madeup.example` | Base address of its REST API |",
             "| `MADEUP_WS_URL` | `wss://ws.madeup.example/v7` | Address of its WebSocket, without the channel at its end |",
             "| `MADEUP_MARKETS` | - | In place of `MARKETS` for this exchange |"
           ]
           : [
-            "# EXCHANGES=bitpin,wallex,madeup",
+            `# EXCHANGES=${defaults(list).join(",")}`,
             "# MADEUP_API_URL=https://api.madeup.example",
             "# MADEUP_WS_URL=wss://ws.madeup.example/v7",
             "# MADEUP_MARKETS="
           ]
         assert.includeMembers(added, rows)
         // What is said of the others' limits names it too.
-        const helps = added.filter((line) =>
-          line.includes("BitPin 100, Wallex 50, Made Up 7") || line.includes("1MiB, Made Up 4MiB")
+        const each = list.map(({ id, limits, title = id }) => `${title} ${limits.subscriptionsPerConnection}`).join(
+          ", "
         )
+        const helps = added.filter((line) => line.includes(each) || line.includes(", Made Up 4MiB"))
         assert.lengthOf(helps, 2)
         const both = options.markdown
           ? []
-          : ["# Some of bitpin, wallex, madeup", "# Address of its WebSocket, without the channel at its end"]
+          : [`# Some of ${ids.join(", ")}`, "# Address of its WebSocket, without the channel at its end"]
         assert.sameMembers(added, [...rows, ...helps, ...both])
       }
     }))
@@ -202,7 +212,7 @@ describe("its commands", () => {
           Cli.run({ ...host, argv: ["node", "exchange-feeds", ...words, "--exchange", "teapot"] })
         ).pipe(known)
         assert.strictEqual(result._tag, "Left")
-        assert.match(JSON.stringify([result, lines]), /bitpin.*wallex.*madeup/)
+        assert.match(JSON.stringify([result, lines]), new RegExp(ids.join(".*")))
       }
     }))
 })
@@ -318,7 +328,9 @@ describe("its service", () => {
         labels["name"]
       )
       assert.includeMembers(breakers, ["madeup_api", "madeup_ws"])
-      const others = samples.filter(({ labels }) => labels["exchange"] === "bitpin" || labels["exchange"] === "wallex")
+      const others = samples.filter(({ labels }) =>
+        labels["exchange"] !== "madeup" && ids.includes(labels["exchange"] ?? "")
+      )
       assert.deepStrictEqual(others, [])
 
       // It hangs up on a client that does not ping; this one does, and is the first one still.

@@ -3,6 +3,8 @@ import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
@@ -14,6 +16,14 @@ import { layer } from "./Running.ts"
 const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   [exchanges.bitpin, FakeBitpin.make],
   [exchanges.wallex, FakeWallex.make],
+  // Unasked it puts no publication into an answer; asked, and that is what it keeps, it gives the last one and calls that all.
+  [
+    exchanges.nobitex,
+    ({ publicationsInReply: cache = false, recovery = cache, ...wishes }) =>
+      FakeNobitex.make({ ...wishes, cache, recovery })
+  ],
+  // Three rows are no full window, of which the exchange has fifty.
+  [exchanges.ramzinex, ({ window, ...wishes }) => FakeRamzinex.make(window === 1 ? { ...wishes, window } : wishes)],
   [madeUp, FakeMadeUp.make]
 ]
 

@@ -8,6 +8,8 @@ import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
@@ -22,6 +24,7 @@ import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../src/streams/StatusEvents.ts"
 import * as TradesChannel from "../../src/streams/trades/TradesChannel.ts"
+import type { World } from "./Conformance.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
@@ -53,6 +56,20 @@ const wallexTrade = (symbol: string, i: number): string =>
   }.5000000000000000","price":"${i}82131.0000000000000000",` +
   `"timestamp":"2026-06-01T09:33:${10 + i % 50}Z"}]`
 
+const nobitexTrade = (symbol: string, i: number): string =>
+  pushed(
+    `public:trades-${symbol}`,
+    `{"price":"${i}200000000.5","time":${1_762_781_164_192 + i},"type":"${
+      i % 2 === 0 ? "buy" : "sell"
+    }","volume":"0.00${i}3"}`
+  )
+
+const ramzinexTrades = (symbol: string, i: number): string =>
+  pushed(
+    `last-trades:${symbol}`,
+    `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
+  )
+
 const ten = Array.from({ length: 10 }, (_, i) => i)
 
 const pools = {
@@ -76,10 +93,55 @@ const pools = {
     "[\"ping\",1]",
     "{\"ping\":1}",
     "ping"
+  ],
+  nobitex: [
+    ...recorded("nobitex/reconstructed-nobitex-ws.ndjson"),
+    ...recorded("nobitex/nobitex-orderbook.ndjson"),
+    ...recorded("nobitex/nobitex-ws-docs.ndjson"),
+    recorded("nobitex/nobitex-orderbook-batched.ndjson").join("\n"),
+    ...ten.map((i) => nobitexTrade("BTCIRT", i)),
+    ...ten.map((i) => nobitexTrade("1M_PEPEIRT", i)),
+    "{\"id\":2,\"subscribe\":{\"recoverable\":true,\"epoch\":\"e\",\"recovered\":true,\"publications\":[{\"data\":{},\"offset\":7}]}}",
+    "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
+    "{}"
+  ],
+  ramzinex: [
+    ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
+    ...recorded("ramzinex/ramzinex-orderbook.ndjson"),
+    ...recorded("ramzinex/ramzinex-ws-docs.ndjson"),
+    ...recorded("ramzinex/ramzinex-ws-docs.ndjson").map((data) => pushed("orderbook:11", data)),
+    ...ten.map((i) => ramzinexTrades("2", i)),
+    ...ten.map((i) => ramzinexTrades("11", i)),
+    "{\"push\":{\"channel\":\"last-trades:2\",\"unsubscribe\":{\"code\":2500}}}",
+    "{}"
   ]
 } as const
 
-const markets: Readonly<Record<"bitpin" | "wallex", ReadonlyArray<Market>>> = {
+type Name = keyof typeof pools
+
+/** A frame that holds a trade. */
+const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
+  bitpin: (symbol, i) => window(`matches:${symbol}`, i),
+  wallex: wallexTrade,
+  nobitex: nobitexTrade,
+  ramzinex: ramzinexTrades
+}
+
+const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
+  bitpin: FakeBitpin.make,
+  wallex: FakeWallex.make,
+  nobitex: FakeNobitex.make,
+  ramzinex: FakeRamzinex.make
+}
+
+const names = ["bitpin", "wallex", "nobitex", "ramzinex"] as const
+
+const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
+  nobitex: [
+    { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
+    { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
+  ],
+  ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   bitpin: [{ symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDT_IRT" }],
   wallex: [{ symbol: "TRX/IRT", exchangeSymbol: "TRXTMN" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTTMN" }]
 }
@@ -176,7 +238,7 @@ const heap = (): number => {
 
 const sum = (counts: ReadonlyMap<string, number>): number => Array.from(counts.values()).reduce((a, b) => a + b, 0)
 
-for (const name of ["bitpin", "wallex"] as const) {
+for (const name of names) {
   describe(`spoilt frames: ${name}`, () => {
     it(`${frames} of them do no harm and are all accounted for`, () => {
       const before = prototypes()
@@ -216,12 +278,14 @@ for (const name of ["bitpin", "wallex"] as const) {
       assert.strictEqual(account?.inFlight, trades)
     })
 
-    const one = name === "bitpin" ? window("matches:BTC_IRT", 1) : wallexTrade("TRXTMN", 1)
+    const one = ones[name](markets[name][0]?.exchangeSymbol ?? "", 1)
     const spoilt = (from: string | RegExp, to: string): string => {
       const text = one.replace(from, to)
       assert.notStrictEqual(text, one)
       return text
     }
+    /** By its name, or the first of a row. */
+    const priced = (price: string) => spoilt(/(?<="price":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
     const nested = (depth: number) => spoilt(":", `:${"[".repeat(depth)}${"]".repeat(depth)},"x":`)
     const table: ReadonlyArray<readonly [string, () => string, string]> = [
       ["nesting of 33", () => "[".repeat(33) + "]".repeat(33), "too_deep"],
@@ -234,13 +298,13 @@ for (const name of ["bitpin", "wallex"] as const) {
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],
       ["a byte order mark", () => `\ufeff${one}`, "json"],
       ["a truncated frame", () => one.slice(0, -1), "json"],
-      ["a price of 1e999", () => spoilt(/"price":"[^"]*"/, "\"price\":1e999"), "number"],
-      ["a price of 1e100000000", () => spoilt(/"price":"[^"]*"/, "\"price\":1e100000000"), "number"],
-      ["a price of Infinity", () => spoilt(/"price":"[^"]*"/, "\"price\":\"Infinity\""), "number"],
-      ["a price of 0x10", () => spoilt(/"price":"[^"]*"/, "\"price\":\"0x10\""), "number"],
-      ["a price below zero", () => spoilt(/"price":"[^"]*"/, "\"price\":\"-1\""), "number"],
-      ["no price", () => spoilt(/"price":"[^"]*"/, "\"price\":null"), "schema"],
-      ["a list for a price", () => spoilt(/"price":"[^"]*"/, "\"price\":[1]"), "schema"]
+      ["a price of 1e999", () => priced("1e999"), "number"],
+      ["a price of 1e100000000", () => priced("1e100000000"), "number"],
+      ["a price of Infinity", () => priced("\"Infinity\""), "number"],
+      ["a price of 0x10", () => priced("\"0x10\""), "number"],
+      ["a price below zero", () => priced("\"-1\""), "number"],
+      ["no price", () => priced("null"), "schema"],
+      ["a list for a price", () => priced("[1]"), "schema"]
     ]
     for (const [what, frame, reason] of table) {
       it(`${what} is counted as ${reason}`, () => {
@@ -277,14 +341,12 @@ for (const name of ["bitpin", "wallex"] as const) {
 
     it.scopedLive("other markets go on while a connection is fed with them", () =>
       Effect.gen(function*() {
-        const fake = yield* name === "bitpin"
-          ? FakeBitpin.make({ markets: 4, seed: 5 })
-          : FakeWallex.make({ markets: 4, seed: 5 })
+        const fake = yield* fakes[name]({ markets: 4, seed: 5 })
         const running = yield* run(exchanges[name], { endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl } })
         yield* Effect.promise(() => fake.ready())
         // Of a market that nobody subscribed to: whatever becomes of its trades, none of the others' may be missing.
         const next = source(
-          ten.map((i) => name === "bitpin" ? window("matches:HOSTILE_IRT", i) : wallexTrade("HOSTILETMN", i)),
+          ten.map((i) => ones[name]("HOSTILE", i)),
           6
         )
         const rounds = Math.min(2_000, frames)

@@ -146,6 +146,21 @@ describe("a broker that is well", () => {
       assert.deepStrictEqual(idsOf(yield* read(topic)), ["small"])
     }))
 
+  it.scopedLive("delivers what fits only when it is compressed, though it is too small to be worth it", () =>
+    Effect.gen(function*() {
+      const topic = newTopic()
+      yield* Effect.promise(() =>
+        createTopic(inject("kafkaBroker"), topic, { config: { "max.message.bytes": "1000" } })
+      )
+      const lane = yield* laneOf(options(), topic)
+      const packs = new TextEncoder().encode("x".repeat(1_500))
+      yield* lane.send([recordOf("a", "1", packs)])
+      yield* lane.send([recordOf("a", "2", packs)])
+      assert.deepStrictEqual(idsOf(yield* read(topic)), ["1", "2"])
+      const failure = yield* Effect.flip(lane.send([recordOf("a", "3", new Uint8Array(randomBytes(1_500)))]))
+      assert.deepInclude(failure, { _tag: "ProducerRejected", code: 10, reason: "MESSAGE_TOO_LARGE" })
+    }))
+
   it.scopedLive("warns once when the number of partitions has changed", () =>
     Effect.gen(function*() {
       const warnings: Array<unknown> = []

@@ -6,9 +6,15 @@ import * as fc from "fast-check"
 import * as AppConfig from "../../src/layers/AppConfig.ts"
 import * as Render from "../../src/layers/AppConfig/Render.ts"
 import * as Variables from "../../src/layers/AppConfig/Variables.ts"
+import type { Exchange } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 
-const { groups, rows } = Variables.tableOf(Object.values(exchanges))
+const list: ReadonlyArray<Exchange> = Object.values(exchanges)
+
+const { groups, rows } = Variables.tableOf(list)
+
+/** Nothing here is written for one exchange: what a setting of its own is called, and what it is. */
+const own = list.map(({ endpoints, id }) => ({ id, name: id.toUpperCase(), endpoints }))
 
 class Unreadable extends Data.TaggedError("Unreadable")<{ readonly message: string }> {}
 
@@ -66,6 +72,7 @@ describe("defaults", () => {
         marketsOf: {},
         shard: { index: 1, count: 1 },
         endpoints: {
+          ...Object.fromEntries(own.map(({ endpoints, id }) => [id, endpoints])),
           bitpin: { apiUrl: "https://api.bitpin.ir", wsUrl: "wss://centrifugo.bitpin.ir/connection/websocket" },
           wallex: { apiUrl: "https://api.wallex.ir", wsUrl: "wss://api.wallex.ir/ws" }
         },
@@ -118,6 +125,11 @@ describe("defaults", () => {
 
       SHARD: "1/1",
       SINK: "kafka",
+      ...Object.fromEntries(own.flatMap(({ endpoints, name }) => [
+        [`${name}_API_URL`, endpoints.apiUrl],
+        [`${name}_WS_URL`, endpoints.wsUrl],
+        [`${name}_MARKETS`, ""]
+      ])),
       BITPIN_API_URL: "https://api.bitpin.ir",
       BITPIN_WS_URL: "wss://centrifugo.bitpin.ir/connection/websocket",
       BITPIN_MARKETS: "",
@@ -202,12 +214,11 @@ const changes: ReadonlyArray<
   ["OTEL_RESOURCE_ATTRIBUTES", "a=1,b=2", (s) => s.traces.attributes, { a: "1", b: "2" }],
   ["SHARD", "2 / 3", (s) => s.shard, { index: 2, count: 3 }],
   ["SINK", "FILE", (s) => s.sink, "file"],
-  ["BITPIN_API_URL", "http://127.0.0.1:1/", (s) => s.endpoints["bitpin"]?.apiUrl, "http://127.0.0.1:1"],
-  ["BITPIN_WS_URL", "ws://127.0.0.1:2/", (s) => s.endpoints["bitpin"]?.wsUrl, "ws://127.0.0.1:2/"],
-  ["WALLEX_API_URL", "http://127.0.0.1:3", (s) => s.endpoints["wallex"]?.apiUrl, "http://127.0.0.1:3"],
-  ["WALLEX_WS_URL", "ws://127.0.0.1:4", (s) => s.endpoints["wallex"]?.wsUrl, "ws://127.0.0.1:4"],
-  ["BITPIN_MARKETS", "btc/irt", (s) => s.marketsOf, { bitpin: ["BTC/IRT"] }],
-  ["WALLEX_MARKETS", "*/USDT,eth/*", (s) => s.marketsOf, { wallex: ["*/USDT", "ETH/*"] }],
+  ...own.flatMap(({ id, name }): typeof changes => [
+    [`${name}_API_URL`, "http://127.0.0.1:1/", (s) => s.endpoints[id]?.apiUrl, "http://127.0.0.1:1"],
+    [`${name}_WS_URL`, "ws://127.0.0.1:2/", (s) => s.endpoints[id]?.wsUrl, "ws://127.0.0.1:2/"],
+    [`${name}_MARKETS`, "*/usdt,eth/*", (s) => s.marketsOf, { [id]: ["*/USDT", "ETH/*"] }]
+  ]),
   ["HTTPS_PROXY", "socks5://u:p@a:1080", (s) => s.proxy.https, "socks5://u:p@a:1080"],
   ["NO_PROXY", "localhost, .example.org", (s) => s.proxy.no, ["localhost", ".example.org"]],
   ["WS_SUBSCRIPTIONS_PER_CONNECTION", "20", (s) => s.ws.subscriptionsPerConnection, 20],

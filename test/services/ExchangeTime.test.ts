@@ -56,6 +56,22 @@ describe("The exchange's time", () => {
     )
   })
 
+  it("has the epoch ms that Date.parse makes of the text, also of one that is no time, whatever was asked before", () => {
+    const base = "2026-06-11T12:59:45.263627Z"
+    const spoilt = fc.tuple(fc.nat(base.length), fc.constantFrom("", "0", "7", ".", "-", " ", "x", "٣", "00")).map(
+      ([at, text]) => base.slice(0, at) + text + base.slice(at + 1)
+    )
+    const near = fc.integer({ min: 0, max: 3000 }).map((ms) => new Date(1_781_182_785_000 + ms).toISOString())
+    fc.assert(
+      fc.property(fc.array(fc.oneof(spoilt, near, given.map(textOf)), { minLength: 1 }), (times) => {
+        for (const time of times) {
+          assert.deepStrictEqual(ExchangeTime.epochMsOf(time), Date.parse(`${time.slice(0, 23)}Z`), time)
+        }
+      }),
+      { numRuns: 20_000 }
+    )
+  })
+
   it("is compared exactly, whatever the digits", () => {
     // Neighbours, which texts of different lengths and doubles alike would get wrong.
     const near = fc.tuple(given, fc.bigInt({ min: -2_000_000n, max: 2_000_000n }), fc.nat(9)).map((

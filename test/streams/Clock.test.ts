@@ -129,7 +129,7 @@ describe("Feed under a stepped wall clock", () => {
               const [first] = dials
               // Trades each second; the clock is stepped amidst them, and then they stop. Pings go on.
               if (second <= 12) first?.push(...burst("BTC_IRT", second))
-              else first?.ping()
+              else first?.pingClient()
               return Effect.andThen(settle, look)
             }),
           8,

@@ -151,6 +151,33 @@ describe("a keep-alive", () => {
       world(() => Effect.succeed({ body: FakeApi.wallexList(["BTC", "TMN"]) }), silent)
     )))
 
+  for (const isAble of [true, false]) {
+    it.scoped(`without a text is a ping of the protocol${isAble ? "" : "; a socket that can send none sends nothing"}`, () =>
+      Effect.gen(function*() {
+        const { dials } = yield* FakeSockets
+        const { keepAlive, ...socket } = pinging.socket
+        yield* run({
+          ...pinging,
+          socket: { ...socket, keepAlive: { every: keepAlive?.every ?? Duration.seconds(20) } }
+        })
+        yield* TestClock.adjust("1 second")
+        yield* settle
+        let pings = 0
+        const [dial] = dials
+        if (dial !== undefined) {
+          dial.onPing = () => void pings++
+          if (!isAble) Reflect.set(dial, "ping", undefined)
+        }
+        const before = dial?.sent.length
+        yield* TestClock.adjust("39 seconds")
+        assert.strictEqual(pings, isAble ? 2 : 0)
+        assert.strictEqual(dial?.sent.length, before)
+        assert.isFalse(dial?.ended)
+      }).pipe(Effect.provide(
+        world(() => Effect.succeed({ body: FakeApi.wallexList(["BTC", "TMN"]) }), silent)
+      )))
+  }
+
   it("is none of BitPin's or Wallex's: they ping by themselves", () => {
     assert.isTrue([bitpin, wallex].every(({ socket }) => socket.keepAlive === undefined))
   })

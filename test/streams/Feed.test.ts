@@ -231,7 +231,7 @@ describe("Feed: connections", () => {
       yield* settle
       for (let i = 0; i < 6; i++) {
         yield* TestClock.adjust("20 seconds")
-        dials[0]?.ping()
+        dials[0]?.pingClient()
       }
       yield* TestClock.adjust("59 seconds")
       assert.isFalse(dials[0]?.terminated)

@@ -5,6 +5,8 @@ import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import { Ledger, make as makeLedger } from "../../src/services/Ledger.ts"
@@ -49,7 +51,12 @@ const collect = <E>(exchange: Exchange, fake: FakeExchange, script: Effect.Effec
 
 const clean = { foreign: [], wrong: [], duplicates: [], disordered: [] }
 
-for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make]] as const) {
+const fakes = [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.make], ["nobitex", FakeNobitex.make], [
+  "ramzinex",
+  FakeRamzinex.make
+]] as const
+
+for (const [name, make] of fakes) {
   describe(`Feed against the fake ${name}`, () => {
     it.scopedLive("delivers every trade once, exact, in order", () =>
       Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Option } from "effect"
+import { Clock, Duration, Effect, Option } from "effect"
 import { createServer, type Server } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, Socket } from "node:net"
 import { type WebSocket, WebSocketServer } from "ws"
 import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as WebSocketFeed from "../../src/streams/WebSocketFeed.ts"
@@ -41,9 +41,39 @@ const drain = (connection: WebSocketFeed.Connection) =>
     }
   })
 
+/** A clock that goes on by a second whenever it is asked. */
+const counting = (): Clock.Clock => {
+  let seconds = 0
+  return Object.assign(Clock.make(), {
+    unsafeCurrentTimeMillis: () => (seconds += 1) * 1000,
+    unsafeCurrentTimeNanos: () => BigInt(seconds += 1) * 1_000_000_000n
+  })
+}
+
 const layer = NodeWebSocket.layer({ maxPayload: 1024 * 1024 })
 
 describe("WebSocketFeed on a real socket", () => {
+  it.scopedLive("keeps a server that wants pings of the protocol, and its pongs keep the connection", () =>
+    Effect.gen(function*() {
+      let pings = 0
+      const { url } = yield* serve((socket) => {
+        socket.on("ping", () => {
+          pings += 1
+          if (pings === 20) socket.close(1000, "enough")
+        })
+      })
+      const connection = yield* WebSocketFeed.connect({
+        url,
+        // Nothing else comes: without the pongs it would be silent for longer than that.
+        idleTimeout: Duration.millis(900),
+        maxPayload: 1024,
+        keepAlive: { every: Duration.millis(100) }
+      })
+      const { end } = yield* drain(connection)
+      assert.deepInclude(end, { reason: "closed", message: "enough" })
+      assert.strictEqual(pings, 20)
+    }).pipe(Effect.provide(layer)))
+
   it.scopedLive("holds a server back while nobody takes, and then loses nothing and keeps the order", () =>
     Effect.gen(function*() {
       const count = 20_000
@@ -79,6 +109,30 @@ describe("WebSocketFeed on a real socket", () => {
       assert.deepStrictEqual(texts, ["hello"])
       assert.deepInclude(end, { reason: "closed", code: 4001 })
     }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("says of frames that came with one read of the socket that they came together, and of later ones later", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serve((socket) => {
+        const tcp: unknown = Reflect.get(socket, "_socket")
+        assert.instanceOf(tcp, Socket)
+        tcp.cork()
+        socket.send("a")
+        socket.send("b")
+        tcp.uncork()
+        socket.on("message", () => socket.send("c"))
+      })
+      const connection = yield* connect(url)
+      const found: Array<WebSocketFeed.Arrival> = []
+      while (found.filter(({ _tag }) => _tag === "text").length < 3) {
+        const arrivals = yield* connection.take
+        found.push(...arrivals)
+        if (arrivals.some((one) => one._tag === "text" && one.text === "b")) connection.send("more")
+      }
+      const [a, b, c] = found.filter(({ _tag }) => _tag === "text")
+      assert.deepStrictEqual([a?.at, a?.wall], [b?.at, b?.wall])
+      assert.isAbove(Number(c?.wall), Number(b?.wall))
+      // Each look at this clock finds it a second later.
+    }).pipe(Effect.withClock(counting()), Effect.provide(layer)))
 
   it.scopedLive("breaks at a frame beyond the cap, after all that came before it", () =>
     Effect.gen(function*() {

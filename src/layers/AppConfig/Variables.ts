@@ -8,6 +8,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as Assignment from "../../services/Assignment.ts"
 import * as Defaults from "../../streams/Defaults.ts"
 import type { Exchange } from "../../streams/Exchange.ts"
+import * as Exchanges from "../../streams/Exchanges.ts"
 import * as Parsers from "./Parsers.ts"
 import type { BreakerSettings } from "./Settings.ts"
 
@@ -105,12 +106,17 @@ export const kafka = {
     "Create missing topics, with the broker's default replication"
   ),
   topicPartitions: variable("KAFKA_TOPIC_PARTITIONS", Parsers.count, 12, "Partitions of a topic created here"),
-  compression: variable("KAFKA_COMPRESSION", Parsers.choice("gzip", "none"), "gzip", "`gzip` (level 1) or `none`"),
+  compression: variable(
+    "KAFKA_COMPRESSION",
+    Parsers.choice("gzip", "none"),
+    "gzip",
+    "`gzip` (level 1, batches of 2 KiB and more) or `none`"
+  ),
   linger: variable(
     "KAFKA_LINGER",
     Parsers.duration({ min: 0 }),
     Duration.millis(5),
-    "How long an event may wait for others to be sent with it"
+    "The most that an event waits for others to be sent with it; one that comes later than that after the last send goes at once. 0: none waits"
   ),
   protocol: variable(
     "KAFKA_SECURITY_PROTOCOL",
@@ -183,7 +189,7 @@ const feedsOf = (exchanges: ReadonlyArray<Exchange>) => ({
   exchanges: variable(
     "EXCHANGES",
     Parsers.choices(...exchanges.map(({ id }) => id)),
-    exchanges.map(({ id }) => id),
+    Exchanges.defaults(exchanges),
     `Some of ${exchanges.map(({ id }) => `\`${id}\``).join(", ")}`
   ),
   channels: variable("CHANNELS", Parsers.choices("trades", "books"), ["trades"], "Some of `trades`, `books`"),

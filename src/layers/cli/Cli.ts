@@ -348,7 +348,7 @@ const footer = HelpDoc.blocks([
   table([
     ["exchange-feeds demo --seconds 30", "see it work, without Kafka and without a network"],
     ["exchange-feeds check", "what would go wrong at the first run?"],
-    ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets of all exchanges to a broker"],
+    ["KAFKA_BROKER=kafka:9092 exchange-feeds run", "deliver all markets to a broker"],
     ["SINK=stdout exchange-feeds run | jq .price", "the same into a pipe; SINK=file writes compressed files"],
     ["exchange-feeds top", "how is the service on this machine?"],
     ["exchange-feeds gaps", "which trades are not there yet, and what is awaited?"],

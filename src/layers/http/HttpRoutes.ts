@@ -72,22 +72,24 @@ export const layer = (
 
 /**
  * Listens until the scope ends, with the metrics of a collector and of the process; succeeds with the address as `http://127.0.0.1:8080`.
- * Fails if it cannot listen there.
+ * Fails if it cannot listen there. `history`: what the charts show, in place of what it keeps by itself.
  *
  * @since 0.1.0
  * @category operations
  */
 export const serve = Effect.fnUntraced(function*(
   address: HttpServer.Options,
-  sources: Monitor.Sources
+  sources: Monitor.Sources,
+  history?: Effect.Effect<StatusPage.Series>
 ): Effect.fn.Return<string, HttpServer.HttpServerUnavailable, Scope.Scope> {
   const metrics = yield* Exposition.make
   yield* metrics.register(Monitor.collector(sources))
   yield* metrics.register(yield* ProcessMetrics.make)
-  const routes = layer({ report: StatusPage.report(sources) }).pipe(
-    Layer.provide(Layer.succeed(Health.Health, sources.health)),
-    Layer.provide(Layer.succeed(Exposition.Exposition, metrics))
-  )
+  const routes = layer({ report: StatusPage.report(sources, history ?? (yield* StatusPage.keepHistory(sources))) })
+    .pipe(
+      Layer.provide(Layer.succeed(Health.Health, sources.health)),
+      Layer.provide(Layer.succeed(Exposition.Exposition, metrics))
+    )
   const server: Layer.Layer<PlatformServer.HttpServer, HttpServer.HttpServerUnavailable> = HttpLayerRouter.serve(
     routes,
     { disableLogger: true, disableListenLog: true }

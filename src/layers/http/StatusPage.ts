@@ -2,7 +2,10 @@
  * What the collector does, for people (`/`, kept up to date by `/events`) and for programs (`/api/status`). All that the page shows
  * is made here, of escaped text alone; its one script moves it into place, and its policy allows no other.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
 import { createHash } from "node:crypto"
 import type { LaneStatus } from "../../services/Delivery.ts"
 import type { ExchangeStatus } from "../../services/FeedStatus.ts"
@@ -10,13 +13,20 @@ import { messageOf } from "../../services/Health.ts"
 import type { Account } from "../../services/Ledger.ts"
 import * as Time from "../../services/Time.ts"
 import type { Sources } from "./Monitor.ts"
+import * as History from "./StatusPage/History.ts"
 import * as Page from "./StatusPage/Page.ts"
 import type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
 import { script } from "./StatusPage/Script.ts"
+import { style } from "./StatusPage/Style.ts"
 
+export type { Series } from "./StatusPage/History.ts"
 export type { Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
 
-export const report = (sources: Sources): Effect.Effect<Report> =>
+/** `history`: of the last half hour, as `keepHistory` gives it. */
+export const report = (
+  sources: Sources,
+  history: Effect.Effect<History.Series> = Effect.succeed(History.none)
+): Effect.Effect<Report> =>
   Effect.gen(function*() {
     const sink = yield* sources.sink
     const accounts = sources.ledger.accounts()
@@ -33,9 +43,30 @@ export const report = (sources: Sources): Effect.Effect<Report> =>
         name,
         state,
         retryAt: iso(retryAt)
-      }))
+      })),
+      history: yield* history
     }
   })
+
+/** Looks at the collector every ten seconds until the scope ends; gives what the charts are made of. */
+export const keepHistory = Effect.fnUntraced(function*(
+  sources: Sources
+): Effect.fn.Return<Effect.Effect<History.Series>, never, Scope.Scope> {
+  const history = History.make()
+  const sample = Effect.gen(function*() {
+    const sink = yield* sources.sink
+    const accounts = sources.ledger.accounts()
+    history.sample({
+      received: sum(accounts.map(({ received }) => received)),
+      delivered: sum(accounts.map(({ delivered }) => delivered)),
+      queued: sum((sink?.lanes ?? []).map(({ queue }) => queue.records)),
+      queuedBytes: sink?.usage.bytes ?? 0,
+      openHoles: sum(sources.status.exchanges().map(({ gaps }) => gaps.open))
+    }, yield* Time.now)
+  })
+  yield* Effect.forkScoped(Effect.repeat(sample, Schedule.spaced(Duration.millis(History.every))))
+  return Effect.sync(history.series)
+})
 
 /** The page as HTML. */
 export const render = (self: Report): string => Page.render(self)
@@ -48,7 +79,7 @@ const hashOf = (text: string): string => `'sha256-${createHash("sha256").update(
 /** Of all answers. Of the page's own style and script only the hashes are allowed. */
 export const contentSecurityPolicy: string = [
   "default-src 'none'",
-  `style-src ${hashOf(Page.style)}`,
+  `style-src ${hashOf(style)}`,
   `script-src ${hashOf(script)}`,
   "connect-src 'self'",
   // The empty icon, so that browsers do not ask for one.
@@ -59,6 +90,8 @@ export const contentSecurityPolicy: string = [
 ].join("; ")
 
 // internal
+
+const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((all, one) => all + one, 0)
 
 const iso = (time: Time.WallTime | null): string | null => time === null ? null : Time.iso(time)
 
@@ -88,6 +121,7 @@ const exchangeOf = (status: ExchangeStatus, accounts: ReadonlyArray<Account>): E
     subscriptions,
     lastFrameAt: iso(lastFrameAt?.wall ?? null)
   })),
+  polling: status.polling,
   listed: status.listed ?? 0,
   leftOut: status.leftOut,
   lastFrameAt: iso(status.lastFrameAt?.wall ?? null),

@@ -50,6 +50,8 @@ export interface Wire {
 export interface Ear {
   readonly heard: (text: string) => void
   readonly ponged: () => void
+  /** A ping of the client's, which is answered already. */
+  readonly pinged?: () => void
   readonly drained: () => void
   /** Once. 1006: no close frame came. */
   readonly closed: (code: number) => void

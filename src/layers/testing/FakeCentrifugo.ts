@@ -26,6 +26,11 @@ export interface Options {
   readonly dataAsString?: boolean
   /** Subscribe replies carry `recoverable`, `epoch` and `offset`, and a client may recover what it missed from them. */
   readonly recovery?: boolean
+  /**
+   * With `recovery`: only the last publication is kept, as in Centrifugo's cache mode. It is what a client is given that missed any, and that is
+   * called recovered.
+   */
+  readonly cache?: boolean
   /** The last publication comes inside the subscribe reply. */
   readonly publicationsInReply?: boolean
 }
@@ -259,8 +264,14 @@ export class FakeCentrifugo {
       // All or nothing: an epoch gone by or an offset too old recovers nothing.
       const since = typeof request["offset"] === "number" ? request["offset"] : 0
       const missed = history.filter((publication) => publication.offset > since)
-      recovered = request["epoch"] === this.epoch && since <= offset && missed.length === offset - since
-      publications = recovered ? missed : []
+      const isHere = request["epoch"] === this.epoch
+      if (this.options.cache === true) {
+        recovered = history.length > 0
+        publications = isHere && since === offset ? [] : history.slice(-1)
+      } else {
+        recovered = isHere && since <= offset && missed.length === offset - since
+        publications = recovered ? missed : []
+      }
     }
     const result = {
       ...(recovery === true ? { recoverable: true, epoch: this.epoch } : {}),

@@ -39,6 +39,8 @@ export interface Owner {
   readonly batch: number
   readonly script: () => Script
   readonly frame: (connection: FakeConnection, text: string) => void
+  /** It has sent a ping of the WebSocket protocol. */
+  readonly pinged?: ((connection: FakeConnection) => void) | undefined
   readonly closed: (connection: FakeConnection) => void
 }
 
@@ -58,6 +60,8 @@ export class FakeConnection implements Ear {
   /** Every frame the client sent. */
   readonly received: Array<string> = []
   pongs = 0
+  /** Pings of the WebSocket protocol that the client sent. */
+  pings = 0
   sentFrames = 0
   /** The close code this side saw (1006: none came), undefined while it is open. */
   closeCode: number | undefined
@@ -171,6 +175,11 @@ export class FakeConnection implements Ear {
 
   ponged(): void {
     this.pongs += 1
+  }
+
+  pinged(): void {
+    this.pings += 1
+    if (this.alive) this.owner.pinged?.(this)
   }
 
   drained(): void {

@@ -10,6 +10,7 @@ import type { FakeConnection } from "./FakeConnection.ts"
 import { makeRandom, type Market, walk } from "./FakeMarkets.ts"
 import { FakeServer, type Which } from "./FakeServer.ts"
 import { type Issued, parsed, type Units } from "./Oracle.ts"
+import type { Answer } from "./Script.ts"
 
 /**
  * One trade to issue; what is left out comes from the random walk.
@@ -117,6 +118,7 @@ export abstract class FakeExchange<Row = unknown> {
       },
       open: (connection) => this.open(connection),
       frame: (connection, text) => this.frame(connection, text),
+      pinged: (connection) => this.pinged(connection),
       close: (connection) => this.close(connection),
       request: (url) => this.request(url),
       restarted: () => this.restarted()
@@ -136,11 +138,14 @@ export abstract class FakeExchange<Row = unknown> {
   /** A client says something. */
   protected abstract frame(connection: FakeConnection, text: string): void
 
+  /** A client has sent a ping of the WebSocket protocol. */
+  protected pinged(_connection: FakeConnection): void {}
+
   /** A client has left. */
   protected close(_connection: FakeConnection): void {}
 
-  /** The JSON for a GET, or undefined for 404. */
-  protected abstract request(url: URL): string | undefined
+  /** The JSON for a GET, another answer, or undefined for 404. */
+  protected abstract request(url: URL): string | Answer | undefined
 
   /** The server was away and is back. */
   protected restarted(): void {}

@@ -46,9 +46,11 @@ export interface Protocol {
   readonly batch: number
   readonly open: (connection: FakeConnection) => void
   readonly frame: (connection: FakeConnection, text: string) => void
+  /** It has sent a ping of the WebSocket protocol, which is answered already. */
+  readonly pinged?: ((connection: FakeConnection) => void) | undefined
   readonly close: (connection: FakeConnection) => void
-  /** The JSON for a GET, or undefined for 404. */
-  readonly request: (url: URL) => string | undefined
+  /** The JSON for a GET, another answer, or undefined for 404. */
+  readonly request: (url: URL) => string | Answer | undefined
   /** The server was away and is back: it has forgotten what it kept in memory. */
   readonly restarted: () => void
 }
@@ -170,6 +172,7 @@ export class FakeServer implements Host {
       batch: protocol.batch,
       script: () => this.script,
       frame: (connection, text) => protocol.frame(connection, text),
+      pinged: (connection) => protocol.pinged?.(connection),
       closed: (connection) => {
         connections.delete(connection)
         protocol.close(connection)
@@ -186,8 +189,9 @@ export class FakeServer implements Host {
     const at = this.clock.wall()
     this.restCalls.push({ at, url: `${url.pathname}${url.search}` })
     const { rest, restDelay } = this.script
-    if (rest === "hang") return undefined
-    const { body = "", headers = {}, status } = rest ?? truth(this.protocol.request(url))
+    const answer = rest ?? truth(this.protocol.request(url))
+    if (answer === "hang") return undefined
+    const { body = "", headers = {}, status } = answer
     return { status, headers: { date: new Date(at).toUTCString(), ...headers }, body, delay: restDelay }
   }
 
@@ -196,8 +200,9 @@ export class FakeServer implements Host {
   }
 }
 
-const truth = (body: string | undefined): Exclude<Answer, "hang"> => ({
-  status: body === undefined ? 404 : 200,
-  headers: { "content-type": "application/json" },
-  body: body ?? "{\"detail\":\"Not found.\"}"
-})
+const truth = (found: string | Answer | undefined): Answer =>
+  typeof found === "object" || found === "hang" ? found : {
+    status: found === undefined ? 404 : 200,
+    headers: { "content-type": "application/json" },
+    body: found ?? "{\"detail\":\"Not found.\"}"
+  }

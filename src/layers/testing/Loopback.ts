@@ -28,6 +28,7 @@ class LoopbackWire implements Wire {
     // `ws` closes by itself after a bad frame or a reset, which the code then tells.
     this.ws.on("error", () => {})
     this.ws.on("pong", () => ear.ponged())
+    this.ws.on("ping", () => ear.pinged?.())
     this.ws.on("message", (data) => ear.heard(String(data)))
   }
 

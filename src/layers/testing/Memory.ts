@@ -67,6 +67,7 @@ class MemoryWire implements Wire {
       else ear.heard(frame)
     }
     socket.onPong = () => ear.ponged()
+    socket.onPing = () => void (this.paused || ear.pinged?.())
     socket.onDrain = () => ear.drained()
     socket.onClose = (code) => ear.closed(code)
   }
@@ -93,7 +94,7 @@ class MemoryWire implements Wire {
   }
 
   ping(): void {
-    this.socket.ping()
+    this.socket.pingClient()
   }
 
   close(code: number, reason?: string): void {

@@ -44,6 +44,8 @@ export class MemorySocket extends EventTarget {
   stubborn = false
   /** Hears what is sent. */
   server: (frame: string) => void = () => {}
+  /** Hears a ping of the client's; the pong is its own. */
+  onPing: () => void = () => {}
   /** The rest of what the server hears: a pong, that the client reads again, that it has gone (with which code). */
   onPong: () => void = () => {}
   onDrain: () => void = () => {}
@@ -52,6 +54,7 @@ export class MemorySocket extends EventTarget {
   private gone = false
   private readonly held: Array<() => void> = []
   private readonly pingListeners: Array<() => void> = []
+  private readonly pongListeners: Array<() => void> = []
 
   constructor(url: string) {
     super()
@@ -85,6 +88,14 @@ export class MemorySocket extends EventTarget {
   }
   on(event: string, listener: () => void): void {
     if (event === "ping") this.pingListeners.push(listener)
+    else if (event === "pong") this.pongListeners.push(listener)
+  }
+  ping(): void {
+    this.onPing()
+    if (this.stubborn) return
+    this.whenRead(() => {
+      for (const listener of this.pongListeners) listener()
+    })
   }
 
   // What the server does; a paused socket notices nothing of it.
@@ -104,7 +115,7 @@ export class MemorySocket extends EventTarget {
   push(...frames: ReadonlyArray<string | Uint8Array>): void {
     for (const data of frames) this.whenRead(() => this.dispatchEvent(new MessageEvent("message", { data })))
   }
-  ping(): void {
+  pingClient(): void {
     this.whenRead(() => {
       for (const listener of this.pingListeners) listener()
       this.onPong()

@@ -78,13 +78,24 @@ export const make = (key: string): Market => ({
 const isWithinHole = ({ spans }: Market, time: number | null | undefined): boolean =>
   time !== null && time !== undefined && spans.some(([from, to]) => from <= time && time <= to)
 
+const timeAt = ({ times }: Market, i: number): number => times[i] ?? -Infinity
+
+/** As a market nearly always is: trades come by their times, and each once. */
+const isInOrder = (market: Market): boolean => {
+  const { ids } = market
+  for (let i = 1; i < ids.length; i++) if (timeAt(market, i - 1) > timeAt(market, i)) return false
+  return new Set(ids).size === ids.length
+}
+
+/** Of two infinities the difference is not a number, and so they go by order of delivery too. */
+const inOrder = (market: Market): Array<number> =>
+  Array.from(new Map(market.ids.map((id, i) => [id, i])).values())
+    .sort((a, b) => timeAt(market, a) - timeAt(market, b) || a - b)
+
 /** Indices into `ids`, oldest first, each trade once: the newest, and of the older ones those within holes. */
 const select = (market: Market) => {
   const { ids, times } = market
-  const order = market.isTrimmed ? Array.from(ids.keys()) : Array.from(new Map(ids.map((id, i) => [id, i])).values())
-  const timeOf = (i: number) => times[i] ?? -Infinity
-  // Of two infinities the difference is not a number, and so they go by order of delivery too.
-  if (!market.isTrimmed) order.sort((a, b) => timeOf(a) - timeOf(b) || a - b)
+  const order = market.isTrimmed || isInOrder(market) ? Array.from(ids.keys()) : inOrder(market)
   const cut = Math.max(0, order.length - memoryOfMarket)
   return {
     older: order.slice(0, cut).filter((i) => isWithinHole(market, times[i])).slice(-maxWithinHoles),

@@ -43,6 +43,15 @@ const fieldOf = (name: string) => {
 const timestampIn = fieldOf("timestamp")
 const exchangeSymbolIn = fieldOf("exchangeSymbol")
 
+/** Out of the value where nothing else tells. */
+const tradeOf = (
+  { trade, value }: EventRecord
+): { readonly exchangeSymbol: string | null; readonly timestamp: string | null } => {
+  if (trade !== undefined) return trade
+  const text = typeof value === "string" ? value : decoder.decode(value)
+  return { exchangeSymbol: exchangeSymbolIn(text), timestamp: timestampIn(text) }
+}
+
 /** Epoch ms; null of what is no time. */
 const msOf = (time: string | null): number | null => {
   const ms = time === null ? NaN : epochMsOf(time)
@@ -80,7 +89,8 @@ export const make = (): Memory => {
     if (forgotten.has(key) && closing.length === 0) remove(key)
   }
 
-  const settleOne = ({ headers, key, value }: EventRecord): void => {
+  const settleOne = (record: EventRecord): void => {
+    const { headers, key } = record
     const id = headers["id"]
     if (id === undefined) return
     if (forgotten.has(key)) {
@@ -89,12 +99,11 @@ export const make = (): Memory => {
       return
     }
     const market = marketOf(key)
-    const text = typeof value === "string" ? value : decoder.decode(value)
-    const timestamp = timestampIn(text)
+    const { exchangeSymbol, timestamp } = tradeOf(record)
     const time = msOf(timestamp)
     Market.add(market, id, time)
     if (timestamp !== null && time !== null) Market.advance(market, timestamp)
-    market.exchangeSymbol = exchangeSymbolIn(text) ?? market.exchangeSymbol
+    market.exchangeSymbol = exchangeSymbol ?? market.exchangeSymbol
     changed.add(key)
     Market.fill(market, id)
     if (market.closing.length > 0) resolved(market, id)

@@ -6,7 +6,7 @@
  * is unresolved, so a late answer can only ever concern the head.
  */
 import * as Time from "../Time.ts"
-import { decide, lingerOf, wouldSendStraight } from "./Handover/Decisions.ts"
+import { decide, dueAt, wouldSendStraight } from "./Handover/Decisions.ts"
 import { apply } from "./Handover/Inputs.ts"
 import { type Command, hasRoom, type Input, oldestInMemory, type State } from "./Handover/State.ts"
 
@@ -44,7 +44,7 @@ export const deadline = (s: State, now: Time.Instant): Time.Instant | undefined 
   const oldest = oldestInMemory(s)
   if (oldest !== undefined) {
     times.push(Time.plus(oldest, s.options.spillAfter), Time.plus(oldest, s.options.holdFor))
-    if (wouldSendStraight(s)) times.push(Time.plus(oldest, lingerOf(s)))
+    if (wouldSendStraight(s)) times.push(dueAt(s, oldest))
   }
   if (s.acked > s.durable && !s.persisting) times.push(Time.plus(s.persistedAt, s.options.cursorInterval))
   if (s.pressureSince !== undefined) times.push(Time.plus(s.pressureSince, s.options.holdFor))

@@ -27,6 +27,8 @@ import * as Sender from "./Sender.ts"
 /** A record larger than this is a dead letter at once: neither the queue nor a broker's usual limit takes it. */
 const maxRecordBytes = 1024 * 1024
 
+const isLarge = ({ value }: EventRecord): boolean => value.length > maxRecordBytes - 4096
+
 /** A queue writer that is stuck for longer ends the process: a supervisor restarts it (docs/design/contract.md "Health"). */
 const stuckAfter = 60_000
 
@@ -98,7 +100,8 @@ export const make = Effect.fnUntraced(function*(
   let inboxBytes = 0
   let heldSince: Time.Instant | undefined
   let refusedAt: Time.Instant | null = null
-  let wakeAt: Time.Instant | undefined
+  /** When the machine will be told of the time, all still to come. */
+  const alarms = new Set<Time.Instant>()
   const waiting: Array<{ readonly until: (state: Handover.State) => boolean; readonly done: Deferred.Deferred<void> }> =
     []
 
@@ -201,9 +204,7 @@ export const make = Effect.fnUntraced(function*(
   // bookkeeping
 
   /** `dropped` events, once Kafka takes records again: they are not to claim room in a queue that has none (H6). */
-  const tellDropped = Effect.gen(function*() {
-    const losses = yield* bookkeeping.untold(queue, state.acked)
-    if (losses.length === 0) return
+  const tellDropped = Effect.fnUntraced(function*(losses: ReadonlyArray<Bookkeeping.Dropped>) {
     yield* parts.onDropped(queue.id, losses)
     // By then they are durable or delivered (H3).
     yield* queue.forgetTold.pipe(
@@ -259,11 +260,14 @@ export const make = Effect.fnUntraced(function*(
       return Effect.dieMessage(`the queue of ${options.topic} took no write for ${stuckAfter} ms`)
     }
     const due = Time.earliest(Handover.deadline(state, current), ...stuckAt)
-    if (due === undefined || (wakeAt !== undefined && Time.between(wakeAt, due) >= 0)) return Effect.void
-    wakeAt = due
+    if (due === undefined) return Effect.void
+    // Whichever comes first looks again. All of them count: with each send the next linger comes before the second after which a head is
+    // spilled, and a lane that forgot the later alarm and made it anew had one for each send of the last second, and woke for each.
+    for (const alarm of alarms) if (Time.between(alarm, due) >= 0) return Effect.void
+    alarms.add(due)
     return Effect.sleep(Duration.millis(Math.max(1, Time.between(current, due)))).pipe(
       Effect.andThen(Effect.suspend(() => {
-        if (wakeAt === due) wakeAt = undefined
+        alarms.delete(due)
         return tell({ _tag: "Tick" })
       })),
       Effect.forkIn(scope)
@@ -286,12 +290,15 @@ export const make = Effect.fnUntraced(function*(
   const turn = Effect.gen(function*() {
     const inputs = yield* Queue.takeBetween(inbox, 1, 4096)
     for (const input of inputs) {
-      if (input._tag === "Offer") inboxBytes -= Handover.bytesOf(input.records)
+      if (input._tag === "Offer") inboxBytes -= input.bytes ?? Handover.bytesOf(input.records)
       const [commands, next] = Handover.step(state, input, now())
       state = next
       for (const command of commands) yield* execute(command)
-      // Beside: the status lane may be full, and may be this one, which would wait for itself.
-      if (input._tag === "Sent") yield* beside(tellDropped)
+      if (input._tag === "Sent") {
+        const losses = yield* bookkeeping.untold(queue, state.acked)
+        // Beside: the status lane may be full, and may be this one, which would wait for itself.
+        if (losses.length > 0) yield* beside(tellDropped(losses))
+      }
     }
     yield* guardRoom
     yield* arm
@@ -325,7 +332,7 @@ export const make = Effect.fnUntraced(function*(
     room.await.pipe(Effect.andThen(Effect.suspend(() => {
       inboxBytes += bytes
       if (inboxBytes >= options.handover.spillBytes) room.unsafeClose()
-      return tell({ _tag: "Offer", records })
+      return tell({ _tag: "Offer", records, bytes })
     })))
 
   /** In parcels that a small queue takes. */
@@ -349,8 +356,8 @@ export const make = Effect.fnUntraced(function*(
 
   return {
     offer: (records) => {
-      const large = records.filter((record) => record.value.length > maxRecordBytes - 4096)
-      if (large.length === 0) return offer(records)
+      if (!records.some(isLarge)) return offer(records)
+      const large = records.filter(isLarge)
       return Effect.forEach(large, oversize).pipe(
         Effect.andThen(offer(records.filter((record) => !large.includes(record))))
       )

@@ -115,6 +115,17 @@ export const breakerFamilies = (breakers: ReadonlyArray<Snapshot>): ReadonlyArra
 
 const connectionStates = ["connecting", "open", "backoff"] as const
 
+/** Of each market that is shown, for as long as it is: there may be thousands, and each stands in several families. */
+const marketLabels = new WeakMap<MarketStatus, Labels>()
+
+const labelsOfMarket = (exchange: string, status: MarketStatus): Labels => {
+  const known = marketLabels.get(status)
+  if (known !== undefined && known["exchange"] === exchange && known["market"] === status.symbol) return known
+  const labels = Object.freeze({ exchange, market: status.symbol })
+  marketLabels.set(status, labels)
+  return labels
+}
+
 /**
  * Connections, markets, holes and failures of feeds; ages are in seconds up to `now`, NaN where nothing has come yet.
  *
@@ -132,7 +143,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
     feeds.map((feed): Sample => ({ labels: { exchange: feed.exchange }, value: pick(feed) }))
   const markets = (pick: (market: MarketStatus) => number) =>
     feeds.flatMap(({ exchange, markets }) =>
-      Array.from(markets.values(), (one): Sample => ({ labels: { exchange, market: one.symbol }, value: pick(one) }))
+      Array.from(markets.values(), (one): Sample => ({ labels: labelsOfMarket(exchange, one), value: pick(one) }))
     )
   return [
     gauge(

@@ -7,7 +7,7 @@ import type { Labels } from "../Instruments.ts"
 export type { Labels }
 
 /**
- * One series of a counter or gauge, and its value.
+ * One series of a counter or gauge, and its value. Labels that are the same object at each scrape, and frozen, are made to text once.
  *
  * @since 0.1.0
  * @category models

@@ -18,13 +18,15 @@ export interface Rendered {
 export const render = (families: ReadonlyArray<Family>, accept: string | undefined): Rendered => {
   const open = prefersOpenMetrics(accept)
   const lines: Array<string> = []
-  for (const family of merge(families)) write(lines, family, open)
+  for (const family of merge(families)) writeFamily(lines, family, open)
   if (open) lines.push("# EOF")
+  // The last line ends too, if there is one.
+  lines.push("")
   return {
     contentType: open
       ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
       : "text/plain; version=0.0.4; charset=utf-8",
-    body: lines.map((line) => `${line}\n`).join("")
+    body: lines.join("\n")
   }
 }
 
@@ -55,8 +57,18 @@ const validName = (name: string): string => name.replace(/[^a-zA-Z0-9_:]/g, "_")
 
 const validLabel = (name: string): string => name.replace(/[^a-zA-Z0-9_]/g, "_").replace(/^(?=\d)|^$/, "_")
 
+/** Of labels that are frozen: with a thousand markets making these texts was most of a scrape. */
+const texts = new WeakMap<Labels, string>()
+
+const textOf = (labels: Labels): string => {
+  if (!Object.isFrozen(labels)) return seriesOf(labels)
+  let text = texts.get(labels)
+  if (text === undefined) texts.set(labels, text = seriesOf(labels))
+  return text
+}
+
 /** A label that is empty is as good as absent; the order is part of no series. */
-const textOf = (labels: Labels): string =>
+const seriesOf = (labels: Labels): string =>
   Object.entries(labels)
     .filter(([, value]) => value !== "")
     .map(([name, value]) => `${validLabel(name)}="${escape(value)}"`)
@@ -132,7 +144,7 @@ const addHistograms = (
   }
 }
 
-const write = (lines: Array<string>, family: Merged, open: boolean): void => {
+const writeFamily = (lines: Array<string>, family: Merged, open: boolean): void => {
   const { help, name, type } = family
   const header = open && type === "counter" ? name.replace(/_total$/, "") : name
   const text = help.replace(/\\/g, "\\\\").replace(/\n/g, "\\n")

@@ -2,8 +2,9 @@
  * Health as a plain function of (inputs, now): the checks one by one, and the whole by the table of docs/design/contract.md "Health",
  * which is not the worst of the checks.
  */
+import * as Duration from "effect/Duration"
 import type { Group } from "../CircuitBreaker.ts"
-import type { ExchangeStatus } from "../FeedStatus.ts"
+import type { ExchangeStatus, Polling } from "../FeedStatus.ts"
 import { isNoRoom } from "../FileOps.ts"
 import { isNearlyFull } from "../FileQueue.ts"
 import { oneLine } from "../Text.ts"
@@ -171,10 +172,16 @@ const api = (inputs: Inputs, exchange: ExchangeStatus): Check => {
     : checkOf(bad, checkedAt, { ...took, message: message ?? "no answer" })
 }
 
+const notUsed = ({ every }: Polling): string =>
+  `not used: trades are asked for by REST, of each market every ${
+    Duration.format(Duration.seconds(Math.round(every / 1_000)))
+  }`
+
 const websocket = (inputs: Inputs, exchange: ExchangeStatus, now: Time.Moment): Check => {
   const connections = Array.from(exchange.connections.values())
   const open = connections.filter(({ state }) => state === "open").length
   if (isIdle(exchange)) return checkOf("healthy", now.wall, { message: "none of its markets is chosen" })
+  if (exchange.polling?.isAlone === true) return checkOf("healthy", now.wall, { message: notUsed(exchange.polling) })
   const why = exchange.lastError === null ? "" : `: ${exchange.lastError}`
   if (isSilent(exchange)) {
     return checkOf(isStarting(inputs, exchange) ? "starting" : "unhealthy", now.wall, { message: `no data yet${why}` })

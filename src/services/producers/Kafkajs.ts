@@ -18,6 +18,7 @@ import {
   type ProducerRejected,
   type ProducerUnavailable
 } from "../Producer.ts"
+import * as Time from "../Time.ts"
 import { classify, ruinsClient, unavailable } from "./Kafkajs/classify.ts"
 import * as Client from "./Kafkajs/Client.ts"
 import * as Cluster from "./Kafkajs/Cluster.ts"
@@ -133,6 +134,15 @@ export const layer = (options: Options, transport: Transport): Layer.Layer<Produ
 const patienceOf = ({ authentication, connection, request }: Client.Timeouts): number =>
   4 * request + 2 * connection + authentication
 
+/** How often it is looked whether one is that late. */
+const patienceCheck = Duration.seconds(1)
+
+/** A send that kafkajs has not answered. */
+interface Unanswered {
+  readonly since: Time.Instant
+  readonly giveUp: () => void
+}
+
 /** A client that has failed so often in a row is replaced whatever it said: kafkajs has more stuck states than we know. */
 const maxFailures = 3
 
@@ -146,6 +156,7 @@ const makeLane = Effect.fnUntraced(function*(
 ): Effect.fn.Return<LaneProducer, never, Scope.Scope> {
   const { topic } = options
   const run = yield* FiberSet.makeRuntime<never>()
+  const clock = yield* Effect.clock
   const partitions = Partitions.make()
   const creating = yield* Effect.makeSemaphore(1)
   /** Those that a client was connected to when it last worked: a new client is not lost when only the brokers of the settings are away. */
@@ -157,6 +168,8 @@ const makeLane = Effect.fnUntraced(function*(
   let failures = 0
   let client: Client.Client | undefined
   let partitionCount: number | undefined
+  /** Kafka measures batches after compression, and refused one for its size: from then on small ones are compressed too. */
+  let compressSmall = false
 
   const open = (): Client.Client => {
     // Each client begins with another broker: kafkajs itself never turns from one that takes connections and says nothing.
@@ -212,19 +225,30 @@ const makeLane = Effect.fnUntraced(function*(
       Effect.andThen(sending(records))
     )
 
+  const patience = patienceOf(settings.timeouts)
+  const out = new Set<Unanswered>()
+
+  // One for all sends: a timeout of its own for each cost two fibers and a timer a request, for what hardly ever happens.
+  yield* Effect.flatMap(Time.now, (now) =>
+    Effect.sync(() => {
+      for (const { giveUp, since } of out) if (Time.between(since, now) >= patience) giveUp()
+    })).pipe(Effect.delay(patienceCheck), Effect.forever, Effect.forkScoped)
+
   const sending = (records: ReadonlyArray<EventRecord>) =>
     Effect.async<void, ProducerUnavailable | ProducerRejected>((resume) => {
+      const unanswered: Unanswered = {
+        since: Time.instantOf(clock),
+        giveUp: () => resume(Effect.fail(unavailable("client", "kafkajs gave no answer")))
+      }
+      out.add(unanswered)
       client ??= open()
       // Both outcomes are handled also when nobody waits any more: no rejection is ever unhandled.
-      client.send(records).then(
+      client.send(records, compressSmall).then(
         () => resume(Effect.void),
         (cause: unknown) => resume(Effect.fail(failureOf(cause)))
-      )
+      ).finally(() => out.delete(unanswered))
+      return Effect.sync(() => out.delete(unanswered))
     }).pipe(
-      Effect.timeoutFail({
-        duration: patienceOf(settings.timeouts),
-        onTimeout: () => unavailable("client", "kafkajs gave no answer")
-      }),
       Effect.onExit((exit) => {
         if (exit._tag === "Success") {
           failures = 0
@@ -277,8 +301,16 @@ const makeLane = Effect.fnUntraced(function*(
     })
   )
 
+  /** A record that only fits when it is compressed is none that Kafka never takes. */
+  const fitting = (records: ReadonlyArray<EventRecord>) =>
+    Effect.catchIf(attempt(records), isTooLarge, (refusal) => {
+      if (compressSmall || settings.compression === "none") return refusal
+      compressSmall = true
+      return attempt(records)
+    })
+
   const sendRound = (records: ReadonlyArray<EventRecord>) =>
-    attempt(records).pipe(
+    fitting(records).pipe(
       createPartitions === undefined ? (self) => self : Effect.catchIf(
         (failure) => failure._tag === "ProducerUnavailable" && failure.reason === "topic",
         (missing) =>
@@ -286,7 +318,7 @@ const makeLane = Effect.fnUntraced(function*(
             Effect.mapError((failure) =>
               unavailable("topic", `${missing.message}; creating it failed: ${failure.message}`, failure)
             ),
-            Effect.andThen(attempt(records))
+            Effect.andThen(fitting(records))
           )
       ),
       Effect.tap(watchPartitions)
@@ -303,6 +335,10 @@ const makeLane = Effect.fnUntraced(function*(
     partitionOf: (key) => Effect.sync(() => partitions.of(key))
   }
 })
+
+const isTooLarge = (failure: ProducerUnavailable | ProducerRejected): failure is ProducerRejected =>
+  failure._tag === "ProducerRejected" &&
+  (failure.reason === "MESSAGE_TOO_LARGE" || failure.reason === "RECORD_LIST_TOO_LARGE")
 
 const failureOf = (cause: unknown): ProducerUnavailable | ProducerRejected =>
   cause instanceof Client.IncompleteAnswer ? unavailable("incomplete", cause.message, cause) : classify(cause)

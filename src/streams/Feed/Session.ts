@@ -107,6 +107,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   }, rhythm)
   /** Of the topics that are wanted. */
   const members = new Map<string, Channel.Member>()
+  /** By topic: in which epoch the exchange counts what it publishes, where it says so. */
+  const epochs = new Map<string, string>()
   let ready = false
   let ended = false
   /** Number of the last frame, where the exchange numbers them. */
@@ -155,7 +157,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const carryOutOne = (into: Gathering, command: Topics.Command): void => {
     switch (command._tag) {
       case "Heard":
-        return toMember(command.topic, (member) => member.heard(command.recovered, connection))
+        return toMember(
+          command.topic,
+          (member) => member.heard(command.recovered, connection, epochs.get(command.topic))
+        )
       case "Lost": {
         const listener = { id: connection, aliveAt, broughtAt: command.broughtAt }
         return toMember(command.topic, (member) => member.lost(command.cause, listener))
@@ -224,7 +229,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
     }
     carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
-    for (const topic of members.keys()) if (!wanted.has(topic)) members.delete(topic)
+    for (const topic of members.keys()) {
+      if (wanted.has(topic)) continue
+      members.delete(topic)
+      epochs.delete(topic)
+    }
   }
 
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
@@ -247,6 +256,15 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const tell = (into: Gathering, input: Topics.Input, now: Time.Moment): void =>
     carryOut(into, Topics.step(topics, input, now.at))
 
+  /** Whatever the server calls it: what follows has to begin where we are, or what lies between is a hole. */
+  const isRecovered = (
+    { after, position, recovered, topic }: Extract<Message, { readonly _tag: "subscribed" }>
+  ): boolean => {
+    if (!recovered || after === undefined) return recovered
+    const ours = positions.get(topic)
+    return ours !== undefined && ours.epoch === position?.epoch && ours.offset >= after
+  }
+
   const apply = (into: Gathering, message: Message, now: Time.Moment): void => {
     switch (message._tag) {
       case "ping":
@@ -254,14 +272,18 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return
       case "ready":
         return becomeReady(into, now)
-      case "subscribed":
+      case "subscribed": {
+        const recovered = isRecovered(message)
         // What was recovered has not been handled yet: the position moves with it.
         if (message.position === undefined) positions.delete(message.topic)
-        else if (!message.recovered) {
+        else if (!recovered) {
           const { epoch, offset } = message.position
           positions.set(whole(message.topic), { epoch: whole(epoch), offset })
         }
-        return tell(into, { _tag: "Subscribed", topic: message.topic, recovered: message.recovered }, now)
+        if (message.epoch === undefined) epochs.delete(message.topic)
+        else if (members.has(message.topic)) epochs.set(whole(message.topic), whole(message.epoch))
+        return tell(into, { _tag: "Subscribed", topic: message.topic, recovered }, now)
+      }
       case "moved": {
         const position = positions.get(message.topic)
         if (position !== undefined) positions.set(message.topic, { ...position, offset: message.offset })

@@ -13,7 +13,7 @@ import type { Cause } from "../Channel.ts"
 import * as Rhythm from "../Rhythm.ts"
 import { denied, granted, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
 import { next, sync } from "./Topics/Joining.ts"
-import { brought, check, isAllHeard, missed } from "./Topics/Silence.ts"
+import { brought, check, missed } from "./Topics/Silence.ts"
 import { type Command, deafen, type Input, type State, type Timing } from "./Topics/State.ts"
 
 export { bringing, brought } from "./Topics/Silence.ts"
@@ -50,26 +50,18 @@ export interface Counts {
   readonly rejected: number
 }
 
-export const counts = (s: State): Counts => {
-  let [requested, active, rejected] = [0, 0, 0]
-  for (const { status } of s.topics.values()) {
-    if (status !== "wanted") requested += 1
-    if (status === "active") active += 1
-    if (status === "rejected") rejected += 1
-  }
-  return { requested, active, rejected }
-}
+export const counts = ({ tally: { active, pending, rejected } }: State): Counts => ({
+  requested: pending + active + rejected,
+  active,
+  rejected
+})
 
 /** Places taken on the connection. */
 export const taken = (s: State): number => s.topics.size + s.ghosts.size
 
 /** Every topic was answered, or where nothing is answered, data has come. */
-export const isSettled = (s: State): boolean => {
-  if (!s.options.acknowledges) return isAllHeard(s)
-  if (s.wanted.size > 0) return false
-  for (const { status } of s.topics.values()) if (status === "pending") return false
-  return true
-}
+export const isSettled = ({ options, tally, wanted }: State): boolean =>
+  wanted.size === 0 && (options.acknowledges ? tally.pending : tally.unheard) === 0
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the step
@@ -121,6 +113,6 @@ const end = (s: State, cause: Cause, out: Array<Command>): void => {
     out.push({ _tag: "ShowStatus", topic: topic.topic, status: null })
     // Asked to go on from before the frame that was too large, the server would send it again.
     if (cause === "undecoded") out.push({ _tag: "StartAfresh", topic: topic.topic })
-    deafen(topic, cause, out)
+    deafen(s, topic, cause, out)
   }
 }

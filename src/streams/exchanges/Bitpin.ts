@@ -6,9 +6,18 @@ import * as Schema from "effect/Schema"
 import * as Decimal from "../../services/Decimal.ts"
 import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, TradeRow } from "../Exchange.ts"
+import type { BookPart, Exchange, Market, Message, TradeRow } from "../Exchange.ts"
 import * as Centrifugo from "../protocols/Centrifugo.ts"
-import { decoder, epochSeconds, isoTime, newestLast, positive, rowDecoder } from "../protocols/Fields.ts"
+import {
+  decoder,
+  epochMillis,
+  epochSeconds,
+  isoTime,
+  levels,
+  newestLast,
+  positive,
+  rowDecoder
+} from "../protocols/Fields.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -32,12 +41,24 @@ const Match = Schema.Struct({
   time: Schema.optional(Schema.Unknown)
 })
 
+const Levels = Schema.Array(Schema.Tuple(Schema.String, Schema.String))
+
+const OrderBook = Schema.Struct({
+  symbol: Schema.optional(Schema.String),
+  bids: Levels,
+  asks: Levels,
+  event_time: Schema.optional(Schema.Unknown)
+})
+
 const decodeList = decoder(Schema.Array(Schema.Unknown))
 const decodeMarket = decoder(ListedMarket)
 const decodeWindow = rowDecoder(Window)
 const decodeMatch = rowDecoder(Match)
 
+const decodeBook = rowDecoder(OrderBook)
+
 const tradesPrefix = "matches:"
+const booksPrefix = "orderbook:"
 
 const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
 
@@ -69,7 +90,8 @@ const rowOf = (
   }))
 }
 
-const publication = (topic: string, data: unknown): ReadonlyArray<Message> => {
+const publication = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
+  if (topic.startsWith(booksPrefix)) return book(topic.slice(booksPrefix.length), data, offset)
   if (!topic.startsWith(tradesPrefix)) return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
   const exchangeSymbol = topic.slice(tradesPrefix.length)
   const window = decodeWindow(data)
@@ -112,6 +134,44 @@ const oldestFirst = (rows: Array<TradeRow>): ReadonlyArray<TradeRow> => {
   return first < last ? rows : rows.reverse()
 }
 
+type Sides = Pick<BookPart, "bids" | "asks">
+
+const sidesOf = ({ asks, bids }: typeof OrderBook.Type): Either.Either<Sides, DecodeFailure.DecodeFailure> =>
+  Either.flatMap(levels("bids", bids), (bids) => Either.map(levels("asks", asks), (asks) => ({ bids, asks })))
+
+/** Each publication is the whole book. An odd time is counted, and the book goes on without. */
+const book = (exchangeSymbol: string, data: unknown, sequence: bigint | undefined): ReadonlyArray<Message> => {
+  const found = decodeBook(data)
+  if (Either.isLeft(found)) return [failed(found.left)]
+  const { event_time, symbol } = found.right
+  if (symbol !== undefined && symbol !== exchangeSymbol) {
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${booksPrefix}${exchangeSymbol}`))]
+  }
+  const sides = sidesOf(found.right)
+  if (Either.isLeft(sides)) return [failed(sides.left)]
+  const time = (typeof event_time === "string" ? isoTime(event_time) : undefined) ?? { timestamp: null }
+  const part: Message = {
+    _tag: "books",
+    exchangeSymbol,
+    part: "whole",
+    ...sides.right,
+    previous: undefined,
+    sequence,
+    ...time
+  }
+  return event_time === undefined || time.timestamp !== null
+    ? [part]
+    : [part, failed(DecodeFailure.make("time", JSON.stringify(event_time)))]
+}
+
+/** Its time is in milliseconds, unlike that of the socket. */
+const picture = (body: unknown) =>
+  Either.flatMap(decodeBook(body), (found) =>
+    Either.map(sidesOf(found), (sides) => {
+      const time = typeof found.event_time === "string" ? epochMillis(found.event_time) : undefined
+      return { ...sides, previous: undefined, sequence: undefined, ...(time ?? { timestamp: null }) }
+    }))
+
 const matchesPath = ({ exchangeSymbol }: Market): string => `/api/v1/mth/matches/${encodeURIComponent(exchangeSymbol)}/`
 
 const historyRow = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
@@ -151,7 +211,16 @@ export const bitpin: Exchange = {
     check: { path: matchesPath, decode: decodeList }
   },
   socket: Centrifugo.protocol({
-    topics: (channel, market) => channel === "trades" ? [tradesPrefix + market.exchangeSymbol] : [],
+    topics: (channel, { exchangeSymbol }) => [(channel === "trades" ? tradesPrefix : booksPrefix) + exchangeSymbol],
     publication
-  })
+  }),
+  books: {
+    link: "replaced",
+    levels: 50,
+    numbers: "offset",
+    picture: {
+      path: ({ exchangeSymbol }) => `/api/v1/mth/orderbook/${encodeURIComponent(exchangeSymbol)}/`,
+      decode: picture
+    }
+  }
 }

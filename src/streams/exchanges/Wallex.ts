@@ -7,7 +7,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Protocol } from "../Exchange.ts"
-import { decoder, isoTime, newestLast, tradeDecoder } from "../protocols/Fields.ts"
+import { decoder, isoTime, levels, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 
 /** `success: false` comes with HTTP 200. */
@@ -36,12 +36,21 @@ const Trades = Schema.Struct({
   result: Schema.Struct({ latestTrades: Schema.Array(Schema.Unknown) })
 })
 
+/** Numbers by the socket; by REST numbers, or text as in older answers. */
+const Side = Schema.Array(Schema.Struct({ price: Schema.String, quantity: Schema.String }))
+
+const Depth = Schema.Struct({ success: Schema.Literal(true), result: Schema.Struct({ bid: Side, ask: Side }) })
+
 const decodeTrades = decoder(Trades)
 const decodeMarkets = decoder(Markets)
 const decodeMarket = decoder(ListedMarket)
 const decodeSuccess = decoder(Schema.Struct({ success: Schema.Literal(true) }))
 
+const decodeSide = rowDecoder(Side)
+const decodeDepth = decoder(Depth)
+
 const tradesSuffix = "@trade"
+const sides = { "@buyDepth": "bids", "@sellDepth": "asks" } as const
 
 const fail = (reason: DecodeFailure.Reason, detail: string): ReadonlyArray<Message> => [
   { _tag: "failure", failure: DecodeFailure.make(reason, detail) }
@@ -61,6 +70,39 @@ const trade = (exchangeSymbol: string, data: unknown): Message =>
     onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
   })
 
+const sideOf = (name: string, rows: typeof Side.Type) =>
+  levels(name, rows.map(({ price, quantity }) => [price, quantity]))
+
+/** Each message is one whole side; the book has neither a number nor a time. */
+const depth = (exchangeSymbol: string, part: "bids" | "asks", data: unknown): Message =>
+  Either.match(Either.flatMap(decodeSide(data), (rows) => sideOf(part, rows)), {
+    onLeft: (failure) => ({ _tag: "failure", failure }),
+    onRight: (side) => ({
+      _tag: "books",
+      exchangeSymbol,
+      part,
+      bids: part === "bids" ? side : [],
+      asks: part === "asks" ? side : [],
+      previous: undefined,
+      sequence: undefined,
+      timestamp: null
+    })
+  })
+
+const picture = (body: unknown) =>
+  Either.flatMap(
+    decodeDepth(body),
+    ({ result }) =>
+      Either.flatMap(sideOf("bid", result.bid), (bids) =>
+        Either.map(sideOf("ask", result.ask), (asks) => ({
+          bids,
+          asks,
+          previous: undefined,
+          sequence: undefined,
+          timestamp: null
+        })))
+  )
+
 /** In which form Wallex pings is disputed: the answer is the question with its word changed (docs/design/exchanges/wallex.md "Pings"). */
 const maxPing = 256
 const ping = /^(?:\s*ping\s*|\s*"ping"\s*|\s*\[\s*"ping".*|\s*\{\s*"ping"\s*:.*)$/is
@@ -76,9 +118,12 @@ const decode: Protocol["decode"] = (text) => {
   const value = parsed.right
   if (!Array.isArray(value)) return isGreeting(value) ? [] : fail("unknown", text)
   const [channel, data]: ReadonlyArray<unknown> = value
-  return typeof channel === "string" && channel.endsWith(tradesSuffix)
-    ? [trade(channel.slice(0, -tradesSuffix.length), data)]
-    : fail("unknown", text)
+  if (typeof channel !== "string") return fail("unknown", text)
+  if (channel.endsWith(tradesSuffix)) return [trade(channel.slice(0, -tradesSuffix.length), data)]
+  for (const [suffix, part] of Object.entries(sides)) {
+    if (channel.endsWith(suffix)) return [depth(channel.slice(0, -suffix.length), part, data)]
+  }
+  return fail("unknown", text)
 }
 
 const tradesPath = ({ exchangeSymbol }: Market): string => `/v1/trades?symbol=${encodeURIComponent(exchangeSymbol)}`
@@ -128,11 +173,21 @@ export const wallex: Exchange = {
   socket: {
     hello: undefined,
     acknowledges: false,
-    topics: (channel, market) => channel === "trades" ? [market.exchangeSymbol + tradesSuffix] : [],
+    topics: (channel, { exchangeSymbol }) =>
+      (channel === "trades" ? [tradesSuffix] : Object.keys(sides)).map((suffix) => exchangeSymbol + suffix),
     subscribe: (channel) => JSON.stringify(["subscribe", { channel }]),
     // A connection may send 50 messages in its life, and those are its subscriptions.
     unsubscribe: undefined,
     isTerminal: () => false,
     decode
+  },
+  books: {
+    link: "replaced",
+    levels: 50,
+    numbers: "none",
+    picture: {
+      path: ({ exchangeSymbol }) => `/v1/depth?symbol=${encodeURIComponent(exchangeSymbol)}`,
+      decode: picture
+    }
   }
 }

@@ -1,5 +1,8 @@
 /** The exchanges there are, by their ids. One more is one file and one line. */
 import { bitpin } from "./Bitpin.ts"
+import { nobitex } from "./Nobitex.ts"
+import { ramzinex } from "./Ramzinex.ts"
+import { tabdeal } from "./Tabdeal.ts"
 import { wallex } from "./Wallex.ts"
 
 /**
@@ -8,4 +11,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal } as const

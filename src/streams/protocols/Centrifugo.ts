@@ -17,8 +17,8 @@ import * as Json from "./Json.ts"
  */
 export interface Options {
   readonly topics: Protocol["topics"]
-  /** Pure and total. `topic` is the channel that the publication came on. */
-  readonly publication: (topic: string, data: unknown) => ReadonlyArray<Message>
+  /** Pure and total. `topic` is the channel that the publication came on, `offset` its number in it; undefined if it has none. */
+  readonly publication: (topic: string, data: unknown, offset: bigint | undefined) => ReadonlyArray<Message>
 }
 
 const Publication = Schema.Struct({ data: Schema.Unknown, offset: Schema.optional(Schema.String) })
@@ -94,24 +94,34 @@ export const protocol = (options: Options): Protocol => {
     return Number.isSafeInteger(offset) && offset >= 0 ? offset : undefined
   }
 
+  /**
+   * The offset behind which publications lead to `end` without a hole. A server in cache mode calls it recovered if it has the last one, and
+   * sends that one only: what lies between is missed.
+   */
+  const startOf = (all: ReadonlyArray<typeof Publication.Type>, end: number): number => {
+    let start = end
+    for (let i = all.length - 1; i >= 0 && offsetOf(all[i]?.offset) === start; i--) start -= 1
+    return start
+  }
+
   const publications = (
     topic: string,
     all: ReadonlyArray<typeof Publication.Type>
   ): ReadonlyArray<Message> =>
     all.flatMap(({ data, offset: text }) => {
-      const messages = published(topic, data)
       const offset = offsetOf(text)
+      const messages = published(topic, data, offset === undefined ? undefined : BigInt(offset))
       // After what it stands for: whoever goes on from it has that.
       return offset === undefined ? messages : [...messages, { _tag: "moved", topic, offset }]
     })
 
   /** With delta compression `data` is JSON in a string; some documents print it so without. */
-  const published = (topic: string, data: unknown): ReadonlyArray<Message> => {
-    if (typeof data !== "string") return options.publication(topic, data)
+  const published = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
+    if (typeof data !== "string") return options.publication(topic, data, offset)
     const parsed = Json.parseFrame(data)
     return Either.isLeft(parsed)
       ? [{ _tag: "failure", failure: parsed.left }]
-      : options.publication(topic, parsed.right)
+      : options.publication(topic, parsed.right, offset)
   }
 
   const ofPush = (push: NonNullable<Document["push"]>): ReadonlyArray<Message> => {
@@ -156,7 +166,9 @@ export const protocol = (options: Options): Protocol => {
       // What is zero is left out.
       const offset = offsetOf(text ?? "0")
       const position = recoverable && epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined
-      return [{ _tag: "subscribed", topic, position, recovered }, ...publications(topic, all)]
+      const after = recovered && position !== undefined ? { after: startOf(all, position.offset) } : {}
+      const answer = { _tag: "subscribed", topic, position, recovered, ...after } as const
+      return [epoch === undefined ? answer : { ...answer, epoch }, ...publications(topic, all)]
     }
     return reply.unsubscribe !== undefined ? [] : [failed("unknown", `a reply to command ${id}`)]
   }

@@ -9,7 +9,7 @@ import { canonical, isPositive } from "../../services/Decimal.ts"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import type { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { TradeRow } from "../Exchange.ts"
+import type { Level, TradeRow } from "../Exchange.ts"
 import * as Shape from "./Shape.ts"
 
 type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
@@ -49,6 +49,24 @@ export const positive = (name: string, text: string): Result<string> => {
   return decimal === undefined ? failed("number", name, text) : Either.right(decimal)
 }
 
+/**
+ * A side of a book. A price is above zero, an amount is not below. One that is none spoils all of it: a book without a level that is there
+ * is not true.
+ */
+export const levels = (name: string, rows: Iterable<Level>): Result<ReadonlyArray<Level>> => {
+  const side: Array<Level> = []
+  for (const [price, amount] of rows) {
+    const canonicalPrice = positiveDecimal(price)
+    if (canonicalPrice === undefined) return failed("number", `${name} price`, price)
+    const canonicalAmount = canonical(amount)
+    if (canonicalAmount === undefined || canonicalAmount.startsWith("-")) {
+      return failed("number", `${name} amount`, amount)
+    }
+    side.push([canonicalPrice, canonicalAmount])
+  }
+  return Either.right(side)
+}
+
 /** Names of the fields that are text; where a row is a list, their places: `"0"`. */
 type Texts<Row> = keyof { [Field in keyof Row as Row[Field] extends string ? Field : never]: unknown }
 
@@ -64,7 +82,10 @@ export interface TradeFields<Row> {
   readonly time: readonly [field: Texts<Row>, read: (text: string) => ExchangeTime.ExchangeTime | undefined]
 }
 
-/** Rows of trades that need nothing else: each price and amount canonical and above zero, the time with all its digits. */
+/**
+ * Rows of trades that need nothing else: each price canonical and above zero, each amount canonical (zero is the feed's to leave out), the
+ * time with all its digits.
+ */
 export const tradeDecoder = <Row, I>(
   schema: Schema.Schema<Row, I>,
   fields: TradeFields<Row>
@@ -78,8 +99,8 @@ export const tradeDecoder = <Row, I>(
     const text = (field: Texts<Row>): string => String(row[field])
     const price = positiveDecimal(text(fields.price))
     if (price === undefined) return failed("number", fields.price, text(fields.price))
-    const amount = positiveDecimal(text(fields.amount))
-    if (amount === undefined) return failed("number", fields.amount, text(fields.amount))
+    const amount = canonical(text(fields.amount))
+    if (amount === undefined || amount.startsWith("-")) return failed("number", fields.amount, text(fields.amount))
     const time = readTime(text(timeField))
     if (time === undefined) return failed("time", timeField, text(timeField))
     const id = fields.id === undefined ? undefined : text(fields.id)

@@ -29,7 +29,7 @@ import type { Identified, Identity, MarketState } from "./Identity.ts"
 import * as Numbers from "./Numbers.ts"
 import * as OpenHoles from "./OpenHoles.ts"
 import * as Spans from "./Spans.ts"
-import { toTrades } from "./Trades.ts"
+import * as Trades from "./Trades.ts"
 
 export interface Backfill {
   /** From here on that listener does not hear the market. */
@@ -44,10 +44,25 @@ export interface Backfill {
     identified: ReadonlyArray<Identified>,
     events: ReadonlyArray<MarketEvent>
   ) => boolean
+  /**
+   * What the history holds of a market that nobody hears but by asking for it (`Rest.polling`), before its new rows are taken: the machine asks
+   * for itself only where a market is gone. An answer that holds no trade that is known leaves a hole. Undefined: the exchange does not know
+   * the market.
+   */
+  readonly polled: (state: MarketState, answer: Polled | undefined) => void
   /** These are the markets that are subscribed to, or about to be. What others have open is asked for once. */
   readonly listed: (symbols: ReadonlySet<string>) => void
   /** Nothing comes any more: what waits is handed over, and the holes before it are told. */
   readonly flush: Effect.Effect<void>
+}
+
+/** An answer of the history, without what is known of the market. */
+type Found = Omit<Holes.Answer, "oldest" | "since">
+
+/** One to a question that is asked again and again. */
+export interface Polled extends Omit<Found, "asked" | "count"> {
+  /** Since when the market is asked for. */
+  readonly heardSince: Time.Instant
 }
 
 export interface Options {
@@ -76,6 +91,7 @@ export const none: Backfill = {
   lost: () => {},
   subscribed: () => {},
   doubted: () => {},
+  polled: () => {},
   take: () => false,
   listed: () => {},
   flush: Effect.void
@@ -95,6 +111,9 @@ const patience = 1_000
 
 /** Histories asked for at the same moment. */
 const workers = 4
+
+/** Who hears a market that is polled: no session has that number. */
+export const poller = -1
 
 /** Chunks of the queue that are handed over as one. */
 const batch = 256
@@ -123,7 +142,7 @@ interface Handing {
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Backfill, never, Scope.Scope> {
   const { board, emit, exchange, identity, ledger, memory, rest, statusEvents } = options
-  const { history } = exchange.rest
+  const { history, polling } = exchange.rest
   const clock = yield* Effect.clock
   const entry = { exchange: exchange.id, lane: "trade" } as const
   const hold = Duration.toMillis(options.hold)
@@ -319,7 +338,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // the history
 
-  const isUnknown = (status: number | undefined): boolean => status === 404 || status === 410
+  const isUnknown = ({ isUnknownMarket, status }: Rest.RestError): boolean =>
+    isUnknownMarket === true || status === 404 || status === 410
 
   const pathOf = (market: Listed, asked: Numbers.Question | null): string => {
     const { pages, path } = history
@@ -338,7 +358,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
         // Of a market that is gone an answer is not to be expected: it is asked for once.
-        while: ({ status }) => !isUnknown(status) && !market.holes.vanished
+        while: (error) => !isUnknown(error) && !market.holes.vanished
       }),
       Effect.tapError((error) =>
         Effect.logWarning("a market's history cannot be had", `${error.reason}: ${error.message}`).pipe(
@@ -348,7 +368,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.either
     )
     if (Either.isLeft(answer)) {
-      step(market, { _tag: "Unanswered", isUnknown: isUnknown(answer.left.status) })
+      step(market, { _tag: "Unanswered", isUnknown: isUnknown(answer.left) })
       board.show()
       return
     }
@@ -363,30 +383,32 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     asked: Numbers.Question | null,
     { date, sentAt, value }: Rest.Answer<History>
   ): void => {
-    const { heardSince, state } = market
     const rows = value.flatMap((row) => {
       if (Either.isRight(row)) return [row.right]
       board.failure(row.left.reason)
       return []
     })
-    const first = rows[0]
+    fill(market, { rows, sound: rows.length === value.length, sentAt, date, asked, count: value.length })
+  }
+
+  const fill = (market: Market, found: Found): void => {
+    const { heardSince, state } = market
+    const first = found.rows[0]
     const since = heardSince === undefined ? null : rest.clock.earliest(heardSince)
     const answer: Holes.Answer = {
-      rows,
+      ...found,
       oldest: first === undefined ? null : Spans.stampOf(first),
-      sound: rows.length === value.length,
-      sentAt,
-      date,
       // What has that second's timestamp may have come after it.
-      since: since === null ? null : since - 1_000,
-      asked,
-      count: value.length
+      since: since === null ? null : since - 1_000
     }
     const candidates = Holes.candidates(market.holes, answer)
     ledger.received(entry, candidates.length)
-    const identified = state.identifyHistory(candidates, market.holes.known)
-    ledger.move(entry, "in_flight", "filtered", candidates.length - identified.length, "duplicate")
-    const events = toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
+    // Those without an amount show how far back the answer reaches, as any row does.
+    const traded = Trades.traded(candidates)
+    ledger.move(entry, "in_flight", "filtered", candidates.length - traded.length, "zero")
+    const identified = state.identifyHistory(traded, market.holes.known)
+    ledger.move(entry, "in_flight", "filtered", traded.length - identified.length, "duplicate")
+    const events = Trades.toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
     board.gaps.recovered += identified.length
     step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
   }
@@ -440,7 +462,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const wake = Holes.wakeAt(holes)
       if (wake !== undefined && Time.between(wake, at) >= 0) step(market, { _tag: "Tick" })
       else due = Time.earliest(due, wake)
-      const askAt = Holes.askAt(market.holes)
+      // A market that is polled is asked all the time, but not when it is gone.
+      const askAt = polling === undefined || holes.vanished ? Holes.askAt(market.holes) : undefined
       if (askAt !== undefined && !pending.has(market)) {
         if (Time.between(askAt, at) >= 0) {
           pending.add(market)
@@ -525,6 +548,29 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       step(market, { _tag: "Subscribed", listener, recovered, by: by(), edge: state.edge() })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
+    polled: (state, answer) => {
+      const market = marketOf(state)
+      market.heardSince ??= answer?.heardSince
+      inherit(market)
+      if (forgotten.delete(state.market.symbol)) keep(market)
+      step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
+      // An empty answer says nothing.
+      if (answer?.rows.length === 0) return
+      const edge = state.edge()
+      const isLost = market.holes.heardSince !== null && edge.last !== null && answer?.rows.some(state.knows) === false
+      if (isLost) {
+        const listener = { id: poller, aliveAt: answer.sentAt, broughtAt: null }
+        step(market, { _tag: "Lost", listener, cause: "disconnected", edge })
+      }
+      if (market.holes.heardSince === null) {
+        step(market, { _tag: "Subscribed", listener: poller, recovered: false, by: by(), edge })
+      }
+      if (Holes.askAt(market.holes) === undefined) return
+      step(market, { _tag: "Asked" })
+      if (answer === undefined) step(market, { _tag: "Unanswered", isUnknown: true })
+      // By the answer the market is heard: no question could be younger than that.
+      else fill(market, { ...answer, sentAt: now(), asked: null, count: answer.rows.length })
+    },
     take: (state, identified, events) => {
       if (events.length === 0) return false
       const market = markets.get(state.market.symbol)

@@ -21,6 +21,10 @@ export interface MarketState {
   readonly status: Board.Market
   /** The rows of one message, oldest first, each with its id; those seen before are left out. */
   readonly identify: (view: TradeGroups.View, rows: ReadonlyArray<TradeRow>) => ReadonlyArray<Identified>
+  /** Of trades with ids: it is one of the newest that were seen. */
+  readonly knows: (row: TradeRow) => boolean
+  /** One of them was seen before, or nothing of the market was: rows with ids that are its last ones leave nothing out. */
+  readonly isContinuedBy: (rows: ReadonlyArray<TradeRow>) => boolean
   /** What is known of the newest trades. */
   readonly edge: () => Edge
   /** `identify` for rows that an answer of the history covers. `known`: ids that may be forgotten since, without their prefix. */
@@ -157,6 +161,11 @@ export const make = (
           fresh.push({ id: prefix + whole(id), row })
         }
         return fresh
+      },
+      knows: ({ id }) => id !== undefined && seenIds().has(id),
+      isContinuedBy: (rows) => {
+        const ids = seenIds()
+        return ids.size() === 0 || rows.some(({ id }) => id === undefined || ids.has(id))
       },
       edge: () => {
         const timestamp = last?.timestamp ?? null

@@ -10,6 +10,7 @@ import { whole } from "../protocols/Json.ts"
 export interface SeenIds {
   /** True the first time. `timestamp`: the trade's, epoch ms; null where it has none. The id may be a slice of its frame. */
   readonly add: (id: string, timestamp: number | null) => boolean
+  readonly has: (id: string) => boolean
   /** A push held so many rows: so many of the newest ids are always known, or the next push would look new. */
   readonly window: (rows: number) => void
   /** Those of that timestamp, and those whose timestamp is not known. */
@@ -35,6 +36,7 @@ export const make = (remembered: Iterable<readonly [id: string, timestamp: numbe
       younger.set(whole(id), timestamp)
       return true
     },
+    has: (id) => younger.has(id) || older.has(id),
     window: (rows) => {
       capacity = Math.max(capacity, rows)
     },

@@ -2,7 +2,14 @@
 import { timeOf } from "../../services/ExchangeTime.ts"
 import * as Iso from "../../services/Iso.ts"
 import type { Trade } from "../../services/MarketEvent.ts"
+import type { TradeRow } from "../Exchange.ts"
 import type { Identified, MarketState } from "./Identity.ts"
+
+const isTraded = ({ amount }: TradeRow): boolean => amount !== "0"
+
+/** Without those whose amount is zero: nothing changed hands. Nearly always the rows as they are. */
+export const traded = (rows: ReadonlyArray<TradeRow>): ReadonlyArray<TradeRow> =>
+  rows.every(isTraded) ? rows : rows.filter(isTraded)
 
 /** `at`: when the frame or the answer reached this process, epoch ms. Tells the market's status of them too. */
 export const toTrades = (

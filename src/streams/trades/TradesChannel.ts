@@ -6,13 +6,16 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Channel, Hearing, Member } from "../Channel.ts"
-import type { Data, Market } from "../Exchange.ts"
+import type { Market, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
+import * as Polling from "./Polling.ts"
 import * as SecondOpinion from "./SecondOpinion.ts"
-import { toTrades } from "./Trades.ts"
+import * as Trades from "./Trades.ts"
 
 export interface Options extends Omit<Backfill.Options, "identity"> {
+  /** Trades are asked for: whether no other channel needs a socket. Undefined: sockets bring them, or nobody wants them. */
+  readonly polled: Pick<Polling.Options, "isAlone"> | undefined
   /** From the exchange's time to ours: how far its clock and ours are apart is in it. */
   readonly lag: Instruments.Histogram
 }
@@ -30,10 +33,14 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
   const { board, exchange, lag, ledger, memory, rest } = options
   const identity = Identity.make(exchange.id, memory, board, exchange)
   const secondOpinion = SecondOpinion.make(exchange, rest)
-  return Effect.map(
-    Backfill.make({ ...options, identity }),
-    (backfill) => of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
-  )
+  return Effect.gen(function*() {
+    const backfill = yield* Backfill.make({ ...options, identity })
+    const channel = of({ exchange: exchange.id, identity, ledger, backfill, secondOpinion, lag })
+    const { polling } = exchange.rest
+    if (polling === undefined || options.polled === undefined) return channel
+    const { follow, stop } = yield* Polling.make({ ...options, ...options.polled, identity, backfill, polling })
+    return { ...channel, follow, flush: Effect.andThen(stop, channel.flush) }
+  })
 }
 
 /** Without a history to ask: frames that are played again leave no hole, and nothing waits. */
@@ -59,14 +66,23 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
     let received = 0
     let fresh = 0
     let strange = 0
+    let zero = 0
 
-    const take = (state: Identity.MarketState, { rows }: Data, { wall }: Time.Moment): ReadonlyArray<MarketEvent> => {
+    const take = (
+      state: Identity.MarketState,
+      { isFullWindow = false, rows }: TradesData,
+      { wall }: Time.Moment
+    ): ReadonlyArray<MarketEvent> => {
+      // Before the rows get their ids: the hole is between them and what was known.
+      if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)
-      const identified = state.identify(view, rows)
+      const traded = Trades.traded(rows)
+      zero += rows.length - traded.length
+      const identified = state.identify(view, traded)
       for (const { row: { timestamp } } of identified) if (timestamp !== null) lag.observe(receivedAt - timestamp)
       fresh += identified.length
-      const events = toTrades(exchange, state, identified, receivedAt, "ws")
+      const events = Trades.toTrades(exchange, state, identified, receivedAt, "ws")
       return backfill.take(state, identified, events) ? [] : events
     }
 
@@ -79,7 +95,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
         heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),
         doubted: (cause) => backfill.doubted(state, cause),
-        take: (data, now) => take(state, data, now),
+        take: (data, now) => data._tag === "trades" ? take(state, data, now) : [],
         isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),
         showStatus: (status) => void (state.status.subscription = status),
         showSuspect: (suspect) => void (state.status.stale = suspect)
@@ -88,16 +104,22 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
 
     return {
       member,
-      foreign: ({ rows }) => {
-        received += rows.length
-        strange += rows.length
+      foreign: (data) => {
+        if (data._tag !== "trades") return
+        received += data.rows.length
+        strange += data.rows.length
       },
       account: () => {
         if (received === 0) return false
         ledger.received(entry, received)
-        ledger.move(entry, "in_flight", "filtered", received - strange - fresh, "duplicate")
+        ledger.move(entry, "in_flight", "filtered", received - strange - zero - fresh, "duplicate")
         ledger.move(entry, "in_flight", "filtered", strange, "market")
-        received = fresh = strange = 0
+        ledger.move(entry, "in_flight", "filtered", zero, "zero")
+        received =
+          fresh =
+          strange =
+          zero =
+            0
         return true
       },
       close: () => identity.views.close(view)

@@ -148,7 +148,9 @@ describe("config", () => {
         "exchange-feeds: Configuration is not valid (4 problems):",
         "  HEALTH_PORT          expected a port 0-65535, got \"70000\"",
         "  SHUTDOWN_TIMEOUT     expected a duration such as 500ms, 30s or 5m, got \"30 parsecs\"",
-        "  EXCHANGES            expected some of bitpin, wallex, got \"bitpn\"; did you mean bitpin?",
+        `  EXCHANGES            expected some of ${
+          Object.keys(exchanges).join(", ")
+        }, got "bitpn"; did you mean bitpin?`,
         "  KAFKA_SASL_PASSWORD  and KAFKA_SASL_PASSWORD_FILE are both set; keep one",
         "Run `exchange-feeds config --markdown` for every setting.",
         ""

@@ -149,7 +149,7 @@ const play = (steps: ReadonlyArray<Step>, sizes: typeof allSizes[number], choose
       Reference.settle(now, keyOf(symbol), { id: record.headers["id"] ?? "", timestamp, exchangeSymbol: symbol })
       return checkpoint.settle([record], seq)
     }
-    const timestampOf = (record: EventRecord): string | null => JSON.parse(String(record.value)).timestamp
+    const timestampOf = (record: EventRecord): string | null => record.trade?.timestamp ?? null
     const recordOf = (symbol: string, timestamp: string | null): EventRecord =>
       encode({
         type: "trade",

@@ -1,14 +1,15 @@
 /** One lane between a Kafka that answers when told to and a disk that takes nothing. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Logger, Queue, TestClock } from "effect"
+import { Chunk, Deferred, Duration, Effect, Logger, Queue, TestClock } from "effect"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import * as Handover from "../../../src/services/Delivery/Handover.ts"
 import * as Lane from "../../../src/services/Delivery/Lane.ts"
 import { FileQueueError, type Queue as DiskQueue } from "../../../src/services/FileQueue.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import type { EventRecord } from "../../../src/services/MarketEvent.ts"
-import { ProducerUnavailable } from "../../../src/services/Producer.ts"
+import { type LaneProducer, ProducerUnavailable } from "../../../src/services/Producer.ts"
 import * as RetryPolicy from "../../../src/services/RetryPolicy.ts"
+import * as Time from "../../../src/services/Time.ts"
 import { quiet } from "../FileQueue/Harness.ts"
 
 const record = (n: number, size = 600): EventRecord => ({
@@ -236,4 +237,90 @@ describe("Lane", () => {
       assert.deepStrictEqual(lines, [away("c:9092: a request has timed out"), "records are delivered again topic=t"])
     }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)))
   })
+
+  it.scoped("has an alarm for what comes next, not one for each send of the last second", () =>
+    Effect.gen(function*() {
+      let sends = 0
+      const lane = yield* plain({ ...Handover.defaults, linger: 5 }, noDisk, {
+        send: () => Effect.sync(() => sends += 1)
+      })
+      for (let n = 0; n < 200; n++) {
+        yield* lane.offer([record(n)])
+        yield* TestClock.adjust("1 millis")
+      }
+      assert.isAtLeast(sends, 40)
+      assert.isAtMost(Chunk.size(yield* TestClock.sleeps()), 2)
+    }).pipe(quiet))
+
+  it.scoped("under a burst of ten times what Kafka takes nothing is in memory only for longer than a second", () =>
+    Effect.gen(function*() {
+      const clock = yield* Effect.clock
+      const now = () => Time.instantOf(clock)
+      const onDisk: Array<EventRecord> = []
+      /** When it was offered, by its id; until it is acknowledged or on the disk. */
+      const inMemory = new Map<string, Time.Instant>()
+      const isSafe = (records: ReadonlyArray<EventRecord>): void => {
+        for (const { headers } of records) inMemory.delete(headers["id"] ?? "")
+      }
+      let appends = 0
+      const disk: DiskQueue = {
+        ...noDisk,
+        append: (records) =>
+          Effect.delay(
+            Effect.sync(() => {
+              appends += 1
+              const firstSeq = onDisk.length + 1
+              onDisk.push(...records)
+              isSafe(records)
+              return { firstSeq, lastSeq: onDisk.length }
+            }),
+            "20 millis"
+          ),
+        read: ({ from, maxRecords }) =>
+          Effect.succeed(onDisk.slice(from - 1, from - 1 + maxRecords).map((one, n) => ({ ...one, seq: from + n }))),
+        persist: Effect.succeed(1)
+      }
+      const lane = yield* plain({ ...Handover.defaults, maxBatchRecords: 100 }, disk, {
+        send: (records) => Effect.delay(Effect.sync(() => isSafe(records)), "250 millis")
+      })
+      let oldest = 0
+      for (let n = 0; n < 160; n++) {
+        const records = Array.from({ length: 100 }, (_, i) => record(n * 100 + i, 50))
+        for (const { headers } of records) inMemory.set(headers["id"] ?? "", now())
+        yield* lane.offer(records)
+        yield* TestClock.adjust("25 millis")
+        for (const at of inMemory.values()) {
+          oldest = Math.max(oldest, Time.between(at, now()))
+          break
+        }
+      }
+      assert.isAbove(appends, 10)
+      // And what the disk takes to write it, and the step of this clock.
+      assert.isAtMost(oldest, 1_000 + 20 + 25)
+    }).pipe(quiet))
 })
+
+/** A lane that nothing was asked of but its way from memory to Kafka and the disk. */
+const plain = (
+  handover: Handover.Options,
+  disk: DiskQueue,
+  { send }: Pick<LaneProducer, "send">
+) =>
+  Effect.flatMap(
+    CircuitBreaker.make({
+      name: "kafka",
+      group: "kafka",
+      maxFailures: 3,
+      timeout: Duration.seconds(10),
+      successThreshold: 1
+    }),
+    (breaker) =>
+      Lane.make({ name: "trade", topic: "t", handover, retry: RetryPolicy.defaults }, () => Effect.succeed(disk), {
+        breaker,
+        producer: () => Effect.succeed({ topic: "t", send, partitionOf: () => Effect.succeed(0) }),
+        deadLetters: { record: () => Effect.void, frame: () => Effect.void },
+        ledger: Ledger.make(),
+        checkpoint: { resolve: () => Effect.void },
+        onDropped: () => Effect.void
+      })
+  )

@@ -55,6 +55,8 @@ export class World {
   readonly orphaned = new Set<string>()
   acknowledgedAt: number
   settled = new Set<string>()
+  /** Offered in this life and perhaps in memory only, with the time of the offer: a queue, of which what left memory is taken off lazily. */
+  private memory: Array<{ readonly id: string; readonly at: number }> = []
 
   constructor(options: Handover.Options) {
     this.options = options
@@ -66,6 +68,23 @@ export class World {
     const [commands, state] = Handover.step(this.state, input, Time.instant(this.now))
     this.state = state
     for (const command of commands) this.execute(command)
+    this.judgeAge()
+  }
+
+  /**
+   * H3: what a kill -9 takes is at most so old, whatever comes meanwhile: either it is being written, or the machine asks to be woken in
+   * time. Not where the disk takes nothing (H7).
+   */
+  private judgeAge(): void {
+    while (this.memory.length > 0 && this.places.get(this.memory[0]?.id ?? "") !== "in_flight") this.memory.shift()
+    const [oldest] = this.memory
+    if (oldest === undefined || this.append !== undefined || this.state.disk === "failed") return
+    const { spillAfter } = this.options
+    if (this.now - oldest.at >= spillAfter) fail(`H3: ${oldest.id} is in memory only for ${this.now - oldest.at} ms`)
+    const now = Time.instant(this.now)
+    const wanted = Handover.deadline(this.state, now)
+    const tooLate = Time.plus(now, oldest.at + spillAfter - this.now)
+    if (wanted === undefined || Time.between(tooLate, wanted) > 0) fail(`H3: nobody wakes the machine for ${oldest.id}`)
   }
 
   private execute(command: Handover.Command): void {
@@ -137,7 +156,10 @@ export class World {
   offer(records: ReadonlyArray<EventRecord>): void {
     if (this.state.stopping !== "no") return
     this.offered.push(...records)
-    for (const record of records) this.places.set(idOf(record), "in_flight")
+    for (const record of records) {
+      this.places.set(idOf(record), "in_flight")
+      this.memory.push({ id: idOf(record), at: this.now })
+    }
     this.input({ _tag: "Offer", records })
   }
 
@@ -276,6 +298,7 @@ export class World {
     for (const { headers } of [...this.late.flat(), ...(this.send ?? [])]) this.orphaned.add(headers["id"] ?? "")
     this.send = undefined
     this.append = undefined
+    this.memory = []
     this.read = undefined
     this.persist = false
     this.deadLetter = undefined

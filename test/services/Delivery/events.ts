@@ -8,10 +8,11 @@ export const book = (market: number, n: number): MarketEvent => ({
   symbol: `M${market}/IRT`,
   exchangeSymbol: `M${market}_IRT`,
   id: `b:${market}:${n}`,
-  sequence: null,
+  sequence: `e_${n}`,
   bids: [["1", "2"]],
   asks: [["3", "4"]],
   timestamp: null,
   receivedAt: "2026-06-11T12:59:45.301Z",
+  sentAt: "2026-06-11T12:59:45.302Z",
   source: "ws"
 })

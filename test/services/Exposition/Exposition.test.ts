@@ -19,6 +19,12 @@ const bodyOf = (families: ReadonlyArray<Exposition.Family>, accept?: string) =>
     return (yield* metrics.expose(accept)).body
   })
 
+/** Of all series of markets, each set of labels once. */
+const marketLabelsIn = (families: ReadonlyArray<Exposition.Family>): ReadonlySet<Exposition.Labels> =>
+  new Set(
+    families.flatMap((family) => family.samples.map(({ labels }) => labels)).filter((labels) => "market" in labels)
+  )
+
 const laneStatus = (over: Partial<LaneStatus> = {}): LaneStatus => ({
   ...lane(),
   name: "trade",
@@ -95,6 +101,15 @@ describe("the text", () => {
       // And would, were there anything.
       assert.throws(() => promtool(`${body}# TYPE feeds_x counter\nfeeds_x 1\n`))
     }))
+
+  it("labels of a market are made once, for all of its families and all scrapes", () => {
+    const feeds = [exchange("bitpin"), exchange("wallex")]
+    const first = marketLabelsIn(Exposition.feedFamilies(feeds, now.at))
+    assert.strictEqual(first.size, 4)
+    for (const labels of first) assert.isTrue(Object.isFrozen(labels))
+    const again = marketLabelsIn(Exposition.feedFamilies(feeds, now.at))
+    assert.strictEqual(new Set([...first, ...again]).size, 4)
+  })
 
   it.scoped("every series is there once", () =>
     Effect.gen(function*() {

@@ -49,6 +49,31 @@ feeds_y 0.5
     assert.include(text, "feeds_lag_seconds_count{a=\"1\"} 7\n")
   })
 
+  it("labels that cannot change are read once, however many families and scrapes they are in; others each time", () => {
+    let reads = 0
+    const counting = (labels: Labels) =>
+      new Proxy(labels, {
+        get: (target, name, self) => {
+          reads += 1
+          return Reflect.get(target, name, self)
+        }
+      })
+    const scrape = (labels: Labels) =>
+      classic([
+        counter("feeds_x_total", "X.", [{ labels, value: 1 }]),
+        gauge("feeds_y", "Y.", [{ labels, value: 2 }])
+      ]).split("\n").filter((line) => line.startsWith("feeds_"))
+    const lasting = counting(Object.freeze({ market: "BTC/IRT" }))
+    for (let n = 0; n < 10; n++) {
+      assert.deepStrictEqual(scrape(lasting), ["feeds_x_total{market=\"BTC/IRT\"} 1", "feeds_y{market=\"BTC/IRT\"} 2"])
+    }
+    assert.strictEqual(reads, 1)
+    const changing = { market: "A/B" }
+    scrape(changing)
+    changing.market = "C/D"
+    assert.include(scrape(changing), "feeds_y{market=\"C/D\"} 2")
+  })
+
   it("what does not agree in its type stays out, and a family without series too", () => {
     const text = classic([
       gauge("feeds_x", "X.", [{ labels: {}, value: 1 }]),

@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Time from "../../../src/services/Time.ts"
 import type { Remedy } from "../../../src/streams/Exchange.ts"
-import type * as Topics from "../../../src/streams/Feed/Topics.ts"
-import { channelOf, deeds, make, names, symbolOf } from "./Topics/Machine.ts"
+import * as Topics from "../../../src/streams/Feed/Topics.ts"
+import * as Rhythm from "../../../src/streams/Rhythm.ts"
+import { channelOf, deeds, make, names, symbolOf, timing } from "./Topics/Machine.ts"
 
 const setup = { acknowledges: true, canLeave: true, topicsPerFrame: 1 }
 
@@ -284,6 +285,46 @@ describe("Topics: memory", () => {
     }
     assert.deepStrictEqual([...machine.state.frames.keys()], ["100", "101", "102"])
   })
+})
+
+describe("Topics: a thousand of them", () => {
+  for (const acknowledges of [true, false]) {
+    it(`no frame of data makes anyone look at all${acknowledges ? "" : ", where nothing is answered"}`, () => {
+      const many = Array.from({ length: 1_000 }, (_, n) => `trades:${n}`)
+      const state = Topics.initial({ ...setup, acknowledges, timing }, Rhythm.make())
+      const topics = many.map((topic) => ({
+        topic,
+        channel: channelOf(topic),
+        exchangeSymbol: symbolOf(topic),
+        pulse: Rhythm.pulse()
+      }))
+      const now = Time.instant(0)
+      Topics.step(state, { _tag: "Sync", topics }, now)
+      while (Topics.hasCommands(state)) Topics.step(state, { _tag: "Next" }, now)
+      for (const topic of many) {
+        if (acknowledges) Topics.step(state, { _tag: "Subscribed", topic, recovered: false }, now)
+      }
+      // Where nothing is answered, data of the last one is the answer to all: that once everybody is looked at.
+      Topics.step(state, { _tag: "Brought", channel: "trades", exchangeSymbol: "999" }, now)
+      let looks = 0
+      const { topics: all } = state
+      for (const way of ["values", "keys", "entries", "forEach", Symbol.iterator] as const) {
+        const original: (...args: ReadonlyArray<never>) => unknown = all[way]
+        Object.defineProperty(all, way, {
+          value: (...args: ReadonlyArray<never>) => {
+            looks += 1
+            return original.apply(all, [...args])
+          }
+        })
+      }
+      for (let n = 0; n < 100; n++) {
+        Topics.step(state, { _tag: "Brought", channel: "trades", exchangeSymbol: `${n}` }, now)
+        assert.strictEqual(Topics.counts(state).requested, 1_000)
+        assert.isTrue(Topics.isSettled(state))
+      }
+      assert.strictEqual(looks, 0)
+    })
+  }
 })
 
 describe("Topics: several in a frame", () => {

@@ -131,10 +131,16 @@ describe("BitPin's WebSocket", () => {
     const reply = { recoverable: true, epoch: "e1", recovered: true, was_recovering: true }
     const position = { epoch: "e1", offset: 7 }
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, offset: 7 } })), [
-      { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true }
+      { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true, after: 7, epoch: "e1" }
     ])
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, recovered: false } })), [
-      { _tag: "subscribed", topic: "matches:BTC_IRT", position: { epoch: "e1", offset: 0 }, recovered: false }
+      {
+        _tag: "subscribed",
+        topic: "matches:BTC_IRT",
+        position: { epoch: "e1", offset: 0 },
+        recovered: false,
+        epoch: "e1"
+      }
     ])
     assert.strictEqual(
       bitpin.socket.subscribe("matches:BTC_IRT", 3, position),
@@ -169,7 +175,7 @@ describe("BitPin's WebSocket", () => {
   })
 
   it("counts what is no trade", () => {
-    assert.deepStrictEqual(reasonsOf(decode(line("bitpin", "bitpin-orderbook", 1))), ["unknown"])
+    assert.deepStrictEqual(reasonsOf(decode(`{"push":{"channel":"market:X","pub":{"data":{}}}}`)), ["unknown"])
     assert.deepStrictEqual(reasonsOf(decode(bitpinPush("BTC_IRT", [{ id: "1" }], { symbol: "ETH_IRT" }))), ["symbol"])
     assert.deepStrictEqual(reasonsOf(decode(`{"push":{"channel":"matches:X","pub":{"data":{"event":"e"}}}}`)), [
       "unknown"

@@ -7,7 +7,7 @@ import { vi } from "vitest"
 import type * as Registry from "../../../src/streams/exchanges/index.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { source } from "../../hostile/Mutations.ts"
-import { bitpinPush, wallexTrade } from "../support/frames.ts"
+import { bitpinPush, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
 import { recording } from "../support/recordings.ts"
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
@@ -31,8 +31,25 @@ const pools = {
     ...recording("wallex", "wallex-ws-docs"),
     wallexTrade("BTCTMN"),
     wallexTrade("USDTTMN", { isBuyOrder: false, timestamp: "2026-06-11T12:59:45.263627+03:30" })
+  ],
+  nobitex: [
+    ...recording("nobitex", "reconstructed-nobitex-ws"),
+    ...recording("nobitex", "nobitex-orderbook"),
+    ...recording("nobitex", "nobitex-ws-docs").map((data) => pushed("public:trades-BTCIRT", data)),
+    nobitexTrade("BTCIRT"),
+    nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
+    nobitexBook("BTCIRT")
+  ],
+  ramzinex: [
+    ...recording("ramzinex", "reconstructed-ramzinex-ws"),
+    ...recording("ramzinex", "ramzinex-orderbook"),
+    ...recording("ramzinex", "ramzinex-ws-docs").map((data) => pushed("orderbook:11", data)),
+    ramzinexTrades("2", [{ id: "1" }, { id: "2", amount: "1.6e-05", side: "sell" }, { id: "3", amount: "0" }])
   ]
 }
+
+const printed = (messages: unknown): string =>
+  JSON.stringify(messages, (_, value: unknown) => typeof value === "bigint" ? `${value}n` : value)
 
 const topics = new Map([["2", "matches:BTC_IRT"]])
 
@@ -48,7 +65,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]
@@ -62,8 +79,8 @@ describe("rows, fuzzed", () => {
         if (i % 10_000 === 1) await new Promise(setImmediate)
         const messages = fast.socket.decode(text, (command) => topics.get(command))
         for (const message of messages) if (message._tag === "trades") rows += message.rows.length
-        const expected = JSON.stringify(slow.socket.decode(text, (command) => topics.get(command)))
-        if (JSON.stringify(messages) !== expected) {
+        const expected = printed(slow.socket.decode(text, (command) => topics.get(command)))
+        if (printed(messages) !== expected) {
           assert.fail(`${JSON.stringify(text.slice(0, 4_000))} of seed 23 at ${i}`)
         }
       }

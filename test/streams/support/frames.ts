@@ -47,3 +47,58 @@ export const wallexTrade = (
     timestamp: "2026-06-11T12:59:45Z",
     ...fields
   }])
+
+/** Number literals as they stand. */
+export interface RamzinexRow {
+  readonly id: string | number
+  readonly price?: string
+  readonly amount?: string
+  readonly side?: string
+  readonly seconds?: string
+}
+
+const ramzinexText = ({ amount = "2.5", id, price = "1000", seconds = "1759319486", side = "buy" }: RamzinexRow) =>
+  `[${price},${amount},"2025-10-01 11:51:26","${side}",${/^\d+$/.test(seconds) ? seconds : `"${seconds}"`},"${id}"]`
+
+export const ramzinexRow = (row: RamzinexRow): unknown => JSON.parse(ramzinexText(row))
+
+export const ramzinexTrades = (symbol: string, rows: ReadonlyArray<RamzinexRow>): string =>
+  `{"push":{"channel":"last-trades:${symbol}","pub":{"data":[${rows.map(ramzinexText).join(",")}],"offset":1}}}`
+
+export const ramzinexBook = (symbol: string, data: object): string =>
+  JSON.stringify({ push: { channel: `orderbook:${symbol}`, pub: { data, offset: 1 } } })
+
+/** A push of Nobitex, as its channel `public:trades-` has it. */
+export const nobitexTrade = (
+  symbol: string,
+  fields: {
+    readonly price?: string
+    readonly volume?: string
+    readonly time?: number | string
+    readonly type?: string
+  } = {},
+  offset = 1
+): string =>
+  JSON.stringify({
+    push: {
+      channel: `public:trades-${symbol}`,
+      pub: { data: { price: "1000", time: 1762781164192, type: "buy", volume: "2.5", ...fields }, offset }
+    }
+  })
+
+export const nobitexBook = (symbol: string, fields: object = {}, offset = 1): string =>
+  JSON.stringify({
+    push: {
+      channel: `public:orderbook-${symbol}`,
+      pub: {
+        data: {
+          asks: [["1010", "1.5"], ["1020", "2"]],
+          bids: [["1000", "0.5"], ["990", "3"]],
+          lastTradePrice: "1000",
+          lastUpdate: 1762781164192,
+          ...fields
+        },
+        offset
+      }
+    }
+  })

@@ -3,8 +3,13 @@
  * bodies of tables, are replaced by what `/events` brings.
  */
 import * as Holes from "../../OpenHoles.ts"
+import * as Chart from "./Chart.ts"
+import * as Diagnosis from "./Diagnosis.ts"
+import * as History from "./History.ts"
 import type { Events, Exchange, Report } from "./Report.ts"
 import { script } from "./Script.ts"
+import { style } from "./Style.ts"
+import * as Words from "./Words.ts"
 
 export const render = (report: Report): string =>
   `<!doctype html>
@@ -27,17 +32,17 @@ ${body(report)}
 export const body = (report: Report): string =>
   `<header>
 <h1>${text(report.name)} <small>${text(report.version)}</small></h1>
-<p role="status" aria-live="polite" id="summary" data-live data-status="${text(report.health.status)}">${
-    badge(report.health.status)
-  } ${text(sentence(report))}</p>
-<p class="quiet"><span id="age">${text(report.timestamp)}</span> · <span id="link">without updates</span> ·
+<p role="status" aria-live="polite" id="summary" class="summary" data-live data-status="${
+    text(report.health.status)
+  }">${badge(report.health.status)} ${Diagnosis.sentences(report).map(text).join("<br>")}</p>
+<p class="quiet"><span id="age">as of ${text(report.timestamp)}</span> · <span id="link">without updates</span> ·
 <a href="health">health</a> · <a href="metrics">metrics</a> · <a href="api/status">as JSON</a></p>
 <noscript><p>Without scripts this page does not follow what happens: load it again.</p></noscript>
 </header>
 <main>
 <dl class="tiles">${tiles(report)}</dl>
 ${section("Checks", table("checks", ["check", "status", "last check", "took", "message"], checkRows(report)))}
-${section("Exchanges", table("exchanges", exchangeColumns, report.exchanges.map(exchangeRow)))}
+${section("Exchanges", table("exchanges", exchangeColumns, report.exchanges.map((one) => exchangeRow(one, report))))}
 ${section("Open holes", holes(report))}
 ${section("Kafka and the queue", table("lanes", laneColumns, laneRows(report)) + usage(report))}
 ${section("Circuit breakers", table("breakers", ["breaker", "state", "next try"], breakerRows(report)))}
@@ -45,46 +50,6 @@ ${section("Events", table("events", eventColumns, eventRows(report)))}
 ${section("Markets", controls + marketTable(report))}
 <section><h2>Since this page was opened</h2><ol id="log" class="log"></ol></section>
 </main>`
-
-export const style = `
-:root { color-scheme: light dark; font: 14px/1.4 system-ui, sans-serif }
-body { max-width: 75rem; margin: 0 auto; padding: 1rem; color: #1f2328; background: #fff }
-a { color: #0550ae }
-h1 { font-size: 1.4rem; margin: 0 }
-h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem }
-small, .quiet { font-weight: normal; color: #59636e }
-header p { margin: .4rem 0 }
-section { overflow-x: auto }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(13rem, 1fr)); gap: .8rem; margin: 1rem 0 0 }
-.tiles div { border: 1px solid #8886; border-radius: .5rem; padding: .6rem .8rem }
-.tiles dt { color: #59636e }
-.tiles dd { margin: 0; font-variant-numeric: tabular-nums }
-.tiles .big { font-size: 1.5rem }
-.tiles svg { display: block; width: 100%; height: 30px; margin-top: .3rem }
-.tiles polyline { fill: none; stroke: #0969da; stroke-width: 1.5; vector-effect: non-scaling-stroke }
-.controls { display: flex; flex-wrap: wrap; gap: .5rem 1.2rem; align-items: center; margin: 0 0 .5rem }
-input, button { font: inherit }
-th button { all: unset; cursor: pointer; font-weight: bold }
-th button:focus-visible { outline: 2px solid #0969da; outline-offset: 2px }
-th[aria-sort=ascending] button::after { content: " ↑" }
-th[aria-sort=descending] button::after { content: " ↓" }
-.log { font-variant-numeric: tabular-nums; padding-left: 1.5rem }
-.log:empty::before { content: "nothing has changed" }
-table { border-collapse: collapse; width: 100% }
-th, td { text-align: left; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid #8884; white-space: nowrap }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums }
-td.wide { white-space: normal; overflow-wrap: anywhere; min-width: 12rem }
-.badge { padding: .1rem .5rem; border-radius: .5rem; color: #fff; background: #59636e; white-space: nowrap }
-.good { background: #1a7f37 }
-.fair { background: #7d4e00 }
-.poor { background: #cf222e }
-@media (prefers-color-scheme: dark) {
-body { color: #e6edf3; background: #0d1117 }
-a { color: #79b8ff }
-small, .quiet, .tiles dt { color: #9198a1 }
-.tiles polyline { stroke: #58a6ff }
-}
-`
 
 // internal
 
@@ -104,10 +69,28 @@ const text = (value: string | number | null): string =>
 interface Cell {
   readonly html: string
   readonly kind?: "number" | "wide"
+  /** What it is sorted by, where that is not what is seen. */
+  readonly sort?: string | number
 }
 
 const cell = (value: string | number | null): Cell =>
   typeof value === "number" ? { html: text(value), kind: "number" } : { html: text(value) }
+
+/** When something happened or will: in words, the exact time where the pointer rests. */
+const when = (iso: string | null, { timestamp }: Report): Cell => {
+  if (iso === null) return cell(null)
+  const then = Date.parse(iso)
+  // What is no time is shown as it is.
+  const said = Number.isNaN(then) ? iso : Words.ago(then, Date.parse(timestamp))
+  return { sort: iso, html: `<time datetime="${text(iso)}" title="${text(iso)}">${text(said)}</time>` }
+}
+
+/** A count that may grow large. */
+const counted = (value: number): Cell => ({
+  html: `<span title="${value}">${text(Words.count(value))}</span>`,
+  kind: "number",
+  sort: value
+})
 
 const wide = (value: string | null): Cell => ({ html: text(value), kind: "wide" })
 
@@ -148,8 +131,10 @@ const badgeCell = (state: string, key?: string): Cell => ({
 const section = (title: string, html: string): string =>
   `<section aria-label="${text(title)}" tabindex="0"><h2>${text(title)}</h2>${html}</section>`
 
-const tag = (name: "td" | "th", { html, kind }: Cell): string =>
-  `<${name}${name === "th" ? " scope=\"col\"" : ""}${kind === undefined ? "" : ` class="${kind}"`}>${html}</${name}>`
+const tag = (name: "td" | "th", { html, kind, sort }: Cell): string =>
+  `<${name}${name === "th" ? " scope=\"col\"" : ""}${kind === undefined ? "" : ` class="${kind}"`}${
+    sort === undefined ? "" : ` data-sort="${text(sort)}"`
+  }>${html}</${name}>`
 
 /** A column is aligned as its first row. */
 const table = (id: string, columns: ReadonlyArray<string>, rows: Rows): string => {
@@ -169,78 +154,77 @@ type Rows = ReadonlyArray<ReadonlyArray<Cell>>
 const total = (counts: Readonly<Record<string, number>>): number =>
   Object.values(counts).reduce((sum, count) => sum + count, 0)
 
-/** The answer to the first question: does data flow? */
-const sentence = ({ exchanges, health, lanes }: Report): string => {
-  const bad = Object.entries(health.checks).filter(([, { status }]) => status !== "healthy").map(([name]) => name)
-  const live = exchanges.filter(({ connections }) => connections.some(({ state }) => state === "open")).length
-  const behind = lanes.filter(({ mode }) => mode !== "straight").map(({ mode, topic }) => `${topic} ${mode}`)
-  return [
-    `${live} of ${exchanges.length} exchanges connected`,
-    ...(bad.length > 0 ? [`not healthy: ${bad.join(", ")}`] : []),
-    ...behind
-  ].join("; ")
-}
-
 const tile = (name: string, big: string, rest: string): string =>
   `<div><dt>${name}</dt><dd>${big}</dd><dd>${rest}</dd></div>`
 
 /** A figure that the script counts with. */
-const figure = (id: string, value: number): string =>
-  `<span id="${id}" data-live data-value="${value}">${text(value)}</span>`
+const figure = (id: string, value: number, said = Words.count(value)): string =>
+  `<span id="${id}" data-live data-value="${value}"><span title="${value}">${text(said)}</span></span>`
 
-const chart = (id: string, label: string): string =>
-  `<svg viewBox="0 0 120 30" preserveAspectRatio="none" role="img" aria-label="${label}"><polyline id="${id}" points=""/></svg>`
+/** What the script makes a live figure of; without it, the mean of the last stretch. */
+const rateOf = (id: string, values: ReadonlyArray<number>): string => {
+  const last = values.at(-1)
+  return `<span class="big" id="${id}">${last === undefined ? "-" : text(Words.rate(last))}</span>`
+}
 
 const sumOf = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, one) => sum + one, 0)
 
-const tiles = ({ exchanges, lanes, queue, recovered }: Report): string => {
+const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string => {
   const events = [...exchanges.flatMap(({ events }) => events), ...recovered]
   const lost = sumOf(events.map(({ dropped }) => total(dropped)))
   const dead = sumOf(events.map(({ deadLettered }) => total(deadLettered)))
   const gaps = exchanges.map(({ gaps }) => gaps)
   const bytes = queue?.bytes ?? 0
   const capacity = queue?.maxBytes ?? 0
+  const chart = (id: string, label: string, values: ReadonlyArray<number>, say: (value: number) => string) =>
+    Chart.chart({ id, label, values, say, every: history.every, room: History.points })
   return [
     tile(
       "Received",
-      "<span class=\"big\" id=\"received-rate\">-</span>",
+      rateOf("received-rate", history.received),
       `${figure("received", sumOf(events.map(({ received }) => received)))} in all${
-        chart("received-line", "events received each second, the last two minutes")
+        chart("received-chart", "Events received each second, the last half hour", history.received, Words.rate)
       }`
     ),
     tile(
       "Delivered",
-      "<span class=\"big\" id=\"delivered-rate\">-</span>",
-      `${figure("delivered", sumOf(events.map(({ delivered }) => delivered)))} in all; <span id="lost" data-live>${
-        text(`${lost} dropped, ${dead} dead letters`)
-      }</span>`
+      rateOf("delivered-rate", history.delivered),
+      `${figure("delivered", sumOf(events.map(({ delivered }) => delivered)))} in all, <span id="lost" data-live${
+        lost + dead > 0 ? ` class="alarm"` : ""
+      }>${text(`${Words.count(lost)} dropped, ${Words.several(dead, "dead letter")}`)}</span>${
+        chart("delivered-chart", "Events delivered each second, the last half hour", history.delivered, Words.rate)
+      }`
     ),
     tile(
-      "Queue",
+      "Waiting on disk",
       `<span class="big">${figure("queued", sumOf(lanes.map(({ queued }) => queued)))}</span> <span id="trend"></span>`,
-      `${figure("bytes", bytes)} of ${figure("capacity", capacity)} bytes, <span id="share" data-live>${
-        text(capacity === 0 ? "-" : `${Math.round(100 * bytes / capacity)} %`)
-      }</span>${chart("queued-line", "records in the queue, the last two minutes")}`
+      `${figure("bytes", bytes, Words.bytes(bytes))} of ${
+        figure("capacity", capacity, Words.bytes(capacity))
+      }, <span id="share" data-live>${text(capacity === 0 ? "-" : `${Math.round(100 * bytes / capacity)} %`)}</span>${
+        chart("queued-chart", "Events that wait on disk, the last half hour", history.queued, Words.count)
+      }`
     ),
     tile(
       "Holes in the data",
-      `<span class="big" id="gaps-open" data-live>${text(`${sumOf(gaps.map(({ open }) => open))} open`)}</span>`,
+      `<span class="big" id="gaps-open" data-live>${
+        text(`${Words.count(sumOf(gaps.map(({ open }) => open)))} open`)
+      }</span>`,
       `<span id="gaps" data-live>${
         text(
-          `${sumOf(gaps.map(({ filled }) => filled))} filled from history (${
-            sumOf(gaps.map(({ recovered }) => recovered))
-          } trades), ${sumOf(gaps.map(({ told }) => told))} told as not filled`
+          `${Words.count(sumOf(gaps.map(({ filled }) => filled)))} filled from history (${
+            Words.several(sumOf(gaps.map(({ recovered }) => recovered)), "trade")
+          }), ${Words.count(sumOf(gaps.map(({ told }) => told)))} told as not filled`
         )
-      }</span>`
+      }</span>${chart("holes-chart", "Open holes, the last half hour", history.openHoles, Words.count)}`
     )
   ].join("")
 }
 
-const checkRows = ({ health }: Report): Rows =>
-  Object.entries(health.checks).map(([name, { duration, last_check, message, status }]) => [
+const checkRows = (report: Report): Rows =>
+  Object.entries(report.health.checks).map(([name, { duration, last_check, message, status }]) => [
     cell(name),
     badgeCell(status, name),
-    cell(last_check),
+    when(last_check, report),
     cell(duration),
     wide(message ?? "")
   ])
@@ -258,23 +242,23 @@ const exchangeColumns = [
   "last error"
 ]
 
-const exchangeRow = (one: Exchange): ReadonlyArray<Cell> => {
+const exchangeRow = (one: Exchange, report: Report): ReadonlyArray<Cell> => {
   const open = one.connections.filter(({ state }) => state === "open").length
   const active = one.connections.reduce((sum, { subscriptions }) => sum + subscriptions.active, 0)
   const requested = one.connections.reduce((sum, { subscriptions }) => sum + subscriptions.requested, 0)
   return [
     cell(one.exchange),
-    cell(`${open} of ${one.connections.length} open`),
+    cell(one.polling?.isAlone === true ? "not used" : `${open} of ${one.connections.length} open`),
     cell(`${active} of ${requested} active`),
     cell(
       `${one.markets.filter(({ lastAt }) => lastAt !== null).length} of ${one.listed} live` +
         (one.leftOut.length === 0 ? "" : `, ${one.leftOut.length} left out`)
     ),
-    cell(one.lastDataAt),
-    cell(one.dials),
-    cell(one.reconnects),
-    cell(one.gaps.open),
-    cell(total(one.decodeFailures)),
+    when(one.lastDataAt, report),
+    counted(one.dials),
+    counted(one.reconnects),
+    counted(one.gaps.open),
+    counted(total(one.decodeFailures)),
     wide(one.lastError)
   ]
 }
@@ -306,13 +290,13 @@ const eventColumns = [
 const eventRow = (exchange: string, events: Events): ReadonlyArray<Cell> => [
   cell(exchange),
   cell(events.channel),
-  cell(events.received),
-  cell(events.delivered),
-  cell(events.queued),
-  cell(events.inFlight),
-  cell(total(events.dropped)),
-  cell(total(events.deadLettered)),
-  cell(total(events.filtered))
+  counted(events.received),
+  counted(events.delivered),
+  counted(events.queued),
+  counted(events.inFlight),
+  counted(total(events.dropped)),
+  counted(total(events.deadLettered)),
+  counted(total(events.filtered))
 ]
 
 const eventRows = ({ exchanges, recovered }: Report): Rows => [
@@ -322,49 +306,57 @@ const eventRows = ({ exchanges, recovered }: Report): Rows => [
 
 const laneColumns = ["topic", "mode", "waiting", "sending", "queued", "oldest", "last acknowledged", "message"]
 
-const laneRows = ({ lanes }: Report): Rows =>
-  lanes.map((lane) => [
+const laneRows = (report: Report): Rows =>
+  report.lanes.map((lane) => [
     cell(lane.topic),
     badgeCell(lane.mode, lane.topic),
-    cell(lane.waitingRecords),
-    cell(lane.sending),
-    cell(lane.queued),
-    cell(lane.oldest),
-    cell(lane.ackedAt),
+    counted(lane.waitingRecords),
+    counted(lane.sending),
+    counted(lane.queued),
+    when(lane.oldest, report),
+    when(lane.ackedAt, report),
     wide(lane.message)
   ])
 
 const usage = ({ queue }: Report): string =>
   queue === null
     ? "<p id=\"usage\" data-live>The queue is being recovered.</p>"
-    : `<p id="usage" data-live>${text(queue.bytes)} of ${text(queue.maxBytes)} bytes in use.</p>`
+    : `<p id="usage" data-live><span title="${queue.bytes} of ${queue.maxBytes} bytes">${
+      text(`${Words.bytes(queue.bytes)} of ${Words.bytes(queue.maxBytes)}`)
+    }</span> in use.</p>`
 
-const breakerRows = ({ breakers }: Report): Rows =>
-  breakers.map(({ name, retryAt, state }) => [cell(name), badgeCell(state, `breaker ${name}`), cell(retryAt)])
+const breakerRows = (report: Report): Rows =>
+  report.breakers.map(({ name, retryAt, state }) => [
+    cell(name),
+    badgeCell(state, `breaker ${name}`),
+    when(retryAt, report)
+  ])
 
 const controls = `<p class="controls"><label>Filter <input id="filter" type="search" autocomplete="off"></label>
 <label><input id="stale-only" type="checkbox"> only stale</label> <span id="shown"></span></p>`
 
 const marketColumns = ["exchange", "market", "trades", "last price", "last event", "state"]
 
-const marketTable = ({ exchanges }: Report): string => {
+const marketTable = (report: Report): string => {
   const heads = marketColumns.map((column, i) =>
     `<th scope="col" aria-sort="none"${
       i === 2 || i === 3 ? " class=\"number\"" : ""
     }><button type="button">${column}</button></th>`
   )
-  const rows = exchanges.flatMap(({ exchange, markets }) =>
+  const rows = report.exchanges.flatMap(({ exchange, markets }) =>
     markets.map(({ lastAt, lastPrice, stale, subscription, symbol, trades }) => {
       const cells: ReadonlyArray<Cell> = [
         cell(exchange),
         cell(symbol),
-        cell(trades),
+        counted(trades),
         // As text, but to the right like the numbers that they are.
         { html: text(lastPrice), kind: "number" },
-        cell(lastAt),
+        when(lastAt, report),
         badgeCell(stale ? "stale" : subscription ?? "not subscribed")
       ]
-      return `<tr${stale ? " data-stale=\"1\"" : ""}>${cells.map((one) => tag("td", one)).join("")}</tr>`
+      return `<tr data-row="${text(`${exchange} ${symbol}`)}"${stale ? " data-stale=\"1\"" : ""}>${
+        cells.map((one) => tag("td", one)).join("")
+      }</tr>`
     })
   )
   return `<table id="markets"><thead><tr>${heads.join("")}</tr></thead><tbody id="market-rows">${

@@ -3,8 +3,9 @@
  */
 import type { Snapshot } from "../../../services/CircuitBreaker.ts"
 import type { LaneStatus } from "../../../services/Delivery.ts"
-import type { ConnectionState, Gaps, MarketStatus, OpenHole } from "../../../services/FeedStatus.ts"
+import type { ConnectionState, Gaps, MarketStatus, OpenHole, Polling } from "../../../services/FeedStatus.ts"
 import type { Answer } from "../../../services/Health.ts"
+import type { Series } from "./History.ts"
 
 export interface Events {
   readonly channel: "trades" | "books"
@@ -28,6 +29,8 @@ export interface Exchange {
     readonly subscriptions: { readonly requested: number; readonly active: number; readonly rejected: number }
     readonly lastFrameAt: string | null
   }>
+  /** Trades by asking for them: how often each market is asked, ms, and whether no socket is used. Null where sockets bring them. */
+  readonly polling: Polling | null
   /** Tradable markets that were chosen. */
   readonly listed: number
   /** Tradable markets that are not collected since their names do not fit, another has the same, or there are too many. */
@@ -87,4 +90,6 @@ export interface Report {
     readonly state: Snapshot["state"]
     readonly retryAt: string | null
   }>
+  /** The last half hour. */
+  readonly history: Series
 }

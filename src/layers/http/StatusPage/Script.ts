@@ -1,42 +1,29 @@
 /**
  * The script of the status page, as text: it goes into the page whole, and its hash into the policy. It moves what `/events` brings
- * into place, counts rates, draws two lines, and lets the markets be filtered and sorted. Plain ES2017: there is no build step.
+ * into place, counts rates, and lets the markets be filtered and sorted. Plain ES2017: there is no build step.
  */
 export const script = String.raw`
 "use strict";
 (function () {
   var doc = document, by = function (id) { return doc.getElementById(id) };
   var link = by("link"), filter = by("filter"), staleOnly = by("stale-only");
-  var last, history = { received: [], queued: [] }, sort = { column: -1, down: false }, states = {}, shownAt = 0;
+  var last, sort = { column: -1, down: false }, states = {}, shownAt = 0;
 
   function number(id, from) { var one = from.querySelector("#" + id); return one ? Number(one.dataset.value) : NaN }
   function show(id, text) { var one = by(id); if (one && one.textContent !== text) one.textContent = text }
-  function round(n) { return n >= 100 ? String(Math.round(n)) : n.toFixed(1) }
+  function round(n) { return n >= 10 ? String(Math.round(n)).replace(/\B(?=(?:\d{3})+$)/g, "\u202f") : n > 0 ? n.toFixed(1) : "0" }
   function span(seconds) {
     if (seconds < 90) return Math.round(seconds) + " s";
     if (seconds < 5400) return Math.round(seconds / 60) + " min";
     return seconds < 129600 ? Math.round(seconds / 3600) + " h" : Math.round(seconds / 86400) + " d";
   }
 
-  function draw(id, values) {
-    var top = Math.max.apply(null, values.concat(1));
-    by(id).setAttribute("points", values.map(function (v, i) {
-      return (i * 120 / 119).toFixed(1) + "," + (29 - v / top * 28).toFixed(1);
-    }).join(" "));
-  }
-  function push(values, value) { values.push(value); if (values.length > 120) values.shift() }
-
   function rates(page) {
     var now = { at: performance.now(), received: number("received", page), delivered: number("delivered", page), bytes: number("bytes", page) };
     if (last && now.at > last.at) {
       var seconds = (now.at - last.at) / 1000;
-      var received = Math.max(0, (now.received - last.received) / seconds);
-      show("received-rate", round(received) + " /s");
+      show("received-rate", round(Math.max(0, (now.received - last.received) / seconds)) + " /s");
       show("delivered-rate", round(Math.max(0, (now.delivered - last.delivered) / seconds)) + " /s");
-      push(history.received, received);
-      push(history.queued, number("queued", page));
-      draw("received-line", history.received);
-      draw("queued-line", history.queued);
       var slope = (now.bytes - last.bytes) / seconds, room = number("capacity", page) - now.bytes;
       show("trend", slope > 1 ? "full in " + span(room / slope) : slope < -1 ? "empty in " + span(now.bytes / -slope) : "");
     }
@@ -60,7 +47,10 @@ export const script = String.raw`
     var wanted = filter.value.trim().toLowerCase();
     var rows = Array.from(body.rows);
     if (sort.column >= 0) {
-      var key = function (row) { var text = row.cells[sort.column].textContent; return isNaN(text) ? text : Number(text) };
+      var key = function (row) {
+        var cell = row.cells[sort.column], text = cell.dataset.sort || cell.textContent;
+        return isNaN(text) ? text : Number(text);
+      };
       rows.sort(function (a, b) { var x = key(a), y = key(b); return (x < y ? -1 : x > y ? 1 : 0) * (sort.down ? -1 : 1) });
       body.append.apply(body, rows);
     }
@@ -72,16 +62,40 @@ export const script = String.raw`
     show("shown", shown + " of " + rows.length);
   }
 
+  // Only what differs is touched: a table of a thousand rows, and what the pointer rests on, stay as they are.
+  function move(old, fresh) {
+    if (old.className !== fresh.className) old.className = fresh.className;
+    if (old.innerHTML !== fresh.innerHTML) old.replaceChildren.apply(old, Array.from(fresh.childNodes));
+  }
+  function patch(body, fresh) {
+    var known = new Map(), place = 0;
+    Array.from(body.rows).forEach(function (row, i) { known.set(row.dataset.row || i, row) });
+    Array.from(fresh.rows).forEach(function (row, i) {
+      var name = row.dataset.row || i, old = known.get(name);
+      known.delete(name);
+      if (!old || old.cells.length !== row.cells.length) {
+        if (old) old.remove();
+        body.append(doc.adoptNode(row));
+        return;
+      }
+      if (old.dataset.stale !== row.dataset.stale) { if (row.dataset.stale) old.dataset.stale = "1"; else delete old.dataset.stale }
+      for (place = 0; place < row.cells.length; place++) {
+        var cell = row.cells[place];
+        if (cell.dataset.sort !== undefined) old.cells[place].dataset.sort = cell.dataset.sort;
+        move(old.cells[place], cell);
+      }
+    });
+    known.forEach(function (row) { row.remove() });
+  }
+
   function update(html) {
     var page = new DOMParser().parseFromString(html, "text/html");
     log(page);
     rates(page);
-    page.querySelectorAll("tbody[id], [data-live]").forEach(function (fresh) {
-      var old = by(fresh.id);
-      if (!old || old.innerHTML === fresh.innerHTML) return;
-      old.replaceChildren.apply(old, Array.from(doc.adoptNode(fresh).childNodes));
-    });
+    page.querySelectorAll("tbody[id]").forEach(function (fresh) { if (by(fresh.id)) patch(by(fresh.id), fresh) });
+    page.querySelectorAll("[data-live]").forEach(function (fresh) { if (by(fresh.id)) move(by(fresh.id), fresh) });
     var summary = page.querySelector("#summary");
+    if (summary) by("summary").dataset.status = summary.dataset.status;
     if (summary) doc.title = summary.dataset.status + " - exchange-feeds";
     arrange();
     shownAt = performance.now();

@@ -3,6 +3,7 @@ import * as Chunk from "effect/Chunk"
 import type { EventRecord } from "../../MarketEvent.ts"
 import * as Time from "../../Time.ts"
 import * as Isolation from "../Isolation.ts"
+import * as Linger from "./Linger.ts"
 import { bytesOf, remainderOf, takeBatch, withinLimits } from "./Memory.ts"
 import {
   type Command,
@@ -93,17 +94,18 @@ export const wouldSendStraight = (s: State): boolean =>
   s.straight && s.send === undefined && s.append === undefined && s.gate === "open" && s.bufferRecords > 0 &&
   s.stopping !== "append"
 
-/** Small at low rates, up to five times as long once batches fill: fewer, fuller requests. */
-export const lingerOf = (s: State): number => s.lastBatch > 20 ? s.options.linger * 5 : s.options.linger
+/** When the records in memory go straight to Kafka without being a full batch. */
+export const dueAt = (s: State, oldest: Time.Instant): Time.Instant =>
+  Linger.dueAt(oldest, s.lastSendAt, s.options.linger)
 
 const sendStraight = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {
   if (!wouldSendStraight(s)) return undefined
   const oldest = oldestInMemory(s) ?? now
   const full = s.bufferRecords >= s.options.maxBatchRecords || s.bufferBytes >= s.options.maxBatchBytes
-  if (!full && Time.between(oldest, now) < lingerOf(s) && s.stopping === "no") return undefined
+  if (!full && Time.between(dueAt(s, oldest), now) < 0 && s.stopping === "no") return undefined
   const [batch, rest] = takeBatch(s)
   out.push({ _tag: "Send", records: batch.records, fit: s.fit })
-  return { ...rest, send: { ...batch, range: undefined }, lastBatch: batch.records.length }
+  return { ...rest, send: { ...batch, range: undefined }, lastSendAt: now }
 }
 
 const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: Time.Instant, out: Array<Command>): State => {
@@ -114,7 +116,7 @@ const sendHot = (s: State, hot: Hot, rest: ReadonlyArray<Hot>, now: Time.Instant
     : [remainderOf(hot, records.length), ...rest]
   out.push({ _tag: "Pin", range }, { _tag: "Send", records, fit: s.fit })
   const send = { records, bytes: bytesOf(records), at: now, range }
-  return { ...s, hot: left, next: range.last + 1, send, lastBatch: records.length }
+  return { ...s, hot: left, next: range.last + 1, send, lastSendAt: now }
 }
 
 const sendIsolated = (s: State, now: Time.Instant, out: Array<Command>): State | undefined => {

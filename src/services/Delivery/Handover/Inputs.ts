@@ -8,7 +8,7 @@ import { type Command, drop, type Input, type State } from "./State.ts"
 export const apply = (s: State, input: Input, now: Time.Instant, out: Array<Command>): State => {
   switch (input._tag) {
     case "Offer":
-      return input.records.length === 0 ? s : pushBack(s, parcelOf(input.records, now))
+      return input.records.length === 0 ? s : pushBack(s, parcelOf(input.records, now, input.bytes))
     case "Sent":
       return onSent(s, out)
     case "SendFailed":
@@ -203,7 +203,7 @@ const onRead = (
   const range = { first: head.seq, last: last.seq }
   const send = { records, bytes: bytesOf(records), at: now, range }
   out.push({ _tag: "Pin", range }, { _tag: "Send", records, fit: s.fit })
-  return { ...s, reading: undefined, disk: "ok", next: last.seq + 1, send, lastBatch: records.length }
+  return { ...s, reading: undefined, disk: "ok", next: last.seq + 1, send, lastSendAt: now }
 }
 
 const onLost = (s: State, first: number, last: number, out: Array<Command>): State => {

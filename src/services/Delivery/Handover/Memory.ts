@@ -4,12 +4,19 @@ import { type EventRecord, sizeOf } from "../../MarketEvent.ts"
 import * as Time from "../../Time.ts"
 import type { Hot, Options, Parcel, State } from "./State.ts"
 
-export const bytesOf = (records: ReadonlyArray<EventRecord>): number =>
-  records.reduce((sum, record) => sum + sizeOf(record), 0)
+export const bytesOf = (records: ReadonlyArray<EventRecord>): number => {
+  let bytes = 0
+  for (const record of records) bytes += sizeOf(record)
+  return bytes
+}
 
-export const parcelOf = (records: ReadonlyArray<EventRecord>, at: Time.Instant): Parcel => ({
+export const parcelOf = (
+  records: ReadonlyArray<EventRecord>,
+  at: Time.Instant,
+  bytes: number = bytesOf(records)
+): Parcel => ({
   records,
-  bytes: bytesOf(records),
+  bytes,
   at,
   attempted: false
 })

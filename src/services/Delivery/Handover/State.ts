@@ -14,7 +14,7 @@ export interface Options {
   readonly spillAfter: number
   /** How many bytes may wait in memory before everything goes to disk (H3). */
   readonly spillBytes: number
-  /** How long a batch may wait for company while Kafka is idle, ms. */
+  /** The most that a record waits for others to be sent with it (`Linger`), ms. */
   readonly linger: number
   /** Acknowledgements after which the cursor is made durable; also how far sending may run ahead of it. */
   readonly cursorEvery: number
@@ -122,13 +122,15 @@ export interface State {
   readonly pressureSince: Time.Instant | undefined
   /** H8: `head`: only what is in memory is still sent; `append`: nothing is. */
   readonly stopping: "no" | "head" | "append"
-  readonly lastBatch: number
+  /** When the last send began; `Time.never` before the first. */
+  readonly lastSendAt: Time.Instant
   /** The most bytes of one partition that Kafka took in one request since it had refused more; Infinity: it never did. */
   readonly fit: number
 }
 
 export type Input =
-  | { readonly _tag: "Offer"; readonly records: ReadonlyArray<EventRecord> }
+  /** `bytes`: of all of them, if they were counted already (`bytesOf`). */
+  | { readonly _tag: "Offer"; readonly records: ReadonlyArray<EventRecord>; readonly bytes?: number | undefined }
   | { readonly _tag: "Sent" }
   /** Unavailable: nothing is known of what was written. Also a send that the breaker did not let out. */
   | { readonly _tag: "SendFailed" }
@@ -203,7 +205,7 @@ export const initial = (
   diskRetryAt: Time.never,
   pressureSince: undefined,
   stopping: "no",
-  lastBatch: 0,
+  lastSendAt: Time.never,
   fit: Infinity
 })
 

@@ -76,8 +76,11 @@ export class IncompleteAnswer extends Error {
 }
 
 export interface Client {
-  /** Connects if need be. Rejects with whatever kafkajs rejects with, or `IncompleteAnswer`. */
-  readonly send: (records: ReadonlyArray<EventRecord>) => Promise<void>
+  /**
+   * Connects if need be. Rejects with whatever kafkajs rejects with, or `IncompleteAnswer`. `compressSmall`: with gzip, also batches that
+   * are too small to be worth it.
+   */
+  readonly send: (records: ReadonlyArray<EventRecord>, compressSmall: boolean) => Promise<void>
   readonly isConnected: () => boolean
   /** Where its connections lead, led, and have ended. */
   readonly sockets: Omit<Sockets, "open" | "destroy" | "close">
@@ -106,7 +109,7 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
     hooks.onRequestTimeout(Address.shown(event.payload.broker))
   })
   return {
-    send: async (records) => {
+    send: async (records, compressSmall) => {
       if (!connected) {
         await producer.connect()
         connected = true
@@ -114,7 +117,7 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
       partitions.begin()
       const answers = await producer.send({
         topic,
-        messages: records.map((record) => new RecordMessage(record)),
+        messages: records.map((record) => new RecordMessage(record, compressSmall)),
         acks: -1,
         timeout: settings.timeouts.ack,
         compression

@@ -25,13 +25,13 @@ export const subscribed = (
 const grant = (s: State, topic: Topic, recovered: boolean, now: Time.Instant, out: Array<Command>): void => {
   // An answer that comes late is as good, and spares the repetition.
   s.wanted.delete(topic.topic)
-  become(topic, "active", out)
+  become(s, topic, "active", out)
   topic.attempts = 0
   topic.retryAt = null
   topic.alone = false
   topic.asked = true
   topic.silentSince = now
-  listen(topic, recovered, out)
+  listen(s, topic, recovered, out)
 }
 
 export const rejected = (s: State, name: string, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
@@ -42,12 +42,12 @@ export const rejected = (s: State, name: string, remedy: Remedy, now: Time.Insta
 }
 
 const reject = (s: State, topic: Topic, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
-  deafen(topic, "unsubscribed", out)
+  deafen(s, topic, "unsubscribed", out)
   s.wanted.delete(topic.topic)
   out.push({ _tag: "StartAfresh", topic: topic.topic })
   // A server that grants nothing grants no more on the next connection.
   if (remedy === "elsewhere" && isAnyActive(s)) out.push({ _tag: "Displaced", topic: topic.topic })
-  become(topic, "rejected", out)
+  become(s, topic, "rejected", out)
   topic.asked = false
   topic.attempts += 1
   topic.retryAt = remedy === "soon"
@@ -55,10 +55,7 @@ const reject = (s: State, topic: Topic, remedy: Remedy, now: Time.Instant, out: 
     : null
 }
 
-export const isAnyActive = (s: State): boolean => {
-  for (const { status } of s.topics.values()) if (status === "active") return true
-  return false
-}
+export const isAnyActive = ({ tally }: State): boolean => tally.active > 0
 
 /** What is said of all of a frame does not concern a topic of it that was answered by its name. */
 const answeredByName = (s: State, { commands, topic }: Topic): void => {
@@ -95,10 +92,10 @@ const answeredFrame = (s: State, id: string): ReadonlyArray<Topic> => {
 export const unsubscribed = (s: State, name: string, resubscribe: boolean, out: Array<Command>): void => {
   const topic = s.topics.get(name)
   if (topic === undefined) return
-  deafen(topic, "unsubscribed", out)
+  deafen(s, topic, "unsubscribed", out)
   topic.asked = false
   // What is wanted already is asked for in any case: this is about a command before.
   if (topic.status === "wanted") return
   if (resubscribe) want(s, topic, out)
-  else become(topic, "rejected", out)
+  else become(s, topic, "rejected", out)
 }

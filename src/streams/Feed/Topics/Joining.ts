@@ -1,6 +1,18 @@
 /** Which topics there are: what joins, what leaves, and the commands that tell the server so. */
 import type { Instant } from "../../../services/Time.ts"
-import { become, type Command, deafen, listen, type State, type Topic, want, type Wanted, withdraw } from "./State.ts"
+import {
+  add,
+  become,
+  type Command,
+  deafen,
+  listen,
+  remove,
+  type State,
+  type Topic,
+  want,
+  type Wanted,
+  withdraw
+} from "./State.ts"
 
 /** Commands about one topic that may go unanswered. */
 export const maxAttempts = 3
@@ -34,7 +46,7 @@ const join = (s: State, { channel, exchangeSymbol, pulse, topic: name }: Wanted,
     order: 0,
     broughtAt: null
   }
-  s.topics.set(name, topic)
+  add(s, topic)
   let symbols = s.bringing.get(channel)
   if (symbols === undefined) s.bringing.set(channel, symbols = new Map())
   const names = symbols.get(exchangeSymbol)
@@ -43,8 +55,8 @@ const join = (s: State, { channel, exchangeSymbol, pulse, topic: name }: Wanted,
   if (!s.ghosts.delete(name)) return want(s, topic, out)
   // The connection never ceased to bring it.
   topic.asked = true
-  become(topic, "pending", out)
-  listen(topic, false, out)
+  become(s, topic, "pending", out)
+  listen(s, topic, false, out)
 }
 
 const leave = (s: State, topic: Topic, out: Array<Command>): void => {
@@ -52,9 +64,8 @@ const leave = (s: State, topic: Topic, out: Array<Command>): void => {
   if (s.options.canLeave) {
     if (asked) s.leaving.push(name)
   } else if (asked || status !== "wanted") s.ghosts.add(name)
-  deafen(topic, "unsubscribed", out)
-  s.topics.delete(name)
-  s.wanted.delete(name)
+  deafen(s, topic, "unsubscribed", out)
+  remove(s, topic)
   for (const id of commands) withdraw(s, id, name)
   const symbols = s.bringing.get(channel)
   const names = symbols?.get(exchangeSymbol)?.filter((one) => one !== name) ?? []
@@ -80,7 +91,7 @@ export const next = (s: State, now: Instant, out: Array<Command>): void => {
     s.wanted.delete(topic.topic)
     topic.order = id
     topic.asked = true
-    become(topic, "pending", out)
+    become(s, topic, "pending", out)
     topic.silentSince = now
     if (!s.options.acknowledges) continue
     const commands = [...topic.commands, String(id)]

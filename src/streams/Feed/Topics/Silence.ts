@@ -17,13 +17,6 @@ const noCommands: ReadonlyArray<Command> = []
 export const bringing = (s: State, channel: Name, exchangeSymbol: string): ReadonlyArray<string> =>
   s.bringing.get(channel)?.get(exchangeSymbol) ?? noTopics
 
-/** Nothing is asked for that may yet come to be heard; only where nothing is answered. */
-export const isAllHeard = (s: State): boolean => {
-  if (s.wanted.size > 0) return false
-  for (const { listening, status } of s.topics.values()) if (status === "pending" && !listening) return false
-  return true
-}
-
 /** Runs with every frame of data: mostly it commands nothing, and then allocates nothing. */
 export const brought = (
   s: State,
@@ -35,10 +28,9 @@ export const brought = (
   Rhythm.heard(s.rhythm, now)
   const names = bringing(s, channel, exchangeSymbol)
   let out: Array<Command> | undefined
-  if (!s.options.acknowledges && !s.allHeard) {
+  if (!s.options.acknowledges && s.tally.unheard > 0) {
     out = []
     listenToAll(s, names, now, out)
-    s.allHeard = isAllHeard(s)
   }
   for (const name of names) {
     const topic = s.topics.get(name)
@@ -48,7 +40,7 @@ export const brought = (
     topic.silentSince = now
     topic.broughtAt = now
     topic.remedied = false
-    if (topic.status === "pending" && !s.options.acknowledges) become(topic, "active", out ??= [])
+    if (topic.status === "pending" && !s.options.acknowledges) become(s, topic, "active", out ??= [])
   }
   return out ?? noCommands
 }
@@ -62,7 +54,7 @@ const listenToAll = (s: State, speaking: ReadonlyArray<string>, now: Time.Instan
   for (const topic of s.topics.values()) {
     if (topic.listening || topic.status !== "pending") continue
     if (topic.order <= order || Time.between(topic.silentSince, now) >= throughAfter) {
-      listen(topic, false, out)
+      listen(s, topic, false, out)
       believe(topic, out)
     }
   }
@@ -93,7 +85,7 @@ export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Com
   if (isAnswering) {
     // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
     for (const topic of unanswered) {
-      become(topic, "rejected", out)
+      become(s, topic, "rejected", out)
       topic.retryAt = Time.plus(now, lastRetry)
     }
   }
@@ -126,7 +118,7 @@ const isTooSilent = (s: State, topic: Topic, now: Time.Instant, out: Array<Comma
   if (silence < Rhythm.patience(topic.pulse.rhythm, s.options.timing.market)) return false
   const wasHeard = topic.listening
   doubt(topic, out)
-  deafen(topic, "stale", out)
+  deafen(s, topic, "stale", out)
   if (!topic.remedied && s.options.canLeave) {
     out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "resubscribe", silence })
     topic.remedied = true
@@ -139,7 +131,7 @@ const isTooSilent = (s: State, topic: Topic, now: Time.Instant, out: Array<Comma
   Rhythm.learn(topic.pulse.rhythm, silence)
   topic.remedied = false
   topic.silentSince = now
-  if (wasHeard) listen(topic, false, out)
+  if (wasHeard) listen(s, topic, false, out)
   return true
 }
 

@@ -95,8 +95,17 @@ export interface State {
   silentSince: Instant | null
   /** When a history was last to be asked whether the silence is one. */
   askedAt: Instant | null
-  /** Until the next subscribe command; spares a look at all topics with each frame. */
-  allHeard: boolean
+  readonly tally: Tally
+}
+
+/** How many topics are so: kept with each change, since with every chunk of frames somebody asks, and there may be thousands of topics. */
+export interface Tally {
+  wanted: number
+  pending: number
+  active: number
+  rejected: number
+  /** Pending, and not listening: nothing of it was heard yet. */
+  unheard: number
 }
 
 /** A topic that is to be listened to. */
@@ -181,30 +190,54 @@ export const initial = (options: Options, rhythm: Rhythm.Rhythm): State => ({
   nextId: firstId,
   silentSince: null,
   askedAt: null,
-  allHeard: false
+  tally: { wanted: 0, pending: 0, active: 0, rejected: 0, unheard: 0 }
 })
 
-export const become = (topic: Topic, status: Status, out: Array<Command>): void => {
+/** By 1 when a topic is there, or is what it is from now on; by -1 before it changes or goes. */
+const count = ({ tally }: State, { listening, status }: Topic, by: 1 | -1): void => {
+  tally[status] += by
+  if (status === "pending" && !listening) tally.unheard += by
+}
+
+export const add = (s: State, topic: Topic): void => {
+  s.topics.set(topic.topic, topic)
+  count(s, topic, 1)
+}
+
+export const remove = (s: State, topic: Topic): void => {
+  count(s, topic, -1)
+  s.topics.delete(topic.topic)
+  s.wanted.delete(topic.topic)
+}
+
+export const become = (s: State, topic: Topic, status: Status, out: Array<Command>): void => {
+  count(s, topic, -1)
   topic.status = status
+  count(s, topic, 1)
   out.push({ _tag: "ShowStatus", topic: topic.topic, status })
 }
 
 export const want = (s: State, topic: Topic, out: Array<Command>): void => {
-  s.allHeard = false
-  become(topic, "wanted", out)
+  become(s, topic, "wanted", out)
   s.wanted.add(topic.topic)
 }
 
-export const listen = (topic: Topic, recovered: boolean, out: Array<Command>): void => {
+const turn = (s: State, topic: Topic, listening: boolean): void => {
+  count(s, topic, -1)
+  topic.listening = listening
+  count(s, topic, 1)
+}
+
+export const listen = (s: State, topic: Topic, recovered: boolean, out: Array<Command>): void => {
   if (topic.listening) return
-  topic.listening = true
+  turn(s, topic, true)
   Rhythm.restart(topic.pulse.rhythm)
   out.push({ _tag: "Heard", topic: topic.topic, recovered })
 }
 
-export const deafen = (topic: Topic, cause: Cause, out: Array<Command>): void => {
+export const deafen = (s: State, topic: Topic, cause: Cause, out: Array<Command>): void => {
   if (!topic.listening) return
-  topic.listening = false
+  turn(s, topic, false)
   out.push({ _tag: "Lost", topic: topic.topic, cause, broughtAt: topic.broughtAt })
 }
 

@@ -7,7 +7,7 @@ import { promisify } from "node:util"
 import { gzip, gzipSync } from "node:zlib"
 import type { EventRecord } from "../../../../src/services/MarketEvent.ts"
 import { encodeBy } from "../../../../src/services/producers/Kafkajs/patches.ts"
-import { encode, RecordMessage } from "../../../../src/services/producers/Kafkajs/ProduceRequest.ts"
+import { encode, RecordMessage, worthCompressing } from "../../../../src/services/producers/Kafkajs/ProduceRequest.ts"
 
 /** As kafkajs's codec does it: so that the packed bytes are the same too. */
 const asKafkajs = (data: Uint8Array) => promisify<Uint8Array, Buffer>(gzip)(data)
@@ -59,21 +59,61 @@ const bytesOf = async (
   return encoder.buffer
 }
 
+/** A request, taken apart: what is around the batches, and the batches. */
+const partsOf = (
+  request: Buffer
+): { readonly frame: ReadonlyArray<Buffer>; readonly batches: ReadonlyArray<Buffer> } => {
+  const frame: Array<Buffer> = []
+  const batches: Array<Buffer> = []
+  let at = 0
+  const take = (bytes: number): Buffer => request.subarray(at, at += bytes)
+  const keep = (bytes: number): Buffer => {
+    const part = take(bytes)
+    frame.push(part)
+    return part
+  }
+  keep(2 + 2 + 4)
+  for (let topics = keep(4).readInt32BE(); topics > 0; topics--) {
+    keep(keep(2).readInt16BE())
+    for (let partitions = keep(4).readInt32BE(); partitions > 0; partitions--) {
+      keep(4)
+      batches.push(take(take(4).readInt32BE()))
+    }
+  }
+  assert.strictEqual(at, request.length)
+  return { frame, batches }
+}
+
+/** Of a batch: what stands before its records. */
+const headBytes = 61
+
 describe("a produce request", () => {
-  it("is byte for byte what kafkajs makes of the same records, packed or not", () =>
-    fc.assert(
+  it("is byte for byte what kafkajs makes of the same records, but that of small ones none is packed", () => {
+    const seen = { packed: 0, small: 0 }
+    return fc.assert(
       fc.asyncProperty(
         fc.constantFrom(3, 5, 7),
         fc.constantFrom(0, 1),
         fc.array(fc.record({ topic: text, batches: fc.array(batch, { maxLength: 4 }) }), { maxLength: 2 }),
         async (version, compression, topics) => {
-          const ours = await bytesOf(version, compression, topics, (message) => message)
-          const theirs = await bytesOf(version, compression, topics, foreign)
-          assert.isDefined(ours)
-          assert.isTrue(theirs?.equals(ours ?? Buffer.alloc(0)))
+          const ours = await bytesOf(version, compression, topics, (message) => message) ?? Buffer.alloc(0)
+          const plain = await bytesOf(version, 0, topics, foreign) ?? Buffer.alloc(0)
+          if (compression === 0) return assert.isTrue(plain.equals(ours))
+          const packed = partsOf(await bytesOf(version, compression, topics, foreign) ?? Buffer.alloc(0)).batches
+          const expected = partsOf(plain).batches.map((one, n) => {
+            const isSmall = one.length - headBytes < worthCompressing
+            seen[isSmall ? "small" : "packed"] += 1
+            return isSmall ? one : packed[n] ?? one
+          })
+          const { batches, frame } = partsOf(ours)
+          assert.deepStrictEqual(frame, partsOf(plain).frame)
+          assert.deepStrictEqual(batches, expected)
         }
       )
-    ), 120_000)
+    ).then(() => {
+      for (const count of Object.values(seen)) assert.isAbove(count, 0)
+    })
+  }, 120_000)
 
   it("leaves alone what others send, and brokers that know no headers", async () => {
     const one = new RecordMessage({ key: "k", value: "v", headers: {}, timestamp: 1_700_000_000_000 })
@@ -89,14 +129,33 @@ describe("a produce request", () => {
     assert.isTrue(isKafkajs(await made(2, [one])))
   })
 
-  it("fails with what compressing fails with", async () => {
-    const messages = [new RecordMessage({ key: "k", value: "v", headers: {}, timestamp: 0 })]
-    const request = {
-      acks: -1,
-      timeout: 1,
-      compression: 1,
-      topicData: [{ topic: "t", partitions: [{ partition: 0, messages }] }]
+  const gzipped = (value: string, compressSmall = false) => ({
+    acks: -1,
+    timeout: 1,
+    compression: 1,
+    topicData: [{
+      topic: "t",
+      partitions: [{
+        partition: 0,
+        messages: [new RecordMessage({ key: "k", value, headers: {}, timestamp: 0 }, compressSmall)]
+      }]
+    }]
+  })
+
+  it("packs a small one too where the broker has refused one for its size", async () => {
+    let packed = 0
+    const count = (data: Uint8Array) => {
+      packed += 1
+      return Promise.resolve(gzipSync(data, { level: 1 }))
     }
+    await encode(gzipped("v"), count)
+    assert.strictEqual(packed, 0)
+    await encode(gzipped("v", true), count)
+    assert.strictEqual(packed, 1)
+  })
+
+  it("fails with what compressing fails with", async () => {
+    const request = gzipped("v".repeat(worthCompressing))
     const broken = new Error("out of memory")
     const failure = await encode(request, () => Promise.reject(broken)).catch((error: unknown) => error)
     assert.strictEqual(failure, broken)

@@ -138,6 +138,7 @@ export const make = (setup: Setup) => {
       assert.isAtMost(commands.length, 3)
     }
     for (const name of state.wanted) assert.isTrue(state.topics.has(name), name)
+    judgeTally()
     // Memory: nothing is remembered but of the topics there are, and of each its last three commands.
     const ids = new Set(Array.from(state.topics.values()).flatMap(({ commands }) => commands))
     for (const [id, { topics }] of state.frames) {
@@ -149,6 +150,27 @@ export const make = (setup: Setup) => {
     assert.sameMembers(named, [...state.topics.keys()])
     assert.strictEqual(new Set(state.leaving).size, state.leaving.length)
     assert.isAtMost(state.leaving.length + state.ghosts.size, names.length)
+  }
+
+  /** What is counted with each change is what counting anew finds. */
+  const judgeTally = (): void => {
+    const topics = Array.from(state.topics.values())
+    const counted = (is: (topic: typeof topics[number]) => boolean) => topics.filter(is).length
+    const unheard = counted(({ listening, status }) => status === "pending" && !listening)
+    assert.deepStrictEqual({ ...state.tally }, {
+      wanted: counted(({ status }) => status === "wanted"),
+      pending: counted(({ status }) => status === "pending"),
+      active: counted(({ status }) => status === "active"),
+      rejected: counted(({ status }) => status === "rejected"),
+      unheard
+    })
+    assert.deepStrictEqual(Topics.counts(state), {
+      requested: counted(({ status }) => status !== "wanted"),
+      active: counted(({ status }) => status === "active"),
+      rejected: counted(({ status }) => status === "rejected")
+    })
+    const open = setup.acknowledges ? counted(({ status }) => status === "pending") : unheard
+    assert.strictEqual(Topics.isSettled(state), state.wanted.size === 0 && open === 0)
   }
 
   const step = (input: Topics.Input): ReadonlyArray<Topics.Command> => {

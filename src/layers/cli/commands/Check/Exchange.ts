@@ -67,9 +67,15 @@ const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Find
       if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
       return `WebSocket: ${one.lastError ?? "no answer"}`
     }
-    return Alone.events(settings, chosen).pipe(
+    const connects = Alone.events(settings, chosen).pipe(
       Stream.filter((event) => event.type === "status" && event.event === "connected"),
-      Stream.runHead,
+      Stream.runHead
+    )
+    /** Where trades are asked for, and nothing else is wanted: an answer is what there is to wait for. */
+    const isAnswered = () => status.exchanges().some((one) => one.polling?.isAlone === true && one.lastDataAt !== null)
+    const answers = Effect.repeat(Effect.delay(Effect.sync(isAnswered), "50 millis"), { until: (is) => is })
+    return connects.pipe(
+      Effect.raceFirst(Effect.as(answers, Option.none())),
       Effect.provideService(FeedStatus.FeedStatus, status),
       // Less than the patience of all: then it is known why.
       Effect.timeoutOption("12 seconds"),
@@ -77,6 +83,7 @@ const handshake = (settings: AppConfig.Settings, chosen: AppConfig.Chosen): Find
       Effect.flatMap(Option.match({
         onNone: () => {
           const [one] = status.exchanges()
+          if (isAnswered()) return Effect.succeed(`${one?.listed ?? 0} markets, trades by REST, no WebSocket is used`)
           // As the service has it: no socket is opened, and nothing is wrong.
           return one?.api.ok === true && one.listed === 0 && one.lastError === null
             ? Effect.succeed("API answers; MARKETS and SHARD choose none of its markets, so no WebSocket is opened")

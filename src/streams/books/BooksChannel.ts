@@ -1,0 +1,231 @@
+/**
+ * Order books as a channel: each market's parts go to its machine; what is due is told when its turn comes, and while whoever takes the
+ * events is slower than the exchanges nothing piles up, as a market that could not be told yet is told as it is then.
+ *
+ * All events leave by one queue and one fiber, so that a market's stay in order.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import type * as Ledger from "../../services/Ledger.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
+import * as Time from "../../services/Time.ts"
+import type { Board } from "../Board.ts"
+import type { Channel, Hearing, Member } from "../Channel.ts"
+import type { Books, Exchange, Market } from "../Exchange.ts"
+import type * as Rest from "../Rest.ts"
+import type { StatusEvents } from "../StatusEvents.ts"
+import * as Machine from "./Machine.ts"
+import * as Markets from "./Markets.ts"
+import type { BooksOptions } from "./Options.ts"
+import * as Wheel from "./Wheel.ts"
+
+export interface Options {
+  readonly exchange: Exchange
+  readonly books: BooksOptions
+  readonly rest: Rest.Rest
+  /** Whose numbers and ids these are. */
+  readonly collector: string
+  readonly ledger: Ledger.Shape
+  readonly board: Board
+  readonly statusEvents: StatusEvents
+  readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
+  /** Around each fiber: without it one that dies of a defect would leave books that nobody tells. */
+  readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
+}
+
+/** Events that wait to be taken; beyond it markets wait to be told. */
+const maxWaiting = 1_024
+
+/** What the machine is set to, by what is said of books. */
+const machineOptions = ({ deltas, depth, interval, refresh }: BooksOptions) => ({
+  deltas,
+  // An anchor has all that the deltas after it are about.
+  depth: deltas ? "all" : depth,
+  interval: Duration.toMillis(interval),
+  refresh: Duration.toMillis(refresh)
+} as const)
+
+export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Channel, never, Scope.Scope> {
+  const { emit, exchange, rest, supervise } = options
+  const picture = exchange.books?.picture
+  const clock = yield* Effect.clock
+  const asked = yield* Queue.unbounded<Markets.Kept>()
+  const wheel = Wheel.make<Markets.Kept>()
+  const changed = yield* Effect.makeLatch(false)
+  const outgoing: Array<MarketEvent> = []
+  let isStopping = false
+
+  const markets = Markets.make({
+    ...options,
+    ...machineOptions(options.books),
+    onAsk: (kept) => void asked.unsafeOffer(kept)
+  })
+
+  const now = () => Time.momentOf(clock)
+
+  /** It is looked at when something is due, and at once if it is and there is room. */
+  const schedule = (kept: Markets.Kept, at: Time.Moment): void => {
+    for (;;) {
+      const wake = Machine.wakeAt(kept.state)
+      if (wake === undefined) return
+      if (Time.between(wake, at.at) >= 0 && outgoing.length < maxWaiting) {
+        push(markets.tell(kept, { _tag: "Due" }, at))
+        continue
+      }
+      if (kept.wakeAt !== undefined && Time.between(kept.wakeAt, wake) >= 0) return
+      kept.wakeAt = wake
+      wheel.add(wake, kept)
+      changed.unsafeOpen()
+      return
+    }
+  }
+
+  const push = (events: ReadonlyArray<MarketEvent>): void => {
+    if (events.length === 0) return
+    outgoing.push(...events)
+    changed.unsafeOpen()
+  }
+
+  const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment): void => {
+    push(markets.tell(kept, input, at))
+    if (kept.isListed) schedule(kept, at)
+  }
+
+  /** Of one market after the other whose time has come. */
+  const turn = (at: Time.Moment): void => {
+    while (outgoing.length < maxWaiting) {
+      const kept = wheel.take(at.at)
+      if (kept === undefined) return
+      kept.wakeAt = undefined
+      if (kept.isListed) schedule(kept, at)
+    }
+  }
+
+  /** One after the other: a chunk that is being taken is followed by no other. */
+  const inLine = yield* Effect.makeSemaphore(1)
+  const handOver = inLine.withPermits(1)(Effect.suspend(() => {
+    const events = outgoing.splice(0)
+    return events.length === 0 ? Effect.void : emit(events)
+  }))
+
+  const telling = Effect.suspend(() => {
+    changed.unsafeClose()
+    const at = now()
+    turn(at)
+    if (outgoing.length > 0) return Effect.asVoid(handOver)
+    const next = wheel.next()
+    return next === undefined
+      ? changed.await
+      : Effect.raceFirst(Effect.sleep(Math.max(0, Time.between(at.at, next))), changed.await)
+  })
+
+  const askFor = ({ decode, path }: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> =>
+    kept.isListed
+      ? rest.aside(path(kept.market), decode).pipe(
+        Effect.map((found) => markets.partOf(kept, { part: "whole", ...found })),
+        Effect.orElseSucceed(() => undefined),
+        Effect.map((part) => tell(kept, { _tag: "Answer", part }, now()))
+      )
+      : Effect.void
+
+  yield* Effect.forkScoped(supervise(Effect.forever(telling)))
+  if (picture !== undefined) {
+    // One at a time: it is the budget that bounds them.
+    yield* Effect.forkScoped(
+      supervise(Effect.forever(Effect.flatMap(Queue.take(asked), (kept) => askFor(picture, kept))))
+    )
+  }
+
+  return {
+    name: "books",
+    open: () => open(markets, (kept, input, at) => isStopping ? [] : (tell(kept, input, at), []), now),
+    listed: (symbols) => markets.listed(symbols),
+    stopping: () => {
+      isStopping = true
+    },
+    flush: Effect.asVoid(handOver)
+  }
+})
+
+/** Without a clock, without pictures to ask for: frames that are played again tell each state. */
+export const alone = (
+  options:
+    & Pick<Options, "exchange" | "ledger" | "board" | "statusEvents" | "collector">
+    & Pick<BooksOptions, "depth" | "deltas">
+): Channel => {
+  const markets = Markets.make({
+    ...options,
+    ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    onAsk: () => {}
+  })
+  let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
+  /** What was told while no part was taken goes before the next. */
+  let before: ReadonlyArray<MarketEvent> = []
+  const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
+    last = at
+    const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
+    before = input._tag === "Part" ? [] : events
+    return events
+  }
+  return {
+    name: "books",
+    open: () => open(markets, tell, () => last),
+    listed: (symbols) => markets.listed(symbols),
+    flush: Effect.void
+  }
+}
+
+/** What one session hears. A market that is told by several topics is heard with the first of them, and lost with the first. */
+const open = (
+  markets: Markets.Markets,
+  tell: (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
+  now: () => Time.Moment
+): Hearing => {
+  /** Those that are heard, and as whom. */
+  const heard = new Map<Markets.Kept, number>()
+  let parts = 0
+
+  const member = (market: Market): Member => {
+    const kept = markets.of(market)
+    return {
+      market,
+      pulse: kept.pulse,
+      activity: () => kept.state.parts,
+      heard: (recovered, listener, epoch) => {
+        if (heard.has(kept)) return
+        heard.set(kept, listener)
+        tell(kept, { _tag: "Heard", listener, recovered, epoch }, now())
+      },
+      lost: (cause, { aliveAt, id: listener }) => {
+        if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
+      },
+      doubted: (cause) => {
+        const listener = heard.get(kept)
+        if (listener !== undefined) tell(kept, { _tag: "Doubted", listener, cause }, now())
+      },
+      take: (data, at) => {
+        if (data._tag !== "books") return []
+        parts += 1
+        const listener = heard.get(kept)
+        const part = markets.partOf(kept, Markets.toPart(data))
+        return part === undefined || listener === undefined ? [] : tell(kept, { _tag: "Part", listener, part }, at)
+      },
+      // The page shows the state of the book instead.
+      showStatus: () => {},
+      showSuspect: () => {}
+    }
+  }
+
+  return {
+    member,
+    foreign: () => void (parts += 1),
+    account: () => {
+      const some = parts > 0
+      parts = 0
+      return some
+    },
+    close: () => {}
+  }
+}

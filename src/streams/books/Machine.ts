@@ -1,0 +1,58 @@
+/**
+ * One market's order book: a pure machine. `step(state, input, now)` gives the commands that its one caller (`BooksChannel`) carries out in
+ * order, and changes the state in place. Only a picture that is true is told: `waiting` for the first, `live`, or `doubtful` until it is whole
+ * again, which two `gap`s tell (docs/design/contract.md "Books").
+ */
+import * as Time from "../../services/Time.ts"
+import { deafFor, doubted, heard, isWanted, lost, open } from "./Machine/Holes.ts"
+import { answer, part } from "./Machine/Parts.ts"
+import type { Command, Input, State } from "./Machine/State.ts"
+import { due, isOver } from "./Machine/Telling.ts"
+
+export {
+  type Cause,
+  type Command,
+  initial,
+  type Input,
+  type Options,
+  type Part,
+  type State,
+  type Told
+} from "./Machine/State.ts"
+export { wakeAt } from "./Machine/Telling.ts"
+
+export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Command> => {
+  const out: Array<Command> = []
+  switch (input._tag) {
+    case "Heard":
+      heard(s, input, now.at, out)
+      break
+    case "Lost":
+      lost(s, input, now.at, out)
+      break
+    case "Doubted":
+      doubted(s, input, now.at, out)
+      break
+    case "Part":
+      part(s, input, now, out)
+      break
+    case "Answer":
+      answer(s, input.part, now, out)
+      break
+    case "Due":
+      // Subscribed to anew it was not, in time.
+      if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected", out)
+      due(s, now, out)
+      ask(s, now.at, out)
+      break
+  }
+  return out
+}
+
+const ask = (s: State, now: Time.Instant, out: Array<Command>): void => {
+  if (s.ask.isPending || !isOver(s.ask.at, now)) return
+  s.ask.at = undefined
+  if (!isWanted(s)) return
+  s.ask.isPending = true
+  out.push({ _tag: "Ask" })
+}

@@ -1,0 +1,163 @@
+/** How a book becomes doubtful and whole again: who hears it, who goes on for whom, and when a picture is asked for. */
+import * as Time from "../../../services/Time.ts"
+import type * as Channel from "../../Channel.ts"
+import type { Cause, Command, Input, Listener, State } from "./State.ts"
+
+/** The socket is given so long to bring a picture before one is asked for, ms. */
+const pictureWithin = 10_000
+
+/** Before a question that came to nothing is asked again, doubled each time, ms. */
+const askAgain = { first: 30_000, last: 600_000 }
+
+/** Questions in a row that come to nothing before it is told. */
+const patience = 3
+
+/** A silent market is subscribed to anew; so long its book may be without a listener, ms. */
+export const deafFor = 10_000
+
+/** What a channel's cause is to a book. A frame that a limit of ours refused held too much. */
+const causeOf = (cause: Channel.Cause): Cause =>
+  cause === "undecoded" ? "overflow" : cause === "sequence" ? "sequence" : "disconnected"
+
+export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ id }) => id === s.leader)
+
+/** Nobody may say of it any more that it is true. */
+export const open = (s: State, cause: Cause, out: Array<Command>): void => {
+  const { kept, phase } = s
+  s.leader = undefined
+  s.changedAt = undefined
+  s.isCrossed = false
+  if (phase !== "live" || kept === undefined) return
+  s.phase = "doubtful"
+  s.isUrgent = false
+  const { receivedAt, sequence, time } = kept.stamp
+  s.hole = { cause, from: time ?? Time.iso(Time.wallTime(receivedAt)), fromSequence: sequence }
+  out.push({ _tag: "Gap", ...s.hole, to: null, toSequence: null, complete: false })
+}
+
+/** What is kept is the true picture, by what that listener brings. */
+export const close = (s: State, leader: Listener, out: Array<Command>): void => {
+  const { hole, kept, phase } = s
+  s.leader = leader.id
+  s.ask.at = undefined
+  s.ask.failed = 0
+  if (phase === "live" || kept === undefined) return
+  s.phase = "live"
+  s.isUrgent = true
+  s.hole = undefined
+  if (hole === undefined) return
+  const { receivedAt, sequence, time } = kept.stamp
+  const to = time ?? Time.iso(Time.wallTime(receivedAt))
+  out.push({ _tag: "Gap", ...hole, to, toSequence: sequence, complete: true })
+}
+
+export const heard = (
+  s: State,
+  { epoch, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
+  now: Time.Instant,
+  out: Array<Command>
+): void => {
+  remove(s, id)
+  const listener: Listener = {
+    id,
+    epoch,
+    heardAt: now,
+    bids: undefined,
+    asks: undefined,
+    brought: undefined,
+    isCounted: false
+  }
+  s.listeners.push(listener)
+  s.deafSince = null
+  if (s.leader !== undefined) return
+  // All that it missed follows: what is kept is where that goes on from.
+  const goesOn = recovered && epoch !== undefined && s.number?.epoch === epoch && s.number.suffix !== null
+  if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
+    return close(s, inherit(s, listener), out)
+  }
+  s.ask.failed = 0
+  expectPicture(s, now)
+}
+
+export const lost = (
+  s: State,
+  { aliveAt, cause, listener: id }: Extract<Input, { readonly _tag: "Lost" }>,
+  now: Time.Instant,
+  out: Array<Command>
+): void => {
+  remove(s, id)
+  if (s.listeners.length === 0) {
+    s.ask.at = undefined
+    s.deafSince ??= now
+  }
+  if (s.leader !== id) return
+  const other = successor(s, aliveAt)
+  if (other !== undefined) s.leader = inherit(s, other).id
+  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at.
+  else if (cause === "stale") {
+    s.leader = undefined
+    if (s.listeners.length > 0) expectPicture(s, now)
+  } else {
+    open(s, causeOf(cause), out)
+    if (s.listeners.length > 0) expectPicture(s, now)
+  }
+}
+
+export const doubted = (
+  s: State,
+  { cause, listener: id }: Extract<Input, { readonly _tag: "Doubted" }>,
+  now: Time.Instant,
+  out: Array<Command>
+): void => {
+  // Whole pictures have come since, or come now: a silence that was strange has left nothing out.
+  if (cause === "stale") return
+  const listener = s.listeners.find((one) => one.id === id)
+  if (listener !== undefined) listener.bids = listener.asks = undefined
+  if (s.leader !== id) return
+  const other = successor(s, now, id)
+  if (other !== undefined) s.leader = inherit(s, other).id
+  else {
+    open(s, causeOf(cause), out)
+    expectPicture(s, now)
+  }
+}
+
+/** The question was not answered, or not with what was needed. */
+export const unanswered = (s: State, now: Time.Instant, out: Array<Command>): void => {
+  if (!isWanted(s)) return
+  s.ask.failed += 1
+  const wait = Math.min(askAgain.last, askAgain.first * 2 ** (s.ask.failed - 1))
+  s.ask.at = Time.plus(now, wait)
+  if (s.ask.failed === patience) out.push({ _tag: "Stale" })
+}
+
+/** A picture is waited for by somebody who would hear what comes after it. */
+export const isWanted = (s: State): boolean => s.leader === undefined && s.listeners.length > 0
+
+export const expectPicture = (s: State, now: Time.Instant): void => {
+  s.ask.isVoid = s.ask.isPending
+  if (s.options.canAsk) s.ask.at = Time.plus(now, pictureWithin)
+}
+
+const remove = (s: State, id: number): void => {
+  const at = s.listeners.findIndex((one) => one.id === id)
+  if (at !== -1) s.listeners.splice(at, 1)
+}
+
+/** One that has heard the market since before the other was last alive, and to whom the exchange counts on. */
+const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener | undefined =>
+  s.phase !== "live" ?
+    undefined :
+    s.listeners.findLast(({ brought, epoch, heardAt, id }) =>
+      id !== except && Time.between(heardAt, aliveAt) >= 0 &&
+      (s.number === undefined ||
+        (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
+    )
+
+/** The book goes on as it is; a side that it brought itself is the newer. */
+const inherit = (s: State, listener: Listener): Listener => {
+  listener.bids ??= s.kept?.bids
+  listener.asks ??= s.kept?.asks
+  listener.isCounted = true
+  return listener
+}

@@ -1,0 +1,142 @@
+/** What a part does to a book that each part replaces: the newer stands for the older. */
+import { timeOf } from "../../../services/ExchangeTime.ts"
+import type { Source } from "../../../services/MarketEvent.ts"
+import * as Time from "../../../services/Time.ts"
+import * as Levels from "../Levels.ts"
+import { close, expectPicture, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import type { Command, Input, Listener, Numbered, Part, State } from "./State.ts"
+
+export const part = (
+  s: State,
+  { listener: id, part }: Extract<Input, { readonly _tag: "Part" }>,
+  now: Time.Moment,
+  out: Array<Command>
+): void => {
+  const listener = s.listeners.find((one) => one.id === id)
+  if (listener === undefined || part.part === "delta") return count("early", out)
+  const number = numberOf(s, listener, part)
+  if (part.sequence !== undefined) listener.brought = part.sequence
+  if (number === "old" || isBehind(s, listener, part, number)) return count("old", out)
+  if (part.part !== "asks") listener.bids = part.bids
+  if (part.part !== "bids") listener.asks = part.asks
+  apply(s, listener, part, number, "ws", now, out)
+}
+
+/** A picture that was asked for. */
+export const answer = (s: State, part: Part | undefined, now: Time.Moment, out: Array<Command>): void => {
+  const { isVoid } = s.ask
+  s.ask.isPending = s.ask.isVoid = false
+  const listener = s.listeners.at(-1)
+  // Another question is in line.
+  if (isVoid || !isWanted(s) || listener === undefined) return
+  if (part === undefined || isEarlier(part, s)) return unanswered(s, now.at, out)
+  // A side that the socket has brought since is no older.
+  listener.bids ??= part.bids
+  listener.asks ??= part.asks
+  apply(s, listener, part, undefined, "rest", now, out)
+  if (isWanted(s)) unanswered(s, now.at, out)
+}
+
+const count = (outcome: Extract<Command, { readonly _tag: "Count" }>["outcome"], out: Array<Command>): void => {
+  out.push({ _tag: "Count", outcome })
+}
+
+/** The exchange's number of a part; undefined: it has none that others see too; `old`: something newer is known. */
+const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | undefined => {
+  const { epoch } = listener
+  const { sequence } = part
+  if (epoch === undefined || sequence === undefined) return undefined
+  const last = s.number
+  if (last?.epoch !== epoch) return { epoch, sequence, suffix: "" }
+  if (sequence > last.sequence) return { epoch, sequence, suffix: last.suffix }
+  if (sequence === last.sequence) return s.phase === "live" && s.leader !== undefined ? "old" : last
+  // Numbers that began again within their epoch: only a new subscription can tell, of what is no older than what is kept.
+  if (listener.isCounted || (s.phase === "live" && s.leader !== undefined && s.leader !== listener.id)) return "old"
+  if (part.timestamp === null) return { epoch, sequence, suffix: null }
+  return isEarlier(part, s) ? "old" : { epoch, sequence, suffix: `.${Math.floor(part.timestamp / 1000)}` }
+}
+
+/** What has no number that is comparable is judged by who brings it, and beside a picture that was asked for by its time. */
+const isBehind = (s: State, listener: Listener, part: Part, number: Numbered | undefined): boolean => {
+  const leader = leaderOf(s)
+  if (s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)) return true
+  if (leader === undefined || leader === listener) return false
+  if (number !== undefined && number.epoch === s.number?.epoch) return false
+  return s.listeners.indexOf(listener) < s.listeners.indexOf(leader)
+}
+
+const isEarlier = ({ timestamp }: Part, { kept }: State): boolean =>
+  timestamp !== null && kept !== undefined && kept.stamp.timestamp !== null && timestamp < kept.stamp.timestamp
+
+const apply = (
+  s: State,
+  listener: Listener,
+  part: Part,
+  number: Numbered | undefined,
+  source: Source,
+  now: Time.Moment,
+  out: Array<Command>
+): void => {
+  const { asks, bids } = listener
+  if (bids === undefined || asks === undefined) return count("early", out)
+  const isLeading = s.leader === listener.id
+  if (Levels.isCrossed({ bids, asks })) {
+    count(isLeading ? "applied" : "early", out)
+    if (part.part !== "whole") s.isCrossed = s.isCrossed || isLeading
+    else {
+      listener.bids = listener.asks = undefined
+      // While another leads, what this one has is of no account yet.
+      if (isLeading) open(s, "crossed", out)
+      if (isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
+    }
+    return
+  }
+  count("applied", out)
+  s.isCrossed = false
+  s.parts += 1
+  if (number !== undefined) {
+    s.number = number
+    listener.isCounted = true
+  }
+  s.kept = {
+    bids,
+    asks,
+    stamp: {
+      ...sequenceOf(s, number, now),
+      n: s.parts,
+      receivedAt: Time.epochMillis(now.wall),
+      time: timeOf(part),
+      timestamp: part.timestamp,
+      source
+    }
+  }
+  close(s, listener, out)
+  noteChange(s, now.at)
+}
+
+/** Of the exchange's number, or counted here from the picture on. */
+const sequenceOf = (
+  s: State,
+  number: Numbered | undefined,
+  { wall }: Time.Moment
+): { readonly sequence: string; readonly isOwn: boolean } => {
+  if (number !== undefined && number.suffix !== null) {
+    s.epoch = undefined
+    return { sequence: `${number.epoch}_${number.sequence}${number.suffix}`, isOwn: true }
+  }
+  if (s.epoch === undefined || s.phase !== "live") {
+    s.pictures += 1
+    const name = s.options.collector + Time.epochMillis(wall).toString(36) + s.pictures.toString(36)
+    s.epoch = { name, n: 0 }
+  } else s.epoch = { name: s.epoch.name, n: s.epoch.n + 1 }
+  return { sequence: `${s.epoch.name}_${s.epoch.n}`, isOwn: false }
+}
+
+/** A change that was taken back before it was told is none. */
+const noteChange = (s: State, now: Time.Instant): void => {
+  const { kept, options: { depth }, told } = s
+  if (kept === undefined || told === undefined) return
+  const isSame = Levels.isSame(Levels.best(kept.bids, depth), told.bids) &&
+    Levels.isSame(Levels.best(kept.asks, depth), told.asks)
+  s.changedAt = isSame ? undefined : s.changedAt ?? now
+}

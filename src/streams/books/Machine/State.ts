@@ -1,0 +1,194 @@
+/**
+ * What is known of one market's order book, what its machine is told and what it commands: plain data. The state is changed in place by its
+ * one owner; levels are never changed, but replaced.
+ */
+import type { BooksStatus, BookState } from "../../../services/FeedStatus.ts"
+import type { Source } from "../../../services/MarketEvent.ts"
+import * as Time from "../../../services/Time.ts"
+import type * as Channel from "../../Channel.ts"
+import type { BookPart } from "../../Exchange.ts"
+import type { Both, Levels } from "../Levels.ts"
+
+export interface Options {
+  /** `exchange:symbol`: what ids begin with. */
+  readonly key: string
+  /** Who keeps the book, for numbers and ids of its own. */
+  readonly collector: string
+  /** Levels a side of a `book`; with deltas all that are kept. */
+  readonly depth: number | "all"
+  /** Between two `book`s, ms; 0: each change. */
+  readonly interval: number
+  /** After which an unchanged book is told again, ms; 0: never. */
+  readonly refresh: number
+  readonly deltas: boolean
+  /** Markets are spread over the interval: this one's books leave so many ms after the beginning of it. */
+  readonly phase: number
+  /** A picture can be asked for. */
+  readonly canAsk: boolean
+}
+
+/** Causes of a book's holes. */
+export type Cause = "sequence" | "checksum" | "crossed" | "disconnected" | "overflow"
+
+/** What a picture is known by. */
+export interface Stamp {
+  readonly sequence: string
+  /** The number is the exchange's: whoever listens to it has the same. */
+  readonly isOwn: boolean
+  /** Counts the parts of the market in this life; together with `receivedAt` it makes the id unique. */
+  readonly n: number
+  /** Epoch ms. */
+  readonly receivedAt: number
+  /** The exchange's time: as text with all its digits, and in epoch ms. */
+  readonly time: string | null
+  readonly timestamp: number | null
+  readonly source: Source
+}
+
+export interface Picture extends Both {
+  readonly stamp: Stamp
+}
+
+/** A session that hears the market. */
+export interface Listener {
+  readonly id: number
+  /** In which the exchange counts for it; undefined: it does not say. */
+  readonly epoch: string | undefined
+  readonly heardAt: Time.Instant
+  /** As it last brought them; undefined: not yet. */
+  bids: Levels | undefined
+  asks: Levels | undefined
+  /** Number of what it last brought. */
+  brought: bigint | undefined
+  /** A part of it that has a number was applied. */
+  isCounted: boolean
+}
+
+/** The exchange's number of the newest part. */
+export interface Numbered {
+  readonly epoch: string
+  readonly sequence: bigint
+  /** What is put behind a number since they began again; null: then they are not the exchange's any more, for all that could be told. */
+  readonly suffix: string | null
+}
+
+export interface Hole {
+  readonly cause: Cause
+  /** The last good state's time, or when it was received. */
+  readonly from: string
+  readonly fromSequence: string
+}
+
+export interface State {
+  readonly options: Options
+  phase: BookState
+  /** Oldest first. */
+  readonly listeners: Array<Listener>
+  /** Whose book it is; undefined: nobody hears it just now, or it was not seen by those who do. */
+  leader: number | undefined
+  /** Without a listener since; null: there is one. */
+  deafSince: Time.Instant | null
+  /** The newest true picture; of a doubtful book the last that was. */
+  kept: Picture | undefined
+  number: Numbered | undefined
+  /** Of the numbers that are counted here: unique to one picture. Undefined while the exchange's own are used. */
+  epoch: { readonly name: string; readonly n: number } | undefined
+  pictures: number
+  parts: number
+  /** The sides of an exchange that sends one at a time cross: nothing is sent until they do not. */
+  isCrossed: boolean
+  /** What the last event said, and when the last `book` left. */
+  told: Picture | undefined
+  toldAt: Time.Instant
+  /** The market's turn that it last had. */
+  turnAt: Time.Instant
+  /** The first, and the one after a hole, go at once. */
+  isUrgent: boolean
+  /** Since when what is kept is not what was told. */
+  changedAt: Time.Instant | undefined
+  hole: Hole | undefined
+  readonly ask: {
+    /** When a picture is to be asked for. */
+    at: Time.Instant | undefined
+    /** It was asked for, and not answered yet. */
+    isPending: boolean
+    /** It was asked before those who hear the market now heard it: what was since then the answer does not know. */
+    isVoid: boolean
+    /** Questions in a row that came to nothing. */
+    failed: number
+  }
+}
+
+export type Input =
+  /** From here on that session hears the market. `recovered`: what it said since it was lost follows. */
+  | {
+    readonly _tag: "Heard"
+    readonly listener: number
+    readonly recovered: boolean
+    readonly epoch: string | undefined
+  }
+  /** From here on it does not. `aliveAt`: when its connection last brought anything. */
+  | { readonly _tag: "Lost"; readonly listener: number; readonly cause: Channel.Cause; readonly aliveAt: Time.Instant }
+  /** It hears the market, but something it said is missing. */
+  | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause }
+  /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). */
+  | { readonly _tag: "Part"; readonly listener: number; readonly part: Part }
+  /** What was asked for; undefined: there was no answer. */
+  | { readonly _tag: "Answer"; readonly part: Part | undefined }
+  /** Time has passed, and there is room for what is due. */
+  | { readonly _tag: "Due" }
+
+export type Part = Omit<BookPart, "_tag" | "exchangeSymbol">
+
+/** An event of the book's lane, but for what the feed knows of its market. */
+export interface Told {
+  readonly _tag: "Book" | "Delta"
+  readonly id: string
+  readonly sequence: string
+  /** Of a delta. */
+  readonly previous: string
+  readonly bids: Levels
+  readonly asks: Levels
+  readonly timestamp: string | null
+  /** Epoch ms. */
+  readonly receivedAt: number
+  readonly source: Source
+}
+
+export type Command =
+  | Told
+  | {
+    readonly _tag: "Gap"
+    readonly cause: Cause
+    readonly from: string
+    readonly to: string | null
+    readonly fromSequence: string
+    readonly toSequence: string | null
+    readonly complete: boolean
+  }
+  /** For a picture, when the budget has room. */
+  | { readonly _tag: "Ask" }
+  /** Three questions in a row came to nothing. */
+  | { readonly _tag: "Stale" }
+  | { readonly _tag: "Count"; readonly outcome: keyof BooksStatus["parts"] }
+
+export const initial = (options: Options): State => ({
+  options,
+  phase: "waiting",
+  listeners: [],
+  leader: undefined,
+  deafSince: null,
+  kept: undefined,
+  number: undefined,
+  epoch: undefined,
+  pictures: 0,
+  parts: 0,
+  isCrossed: false,
+  told: undefined,
+  toldAt: Time.never,
+  turnAt: Time.never,
+  isUrgent: false,
+  changedAt: undefined,
+  hole: undefined,
+  ask: { at: undefined, isPending: false, isVoid: false, failed: 0 }
+})

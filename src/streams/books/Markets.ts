@@ -1,0 +1,187 @@
+/** The books of an exchange's markets: each has its machine, and what that commands is carried out here, up to the events. */
+import type * as Ledger from "../../services/Ledger.ts"
+import type { MarketEvent } from "../../services/MarketEvent.ts"
+import { partitionOf } from "../../services/Murmur2.ts"
+import * as Time from "../../services/Time.ts"
+import type * as Board from "../Board.ts"
+import type { BookPart, Exchange, Market } from "../Exchange.ts"
+import * as Rhythm from "../Rhythm.ts"
+import type { StatusEvents } from "../StatusEvents.ts"
+import * as Events from "./Events.ts"
+import * as Levels from "./Levels.ts"
+import * as Machine from "./Machine.ts"
+
+export interface Kept {
+  readonly market: Market
+  readonly state: Machine.State
+  readonly pulse: Rhythm.Pulse
+  readonly status: Board.Market
+  /** The power of ten that makes the canonical unit of its prices. */
+  readonly places: number
+  /** Of the first event of its hole. */
+  gapId: string | undefined
+  /** Since when no picture of it could be had. */
+  wantedSince: Time.WallTime | undefined
+  /** When it is looked at next; undefined: not before something comes. */
+  wakeAt: Time.Instant | undefined
+  isListed: boolean
+}
+
+export interface Options extends Pick<Machine.Options, "collector" | "depth" | "interval" | "refresh" | "deltas"> {
+  readonly exchange: Exchange
+  readonly board: Board.Board
+  readonly ledger: Ledger.Shape
+  readonly statusEvents: StatusEvents
+  /** A picture is to be asked for. */
+  readonly onAsk: (kept: Kept) => void
+}
+
+export interface Markets {
+  readonly of: (market: Market) => Kept
+  readonly all: () => Iterable<Kept>
+  /** What a machine says to an input. */
+  readonly tell: (kept: Kept, input: Machine.Input, now: Time.Moment) => ReadonlyArray<MarketEvent>
+  /** A part as a frame has it; undefined if one of its prices is none. */
+  readonly partOf: (kept: Kept, part: Machine.Part) => Machine.Part | undefined
+  readonly listed: (symbols: ReadonlySet<string>) => void
+}
+
+/** A market's turn comes at a multiple of so many ms: few turns are many markets'. */
+const turn = 10
+
+/** Turns are spread over so long, ms, whatever the interval: the machine takes what is left of them by its own. */
+const longest = 60_000
+
+export const make = (options: Options): Markets => {
+  const { board, exchange, ledger, statusEvents } = options
+  const { books: counts } = board
+  const entry = { exchange: exchange.id, lane: "book" } as const
+  const markets = new Map<string, Kept>()
+
+  const placesOf = ({ symbol }: Market): number => {
+    const quote = symbol.slice(symbol.indexOf("/") + 1)
+    return exchange.units !== undefined && Object.hasOwn(exchange.units, quote) ? exchange.units[quote] ?? 0 : 0
+  }
+
+  const phaseOf = (symbol: string): number => {
+    const { interval } = options
+    const span = interval === 0 ? longest : interval
+    return span < turn ? 0 : partitionOf(symbol, Math.floor(span / turn)) * turn
+  }
+
+  const show = ({ state: { kept, phase }, status }: Kept, at: Time.Moment | null): void => {
+    status.book = {
+      state: phase,
+      bestBid: kept?.bids[0]?.[0] ?? null,
+      bestAsk: kept?.asks[0]?.[0] ?? null,
+      at: at ?? status.book?.at ?? null
+    }
+  }
+
+  const toEvent = (kept: Kept, command: Machine.Command, now: Time.Moment): MarketEvent | undefined => {
+    const { market } = kept
+    switch (command._tag) {
+      case "Book":
+      case "Delta":
+        ledger.received(entry, 1)
+        return Events.told(exchange.id, market, command, now)
+      case "Gap": {
+        if (!command.complete) counts.gaps[command.cause] = (counts.gaps[command.cause] ?? 0) + 1
+        const event = Events.gap(statusEvents, market, command, kept.gapId, now)
+        kept.gapId = command.complete ? undefined : event.id
+        return event
+      }
+      case "Ask":
+        counts.resyncs["snapshot"] = (counts.resyncs["snapshot"] ?? 0) + 1
+        kept.wantedSince ??= now.wall
+        options.onAsk(kept)
+        return undefined
+      case "Stale": {
+        const since = Time.iso(kept.wantedSince ?? now.wall)
+        const reason = "three questions for a picture of the book were not answered"
+        return statusEvents.make("stale", now.wall, { channel: "books", symbol: market.symbol, since, reason })
+      }
+      case "Count":
+        counts.parts[command.outcome] += 1
+        return undefined
+    }
+  }
+
+  return {
+    all: () => markets.values(),
+    of: (market) => {
+      const found = markets.get(market.symbol)
+      if (found !== undefined && found.market.exchangeSymbol === market.exchangeSymbol) return found
+      if (found !== undefined) {
+        found.isListed = false
+        counts[found.state.phase] -= 1
+      }
+      const kept: Kept = {
+        market,
+        state: Machine.initial({
+          key: `${exchange.id}:${market.symbol}`,
+          collector: options.collector,
+          depth: options.depth,
+          interval: options.interval,
+          refresh: options.refresh,
+          deltas: options.deltas,
+          phase: phaseOf(market.symbol),
+          canAsk: exchange.books?.picture !== undefined
+        }),
+        pulse: Rhythm.pulse(),
+        status: board.market(market.symbol),
+        places: placesOf(market),
+        gapId: undefined,
+        wantedSince: undefined,
+        wakeAt: undefined,
+        isListed: true
+      }
+      markets.set(market.symbol, kept)
+      counts.waiting += 1
+      show(kept, null)
+      return kept
+    },
+    tell: (kept, input, now) => {
+      if (!kept.isListed) return []
+      const { phase } = kept.state
+      const events: Array<MarketEvent> = []
+      for (const command of Machine.step(kept.state, input, now)) {
+        const event = toEvent(kept, command, now)
+        if (event !== undefined) events.push(event)
+      }
+      if (kept.state.phase !== phase) {
+        counts[phase] -= 1
+        counts[kept.state.phase] += 1
+      }
+      if (kept.state.phase === "live") kept.wantedSince = undefined
+      if (input._tag !== "Due") show(kept, input._tag === "Part" || input._tag === "Answer" ? now : null)
+      return events
+    },
+    partOf: ({ places }, part) => {
+      const bids = Levels.sideOf("bids", part.bids, places)
+      const asks = Levels.sideOf("asks", part.asks, places)
+      if (bids !== undefined && asks !== undefined) return { ...part, bids, asks }
+      board.failure("number")
+      return undefined
+    },
+    listed: (symbols) => {
+      for (const [symbol, kept] of markets) {
+        if (symbols.has(symbol)) continue
+        kept.isListed = false
+        counts[kept.state.phase] -= 1
+        markets.delete(symbol)
+      }
+    }
+  }
+}
+
+/** What of a frame's part a machine takes. */
+export const toPart = ({ asks, bids, part, previous, sequence, time, timestamp }: BookPart): Machine.Part => ({
+  part,
+  bids,
+  asks,
+  previous,
+  sequence,
+  timestamp,
+  ...time === undefined ? {} : { time }
+})

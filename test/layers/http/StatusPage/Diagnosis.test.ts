@@ -1,0 +1,96 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Ref } from "effect"
+import * as StatusPage from "../../../../src/layers/http/StatusPage.ts"
+import { sentences } from "../../../../src/layers/http/StatusPage/Diagnosis.ts"
+import type { Report } from "../../../../src/layers/http/StatusPage/Report.ts"
+import { failed } from "../../../services/Health/inputs.ts"
+import { make } from "../sources.ts"
+
+const fine = Effect.gen(function*() {
+  const { inputs, sources, status } = yield* make()
+  status.update("wallex", (one) => ({ ...one, connections: status.exchanges()[0]?.connections ?? one.connections }))
+  return { inputs, report: StatusPage.report(sources) }
+})
+
+const lane: Report["lanes"][number] = {
+  topic: "marketdata.trade.v1",
+  mode: "spooling",
+  waitingRecords: 0,
+  sending: 0,
+  queued: 12_345,
+  queuedBytes: 3_355_443,
+  queueState: "ok",
+  oldest: "2026-06-11T12:59:45.263Z",
+  ackedAt: null,
+  message: "connect ECONNREFUSED"
+}
+
+describe("the line on top of the page", () => {
+  it.effect("says that all is well", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      assert.deepStrictEqual(sentences(report), ["All is well: events of 2 exchanges are delivered; nothing waits."])
+      const history = { ...report.history, delivered: [3, 245] }
+      assert.deepStrictEqual(sentences({ ...report, history }), [
+        "All is well: 245 events a second of 2 exchanges are delivered; nothing waits."
+      ])
+    }))
+
+  it.effect("says that Kafka takes nothing, what waits, how long there is room, and when it is tried again", () =>
+    Effect.gen(function*() {
+      const { inputs, report } = yield* fine
+      yield* Ref.update(inputs, (all) => ({ ...all, kafka: failed("connect ECONNREFUSED 10.0.0.5:9092") }))
+      const now = yield* report
+      const later = new Date(Date.parse(now.timestamp) + 4_000).toISOString()
+      const outage: Report = {
+        ...now,
+        lanes: [lane],
+        queue: { bytes: 3_355_443, maxBytes: 2 ** 30 },
+        breakers: [{ name: "kafka_trade", state: "open", retryAt: later }],
+        history: { ...now.history, queuedBytes: [0, 1_000_000, 2_000_000] }
+      }
+      assert.deepStrictEqual(sentences(outage), [
+        "Kafka takes nothing: connect ECONNREFUSED 10.0.0.5:9092. 12\u202f345 events wait on disk (3.2 MiB of 1 GiB, full in 3 h at this pace); nothing is lost. It is tried again in 4 s."
+      ])
+      // A full queue loses: the sentence must not say otherwise.
+      const full = sentences({ ...outage, lanes: [{ ...lane, queueState: "full" }] })
+      assert.match(full[0] ?? "", /is full: the policy of QUEUE_FULL_POLICY applies/)
+      assert.notInclude(full.join(" "), "nothing is lost")
+    }))
+
+  it.effect("says that what waited is sent, in order, when Kafka is back", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      assert.deepStrictEqual(sentences({ ...report, lanes: [{ ...lane, mode: "draining", message: null }] }), [
+        "Kafka is back: 12\u202f345 events are sent from the disk in order, then new ones; the oldest is of 2026-06-11T12:59:45.263Z."
+      ])
+    }))
+
+  it.effect("names an exchange whose connection is lost, its silent markets and its holes", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      const exchanges = report.exchanges.map((one) =>
+        one.exchange !== "bitpin" ? one : {
+          ...one,
+          connections: one.connections.map((connection) => ({ ...connection, state: "backoff" as const })),
+          lastError: "code 1006",
+          gaps: { open: 3, filled: 0, told: 0, recovered: 0 },
+          markets: one.markets.map((market) => ({ ...market, stale: true }))
+        }
+      )
+      const [lost, silent, holes] = sentences({ ...report, exchanges })
+      assert.strictEqual(lost, "bitpin: no connection (code 1006). It is dialled again.")
+      assert.match(silent ?? "", /^bitpin: \d+ markets? silent for longer than usual; asked for anew\.$/)
+      assert.strictEqual(
+        holes,
+        "Holes in the data: 3 at bitpin. The exchange's history is asked; what it does not have is told."
+      )
+    }))
+
+  it.effect("says that it starts, and that it stops", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      assert.match(sentences({ ...report, lanes: [] })[0] ?? "", /the queue is being recovered/)
+      assert.match(sentences({ ...report, health: { ...report.health, status: "draining" } })[0] ?? "", /told to stop/)
+    }))
+})

@@ -1,0 +1,326 @@
+/** What a book's machine says, case by case (docs/design/contract.md "Books"). */
+import { assert, describe, it } from "@effect/vitest"
+import * as Time from "../../../src/services/Time.ts"
+import * as Machine from "../../../src/streams/books/Machine.ts"
+import type { Level } from "../../../src/streams/Exchange.ts"
+
+const epochMs = 1_781_182_785_301
+
+/** One market, by a clock of its own. All that is due is done at once. */
+const make = (options: Partial<Machine.Options> = {}) => {
+  const state = Machine.initial({
+    key: "x:A/B",
+    collector: "k3f9",
+    depth: 20,
+    interval: 1_000,
+    refresh: 60_000,
+    deltas: false,
+    phase: 0,
+    canAsk: true,
+    ...options
+  })
+  let now = 0
+  const step = (input: Machine.Input): ReadonlyArray<Machine.Command> =>
+    Machine.step(state, input, { at: Time.instant(now), wall: Time.wallTime(epochMs + now) })
+  const due = (): ReadonlyArray<Machine.Command> => {
+    const wake = Machine.wakeAt(state)
+    return wake === undefined || Time.between(wake, Time.instant(now)) < 0 ? [] : [...step({ _tag: "Due" }), ...due()]
+  }
+  const tell = (input: Machine.Input): ReadonlyArray<Machine.Command> => [...step(input), ...due()]
+  return {
+    state,
+    tell,
+    /** Time passes, millisecond by millisecond where something is due. */
+    pass: (ms: number): ReadonlyArray<Machine.Command> => {
+      const out: Array<Machine.Command> = []
+      for (const end = now + ms; now < end;) {
+        const wake = Machine.wakeAt(state)
+        now = Math.min(end, wake === undefined ? end : Math.max(now + 1, Time.between(Time.instant(0), wake)))
+        out.push(...due())
+      }
+      return out
+    },
+    heard: (listener = 0, epoch?: string, recovered = false) => tell({ _tag: "Heard", listener, epoch, recovered }),
+    /** `deafFor`: it had brought nothing of anything for so long, ms. */
+    lost: (listener = 0, cause: "disconnected" | "stale" = "disconnected", deafFor = 0) =>
+      tell({ _tag: "Lost", listener, cause, aliveAt: Time.instant(now - deafFor) }),
+    part: (
+      part: Machine.Part["part"],
+      levels: { readonly bids?: ReadonlyArray<Level>; readonly asks?: ReadonlyArray<Level> },
+      { listener = 0, sequence, timestamp = null }: {
+        readonly listener?: number
+        readonly sequence?: number
+        readonly timestamp?: number | null
+      } = {}
+    ) =>
+      tell({
+        _tag: "Part",
+        listener,
+        part: {
+          part,
+          bids: levels.bids ?? [],
+          asks: levels.asks ?? [],
+          previous: undefined,
+          sequence: sequence === undefined ? undefined : BigInt(sequence),
+          timestamp
+        }
+      })
+  }
+}
+
+const bid = (price: string, amount = "1"): { readonly bids: ReadonlyArray<Level> } => ({ bids: [[price, amount]] })
+const ask = (price: string, amount = "1"): { readonly asks: ReadonlyArray<Level> } => ({ asks: [[price, amount]] })
+
+const tags = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Count" ? [] : [one._tag])
+const told = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Book" || one._tag === "Delta" ? [one] : [])
+const outcomes = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Count" ? [one.outcome] : [])
+
+describe("Sides that come one at a time", () => {
+  it("are told when both are known, under numbers of the collector's", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(outcomes(market.part("bids", bid("1"))), ["early"])
+    const [book] = told(market.part("asks", ask("2")))
+    assert.deepInclude(book, { _tag: "Book", bids: [["1", "1"]], asks: [["2", "1"]], timestamp: null, source: "ws" })
+    assert.match(book?.sequence ?? "", /^k3f9[a-z0-9]+_0$/)
+    assert.strictEqual(book?.id, `x:A/B:b:k3f9:${epochMs}:1`)
+    market.pass(4_500)
+    market.part("bids", bid("1.5"))
+    const [next] = told(market.pass(1_000))
+    assert.strictEqual(next?.sequence, book?.sequence.replace(/_0$/, "_1"))
+  })
+
+  it("while they cross nothing is sent and nothing is told, and a delta leads across it", () => {
+    const market = make({ deltas: true, depth: "all" })
+    market.heard()
+    market.part("bids", bid("1"))
+    const [anchor] = told(market.part("asks", ask("2")))
+    assert.deepStrictEqual(tags(market.part("bids", bid("3"))), [])
+    assert.deepStrictEqual(tags(market.pass(120_000)), [])
+    const [delta] = told(market.part("asks", ask("4")))
+    assert.deepInclude(delta, {
+      _tag: "Delta",
+      previous: anchor?.sequence ?? "",
+      bids: [["3", "1"], ["1", "0"]],
+      asks: [["2", "0"], ["4", "1"]]
+    })
+  })
+
+  it("that cross from the beginning are no book yet", () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("3"))
+    assert.deepStrictEqual(tags(market.part("asks", ask("2"))), [])
+    assert.strictEqual(market.state.phase, "waiting")
+    assert.deepStrictEqual(tags(market.part("asks", ask("4"))), ["Book"])
+  })
+
+  it("are asked for after ten seconds without the other", () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("1", "7"))
+    assert.deepStrictEqual(tags(market.pass(9_999)), [])
+    assert.deepStrictEqual(tags(market.pass(1)), ["Ask"])
+    const part = { part: "whole", ...bid("1", "5"), ...ask("2"), previous: undefined, sequence: undefined } as const
+    const [book] = told(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } }))
+    // The side that the socket brought is no older than the answer.
+    assert.deepInclude(book, { bids: [["1", "7"]], asks: [["2", "1"]], source: "rest" })
+  })
+})
+
+describe("Numbers of the exchange", () => {
+  const first = (market: ReturnType<typeof make>, sequence = 10, timestamp: number | null = epochMs) => {
+    market.heard(0, "e1")
+    return told(market.part("whole", { ...bid("1"), ...ask("2") }, { sequence, timestamp }))
+  }
+
+  it("make sequence and id, which every collector has alike", () => {
+    const [book] = first(make())
+    assert.deepInclude(book, { sequence: "e1_10", id: "x:A/B:b:e1_10", timestamp: "2026-06-11T12:59:45.301Z" })
+  })
+
+  it("that go back within the epoch are old", () => {
+    const market = make({ interval: 0 })
+    first(market)
+    for (const sequence of [9, 10]) {
+      const said = market.part("whole", { ...bid("1.5"), ...ask("2") }, { sequence, timestamp: epochMs })
+      assert.deepStrictEqual([outcomes(said), tags(said)], [["old"], []])
+    }
+    assert.deepStrictEqual(tags(market.part("whole", { ...bid("1.5"), ...ask("2") }, { sequence: 11 })), ["Book"])
+  })
+
+  it("that begin again get the time of the frame behind them", () => {
+    const market = make({ interval: 0 })
+    first(market)
+    market.lost()
+    market.heard(1, "e1")
+    const part = { ...bid("1.5"), ...ask("2") }
+    const [book] = told(market.part("whole", part, { listener: 1, sequence: 3, timestamp: epochMs + 5_000 }))
+    assert.strictEqual(book?.sequence, "e1_3.1781182790")
+    const [next] = told(market.part("whole", bid("1"), { listener: 1, sequence: 4, timestamp: epochMs + 6_000 }))
+    assert.strictEqual(next?.sequence, "e1_4.1781182790")
+  })
+
+  it("that began again on a frame without a time are none that others could know", () => {
+    const market = make({ interval: 0 })
+    first(market, 10, null)
+    market.lost()
+    market.heard(1, "e1")
+    const [book] = told(market.part("whole", { ...bid("1.5"), ...ask("2") }, { listener: 1, sequence: 3 }))
+    assert.match(book?.sequence ?? "", /^k3f9[a-z0-9]+_0$/)
+  })
+
+  it("of another epoch count anew", () => {
+    const market = make({ interval: 0 })
+    first(market)
+    market.lost()
+    market.heard(1, "e2")
+    const [book] = told(market.part("whole", { ...bid("1.5"), ...ask("2") }, { listener: 1, sequence: 3 }))
+    assert.strictEqual(book?.sequence, "e2_3")
+  })
+
+  it("go on where all that was missed follows", () => {
+    const market = make()
+    first(market)
+    assert.deepStrictEqual(tags(market.lost()), ["Gap"])
+    assert.deepStrictEqual(tags(market.heard(1, "e1", true)), ["Gap", "Book"])
+    assert.strictEqual(market.state.phase, "live")
+  })
+})
+
+describe("A book that crosses", () => {
+  it("after a whole part is a hole, until one that does not", () => {
+    const market = make()
+    market.heard()
+    const [book] = told(market.part("whole", { ...bid("1"), ...ask("2") }, { timestamp: epochMs }))
+    const from = { from: "2026-06-11T12:59:45.301Z", fromSequence: book?.sequence ?? "", cause: "crossed" } as const
+    const [gap] = market.part("whole", { ...bid("2"), ...ask("2") }).filter(({ _tag }) => _tag === "Gap")
+    assert.deepInclude(gap, { ...from, to: null, toSequence: null, complete: false })
+    assert.deepStrictEqual(tags(market.part("whole", { ...bid("3"), ...ask("2") })), [])
+    const said = market.part("whole", { ...bid("1"), ...ask("2") }, { timestamp: epochMs + 7 })
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
+    const [whole] = said.filter(({ _tag }) => _tag === "Gap")
+    assert.deepInclude(whole, { ...from, to: "2026-06-11T12:59:45.308Z", complete: true })
+  })
+})
+
+describe("The pace", () => {
+  it("has the first at once, a change in the market's turn, and an unchanged book again, as it was", () => {
+    const market = make({ phase: 400 })
+    market.heard()
+    const whole = (price: string) => market.part("whole", { ...bid(price), ...ask("9") })
+    const [first] = told(whole("1"))
+    assert.strictEqual(first?._tag, "Book")
+    assert.deepStrictEqual(tags(whole("2")), [])
+    // The first took no turn.
+    assert.deepStrictEqual(tags(market.pass(399)), [])
+    assert.deepStrictEqual(told(market.pass(1)).map(({ bids }) => bids), [[["2", "1"]]])
+    market.pass(100)
+    whole("3")
+    whole("4")
+    // The next is at 1400 ms.
+    assert.deepStrictEqual(tags(market.pass(899)), [])
+    const [book] = told(market.pass(1))
+    assert.deepStrictEqual(book?.bids, [["4", "1"]])
+    const [again, ...others] = told(market.pass(60_000))
+    assert.deepStrictEqual(others, [])
+    assert.isTrue((again?.receivedAt ?? 0) > (book?.receivedAt ?? 0))
+    assert.deepStrictEqual({ ...again, receivedAt: 0 }, { ...book, receivedAt: 0 })
+  })
+
+  it("tells nothing of a change beyond the depth, or of one that was taken back", () => {
+    const market = make({ depth: 1 })
+    market.heard()
+    const whole = (...bids: ReadonlyArray<Level>) => market.part("whole", { bids, ...ask("9") })
+    assert.deepStrictEqual(told(whole(["2", "1"], ["1", "1"])).map(({ bids }) => bids), [[["2", "1"]]])
+    market.pass(1)
+    whole(["2", "1"], ["1", "5"])
+    whole(["3", "1"])
+    whole(["2", "1"])
+    assert.deepStrictEqual(tags(market.pass(5_000)), [])
+  })
+
+  it("is each change where the interval is 0, and no book is told again where the refresh is", () => {
+    const market = make({ interval: 0, refresh: 0 })
+    market.heard()
+    for (const price of ["1", "2", "3"]) {
+      assert.deepStrictEqual(tags(market.part("whole", { ...bid(price), ...ask("9") })), ["Book"])
+    }
+    assert.deepStrictEqual(tags(market.pass(3_600_000)), [])
+  })
+})
+
+describe("A picture", () => {
+  it("is asked for again after 30 s, doubled up to 10 min, and told as stale once", () => {
+    const market = make()
+    market.heard()
+    const waits: Array<number> = []
+    let stale = 0
+    for (let n = 0; n < 8; n++) {
+      let waited = 0
+      while (!tags(market.pass(1_000)).includes("Ask")) waited += 1
+      waits.push(waited + 1)
+      stale += tags(market.tell({ _tag: "Answer", part: undefined })).filter((tag) => tag === "Stale").length
+    }
+    assert.deepStrictEqual(waits, [10, 30, 60, 120, 240, 480, 600, 600])
+    assert.strictEqual(stale, 1)
+  })
+
+  it("that was asked for before the connection was lost says nothing of what it missed", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    market.lost()
+    market.heard(1)
+    const part = { part: "whole", ...bid("1"), ...ask("2"), previous: undefined, sequence: undefined } as const
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), [])
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+  })
+})
+
+describe("Who hears the market", () => {
+  const live = () => {
+    const market = make()
+    market.heard(0)
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    return market
+  }
+
+  it("goes on for another that it heard at the same time: no hole", () => {
+    const market = live()
+    market.heard(1)
+    assert.deepStrictEqual(tags(market.lost(0)), [])
+    assert.strictEqual(market.state.phase, "live")
+    assert.deepStrictEqual(tags(market.lost(1)), ["Gap"])
+  })
+
+  it("goes on for none that was deaf before it came", () => {
+    const market = live()
+    market.pass(2_000)
+    market.heard(1)
+    assert.deepStrictEqual(tags(market.lost(0, "disconnected", 1)), ["Gap"])
+  })
+
+  it("leads as soon as it has the whole book; what an older session brings then is old", () => {
+    const market = live()
+    market.heard(1)
+    market.part("whole", { ...bid("1.1"), ...ask("2") }, { listener: 1 })
+    assert.deepStrictEqual(outcomes(market.part("whole", { ...bid("1"), ...ask("2") }, { listener: 0 })), ["old"])
+  })
+
+  it("may be silent: no book is doubtful for it, but one that is not subscribed to again", () => {
+    const market = live()
+    assert.deepStrictEqual(tags(market.lost(0, "stale")), [])
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Gap"])
+    const other = live()
+    other.lost(0, "stale")
+    other.pass(5_000)
+    other.heard(0)
+    assert.deepStrictEqual(tags(other.pass(9_000)), [])
+    assert.deepStrictEqual(tags(other.pass(1_000)), ["Ask"])
+    assert.strictEqual(other.state.phase, "live")
+  })
+})
