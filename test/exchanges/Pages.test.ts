@@ -5,7 +5,7 @@ import * as Memory from "../../src/layers/testing/Memory.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
-import { run, settle } from "../streams/support/Harness.ts"
+import { hurryClock, run, settle } from "../streams/support/Harness.ts"
 import * as FakeMadeUp from "./FakeMadeUp.ts"
 import { numbered } from "./MadeUp.ts"
 
@@ -20,6 +20,7 @@ const gapsOf = (events: ReadonlyArray<MarketEvent>) =>
   })
 
 const begin = Effect.fnUntraced(function*(exchange: Exchange, markets: number) {
+  yield* hurryClock
   yield* TestClock.setTime(Date.parse("2026-06-11T12:59:45.100Z"))
   const fake = yield* FakeMadeUp.inMemory({ markets, numbered: true })
   const feed = yield* run(exchange, { endpoints: fake })
