@@ -357,7 +357,7 @@ export interface Pages {
   readonly path: (market: Market, above: PageEdge, reach: number) => string
   /**
    * Which trades a page has if there are more: the oldest above that trade (`fromId`, `since`), or the newest below `id + reach + 1`
-   * (`after`). The latter only where `tradeIds` are `consecutive`: a page without the next number is the last one.
+   * (`after`). The latter not where `tradeIds` are only `increasing`: a page without the next number is the last one.
    */
   readonly holds: "oldest" | "newest"
   /** An empty page says that there are no later trades. Left out: it says nothing, as where a cache may be behind. */
@@ -417,6 +417,14 @@ export interface Rest {
 }
 
 /**
+ * See `Exchange.tradeIds`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TradeIds = "increasing" | "consecutive" | "grouped"
+
+/**
  * All that the program knows of one exchange (docs/adding-an-exchange.md).
  *
  * @since 0.1.0
@@ -448,9 +456,10 @@ export interface Exchange {
   readonly clockUnit?: number | undefined
   /**
    * What is known of its trade ids. `increasing`: whole numbers, a later trade of a market has a higher one. `consecutive`: besides, no
-   * number is left out, so that one which is missing is a trade that is missing. Left out: nothing, or it gives none.
+   * number is left out, so that one which is missing is a trade that is missing. `grouped`: the same, and one row may stand for several of
+   * them (`TradeRow.first`). Left out: nothing, or it gives none.
    */
-  readonly tradeIds?: "increasing" | "consecutive" | undefined
+  readonly tradeIds?: TradeIds | undefined
   readonly endpoints: Endpoints
   readonly limits: Limits
   readonly rest: Rest

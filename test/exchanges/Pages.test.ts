@@ -5,7 +5,7 @@ import * as Memory from "../../src/layers/testing/Memory.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
-import { run, settle } from "../streams/support/Harness.ts"
+import { hurryClock, run, settle } from "../streams/support/Harness.ts"
 import * as FakeMadeUp from "./FakeMadeUp.ts"
 import { numbered } from "./MadeUp.ts"
 
@@ -20,6 +20,7 @@ const gapsOf = (events: ReadonlyArray<MarketEvent>) =>
   })
 
 const begin = Effect.fnUntraced(function*(exchange: Exchange, markets: number) {
+  yield* hurryClock
   yield* TestClock.setTime(Date.parse("2026-06-11T12:59:45.100Z"))
   const fake = yield* FakeMadeUp.inMemory({ markets, numbered: true })
   const feed = yield* run(exchange, { endpoints: fake })
@@ -112,5 +113,48 @@ describe("a history in pages", () => {
         )
         assert.isAtMost(Math.max(...counts) - Math.min(...counts), 2, markets.slice(0, n).join(" "))
       }
+    }).pipe(Effect.provide(Memory.network)))
+})
+
+describe("a number that is missing on a living connection", () => {
+  it.scoped("holds nothing up, and comes from the history a second later", () =>
+    Effect.gen(function*() {
+      const { drain, events, fake, go, pages } = yield* begin(numbered, 1)
+      fake.server.script.mute = "all"
+      fake.trades(3)
+      fake.server.heal()
+      fake.trades(1)
+      yield* drain
+      assert.deepStrictEqual(tradesOf(events).map(({ id }) => id.split(":t:")[1]), ["1", "2", "6"])
+      yield* go(0.9)
+      assert.lengthOf(pages(), 0)
+      yield* go(0.2)
+      yield* drain
+      assert.deepStrictEqual(
+        tradesOf(events).map(({ id, source }) => `${id.split(":t:")[1]} ${source}`),
+        ["1 ws", "2 ws", "6 ws", "3 rest", "4 rest", "5 rest"]
+      )
+      assert.deepStrictEqual(gapsOf(events), ["BTC/IRT sequence 3 filled"])
+      assert.lengthOf(pages(), 1)
+    }).pipe(Effect.provide(Memory.network)))
+
+  it.scoped("is told after 30 s while the history cannot be had, and filled when it can", () =>
+    Effect.gen(function*() {
+      const { drain, events, fake, go } = yield* begin(numbered, 1)
+      fake.server.script.rest = "hang"
+      fake.server.script.mute = "all"
+      fake.trades(1)
+      fake.server.script.mute = new Set()
+      fake.trades(1)
+      yield* go(29)
+      yield* drain
+      assert.deepStrictEqual(gapsOf(events), [])
+      yield* go(2)
+      yield* drain
+      assert.deepStrictEqual(gapsOf(events), ["BTC/IRT sequence 0 not filled"])
+      fake.server.heal()
+      yield* go(700)
+      yield* drain
+      assert.deepStrictEqual(gapsOf(events).slice(0, 2), ["BTC/IRT sequence 0 not filled", "BTC/IRT sequence 1 filled"])
     }).pipe(Effect.provide(Memory.network)))
 })

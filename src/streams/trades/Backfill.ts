@@ -103,6 +103,9 @@ const maxHeld = 10_000
 /** What may be remembered of known trades within holes, by market and in all; beyond it the largest hole is given up. */
 const maxKnown = { market: 4_096, all: 100_000 }
 
+/** Open holes of a market; beyond it the largest is given up. Where numbers are missing all the time, there may be many. */
+const maxOpen = 1_000
+
 /** How long trades wait for their hole to become durable once their time is up, ms. */
 const patience = 1_000
 
@@ -114,6 +117,10 @@ export const poller = -1
 
 /** Chunks of the queue that are handed over as one. */
 const batch = 256
+
+/** By a page below a number nobody can tell whether there is more above, unless the next number would be in it. */
+const isPaged = ({ rest, tradeIds }: Exchange): boolean =>
+  tradeIds !== undefined && (tradeIds !== "increasing" || rest.history.pages?.holds === "oldest")
 
 type State = Holes.State<MarketEvent>
 
@@ -176,7 +183,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         clockUnit: exchange.clockUnit,
         maxAge,
         tradeIds: exchange.tradeIds,
-        pages: exchange.tradeIds === undefined ? undefined : history.pages,
+        pages: isPaged(exchange) ? history.pages : undefined,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }, nextIds.get(symbol)),
       heardSince: undefined
@@ -260,7 +267,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     }
     const isOpen = ({ holes }: Market) => holes.open.length > 0
     for (const market of markets.values()) {
-      if (isOpen(market) && market.holes.known.length > maxKnown.market) step(market, { _tag: "GiveUpLargest" })
+      const { known, open } = market.holes
+      if (open.length > maxOpen || (isOpen(market) && known.length > maxKnown.market)) {
+        step(market, { _tag: "GiveUpLargest" })
+      }
     }
     if (known <= maxKnown.all) return
     let most: Market | undefined
@@ -481,7 +491,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (found === undefined) return false
     const cut = prefixLength(symbol)
     const edge = market.state.edge()
-    const spans = spansOf(found, edge.mark)
+    const spans = spansOf(found, edge.mark, exchange.tradeIds, `${keyOf(symbol)}:t:`)
     if (spans.length > 0) {
       step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
     }
@@ -570,7 +580,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         return true
       }
       if (Holes.isCurious(market.holes)) {
-        step(market, { _tag: "Passed", trades: freshOf(state, identified, events) })
+        const trades = freshOf(state, identified, events)
+        const followed = Holes.followed(market.holes, trades)
+        // Most of them: nothing is to be done.
+        if (followed !== undefined) market.holes = followed
+        else step(market, { _tag: "Passed", trades })
       }
       return false
     },

@@ -12,6 +12,8 @@
  * - *published*: its trades have not come in time, or cannot come. It is made durable, then told as a `gap` event with
  *   `complete: false`; then what is behind it goes on. From there it stands among the `open` spans. Their trades go out whenever they
  *   come; when all have, it is told once more, `complete: true`.
+ *
+ * A number that is missing on a living connection never stands in the line: it is among the `open` spans from the start, told later.
  */
 import * as Time from "../../services/Time.ts"
 import type { Instant } from "../../services/Time.ts"
@@ -19,12 +21,14 @@ import { answered, giveUp, isTooOld, unanswered } from "./Holes/Answers.ts"
 import { arrived, know } from "./Holes/Arrivals.ts"
 import { advance, firstDeadline, isUnwritten, isWaitedFor } from "./Holes/Front.ts"
 import { join, left, lost, subscribed, vanished } from "./Holes/Listening.ts"
+import { noted, tellAt, tellDue } from "./Holes/Numbering.ts"
 import { isAskable } from "./Holes/Pages.ts"
-import { type Command, type Found, type Input, itemOf, type State } from "./Holes/State.ts"
+import { type Command, type Found, type Input, isCounted, itemOf, type State } from "./Holes/State.ts"
 import * as Spans from "./Spans.ts"
 import type { Span } from "./Spans.ts"
 
 export { candidates } from "./Holes/Answers.ts"
+export { followed } from "./Holes/Numbering.ts"
 export { question } from "./Holes/Pages.ts"
 export type { Answer, Command, Edge, Found, Fresh, Input, Item, Options, State } from "./Holes/State.ts"
 export { initial, spans } from "./Holes/State.ts"
@@ -40,7 +44,7 @@ export const isIdle = <E>(s: State<E>): boolean => s.line.length === 0 && s.open
 export const mustWait = <E>(s: State<E>): boolean => s.line.length > 0 || s.handing > 0
 
 /** It is to be told of trades that need not wait. */
-export const isCurious = <E>(s: State<E>): boolean => s.open.length > 0 || s.joined !== null
+export const isCurious = <E>(s: State<E>): boolean => s.open.length > 0 || s.joined !== null || isCounted(s.options)
 
 /** Trades that wait. */
 export const waiting = <E>(s: State<E>): number =>
@@ -58,7 +62,9 @@ export const spansToKeep = <E>(s: State<E>): ReadonlyArray<Span> => [
 ]
 
 /** When it is to be stepped with `Tick`; undefined: not before something happens. */
-export const wakeAt = <E>(s: State<E>): Instant | undefined => {
+export const wakeAt = <E>(s: State<E>): Instant | undefined => Time.earliest(tellAt(s), frontAt(s))
+
+const frontAt = <E>(s: State<E>): Instant | undefined => {
   const [front] = s.line
   if (front?._tag !== "Span") return undefined
   const due = isWaitedFor(s, front) ? firstDeadline(s.line) : Time.never
@@ -84,10 +90,12 @@ export const step = <E>(
   now: Instant
 ): readonly [ReadonlyArray<Command<E>>, State<E>] => {
   const out: Array<Command<E>> = []
-  const next = advance(apply(state, input, now, out), now, out)
+  const next = tellDue(advance(apply(withEdge(state, input), input, now, out), now, out), now, out)
   const isHanding = out.some(({ _tag }) => _tag === "Publish" || _tag === "HandOver")
   return [out, isHanding ? { ...next, handing: next.handing + 1 } : next]
 }
+
+const withEdge = <E>(s: State<E>, input: Input<E>): State<E> => "edge" in input ? noted(s, input.edge.mark) : s
 
 const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command<E>>): State<E> => {
   switch (input._tag) {
@@ -114,9 +122,9 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
       return s.listeners.length === 0 ? next : subscribed(next, false, input.by, input.edge, now, out)
     }
     case "Arrived":
-      return arrived(s, input.trades, now)
+      return arrived(s, input.trades, now, out)
     case "Passed":
-      return know(s, input.trades, now)
+      return know(s, input.trades, now, out)
     case "Asked":
       return { ...s, asking: true, askAt: null }
     case "Answered":
@@ -156,7 +164,7 @@ const takenOver = <E>(
     ...s.line,
     ...found.map(({ after = null, before = null, isUnsound = false, outcome, ...span }) =>
       itemOf(
-        { ...span, since: now, isInherited: true, start: after, after, before, isUnsound },
+        { ...span, since: now, isInherited: true, start: after, after, before, tellAt: null, isUnsound },
         "yes",
         outcome
       )

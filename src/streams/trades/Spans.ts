@@ -62,6 +62,8 @@ export interface Span {
   readonly after: Mark | null
   /** Number of the first trade known behind it, as `to` is its time; null while none is. */
   readonly before: bigint | null
+  /** Of one that holds nothing up: when it is told. Null: it was, or is told before what is behind it. */
+  readonly tellAt: Time.Instant | null
   /** Rows of a page were not understood: it cannot be called filled any more. */
   readonly isUnsound: boolean
 }
@@ -97,6 +99,7 @@ export const make = (cause: Cause, from: Stamp | null, since: Time.Instant, star
   start,
   after: start,
   before: null,
+  tellAt: null,
   isUnsound: false
 })
 
@@ -114,6 +117,31 @@ export const holds = (span: Span, ms: number | null, numbers: Numbers.Range | un
 /** Numbers leave no room for a trade in it. */
 export const isClosed = ({ after, before }: Span): boolean =>
   after !== null && before !== null && before <= after.id + 1n
+
+/**
+ * What is left of it when one of the missing trades came by itself: one span or two, closed ones too. Of one that was told `from` stays, and
+ * what lies in its middle does too: it is known by its id.
+ */
+export const without = (
+  span: Span,
+  numbers: Numbers.Range,
+  stamp: Stamp | null,
+  id: string
+): ReadonlyArray<Span> => {
+  const { after, before, tellAt } = span
+  if (after === null || !isMissing(span, numbers)) return [span]
+  const mark: Mark = { id: numbers.last, stamp: stamp ?? after.stamp }
+  const above: Span = {
+    ...span,
+    after: mark,
+    lastTrade: id,
+    ...tellAt === null ? {} : { from: stamp ?? span.from, start: mark }
+  }
+  const below: Span = { ...span, before: numbers.first, to: stamp ?? span.to, lastTrade: id }
+  if (numbers.first <= after.id + 1n) return [above]
+  if (before !== null && numbers.last >= before - 1n) return [below]
+  return tellAt === null ? [span] : [below, above]
+}
 
 /**
  * The first new trade behind it ends it. Where none of them is known to be behind it (older ones, or without a time), it ends at the

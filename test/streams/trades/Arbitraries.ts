@@ -66,6 +66,10 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       mute: fc.constantFrom(false, false, true)
     })
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({ what: fc.constantFrom("slip" as const, "leap" as const), count: fc.constantFrom(1, 2, 9) })
+  },
   { weight: 5, arbitrary: fc.record({ what: fc.constant("drop" as const), newest: fc.boolean() }) },
   {
     weight: 2,

@@ -75,7 +75,11 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
   let latest = -1
   let recovered = 0
 
+  /** No connection brought it: until the end that it is missing may show later. */
+  const slipped = new Set<Issued>()
+
   const isAccounted = (one: Issued): boolean => {
+    if (slipped.has(one)) return true
     const group = groupOf(one.id)
     const rank = issued.slice(known, one.n + 1).filter(({ id }) => groupOf(id) === group).length
     const ids = new Set([...delivered.get(group) ?? [], ...emitted.get(group) ?? []])
@@ -205,6 +209,9 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
       case "Written":
         unwritten = new Set()
         break
+      case "Slipped":
+        slipped.add(word.issued)
+        break
       case "Forgotten":
         isForgotten = true
         for (const ids of [...delivered.values(), ...emitted.values()]) for (const id of ids) excusable.add(id)
@@ -243,6 +250,7 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
   }
 
   // In the end.
+  slipped.clear()
   emitted = new Map()
   published = new Map()
   // What nobody heard behind the last trade that was, the next life asks for.

@@ -360,7 +360,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (found === undefined) return false
     const market = marketOf(one)
     const edge = market.state.edge()
-    const spans = spansOf(found, edge.mark)
+    const spans = spansOf(found, edge.mark, tradeIds, prefix)
     if (spans.length > 0) {
       step(one, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(prefix.length)) })
     }
@@ -594,8 +594,11 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     deafen(one, session, "disconnected")
   }
 
+  /** A page without the next number was taken for the last one: what is behind shows when the next trade comes. */
+  let hasLeapt = false
   const trade = (amount: string): void => {
     const fresh = issue(amount, elapsed)
+    if (hasLeapt) say({ _tag: "Slipped", issued: fresh, life: lives })
     if (life === undefined || !life.isListed) return
     const listening = life.sessions.filter(({ isListening }) => isListening)
     if (listening.every(({ isMute }) => isMute)) { for (const session of listening) session.hasMissed = true }
@@ -604,6 +607,13 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       if (life.position !== undefined) life.position = issued.length
       bring(life, session, hasIds ? issued.slice(-setup.window) : [fresh], fresh)
     }
+  }
+
+  const slip = (): void => {
+    // Before a first number is known none can be missing.
+    if (life === undefined || tradeIds !== "consecutive" || (life.market?.state.edge().mark ?? null) === null) return
+    say({ _tag: "Slipped", issued: issue("7", elapsed), life: life.n })
+    if (life.position !== undefined) life.position = issued.length
   }
 
   const begin = (): void => {
@@ -703,6 +713,13 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     switch (one.what) {
       case "trade":
         for (let n = 0; n < one.count; n++) trade(one.amount)
+        break
+      case "slip":
+        for (let n = 0; n < one.count; n++) slip()
+        break
+      case "leap":
+        if (tradeIds === "consecutive") number += one.count
+        hasLeapt = true
         break
       case "others":
         for (const session of life?.sessions ?? []) {

@@ -2,6 +2,7 @@
 import type { Edge, Hole, MarketMemory, OpenHole } from "../../../services/Checkpoint.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Channel from "../../Channel.ts"
+import type { TradeIds } from "../../Exchange.ts"
 import type { Found } from "../Holes.ts"
 import * as Numbers from "../Numbers.ts"
 import * as Spans from "../Spans.ts"
@@ -48,8 +49,50 @@ const foundOf = ({ after, before, cause, from, gapId, isUnsound, over, recovered
   isUnsound: isUnsound ?? false
 })
 
+/** The time of each number that is remembered, in order. */
+const numbersOf = ({ ids, times }: MarketMemory, prefix: string): ReadonlyArray<Mark> =>
+  ids.flatMap((id, i): ReadonlyArray<Mark> => {
+    const number = id.startsWith(prefix) ? Numbers.numberOf(id.slice(prefix.length)) : undefined
+    const time = times?.[i] ?? null
+    return number === undefined ? [] : [{ id: number, stamp: time === null ? null : Spans.stampOfMs(time) }]
+  }).sort((a, b) => a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
+
+/**
+ * Numbers missing among the newest trades that an earlier life left, and in none of its holes: it died before it had written that down.
+ * Oldest first. `prefix`: of the market's trade ids.
+ */
+const missingOf = (memory: MarketMemory, spans: ReadonlyArray<Found>, prefix: string): ReadonlyArray<Found> => {
+  const numbers = numbersOf(memory, prefix)
+  return numbers.flatMap((next, i): ReadonlyArray<Found> => {
+    const previous = numbers[i - 1]
+    if (previous === undefined || next.id <= previous.id + 1n) return []
+    const parts: Array<readonly [after: bigint, before: bigint]> = []
+    let end = previous.id
+    for (const { after = null, before = null } of spans) {
+      if (after === null || after.id >= next.id || (before !== null && before <= end)) continue
+      if (after.id > end) parts.push([end, after.id + 1n])
+      end = before === null ? next.id : before - 1n
+    }
+    if (end + 1n < next.id) parts.push([end, next.id])
+    return parts.map(([after, before]): Found => ({
+      cause: "sequence",
+      from: previous.stamp,
+      to: next.stamp,
+      by: null,
+      until: Time.never,
+      gapId: null,
+      recovered: 0,
+      lastTrade: null,
+      outcome: "open",
+      after: { id: after, stamp: previous.stamp },
+      before,
+      isUnsound: false
+    }))
+  })
+}
+
 /** What an earlier life left of a market, oldest first. `last`: the trade with the highest number that is known of it. */
-export const spansOf = ({ holes = [] }: MarketMemory, last: Mark | null): ReadonlyArray<Found> => {
+const leftOf = ({ holes = [] }: MarketMemory, last: Mark | null): ReadonlyArray<Found> => {
   const spans = holes.map(foundOf)
   const isBehind = ({ after, before, outcome }: Found): boolean =>
     (after ?? null) !== null && outcome === "open" &&
@@ -67,4 +110,19 @@ export const spansOf = ({ holes = [] }: MarketMemory, last: Mark | null): Readon
       ? { ...span, after: begin, to: null, before: null, until: null }
       : { ...span, after: begin }
   })
+}
+
+/** All that is to be asked for of a market of which an earlier life left that, oldest first. `prefix`: of its trade ids. */
+export const spansOf = (
+  memory: MarketMemory,
+  last: Mark | null,
+  tradeIds: TradeIds | undefined,
+  prefix: string
+): ReadonlyArray<Found> => {
+  const spans = leftOf(memory, last)
+  // Of a row that stands for several numbers only the last one is remembered.
+  if (tradeIds !== "consecutive") return spans
+  const startOf = ({ after }: Found): bigint => after?.id ?? -1n
+  const all = [...spans, ...missingOf(memory, spans, prefix)]
+  return all.sort((a, b) => startOf(a) < startOf(b) ? -1 : startOf(a) > startOf(b) ? 1 : 0)
 }

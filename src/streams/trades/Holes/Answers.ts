@@ -6,7 +6,8 @@ import * as Numbers from "../Numbers.ts"
 import * as Spans from "../Spans.ts"
 import type { Mark, Span, Stamp } from "../Spans.ts"
 import { seeing } from "./Arrivals.ts"
-import { byNumbers, isHeardAt, isPage, saidBy, type Verdict } from "./ByNumbers.ts"
+import { byNumbers, isHeardAt, isPage, nothing, saidBy, type Verdict } from "./ByNumbers.ts"
+import { idFor, noted } from "./Numbering.ts"
 import * as Pages from "./Pages.ts"
 import {
   type Answer,
@@ -45,6 +46,7 @@ const undecided = <E>({ line }: State<E>): ReadonlyArray<Span> =>
 const verdictsOf = <E>(s: State<E>, answer: Answer): ReadonlyMap<Span, Verdict> => {
   const said = saidBy(s, answer)
   const verdictOf = (span: Span, isFirst: boolean): Verdict => {
+    if (span.tellAt !== null && s.line.length > 0 && !s.vanished) return nothing
     if (span.after !== null) return byNumbers(s, span, span.after, isFirst, answer, said)
     const outcome = outcomeOf(s, span, answer)
     return { outcome, takes: isFirst || outcome !== "open", after: null }
@@ -137,13 +139,12 @@ export const answered = <E>(
       return
     }
     const complete = outcomeAt(i) === "filled"
-    const gap = Spans.gapOf(
-      complete ? span : Spans.narrowed(span, oldest),
-      complete,
-      idOf(s, nextId++)
-    )
-    out.push({ _tag: "Publish", gap })
-    out.push({ _tag: "Close", span, complete, isKept: true, lastEvent: gap.id })
+    // A number that was left out is no trade: nobody was told of it, nor is.
+    const gap = complete && span.tellAt !== null && span.recovered === 0
+      ? undefined
+      : Spans.gapOf(complete ? span : Spans.narrowed(span, oldest), complete, idFor(span, () => idOf(s, nextId++)))
+    if (gap !== undefined) out.push({ _tag: "Publish", gap })
+    out.push({ _tag: "Close", span, complete, isKept: true, lastEvent: gap?.id ?? null })
   })
 
   const deadline = Time.plus(s.heardSince ?? now, s.options.hold)
@@ -192,17 +193,27 @@ export const answered = <E>(
   const next = Pages.next(s, all, answer, isProgress)
   const quickAsks = next._tag === "Later" && isSoon ? s.quickAsks + 1 : s.quickAsks
   const attempts = next._tag !== "Later" ? 0 : isSoon ? s.attempts : s.attempts + 1
-  const wait = next._tag !== "Later" ? 0 : isSoon ? Spans.settledAfter(s.options) : backoff(attempts)
+  // Of a market that is gone each span is asked for once.
+  const isNext = s.vanished && s.options.pages !== undefined &&
+    attempts < Pages.turns({ open, line, vanished: true }).length
+  const wait = next._tag !== "Later" || isNext ? 0 : isSoon ? Spans.settledAfter(s.options) : backoff(attempts)
+  const highest = fresh.reduce<Mark | null>(
+    (mark, { numbers, stamp }) =>
+      numbers === undefined || (mark !== null && numbers.last <= mark.id) ? mark : { id: numbers.last, stamp },
+    null
+  )
   const ids = fresh.flatMap(({ id, numbers }) => numbers === undefined ? [id] : [])
   return {
-    ...s,
+    ...noted(s, highest),
     open,
     line,
     known: [...s.known, ...ids],
     joined: s.joined === null ? null : { ...s.joined, known: [...s.joined.known, ...ids] },
     asking: false,
     // A subscription that came while the question was under way asks for one of its own, sooner.
-    askAt: isLeft && (!s.vanished || isSoon || next._tag !== "Later") ? sooner(Time.plus(now, wait), s.askAt) : s.askAt,
+    askAt: isLeft && (!s.vanished || isSoon || isNext || next._tag !== "Later")
+      ? sooner(Time.plus(now, wait), s.askAt)
+      : s.askAt,
     attempts,
     quickAsks,
     pages: next._tag === "Later" ? s.pages : s.pages + 1,
@@ -268,7 +279,7 @@ export const isTooOld = <E>(s: State<E>, span: Span, exchangeNow: number | null,
 export const giveUp = <E>(s: State<E>, which: (span: Span) => boolean, out: Array<Command<E>>): State<E> => {
   let nextId = s.nextId
   for (const span of s.open.filter(which)) {
-    const gap = Spans.gapOf(span, false, idOf(s, nextId++))
+    const gap = Spans.gapOf(span, false, idFor(span, () => idOf(s, nextId++)))
     out.push({ _tag: "Publish", gap })
     out.push({ _tag: "Close", span, complete: false, isKept: true, lastEvent: gap.id })
   }

@@ -34,7 +34,7 @@ export const saidBy = <E>({ options: { pages, tradeIds } }: State<E>, { asked = 
   return { coverage, isEnd: Numbers.isEnd(coverage, n, asked, pages) }
 }
 
-const nothing: Verdict = { outcome: "open", takes: false, after: null }
+export const nothing: Verdict = { outcome: "open", takes: false, after: null }
 
 /** `isFirst`: what comes for it may go out at once. */
 export const byNumbers = <E>(

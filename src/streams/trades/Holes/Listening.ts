@@ -11,6 +11,7 @@ import {
   hasIds,
   idOf,
   type Input,
+  isCounted,
   type Item,
   itemOf,
   named,
@@ -72,6 +73,8 @@ export const left = <E>(
       ? alone
       : { ...withTail(alone, { ...tail, isRecoverable: false, span: { ...tail.span, by, until: now } }), ...asking }
   }
+  // A number that is missing shows by itself.
+  if (isCounted(s.options) && mark !== null && mark !== undefined) return alone
   const to = isSettled ? first : last ?? first
   const span = { ...Spans.make(isAlive ? cause : "stale", from, now, mark), to, before: firstNumber, by, until: now }
   const item = itemOf(span, "no")
@@ -96,7 +99,7 @@ export const subscribed = <E>(
   now: Instant,
   out: Array<Command<E>>
 ): State<E> => {
-  const back = s.vanished ? returned(s) : s
+  const back = s.vanished ? returned(s, now) : s
   if (back.heardSince !== null) return back
   const heard = ended({ ...back, heardSince: now }, by, now)
   const tail = tailOf(heard)
@@ -138,8 +141,9 @@ const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
 }
 
 /** A market that had vanished is heard again: the end of its last span is yet to come. */
-const returned = <E>(s: State<E>): State<E> => {
-  const back = { ...s, vanished: false }
+const returned = <E>(s: State<E>, now: Instant): State<E> => {
+  // While it was gone nobody asked for what is open.
+  const back = { ...s, vanished: false, askAt: s.open.length > 0 ? now : s.askAt }
   const last = s.open.at(-1)
   if (last === undefined || last.to !== null || last.before !== null || s.line.length > 0) return back
   return { ...back, open: s.open.slice(0, -1), line: [itemOf({ ...last, until: null, by: null }, "yes")] }

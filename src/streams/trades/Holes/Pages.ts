@@ -7,12 +7,16 @@ import { type Answer, spans, type State } from "./State.ts"
 
 /**
  * Spans that a page may be for. Those behind the first of the line wait: what fills them would stand in memory, or overtake what is before
- * them.
+ * them. So does a number that is missing while trades wait that are older than what fills it: what is known to have gone out would not be
+ * all up to the highest number any more.
  */
-const turns = <E>({ line, open }: State<E>): ReadonlyArray<Span> => {
+export const turns = <E>(
+  { line, open, vanished }: Pick<State<E>, "line" | "open" | "vanished">
+): ReadonlyArray<Span> => {
   const [front] = line
   const first = front?._tag === "Span" && front.outcome === "open" ? [front.span] : []
-  return [...open, ...first].filter(({ until }) => until !== null)
+  const untold = front === undefined || vanished ? open.filter(({ tellAt }) => tellAt !== null) : []
+  return [...untold, ...open.filter(({ tellAt }) => tellAt === null), ...first].filter(({ until }) => until !== null)
 }
 
 /** An answer may settle something now. While what a page brought is on its way out, no other page is asked for. */

@@ -1,7 +1,7 @@
 /** What a market's machine of holes knows, what it is told and what it commands: plain data; and how its line is read and changed. */
 import type { Instant } from "../../../services/Time.ts"
 import type { Cause, Listener } from "../../Channel.ts"
-import type { TradeRow } from "../../Exchange.ts"
+import type { TradeIds, TradeRow } from "../../Exchange.ts"
 import type { Paging, Question } from "../Numbers.ts"
 import type { Gap, Mark, Span, Stamp, Trade } from "../Spans.ts"
 
@@ -20,7 +20,7 @@ export interface Options {
    */
   readonly maxAge: number
   /** See `Exchange.tradeIds`. */
-  readonly tradeIds?: "increasing" | "consecutive" | undefined
+  readonly tradeIds?: TradeIds | undefined
   /** See `Exchange.Pages`. */
   readonly pages?: Paging | undefined
   /** Begins the ids of `gap` events; unique to the market and to this life of the collector. */
@@ -32,7 +32,7 @@ export type Outcome = "open" | "filled" | "given up"
 
 /** A span as an earlier life left it. */
 export type Found =
-  & Omit<Span, "since" | "isInherited" | "start" | "after" | "before" | "isUnsound">
+  & Omit<Span, "since" | "isInherited" | "start" | "after" | "before" | "tellAt" | "isUnsound">
   & Partial<Pick<Span, "after" | "before" | "isUnsound">>
   & { readonly outcome: Outcome }
 
@@ -89,10 +89,12 @@ export interface State<E> {
   readonly heardSince: Instant | null
   readonly joined: Joined | null
   readonly line: ReadonlyArray<Item<E>>
-  /** Published, with trades behind them handed over; oldest first. */
+  /** With trades behind them handed over; oldest first. Published, or to be at their `tellAt`. */
   readonly open: ReadonlyArray<Span>
   /** Ids of known trades within the spans, edges included: an answer does not bring them again. */
   readonly known: ReadonlyArray<string>
+  /** Where ids count up: the trade with the highest number known. */
+  readonly newest: Mark | null
   /** Steps whose `Publish` and `HandOver` are still being carried out: what comes meanwhile must not overtake them. */
   readonly handing: number
   /** Since when the line waits for its first span to become durable. */
@@ -220,6 +222,7 @@ export const initial = <E>(options: Options, nextId = 1): State<E> => ({
   line: [],
   open: [],
   known: [],
+  newest: null,
   handing: 0,
   persistingSince: null,
   asking: false,
@@ -242,6 +245,9 @@ export const anew = { attempts: 0, quickAsks: 0, pages: 0, further: null }
 
 /** Nothing has to be over before the history is asked. */
 export const hasIds = <E>({ options }: State<E>): boolean => options.askAfter === 0
+
+/** A number that is missing is a trade that is missing. */
+export const isCounted = ({ tradeIds }: Options): boolean => tradeIds === "consecutive" || tradeIds === "grouped"
 
 export const idOf = <E>({ options }: State<E>, n: number): string => `${options.idPrefix}${n}`
 

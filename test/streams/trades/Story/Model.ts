@@ -41,6 +41,10 @@ export type Disk = "ok" | "full" | "hangs"
 
 export type Step =
   | { readonly what: "trade"; readonly amount: string; readonly count: number }
+  /** The connections live, and do not bring them: what nobody could see unless numbers are missing. */
+  | { readonly what: "slip"; readonly count: number }
+  /** Numbers that the exchange leaves out, though it says that it leaves out none. */
+  | { readonly what: "leap"; readonly count: number }
   /** Markets that share its connections trade, by which a subscription that nobody answers is known to be through. */
   | { readonly what: "others" }
   | { readonly what: "wait"; readonly ms: number }
@@ -137,6 +141,8 @@ export type Word =
     readonly n: number
     readonly life: number
   }
+  /** No connection has brought it. */
+  | { readonly _tag: "Slipped"; readonly issued: Issued; readonly life: number }
   /** Null: not a page. */
   | { readonly _tag: "Asked"; readonly asked: Question | null; readonly life: number }
   /** Nobody will subscribe to it, and nothing is kept of it. */
