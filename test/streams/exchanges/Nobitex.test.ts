@@ -52,7 +52,7 @@ const tradesOf = (
   source: "ws" | "rest"
 ): ReadonlyArray<object> => {
   const board = Board.make(FeedStatus.make([nobitex.id]), nobitex.id)
-  const identity = Identity.make(nobitex.id, new Map(), board, nobitex.units)
+  const identity = Identity.make(nobitex.id, new Map(), board, nobitex)
   const state = identity.market(marketOf(exchangeSymbol))
   const identified = state.identify(identity.views.open(), Trades.traded(rows))
   return Trades.toTrades(nobitex.id, state, identified, 0, source).map((trade) =>
