@@ -170,6 +170,34 @@ it.scoped("a feed delivers each of its trades once, exact, in order, over drops 
     assert.strictEqual(feed.status().decodeFailures.size, 0)
   }).pipe(Effect.provide(FakeRamzinex.memory({ markets: 9, recovery: true }))))
 
+it.scoped("a feed ends with its true books, over drops", () =>
+  Effect.gen(function*() {
+    yield* hurryClock
+    const fake = yield* FakeRamzinex.FakeRamzinex
+    const feed = yield* run(ramzinex, { endpoints: fake, channels: ["books"] })
+    yield* TestClock.adjust("3 seconds")
+    yield* settle
+    for (let n = 0; n < 40; n++) {
+      fake.bookChanges(6)
+      if (n === 20) fake.server.drop(3001)
+      yield* TestClock.adjust("500 millis")
+    }
+    yield* TestClock.adjust("15 seconds")
+    // Each is sent again after a while, whatever became of it before.
+    fake.bookChanges(6)
+    yield* TestClock.adjust("5 seconds")
+    yield* settle
+    const last = new Map<string, FakeRamzinex.Book>()
+    for (const event of yield* feed.rest) {
+      if (event.type === "book") last.set(event.exchangeSymbol, { bids: event.bids, asks: event.asks })
+    }
+    assert.strictEqual(last.size, fake.tradable.length)
+    for (const { exchangeSymbol } of fake.tradable) {
+      const { asks, bids } = fake.book(exchangeSymbol)
+      assert.deepStrictEqual(last.get(exchangeSymbol), { bids: bids.slice(0, 20), asks: asks.slice(0, 20) })
+    }
+  }).pipe(Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
+
 it.scoped("trades that no window had are a hole, of which the history fills what it has", () =>
   Effect.gen(function*() {
     yield* hurryClock

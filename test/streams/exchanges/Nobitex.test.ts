@@ -55,7 +55,9 @@ const tradesOf = (
   const identity = Identity.make(nobitex.id, new Map(), board, nobitex.units)
   const state = identity.market(marketOf(exchangeSymbol))
   const identified = state.identify(identity.views.open(), Trades.traded(rows))
-  return Trades.toTrades(nobitex.id, state, identified, 0, source).map(({ receivedAt: _, ...trade }) => trade)
+  return Trades.toTrades(nobitex.id, state, identified, 0, source).map((trade) =>
+    Object.fromEntries(Object.entries(trade).filter(([field]) => field !== "receivedAt"))
+  )
 }
 
 const inUnit = (symbol: string, levels: ReadonlyArray<Level>): ReadonlyArray<Level> =>
