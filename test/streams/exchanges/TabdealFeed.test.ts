@@ -93,6 +93,8 @@ describe("Tabdeal's feed with both channels", () => {
     Effect.gen(function*() {
       const { fake, feed } = yield* begin(["books"])
       yield* pass(40, () => fake.trades(1))
+      // A picture comes each two seconds, and is told a second after the last one at the earliest.
+      yield* pass(4)
       const events = yield* feed.rest
       assertTrue(fake, booksOf(events))
       assert.lengthOf(tradesOf(events), 0)
