@@ -115,10 +115,12 @@ describe("order books of all exchanges", () => {
 
       for (const fake of fakes) fake.server.heal()
       await proxy.refuse(false)
+      // Whoever lost a connection at last has another, and its picture: by REST after ten seconds, if the socket gives none.
+      await pause(15_000)
       await allLive()
       still()
-      // Each exchange's last picture has come when there was time for it, and is told within an interval: Tabdeal gives one each 2 s.
-      await pause(8_000)
+      // Each exchange's last picture has come, and is told within an interval: Tabdeal gives one each 2 s.
+      await pause(6_000)
       const rows = await service.ledger()
       for (const row of rows) {
         assert.strictEqual(
