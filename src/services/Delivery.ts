@@ -89,6 +89,9 @@ export class Delivery extends Context.Tag("effect-exchange-feeds/services/Delive
  */
 export const topicOf = (prefix: string, lane: LaneName): string => `${prefix}.${lane}.v1`
 
+/** Milliseconds that a record waits for others at most, whatever the setting. */
+const longestLinger = 500
+
 /** Books go before trades when the shared budget runs out; status events are few and last. */
 const dropOrder: Record<LaneName, number> = { book: 0, trade: 1, status: 2 }
 
@@ -141,7 +144,8 @@ export const make = Effect.fnUntraced(function*(
         handover: {
           ...Handover.defaults,
           journal: options.mode === "journal",
-          linger: Duration.toMillis(options.linger),
+          // A record that waited for a second goes over the disk: one that waits for others must be on its way long before.
+          linger: Math.min(Duration.toMillis(options.linger), longestLinger),
           fullPolicy: files.fullPolicy,
           ...fitting(maxBytes),
           ...options.handover

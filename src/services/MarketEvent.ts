@@ -330,7 +330,8 @@ export const makeEncoder = (collector?: string): Encoder => {
 }
 
 /**
- * An event as the record that Kafka gets, by an encoder of this module's own.
+ * An event as the record that Kafka gets, by an encoder of this module's own. A trade's value is bytes that it shares with others of its
+ * time (64 KiB): whoever keeps a record for long takes a copy (`value.slice()`).
  *
  * @since 0.1.0
  * @category conversions

@@ -116,7 +116,7 @@ export const kafka = {
     "KAFKA_LINGER",
     Parsers.duration({ min: 0 }),
     Duration.millis(5),
-    "The most that an event waits for others to be sent with it; one that comes later than that after the last send goes at once. 0: none waits"
+    "The most that an event waits for others to be sent with it; one that comes later than that after the last send goes at once. 0: none waits; more than 500ms counts as 500ms"
   ),
   protocol: variable(
     "KAFKA_SECURITY_PROTOCOL",

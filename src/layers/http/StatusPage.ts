@@ -58,7 +58,8 @@ export const keepHistory = Effect.fnUntraced(function*(
     const sink = yield* sources.sink
     const accounts = sources.ledger.accounts()
     history.sample({
-      received: sum(accounts.map(({ received }) => received)),
+      // What an earlier life left was received by that one.
+      received: sum(accounts.filter(({ origin }) => origin === "live").map(({ received }) => received)),
       delivered: sum(accounts.map(({ delivered }) => delivered)),
       queued: sum((sink?.lanes ?? []).map(({ queue }) => queue.records)),
       queuedBytes: sink?.usage.bytes ?? 0,

@@ -103,7 +103,7 @@ const isOfThisVersion = ({ amount, id, price, side, timestamp, v }: Trade): bool
 export const make = (): Writer => {
   const heads = new Map<string, Map<string, Head>>()
   let markets = 0
-  let tail: Tail = { receivedAt: "", source: "", bytes: new Uint8Array() }
+  let tail: Tail | undefined
   let slab = new Uint8Array()
   let used = 0
   let at = 0
@@ -153,7 +153,7 @@ export const make = (): Writer => {
       if (!hasTheseFields(trade) || !isOfThisVersion(trade)) return undefined
       const { amount, id, price, side, timestamp } = trade
       const { bytes } = head(trade)
-      if (tail.receivedAt !== trade.receivedAt || tail.source !== trade.source) tail = tailOf(trade)
+      if (tail?.receivedAt !== trade.receivedAt || tail.source !== trade.source) tail = tailOf(trade)
       const room = bytes.length + tail.bytes.length + roomBetween +
         id.length + price.length + amount.length + side.length + (timestamp?.length ?? 0)
       if (room > slabBytes) return undefined

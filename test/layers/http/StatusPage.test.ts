@@ -98,6 +98,20 @@ describe("the page", () => {
       }
     }))
 
+  it.effect("shows spread and age of order books where they are collected", () =>
+    Effect.gen(function*() {
+      const { sources, status } = yield* make()
+      const report = StatusPage.report(sources)
+      assert.notInclude(StatusPage.render(yield* report), ">spread<")
+      const market = status.exchanges()[0]?.markets.values().next().value ?? assert.fail("no market")
+      const book = { state: "doubtful", bestBid: "99.5", bestAsk: "100.5", at: now } as const
+      status.update("bitpin", (one) => ({ ...one, markets: new Map([[market.symbol, { ...market, book }]]) }))
+      const html = StatusPage.render(yield* report)
+      assert.include(html, ">spread<")
+      assert.include(html, "<span title=\"99.5 to 100.5\">1.000 %</span>")
+      assert.match(html, /badge poor[^]*doubtful/)
+    }))
+
   it.effect("an event is one line of server-sent data, whatever an exchange calls itself", () =>
     Effect.gen(function*() {
       const { sources } = yield* make()

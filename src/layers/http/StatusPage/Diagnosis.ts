@@ -1,24 +1,37 @@
 /**
  * The line on top of the page: what is wrong and what is being done about it, in words. Pure; of a report alone. What others said (a
  * message, a name) is text, to be escaped by whoever shows it.
+ *
+ * A sentence speaks for a check of `/health`; a check that is not healthy and has no sentence of its own is named as it is, so that nothing
+ * is left out.
  */
-import type { Exchange, Lane, Report } from "./Report.ts"
+import type { Exchange, Report } from "./Report.ts"
 import * as Words from "./Words.ts"
 
 /** Whole sentences, the worst first; one if all is well. */
 export const sentences = (report: Report): ReadonlyArray<string> => {
-  const wrong = [
-    ...phase(report),
-    ...losses(report),
+  const isStopping = report.health.status === "draining"
+  const found = [
     ...kafka(report),
-    ...report.exchanges.flatMap((exchange) => exchangeTrouble(report, exchange)),
-    ...holes(report),
-    ...otherChecks(report)
+    // What is told to stop asks and dials nobody any more.
+    ...(isStopping ? [] : report.exchanges.flatMap((exchange) => exchangeTrouble(report, exchange))),
+    ...(isStopping ? [] : holes(report))
   ]
+  const wrong = [...phase(report), ...found.map(({ text }) => text), ...others(report, found, isStopping)]
   return wrong.length > 0 ? wrong : [well(report)]
 }
 
+interface Found {
+  readonly text: string
+  /** Names of the checks that it speaks for. */
+  readonly checks: ReadonlyArray<string>
+}
+
 const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((all, one) => all + one, 0)
+
+const isOrAre = (count: number): string => count === 1 ? "is" : "are"
+
+const brackets = (text: string | null | undefined): string => text === null || text === undefined ? "" : ` (${text})`
 
 const phase = ({ health, lanes }: Report): ReadonlyArray<string> => {
   if (health.status === "draining") return ["It was told to stop: what waits is made durable, then it ends."]
@@ -26,105 +39,143 @@ const phase = ({ health, lanes }: Report): ReadonlyArray<string> => {
   return health.status === "starting" ? ["It starts: no exchange has given data yet."] : []
 }
 
-const losses = ({ lanes }: Report): ReadonlyArray<string> =>
-  lanes.filter(({ queueState }) => queueState === "full").map(({ topic }) =>
-    `The queue of ${topic} is full: the policy of QUEUE_FULL_POLICY applies, and each loss is counted and told.`
-  )
-
 const until = (report: Report, retryAt: string | null): string => {
   if (retryAt === null) return ""
   const [then, now] = [Date.parse(retryAt), Date.parse(report.timestamp)]
   return then - now < 1000 ? " It is being tried again." : ` It is tried again ${Words.ago(then, now)}.`
 }
 
-/** Time to full at the pace of the last minute; empty where it does not grow. */
-const full = ({ history, queue }: Report): string => {
+/** How much room there is, and for how long at the pace of the last minute. */
+const room = ({ history, queue }: Report): string => {
+  if (queue === null) return ""
+  const used = `${Words.bytes(queue.bytes)} of ${Words.bytes(queue.maxBytes)}`
+  const left = queue.maxBytes - queue.bytes
+  if (left <= 0) return ` (${used}, full)`
   const grown = history.queuedBytes.slice(-7)
   const [first, last] = [grown[0], grown.at(-1)]
-  if (queue === null || first === undefined || last === undefined || grown.length < 2 || last <= first) return ""
+  if (first === undefined || last === undefined || last <= first) return ` (${used})`
   const perMs = (last - first) / ((grown.length - 1) * history.every)
-  return `, full in ${Words.span((queue.maxBytes - queue.bytes) / perMs)} at this pace`
+  return ` (${used}, full in ${Words.span(left / perMs)} at this pace)`
 }
 
-const kafka = (report: Report): ReadonlyArray<string> => {
-  const { breakers, health, lanes, queue } = report
+/** Only while the queue takes all that comes: beyond its bounds, or without room on the disk, its policy drops. */
+const isKept = ({ health, lanes }: Report): boolean =>
+  health.checks["persistence"]?.status !== "unhealthy" && lanes.every(({ queueState }) => queueState === "ok")
+
+/** A queue that is always behind by what is under way, as in the mode `journal`, is not one that waits for Kafka. */
+const longAgo = 5_000
+
+const kafka = (report: Report): ReadonlyArray<Found> => {
+  const { breakers, health, lanes, timestamp } = report
   const check = health.checks["kafka"]
-  const behind = lanes.filter(({ mode }) => mode !== "straight")
-  const waiting = sum(behind.map(({ queued }) => queued))
-  const room = queue === null
-    ? ""
-    : ` (${Words.bytes(queue.bytes)} of ${Words.bytes(queue.maxBytes)}${full(report)})`
-  const kept = lanes.every(({ queueState }) => queueState === "ok") ? "; nothing is lost" : ""
-  const queued = waiting === 0
-    ? ""
-    : ` ${Words.several(waiting, "event")} wait${waiting === 1 ? "s" : ""} on disk${room}${kept}.`
+  const refused = lanes.filter(({ message }) => message !== null)
+  const old = lanes.filter(({ mode, oldest }) =>
+    mode !== "straight" && oldest !== null && Date.parse(timestamp) - Date.parse(oldest) >= longAgo
+  )
   const open = breakers.filter(({ name, state }) => name.startsWith("kafka_") && state !== "closed")
+  const checks = ["kafka", "kafka_circuit_breaker"]
   if (check?.status === "unhealthy" || open.length > 0) {
-    const why = check?.message ?? behind.map(({ message }) => message).find((message) => message !== null)
-    return [
-      `Kafka takes nothing${why === undefined || why === null ? "" : `: ${why}`}.${queued}${
-        until(report, open[0]?.retryAt ?? null)
+    const which = refused.length > 0 && refused.length < lanes.length
+      ? `does not take ${refused.map(({ topic }) => topic).join(", ")}`
+      : "takes nothing"
+    const why = check?.message ?? refused[0]?.message
+    const waiting = sum(lanes.map(({ queued }) => queued))
+    const queued = waiting === 0
+      ? ""
+      : ` ${Words.several(waiting, "event")} wait${waiting === 1 ? "s" : ""} on disk${room(report)}${
+        isKept(report) ? "; nothing is lost" : ""
+      }.`
+    const retries = open.flatMap(({ retryAt }) => retryAt === null ? [] : [retryAt]).sort()
+    return [{
+      checks,
+      text: `Kafka ${which}${why === undefined || why === null ? "" : `: ${why}`}.${queued}${
+        until(report, retries[0] ?? null)
       }`
-    ]
+    }]
   }
-  return waiting === 0
-    ? []
-    : [
-      `Kafka is back: ${Words.several(waiting, "event")} ${
-        waiting === 1 ? "is" : "are"
-      } sent from the disk in order, then new ones${drain(behind)}.`
-    ]
+  const waiting = sum(old.map(({ queued }) => queued))
+  if (waiting === 0) return []
+  const oldest = old.flatMap(({ oldest }) => oldest === null ? [] : [Date.parse(oldest)]).sort((a, b) => a - b)[0]
+  const age = oldest === undefined ? "" : `; the oldest is of ${Words.ago(oldest, Date.parse(timestamp))}`
+  return [{
+    checks: [],
+    text: `${Words.several(waiting, "event")} ${
+      isOrAre(waiting)
+    } being sent from the disk, in order, before new ones${age}.`
+  }]
 }
 
-const drain = (behind: ReadonlyArray<Lane>): string => {
-  const oldest = behind.flatMap(({ oldest }) => oldest === null ? [] : [oldest]).sort()[0]
-  return oldest === undefined ? "" : `; the oldest is of ${oldest}`
-}
-
-const exchangeTrouble = (report: Report, one: Exchange): ReadonlyArray<string> => {
+const exchangeTrouble = (report: Report, one: Exchange): ReadonlyArray<Found> => {
   const { connections, exchange, lastError } = one
-  const api = report.health.checks[`${exchange}_api`]
-  const breaker = report.breakers.find(({ name }) => name === `${exchange}_ws`)
-  const lost = connections.filter(({ state }) => state !== "open").length
-  const said = lastError === null ? "" : ` (${lastError})`
-  const again = breaker?.state === "open" ? until(report, breaker.retryAt) : " It is dialled again."
+  const checks = report.health.checks
+  const breakerOf = (group: string) => report.breakers.find(({ name }) => name === `${exchange}_${group}`)
+  const [api, ws] = [breakerOf("api"), breakerOf("ws")]
+  // One that is being opened was not lost: at a start one follows the other, and a successor stands beside the one it is to replace.
+  const lost = connections.filter(({ state }) => state === "backoff").length
   const stale = one.markets.filter((market) => market.stale).length
-  return [
-    ...(lost === 0 || report.health.status === "starting"
-      ? []
-      : [
-        `${exchange}: ${
-          lost === connections.length ? "no connection" : `${lost} of ${connections.length} connections lost`
-        }${said}.${again}`
-      ]),
-    ...(api?.status === "unhealthy"
-      ? [
-        `${exchange}: its API does not answer${
-          api.message === undefined ? "" : ` (${api.message})`
-        }; holes wait for it.`
-      ]
-      : []),
-    ...(stale === 0
-      ? []
-      : [`${exchange}: ${Words.several(stale, "market")} silent for longer than usual; asked for anew.`])
-  ]
+  const answer = checks[`${exchange}_api`]
+  const found: Array<Found> = []
+  if (lost > 0) {
+    const which = lost === connections.length
+      ? "no connection"
+      : `${lost} of ${connections.length} connections ${isOrAre(lost)} lost`
+    found.push({
+      checks: [`${exchange}_websocket`, "ws_circuit_breaker"],
+      text: `${exchange}: ${which}${brackets(lastError)}.${
+        ws?.state === "open" ? until(report, ws.retryAt) : " It is dialled again."
+      }`
+    })
+  }
+  if (answer?.status === "unhealthy" || api?.state === "open") {
+    found.push({
+      checks: [`${exchange}_api`, "api_circuit_breaker"],
+      text: `${exchange}: its API does not answer${brackets(answer?.message)}; holes wait for it.${
+        api?.state === "open" ? until(report, api.retryAt) : ""
+      }`
+    })
+  }
+  if (stale > 0) {
+    found.push({
+      checks: [],
+      text: `${exchange}: ${Words.several(stale, "market")} silent for longer than usual; asked for anew.`
+    })
+  }
+  const { doubtful } = one.books
+  if (doubtful > 0) {
+    found.push({
+      checks: [],
+      text: `${exchange}: ${Words.several(doubtful, "order book")} ${
+        isOrAre(doubtful)
+      } in doubt, and not sent until whole again.`
+    })
+  }
+  return found
 }
 
-const holes = ({ exchanges }: Report): ReadonlyArray<string> => {
+const holes = ({ exchanges }: Report): ReadonlyArray<Found> => {
   const open = exchanges.filter(({ gaps }) => gaps.open > 0)
   if (open.length === 0) return []
   const where = open.map(({ exchange, gaps }) => `${Words.count(gaps.open)} at ${exchange}`).join(", ")
-  return [`Holes in the data: ${where}. The exchange's history is asked; what it does not have is told.`]
+  return [{
+    checks: [],
+    text: `Holes in the data: ${where}. The exchange's history is asked; what it does not have is told.`
+  }]
 }
 
-/** Of which nothing was said above. */
-const otherChecks = ({ exchanges, health }: Report): ReadonlyArray<string> =>
-  Object.entries(health.checks)
-    .filter(([name, { status }]) =>
-      (status === "unhealthy" || status === "degraded") && name !== "kafka" && !name.endsWith("_circuit_breaker") &&
-      !exchanges.some(({ exchange }) => name === `${exchange}_api` || name === `${exchange}_websocket`)
-    )
+/** The checks that are not healthy, of which nothing was said. */
+const others = (
+  { exchanges, health }: Report,
+  found: ReadonlyArray<Found>,
+  isStopping: boolean
+): ReadonlyArray<string> => {
+  const said = new Set(found.flatMap(({ checks }) => checks))
+  const isOfExchange = (name: string) =>
+    exchanges.some(({ exchange }) => name === `${exchange}_api` || name === `${exchange}_websocket`)
+  return Object.entries(health.checks)
+    .filter(([name, { status }]) => (status === "unhealthy" || status === "degraded") && !said.has(name))
+    .filter(([name]) => !isStopping || !isOfExchange(name))
     .map(([name, { message, status }]) => `${name} is ${status}${message === undefined ? "" : `: ${message}`}.`)
+}
 
 const well = ({ exchanges, history }: Report): string => {
   const rate = history.delivered.at(-1)

@@ -6,7 +6,7 @@ import * as Holes from "../../OpenHoles.ts"
 import * as Chart from "./Chart.ts"
 import * as Diagnosis from "./Diagnosis.ts"
 import * as History from "./History.ts"
-import type { Events, Exchange, Report } from "./Report.ts"
+import type { Book, Events, Exchange, Report } from "./Report.ts"
 import { script } from "./Script.ts"
 import { style } from "./Style.ts"
 import * as Words from "./Words.ts"
@@ -109,7 +109,10 @@ const classes: Readonly<Record<string, string>> = {
   pending: "fair",
   wanted: "fair",
   rejected: "poor",
-  stale: "poor"
+  stale: "poor",
+  live: "good",
+  waiting: "fair",
+  doubtful: "poor"
 }
 
 /** Never by colour alone. */
@@ -170,7 +173,8 @@ const rateOf = (id: string, values: ReadonlyArray<number>): string => {
 const sumOf = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, one) => sum + one, 0)
 
 const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string => {
-  const events = [...exchanges.flatMap(({ events }) => events), ...recovered]
+  const live = exchanges.flatMap(({ events }) => events)
+  const events = [...live, ...recovered]
   const lost = sumOf(events.map(({ dropped }) => total(dropped)))
   const dead = sumOf(events.map(({ deadLettered }) => total(deadLettered)))
   const gaps = exchanges.map(({ gaps }) => gaps)
@@ -182,7 +186,7 @@ const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string 
     tile(
       "Received",
       rateOf("received-rate", history.received),
-      `${figure("received", sumOf(events.map(({ received }) => received)))} in all${
+      `${figure("received", sumOf(live.map(({ received }) => received)))} in all${
         chart("received-chart", "Events received each second, the last half hour", history.received, Words.rate)
       }`
     ),
@@ -335,16 +339,40 @@ const breakerRows = (report: Report): Rows =>
 const controls = `<p class="controls"><label>Filter <input id="filter" type="search" autocomplete="off"></label>
 <label><input id="stale-only" type="checkbox"> only stale</label> <span id="shown"></span></p>`
 
-const marketColumns = ["exchange", "market", "trades", "last price", "last event", "state"]
+/** Of the price in the middle: a share to be looked at, not one to count with. */
+const spreadOf = ({ bestAsk, bestBid }: Book): string => {
+  const [ask, bid] = [Number(bestAsk ?? NaN), Number(bestBid ?? NaN)]
+  const share = (ask - bid) / ((ask + bid) / 2) * 100
+  return Number.isFinite(share) ? `${share.toFixed(3)} %` : "-"
+}
+
+const spread = (book: Book | null): Cell => {
+  if (book === null) return { html: "-", kind: "number" }
+  const share = spreadOf(book)
+  return {
+    kind: "number",
+    sort: Number.parseFloat(share),
+    html: `<span title="${text(book.bestBid)} to ${text(book.bestAsk)}">${text(share)}</span>`
+  }
+}
+
+const bookState = (book: Book | null): Cell => {
+  if (book === null) return cell("-")
+  return { sort: book.state, html: `${badge(book.state)} ${text(book.ageMs === null ? "" : Words.span(book.ageMs))}` }
+}
+
+/** The last two are there where order books are collected. */
+const marketColumns = ["exchange", "market", "trades", "last price", "last event", "state", "spread", "book, its age"]
 
 const marketTable = (report: Report): string => {
-  const heads = marketColumns.map((column, i) =>
+  const hasBooks = report.exchanges.some(({ markets }) => markets.some(({ book }) => book !== null))
+  const heads = marketColumns.slice(0, hasBooks ? undefined : -2).map((column, i) =>
     `<th scope="col" aria-sort="none"${
-      i === 2 || i === 3 ? " class=\"number\"" : ""
+      i === 2 || i === 3 || i === 6 ? " class=\"number\"" : ""
     }><button type="button">${column}</button></th>`
   )
   const rows = report.exchanges.flatMap(({ exchange, markets }) =>
-    markets.map(({ lastAt, lastPrice, stale, subscription, symbol, trades }) => {
+    markets.map(({ book, lastAt, lastPrice, stale, subscription, symbol, trades }) => {
       const cells: ReadonlyArray<Cell> = [
         cell(exchange),
         cell(symbol),
@@ -352,7 +380,8 @@ const marketTable = (report: Report): string => {
         // As text, but to the right like the numbers that they are.
         { html: text(lastPrice), kind: "number" },
         when(lastAt, report),
-        badgeCell(stale ? "stale" : subscription ?? "not subscribed")
+        badgeCell(stale ? "stale" : subscription ?? "not subscribed"),
+        ...(hasBooks ? [spread(book), bookState(book)] : [])
       ]
       return `<tr data-row="${text(`${exchange} ${symbol}`)}"${stale ? " data-stale=\"1\"" : ""}>${
         cells.map((one) => tag("td", one)).join("")

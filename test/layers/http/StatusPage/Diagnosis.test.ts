@@ -54,16 +54,63 @@ describe("the line on top of the page", () => {
       ])
       // A full queue loses: the sentence must not say otherwise.
       const full = sentences({ ...outage, lanes: [{ ...lane, queueState: "full" }] })
-      assert.match(full[0] ?? "", /is full: the policy of QUEUE_FULL_POLICY applies/)
       assert.notInclude(full.join(" "), "nothing is lost")
     }))
 
-  it.effect("says that what waited is sent, in order, when Kafka is back", () =>
+  it.effect("says that what waited is sent, in order; not of a queue that is behind by what is under way", () =>
     Effect.gen(function*() {
       const report = yield* (yield* fine).report
-      assert.deepStrictEqual(sentences({ ...report, lanes: [{ ...lane, mode: "draining", message: null }] }), [
-        "Kafka is back: 12\u202f345 events are sent from the disk in order, then new ones; the oldest is of 2026-06-11T12:59:45.263Z."
+      const at = (ms: number) => new Date(Date.parse(report.timestamp) - ms).toISOString()
+      const draining = (oldest: string) =>
+        sentences({ ...report, lanes: [{ ...lane, mode: "draining", message: null, oldest }] })
+      assert.deepStrictEqual(draining(at(40_000)), [
+        "12\u202f345 events are being sent from the disk, in order, before new ones; the oldest is of 40 s ago."
       ])
+      // As in the mode `journal`.
+      assert.match(draining(at(300))[0] ?? "", /^All is well/)
+    }))
+
+  it.effect("names the one topic that Kafka does not take", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      const one = { ...lane, topic: "marketdata.status.v1", queued: 4, message: "not authorized" }
+      const [said] = sentences({
+        ...report,
+        lanes: [{ ...lane, mode: "straight", queued: 0, message: null }, one],
+        breakers: [{ name: "kafka_status", state: "open", retryAt: null }]
+      })
+      assert.match(said ?? "", /^Kafka does not take marketdata\.status\.v1: not authorized\. 4 events wait on disk/)
+    }))
+
+  it.effect("leaves out no check that is not healthy, and calls nothing lost while the queue drops", () =>
+    Effect.gen(function*() {
+      const report = yield* (yield* fine).report
+      const checks = {
+        ...report.health.checks,
+        wallex_websocket: { status: "unhealthy" as const, last_check: null, duration: "0ms", message: "no data yet" }
+      }
+      assert.deepStrictEqual(sentences({ ...report, health: { ...report.health, status: "degraded", checks } }), [
+        "wallex_websocket is unhealthy: no data yet."
+      ])
+      const dropping = {
+        ...report.health.checks,
+        kafka: { status: "unhealthy" as const, last_check: null, duration: "0ms", message: "refused" },
+        persistence: {
+          status: "unhealthy" as const,
+          last_check: null,
+          duration: "0ms",
+          message: "records were dropped"
+        }
+      }
+      const said = sentences({
+        ...report,
+        lanes: [lane],
+        queue: { bytes: 2 ** 30, maxBytes: 2 ** 30 },
+        health: { ...report.health, status: "unhealthy", checks: dropping }
+      }).join(" ")
+      assert.include(said, "(1 GiB of 1 GiB, full)")
+      assert.include(said, "persistence is unhealthy: records were dropped.")
+      assert.notInclude(said, "nothing is lost")
     }))
 
   it.effect("names an exchange whose connection is lost, its silent markets and its holes", () =>
@@ -72,14 +119,18 @@ describe("the line on top of the page", () => {
       const exchanges = report.exchanges.map((one) =>
         one.exchange !== "bitpin" ? one : {
           ...one,
-          connections: one.connections.map((connection) => ({ ...connection, state: "backoff" as const })),
+          connections: one.connections.flatMap((connection) => [
+            { ...connection, state: "backoff" as const },
+            // One that is being opened is not lost.
+            { ...connection, id: 99, state: "connecting" as const }
+          ]),
           lastError: "code 1006",
           gaps: { open: 3, filled: 0, told: 0, recovered: 0 },
           markets: one.markets.map((market) => ({ ...market, stale: true }))
         }
       )
       const [lost, silent, holes] = sentences({ ...report, exchanges })
-      assert.strictEqual(lost, "bitpin: no connection (code 1006). It is dialled again.")
+      assert.strictEqual(lost, "bitpin: 1 of 2 connections is lost (code 1006). It is dialled again.")
       assert.match(silent ?? "", /^bitpin: \d+ markets? silent for longer than usual; asked for anew\.$/)
       assert.strictEqual(
         holes,
