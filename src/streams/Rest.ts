@@ -65,6 +65,8 @@ const keptFor = (
 
 export interface Answer<A> {
   readonly value: A
+  /** The body that it was read from. */
+  readonly text: string
   /** When the question left, or before, if the answer is older: kept in a cache on the way. What happened later it cannot know. */
   readonly sentAt: Time.Instant
   /**
@@ -85,8 +87,8 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
-  /** As `get`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
-  readonly aside: Rest["get"]
+  /** As `ask`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
+  readonly aside: Rest["ask"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -207,7 +209,8 @@ export const make = Effect.fnUntraced(function*(
         isUnknownMarket: refusal?.isUnknownMarket
       })
     }
-    const parsed = Json.parse(yield* textOf(response), Json.bodyLimits)
+    const text = yield* textOf(response)
+    const parsed = Json.parse(text, Json.bodyLimits)
     const refusal = Either.isRight(parsed) ? options.refused?.({ status, body: parsed.right }) : undefined
     if (refusal !== undefined) {
       return yield* new RestError({
@@ -222,6 +225,7 @@ export const make = Effect.fnUntraced(function*(
     if (Either.isRight(decoded)) {
       return {
         value: decoded.right,
+        text,
         sentAt: Time.plus(sentAt, -keptFor(response.headers, date, clock.earliest(sentAt))),
         date: date === null ? null : date - Time.between(sentAt, at)
       }
@@ -332,7 +336,7 @@ export const make = Effect.fnUntraced(function*(
     isRoomAside,
     (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
   )
-  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, get(path, decode))
+  const aside: Rest["ask"] = (path, decode) => Effect.andThen(room, ask(path, decode))
 
   return { ask, aside, clock, get }
 })

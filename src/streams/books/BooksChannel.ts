@@ -14,6 +14,7 @@ import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type { Channel, Hearing, Member } from "../Channel.ts"
 import type { Books, Exchange, Market } from "../Exchange.ts"
+import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import * as Machine from "./Machine.ts"
@@ -30,10 +31,15 @@ export interface Options {
   readonly ledger: Ledger.Shape
   readonly board: Board
   readonly statusEvents: StatusEvents
+  /** Is told of each picture that was asked for and is a book from then on. */
+  readonly recorder?: Recorder | undefined
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
   /** Around each fiber: without it one that dies of a defect would leave books that nobody tells. */
   readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
 }
+
+/** A whole book, as an answer has it. */
+export type Picture = Omit<Machine.Part, "part">
 
 /** Events that wait to be taken; beyond it markets wait to be told. */
 const maxWaiting = 1_024
@@ -121,14 +127,24 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       : Effect.raceFirst(Effect.sleep(Math.max(0, Time.between(at.at, next))), changed.await)
   })
 
-  const askFor = ({ decode, path }: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> =>
-    kept.isListed
-      ? rest.aside(path(kept.market), decode).pipe(
-        Effect.map((found) => markets.partOf(kept, { part: "whole", ...found })),
+  const answered = (kept: Markets.Kept, path: string, found: Rest.Answer<Picture> | undefined): void => {
+    const { parts } = kept.state
+    const at = now()
+    const part = found === undefined ? undefined : markets.partOf(kept, { part: "whole", ...found.value })
+    tell(kept, { _tag: "Answer", part }, at)
+    if (found === undefined || kept.state.parts === parts) return
+    options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
+  }
+
+  const askFor = (picture: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> => {
+    const path = picture.path(kept.market)
+    return kept.isListed
+      ? rest.aside(path, picture.decode).pipe(
         Effect.orElseSucceed(() => undefined),
-        Effect.map((part) => tell(kept, { _tag: "Answer", part }, now()))
+        Effect.map((found) => answered(kept, path, found))
       )
       : Effect.void
+  }
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
   if (picture !== undefined) {
@@ -149,15 +165,25 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 })
 
-/** Without a clock, without pictures to ask for: frames that are played again tell each state. */
+/** A channel of what is played again. */
+export interface Alone extends Channel {
+  /** A picture that was asked for. */
+  readonly answered: (market: Market, found: Picture, at: Time.Moment) => ReadonlyArray<MarketEvent>
+  /** What is told of books that come to be doubtful, or are whole again, and was not given with a part: once. */
+  readonly left: () => ReadonlyArray<MarketEvent>
+}
+
+/** Without a clock, without pictures to ask for: frames that are played again tell each state. `now`: of what is played just now. */
 export const alone = (
   options:
     & Pick<Options, "exchange" | "ledger" | "board" | "statusEvents" | "collector">
     & Pick<BooksOptions, "depth" | "deltas">
-): Channel => {
+    & { readonly now?: (() => Time.Moment) | undefined }
+): Alone => {
   const markets = Markets.make({
     ...options,
     ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    canAsk: false,
     onAsk: () => {}
   })
   let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
@@ -166,14 +192,23 @@ export const alone = (
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
     last = at
     const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
-    before = input._tag === "Part" ? [] : events
+    before = input._tag === "Part" || input._tag === "Answer" ? [] : events
     return events
   }
   return {
     name: "books",
-    open: () => open(markets, tell, () => last),
+    open: () => open(markets, tell, options.now ?? (() => last)),
     listed: (symbols) => markets.listed(symbols),
-    flush: Effect.void
+    flush: Effect.void,
+    answered: (market, found, at) => {
+      const kept = markets.of(market)
+      return tell(kept, { _tag: "Answer", part: markets.partOf(kept, { part: "whole", ...found }) }, at)
+    },
+    left: () => {
+      const events = before
+      before = []
+      return events
+    }
   }
 }
 

@@ -32,6 +32,8 @@ export interface Options extends Pick<Machine.Options, "collector" | "depth" | "
   readonly board: Board.Board
   readonly ledger: Ledger.Shape
   readonly statusEvents: StatusEvents
+  /** Whether pictures are asked for; by default where the exchange has them. */
+  readonly canAsk?: boolean | undefined
   /** A picture is to be asked for. */
   readonly onAsk: (kept: Kept) => void
 }
@@ -126,7 +128,7 @@ export const make = (options: Options): Markets => {
           refresh: options.refresh,
           deltas: options.deltas,
           phase: phaseOf(market.symbol),
-          canAsk: exchange.books?.picture !== undefined
+          canAsk: options.canAsk ?? exchange.books?.picture !== undefined
         }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),

@@ -127,6 +127,8 @@ export type Input =
   /** The command with that id is granted, for all of its topics that were not answered by name. */
   | { readonly _tag: "Granted"; readonly id: string }
   | { readonly _tag: "Denied"; readonly id: string; readonly remedy: Remedy }
+  /** Frames are played again: whoever recorded them had sent the command with that id about these topics. */
+  | { readonly _tag: "Recalled"; readonly id: string; readonly topics: ReadonlyArray<string> }
   /** The server took it back. */
   | { readonly _tag: "Unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** Data came; see `brought`. */
