@@ -74,10 +74,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         push(markets.tell(kept, { _tag: "Due" }, at))
         continue
       }
-      if (kept.wakeAt !== undefined && Time.between(kept.wakeAt, wake) >= 0) return
-      kept.wakeAt = wake
-      wheel.add(wake, kept)
-      changed.unsafeOpen()
+      const next = wheel.next()
+      wheel.set(wake, kept)
+      // The one fiber sleeps until what was first then.
+      if (next === undefined || Time.between(wake, next) > 0) changed.unsafeOpen()
       return
     }
   }
@@ -98,7 +98,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     while (outgoing.length < maxWaiting) {
       const kept = wheel.take(at.at)
       if (kept === undefined) return
-      kept.wakeAt = undefined
       if (kept.isListed) schedule(kept, at)
     }
   }

@@ -22,8 +22,6 @@ export interface Kept {
   gapId: string | undefined
   /** Since when no picture of it could be had. */
   wantedSince: Time.WallTime | undefined
-  /** When it is looked at next; undefined: not before something comes. */
-  wakeAt: Time.Instant | undefined
   isListed: boolean
 }
 
@@ -133,7 +131,6 @@ export const make = (options: Options): Markets => {
         places: placesOf(market),
         gapId: undefined,
         wantedSince: undefined,
-        wakeAt: undefined,
         isListed: true
       }
       markets.set(market.symbol, kept)
