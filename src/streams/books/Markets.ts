@@ -18,6 +18,8 @@ export interface Kept {
   readonly status: Board.Market
   /** The power of ten that makes the canonical unit of its prices. */
   readonly places: number
+  /** That tell of it, on one session. */
+  readonly topics: number
   /** Of the first event of its hole. */
   gapId: string | undefined
   /** Since when no picture of it could be had. */
@@ -129,6 +131,7 @@ export const make = (options: Options): Markets => {
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),
+        topics: exchange.socket.topics("books", market).length,
         gapId: undefined,
         wantedSince: undefined,
         isListed: true

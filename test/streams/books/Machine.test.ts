@@ -404,6 +404,19 @@ describe("Another session that goes on", () => {
     assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("12"), ...ask("13") }])
   })
 
+  it("is none that hears only one of the two sides", () => {
+    const market = make()
+    market.heard(0)
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.tell({ _tag: "Heard", listener: 1, recovered: false, epoch: undefined, isPartly: true })
+    market.part("bids", bid("10.1"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    // It has the rest now, and what it brought before stands.
+    market.heard(1)
+    assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
+  })
+
   it("while they cross and it brought one of them itself: a hole, as nobody can tell which is the newer", () => {
     const market = both()
     market.part("bids", bid("12"))

@@ -61,15 +61,21 @@ export const close = (s: State, leader: Listener, out: Array<Command>): void => 
 
 export const heard = (
   s: State,
-  { epoch, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
+  { epoch, isPartly = false, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
   now: Time.Instant,
   out: Array<Command>
 ): void => {
+  const before = s.listeners.find((one) => one.id === id)
+  if (before?.heardAt === null) {
+    // The same session: what it brought of what it heard first stands.
+    if (!isPartly) before.heardAt = now
+    return
+  }
   remove(s, id)
   const listener: Listener = {
     id,
     epoch,
-    heardAt: now,
+    heardAt: isPartly ? null : now,
     bids: undefined,
     asks: undefined,
     brought: undefined,
@@ -163,7 +169,7 @@ const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener |
   s.phase !== "live" ?
     undefined :
     s.listeners.findLast(({ brought, epoch, heardAt, id }) =>
-      id !== except && Time.between(heardAt, aliveAt) >= 0 &&
+      id !== except && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
       (s.number === undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )
