@@ -62,6 +62,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const changed = yield* Effect.makeLatch(false)
   const outgoing: Array<MarketEvent> = []
   let isStopping = false
+  /** What was handed over was the last: nothing more is made, since nobody would take it. */
+  let isStopped = false
 
   const markets = Markets.make({
     ...options,
@@ -73,17 +75,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** It is looked at when something is due, and at once if it is and there is room. */
   const schedule = (kept: Markets.Kept, at: Time.Moment): void => {
-    for (;;) {
+    for (; !isStopped;) {
       const wake = Machine.wakeAt(kept.state)
       if (wake === undefined) return
       if (Time.between(wake, at.at) >= 0 && outgoing.length < maxWaiting) {
         push(markets.tell(kept, { _tag: "Due" }, at))
         continue
       }
-      if (kept.wakeAt !== undefined && Time.between(kept.wakeAt, wake) >= 0) return
-      kept.wakeAt = wake
-      wheel.add(wake, kept)
-      changed.unsafeOpen()
+      const next = wheel.next()
+      wheel.set(wake, kept)
+      // The one fiber sleeps until what was first then.
+      if (next === undefined || Time.between(wake, next) > 0) changed.unsafeOpen()
       return
     }
   }
@@ -95,16 +97,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment): void => {
+    if (isStopped) return
     push(markets.tell(kept, input, at))
-    if (kept.isListed) schedule(kept, at)
+    // By now, and not by when the part came: what is told on receipt says when it was handed over.
+    if (kept.isListed) schedule(kept, now())
   }
 
   /** Of one market after the other whose time has come. */
   const turn = (at: Time.Moment): void => {
-    while (outgoing.length < maxWaiting) {
+    while (!isStopped && outgoing.length < maxWaiting) {
       const kept = wheel.take(at.at)
       if (kept === undefined) return
-      kept.wakeAt = undefined
       if (kept.isListed) schedule(kept, at)
     }
   }
@@ -121,7 +124,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const at = now()
     turn(at)
     if (outgoing.length > 0) return Effect.asVoid(handOver)
-    const next = wheel.next()
+    const next = isStopped ? undefined : wheel.next()
     return next === undefined
       ? changed.await
       : Effect.raceFirst(Effect.sleep(Math.max(0, Time.between(at.at, next))), changed.await)
@@ -138,13 +141,21 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const askFor = (picture: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> => {
     const path = picture.path(kept.market)
-    return kept.isListed
+    // It may be long ago that it was asked for: the budget is not for pictures that nobody waits for any more.
+    return kept.isListed && !isStopped && Machine.isWanted(kept.state)
       ? rest.aside(path, picture.decode).pipe(
         Effect.orElseSucceed(() => undefined),
         Effect.map((found) => answered(kept, path, found))
       )
-      : Effect.void
+      : Effect.sync(() => tell(kept, { _tag: "Answer", part: undefined }, now()))
   }
+
+  /** What has changed of each market since it was told, at once and whatever its turn. */
+  const tellLast = Effect.sync(() => {
+    const at = now()
+    for (const kept of markets.all()) push(markets.tell(kept, { _tag: "Last" }, at))
+    isStopped = true
+  })
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
   if (picture !== undefined) {
@@ -161,7 +172,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     stopping: () => {
       isStopping = true
     },
-    flush: Effect.asVoid(handOver)
+    flush: Effect.asVoid(Effect.zipRight(tellLast, handOver))
   }
 })
 
@@ -212,7 +223,7 @@ export const alone = (
   }
 }
 
-/** What one session hears. A market that is told by several topics is heard with the first of them, and lost with the first. */
+/** What one session hears. A market that is told by several topics is heard as a whole with the last of them, and lost with the first. */
 const open = (
   markets: Markets.Markets,
   tell: (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
@@ -220,20 +231,31 @@ const open = (
 ): Hearing => {
   /** Those that are heard, and as whom. */
   const heard = new Map<Markets.Kept, number>()
+  /** Of those, how many of their topics. */
+  const topics = new Map<Markets.Kept, Set<object>>()
   let parts = 0
 
   const member = (market: Market): Member => {
     const kept = markets.of(market)
+    const topic = {}
     return {
       market,
       pulse: kept.pulse,
       activity: () => kept.state.parts,
       heard: (recovered, listener, epoch) => {
-        if (heard.has(kept)) return
+        const those = topics.get(kept) ?? new Set()
+        topics.set(kept, those)
+        if (those.has(topic)) return
+        those.add(topic)
+        const isPartly = those.size < kept.topics
+        if (heard.has(kept) && isPartly) return
         heard.set(kept, listener)
-        tell(kept, { _tag: "Heard", listener, recovered, epoch }, now())
+        tell(kept, { _tag: "Heard", listener, recovered, epoch, isPartly }, now())
       },
       lost: (cause, { aliveAt, id: listener }) => {
+        const those = topics.get(kept)
+        if (those?.delete(topic) !== true) return
+        if (those.size === 0) topics.delete(kept)
         if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
       },
       doubted: (cause) => {

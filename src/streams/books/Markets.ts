@@ -18,12 +18,12 @@ export interface Kept {
   readonly status: Board.Market
   /** The power of ten that makes the canonical unit of its prices. */
   readonly places: number
+  /** That tell of it, on one session. */
+  readonly topics: number
   /** Of the first event of its hole. */
   gapId: string | undefined
   /** Since when no picture of it could be had. */
   wantedSince: Time.WallTime | undefined
-  /** When it is looked at next; undefined: not before something comes. */
-  wakeAt: Time.Instant | undefined
   isListed: boolean
 }
 
@@ -133,9 +133,9 @@ export const make = (options: Options): Markets => {
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),
+        topics: exchange.socket.topics("books", market).length,
         gapId: undefined,
         wantedSince: undefined,
-        wakeAt: undefined,
         isListed: true
       }
       markets.set(market.symbol, kept)

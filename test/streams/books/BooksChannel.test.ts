@@ -196,6 +196,23 @@ describe("The channel of books", () => {
       assert.deepStrictEqual(gapsOf(yield* feed.rest), [])
     }).pipe(Effect.provide(world("BTC_IRT"))))
 
+  it.scoped("that is stopped hands over what has changed, at once and as the last", () =>
+    Effect.gen(function*() {
+      const { feed, stop } = yield* start()
+      const socket = yield* (yield* FakeSockets).accept
+      yield* settle
+      socket.push(push("BTC_IRT", 1, 1), push("BTC_IRT", 2, 2))
+      yield* settle
+      yield* stop
+      yield* settle
+      yield* pass(3_000, 1_000)
+      yield* feed.ended
+      const told = (yield* feed.rest).filter(isBook)
+      assert.deepStrictEqual(told.map(({ bids }) => bids), [[["1", "1"]], [["2", "1"]]])
+      yield* pass(120_000, 10_000)
+      assert.deepInclude(feed.ledger.accounts()[0], { channel: "books", received: 2 })
+    }).pipe(Effect.provide(world("BTC_IRT"))))
+
   it.scoped("tells each change by a delta that leads from the last, and an anchor each refresh", () =>
     Effect.gen(function*() {
       const { feed } = yield* start({ deltas: true, depth: "all" })

@@ -3,7 +3,7 @@ import { timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { close, expectPicture, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import type { Command, Input, Listener, Numbered, Part, State } from "./State.ts"
 
 export const part = (
@@ -78,17 +78,21 @@ const apply = (
   out: Array<Command>
 ): void => {
   const { asks, bids } = listener
-  if (bids === undefined || asks === undefined) return count("early", out)
+  if (bids === undefined || asks === undefined) {
+    count("early", out)
+    // Nobody knows the other side, but the book of before is not true any more.
+    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected", out)
+    return
+  }
   const isLeading = s.leader === listener.id
   if (Levels.isCrossed({ bids, asks })) {
     count(isLeading ? "applied" : "early", out)
-    if (part.part !== "whole") s.isCrossed = s.isCrossed || isLeading
-    else {
-      listener.bids = listener.asks = undefined
-      // While another leads, what this one has is of no account yet.
-      if (isLeading) open(s, "crossed", out)
-      if (isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
-    }
+    const isWhole = part.part === "whole"
+    if (isWhole) listener.bids = listener.asks = undefined
+    // While another leads, what this one has is of no account yet.
+    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed", out)
+    else if (isLeading) s.isCrossed = true
+    if (isWhole && isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
     return
   }
   count("applied", out)
@@ -113,6 +117,11 @@ const apply = (
   close(s, listener, out)
   noteChange(s, now.at)
 }
+
+/** What it has brought says nothing against what is kept. */
+const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
+  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
+  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
 
 /** Of the exchange's number, or counted here from the picture on. */
 const sequenceOf = (
