@@ -192,6 +192,8 @@ const open = (
     return {
       market,
       pulse: kept.pulse,
+      // A later picture stands for all before it.
+      leads: false,
       activity: () => kept.state.parts,
       heard: (recovered, listener, epoch) => {
         if (heard.has(kept)) return
