@@ -134,7 +134,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const { parts } = kept.state
     const at = now()
     const part = found === undefined ? undefined : markets.partOf(kept, { part: "whole", ...found.value })
-    tell(kept, { _tag: "Answer", part }, at)
+    tell(kept, { _tag: "Answer", part, sentAt: found?.sentAt }, at)
     if (found === undefined || kept.state.parts === parts) return
     options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
   }
@@ -241,6 +241,8 @@ const open = (
     return {
       market,
       pulse: kept.pulse,
+      // A later picture stands for all before it.
+      leads: false,
       activity: () => kept.state.parts,
       heard: (recovered, listener, epoch) => {
         const those = topics.get(kept) ?? new Set()
