@@ -201,7 +201,7 @@ describe("its commands", () => {
         Effect.provide(NodeFileSystem.layer),
         Effect.ensuring(Effect.sync(() => spy.mockRestore()))
       )
-      assert.deepStrictEqual(written, ["madeup\tBTC/IRT\txbt:rial\n"])
+      assert.deepStrictEqual(written, ["madeup\tBTC/IRT\txbt:rial\ttrades\n"])
     }))
 
   it.effect("tap and capture offer it", () =>

@@ -35,7 +35,7 @@ export const answer = (
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
   // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
-  const isBefore = sentAt !== undefined && Time.between(listener.heardAt, sentAt) < 0
+  const isBefore = sentAt !== undefined && (listener.heardAt === null || Time.between(listener.heardAt, sentAt) < 0)
   if (part === undefined || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
