@@ -113,6 +113,24 @@ export const parseLog = Effect.fnUntraced(function*<E extends { readonly message
 })
 
 /**
+ * What of order books is told at all, for commands that need no other settings: levels a side, and whether changes are told. With the files of
+ * this machine.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const loadBookLevels = Effect.fnUntraced(function*(
+  env: Environment
+): Effect.fn.Return<Pick<Settings["books"], "depth" | "deltas">, ConfigInvalid, FileSystem.FileSystem> {
+  const fs = yield* FileSystem.FileSystem
+  const { deltas, depth } = Variables.books
+  const reader = new Reader(yield* read(env, (path) => fs.readFileString(path), [depth, deltas]))
+  const settings = { depth: reader.get(depth), deltas: reader.get(deltas) }
+  const [first, ...more] = reader.problems()
+  return first === undefined ? settings : yield* new ConfigInvalid({ problems: [first, ...more] })
+})
+
+/**
  * As `parse`, with the files of this machine.
  *
  * @since 0.1.0

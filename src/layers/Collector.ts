@@ -209,7 +209,6 @@ export const layer = <E>(
       (chosen) =>
         Layer.scoped(Running, running(settings, chosen)).pipe(
           Layer.provide(storage(settings)),
-          Layer.provide(named(settings)),
           Layer.provide(owned(settings)),
           Layer.provide(Layer.scopedDiscard(Effect.flatMap(observed, listen))),
           Layer.provide(health(settings)),
@@ -288,12 +287,13 @@ const owned = (settings: Settings) =>
     )
   }))
 
+/** After the checkpoint: a directory that a later release has written is left as it is. */
 const named = (settings: Settings) =>
   Layer.effect(
     Name,
-    Effect.mapError(
-      Effect.flatMap(FileOps, (files) => DataDirectory.collector(files, settings.dataDir)),
-      (error) => unavailable(settings, error)
+    Effect.zipRight(
+      Checkpoint,
+      Effect.flatMap(FileOps, (files) => DataDirectory.collector(files, settings.dataDir))
     )
   )
 
@@ -304,6 +304,7 @@ const storage = (settings: Settings) =>
       delivery: { ...deliveryOf(settings), collector },
       queue: { dir: settings.dataDir, ...settings.queue }
     }))).pipe(
+      Layer.provideMerge(named(settings)),
       Layer.provideMerge(
         Layer.mergeAll(DeadLetters.layer(settings.dataDir), DataDirectory.checkpoint(settings.dataDir))
       ),

@@ -1,82 +1,31 @@
 /**
  * Raw frames as they came, one JSON object a line, and their way through the same decoder again: what an exchange really sent can be
- * looked at, kept as a test, and decoded by a later version.
- *
- *     {"type":"capture","v":1,"exchange":"bitpin"}
- *     {"type":"open","connection":0,"receivedAt":"2026-06-11T12:59:45.100Z","markets":[["BTC/IRT","BTC_IRT"]]}
- *     {"type":"frame","connection":0,"receivedAt":"2026-06-11T12:59:45.301Z","text":"{\"id\":1,\"connect\":{}}"}
- *
- * `open` is a new session of that connection, with the markets that it asks for.
+ * looked at, kept as a test, and decoded by a later version (docs/captures.md). The lines are in `Capture/Lines.ts`.
  */
 import * as Either from "effect/Either"
-import * as Schema from "effect/Schema"
 import * as FeedStatus from "../services/FeedStatus.ts"
 import * as Ledger from "../services/Ledger.ts"
 import type { MarketEvent } from "../services/MarketEvent.ts"
 import * as Time from "../services/Time.ts"
 import * as Board from "./Board.ts"
+import * as BooksChannel from "./books/BooksChannel.ts"
+import type { BooksOptions } from "./books/Options.ts"
+import * as Answers from "./Capture/Answers.ts"
+import * as Lines from "./Capture/Lines.ts"
 import type { Subject } from "./Channel.ts"
-import type { Exchange, Market } from "./Exchange.ts"
+import * as Defaults from "./Defaults.ts"
+import type { Exchange } from "./Exchange.ts"
 import * as Session from "./Feed/Session.ts"
 import * as Topics from "./Feed/Topics.ts"
 import * as Rhythm from "./Rhythm.ts"
 import * as StatusEvents from "./StatusEvents.ts"
 import * as TradesChannel from "./trades/TradesChannel.ts"
 
-const Header = Schema.Struct({
-  type: Schema.Literal("capture"),
-  v: Schema.Literal(1),
-  exchange: Schema.String
-})
-
-const Open = Schema.Struct({
-  type: Schema.Literal("open"),
-  connection: Schema.NonNegativeInt,
-  receivedAt: Schema.DateFromString.pipe(Schema.validDate()),
-  markets: Schema.Array(Schema.Tuple(Schema.String, Schema.String))
-})
-
-const Frame = Schema.Struct({
-  type: Schema.Literal("frame"),
-  connection: Schema.NonNegativeInt,
-  receivedAt: Schema.DateFromString.pipe(Schema.validDate()),
-  text: Schema.String
-})
-
-const decodeHeader = Schema.decodeUnknownEither(Schema.parseJson(Header))
-const decodeLine = Schema.decodeUnknownEither(Schema.parseJson(Schema.Union(Open, Frame)))
-
-/** A line that is none of a capture's. */
-export class CaptureInvalid extends Schema.TaggedError<CaptureInvalid>()("CaptureInvalid", {
-  /** From 1. */
-  line: Schema.Int,
-  message: Schema.String
-}) {}
-
-/** What a recorder is told of, in order. */
-export interface Recorder {
-  readonly opened: (connection: number, markets: Iterable<Market>, at: Time.WallTime) => void
-  readonly frame: (connection: number, text: string, at: Time.WallTime) => void
-}
-
-export const header = (exchange: string): string => JSON.stringify({ type: "capture", v: 1, exchange })
-
-/** Gives each line, without its end, to `write`. */
-export const recorder = (write: (line: string) => void): Recorder => {
-  const line = (type: string, connection: number, at: Time.WallTime, rest: object) =>
-    write(JSON.stringify({ type, connection, receivedAt: Time.iso(at), ...rest }))
-  return {
-    opened: (connection, markets, at) =>
-      line("open", connection, at, {
-        markets: Array.from(markets, ({ exchangeSymbol, symbol }) => [symbol, exchangeSymbol])
-      }),
-    frame: (connection, text, at) => line("frame", connection, at, { text })
-  }
-}
+export { header, recorder } from "./Capture/Lines.ts"
 
 export interface Replay {
   /** The events of one more line, in order. */
-  readonly line: (text: string) => Either.Either<ReadonlyArray<MarketEvent>, CaptureInvalid>
+  readonly line: (text: string) => Either.Either<ReadonlyArray<MarketEvent>, Lines.CaptureInvalid>
   readonly summary: () => {
     readonly exchange: string
     readonly frames: number
@@ -86,33 +35,35 @@ export interface Replay {
   }
 }
 
-/** `exchangeOf`: the adapter by its name. The same lines give the same events. */
-export const replay = (exchangeOf: (name: string) => Exchange | undefined): Replay => {
+/**
+ * `exchangeOf`: the adapter by its name. The same lines give the same events: of books each state, none twice, by as many levels as `books`
+ * says, and changes where it says so.
+ */
+export const replay = (
+  exchangeOf: (name: string) => Exchange | undefined,
+  books: Pick<BooksOptions, "depth" | "deltas"> = Defaults.books
+): Replay => {
   let number = 0
   let frames = 0
   let events = 0
   let player: ReturnType<typeof play> | undefined
-  const invalid = (message: string) => Either.left(new CaptureInvalid({ line: number, message }))
+  const invalid = (message: string) => Either.left(new Lines.CaptureInvalid({ line: number, message }))
   return {
     line: (text) => {
       number += 1
       if (player === undefined) {
-        const parsed = decodeHeader(text)
+        const parsed = Lines.decodeHeader(text)
         if (Either.isLeft(parsed)) return invalid(`expected {"type":"capture","v":1,"exchange":...}`)
         const exchange = exchangeOf(parsed.right.exchange)
         if (exchange === undefined) return invalid(`exchange ${JSON.stringify(parsed.right.exchange)} is not known`)
-        player = play(exchange)
+        player = play(exchange, books)
         return Either.right([])
       }
-      const parsed = decodeLine(text)
-      if (Either.isLeft(parsed)) return invalid("expected an open or a frame with connection, receivedAt and text")
-      const entry = parsed.right
-      const at = Time.wallTime(entry.receivedAt.getTime())
-      const outcome = entry.type === "open"
-        ? player.open(entry.connection, entry.markets, at)
-        : player.frame(entry.connection, entry.text, at)
-      if (outcome === undefined) return invalid(`connection ${entry.connection} was never opened`)
-      if (entry.type === "frame") frames += 1
+      const parsed = Lines.decode(text)
+      if (Either.isLeft(parsed)) return invalid(parsed.left)
+      const outcome = player.line(parsed.right)
+      if (typeof outcome === "string") return invalid(outcome)
+      if (parsed.right.type === "frame") frames += 1
       events += outcome.length
       return Either.right(outcome)
     },
@@ -125,55 +76,87 @@ export const replay = (exchangeOf: (name: string) => Exchange | undefined): Repl
   }
 }
 
-/** The decoder and all that knows trades, without a socket. */
-const play = (exchange: Exchange) => {
+/** The decoder and all that knows trades and books, without a socket. */
+const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas">) => {
   const status = FeedStatus.make([exchange.id])
   const board = Board.make(status, exchange.id)
+  const statusEvents = StatusEvents.make(exchange.id, collector)
+  const parts = { exchange, board, ledger: Ledger.make() }
+  let now: Time.Moment = { at: Time.never, wall: Time.wallTime(0) }
+  const trades = TradesChannel.alone(parts)
+  const books = BooksChannel.alone({ ...parts, ...options, statusEvents, collector, now: () => now })
+  const answers = Answers.make({ exchange, board, trades, books })
   const shared: Session.Shared = {
     exchange,
     board,
-    channels: [TradesChannel.alone({ exchange, board, ledger: Ledger.make() })],
-    statusEvents: StatusEvents.make(exchange.id, "replay"),
+    channels: [trades, books],
+    statusEvents,
     timing: Topics.defaultTiming,
     positions: new Map(),
     refused: new Set()
   }
-  const sessions = new Map<number, Session.Session>()
-  let last = Time.never
+  const sessions = new Map<number, { readonly session: Session.Session; readonly topics: Map<string, Subject> }>()
 
   /** A capture tells one clock only, the wall's. One that was set back while it was recorded stands still here. */
-  const momentOf = (wall: Time.WallTime): Time.Moment => {
-    last = Time.latest(last, Time.instant(Time.epochMillis(wall)))
-    return { at: last, wall }
+  const pass = (wall: Time.WallTime): void => {
+    now = { at: Time.latest(now.at, Time.instant(Time.epochMillis(wall))), wall }
   }
 
-  const take = (session: Session.Session, arrival: Parameters<Session.Session["handle"]>[0][number]) => {
-    const { events } = session.handle([arrival])
-    // Sent long ago: the answers refer to these ids.
-    while (session.hasCommands()) session.command(arrival.at)
-    return events
+  /** In the order in which the connection had them: the ids of its commands follow from it. */
+  const listen = (topics: Map<string, Subject>, markets: ReturnType<typeof Lines.heardOf>): void => {
+    topics.clear()
+    for (const { channels, exchangeSymbol, symbol } of markets) {
+      const market = { symbol, exchangeSymbol }
+      answers.learn(market)
+      for (const channel of channels) {
+        for (const topic of exchange.socket.topics(channel, market)) topics.set(topic, { channel, market })
+      }
+    }
+  }
+
+  /** Sent long ago: the answers refer to these ids. */
+  const send = (session: Session.Session): void => {
+    while (session.hasCommands()) session.command(now.at)
+  }
+
+  const events = (line: Lines.Line): ReadonlyArray<MarketEvent> | string => {
+    if (line.type === "rest") return answers.take(line, now)
+    const known = sessions.get(line.connection)
+    if (line.type === "open") {
+      known?.session.end()
+      const topics = new Map<string, Subject>()
+      listen(topics, Lines.heardOf(line))
+      const session = Session.make({ shared, connection: line.connection, topics, rhythm: Rhythm.make(), now: now.at })
+      sessions.set(line.connection, { session, topics })
+      const outcome = session.handle([{ _tag: "open", ...now }])
+      send(session)
+      return outcome.events
+    }
+    if (known === undefined) return `connection ${line.connection} was never opened`
+    const { session, topics } = known
+    if (line.type === "markets") {
+      listen(topics, Lines.heardOf(line))
+      if (session.isReady()) session.sync(now.at)
+      send(session)
+      return []
+    }
+    session.recall(Object.entries(line.answers ?? {}), now.at)
+    const outcome = session.handle([{ _tag: "text", text: line.text, ...now }])
+    send(session)
+    return outcome.events
   }
 
   return {
     exchange: exchange.id,
     failures: (): ReadonlyMap<string, number> => status.exchanges()[0]?.decodeFailures ?? new Map(),
-    open: (connection: number, markets: ReadonlyArray<readonly [string, string]>, wall: Time.WallTime) => {
-      sessions.get(connection)?.end()
-      const topics = new Map<string, Subject>()
-      for (const [symbol, exchangeSymbol] of markets) {
-        const market = { symbol, exchangeSymbol }
-        for (const { name } of shared.channels) {
-          for (const topic of exchange.socket.topics(name, market)) topics.set(topic, { channel: name, market })
-        }
-      }
-      const moment = momentOf(wall)
-      const session = Session.make({ shared, connection, topics, rhythm: Rhythm.make(), now: moment.at })
-      sessions.set(connection, session)
-      return take(session, { _tag: "open", ...moment })
-    },
-    frame: (connection: number, text: string, wall: Time.WallTime) => {
-      const session = sessions.get(connection)
-      return session === undefined ? undefined : take(session, { _tag: "text", text, ...momentOf(wall) })
+    /** Its events; or what is wrong with it. */
+    line: (line: Lines.Line): ReadonlyArray<MarketEvent> | string => {
+      if (line.receivedAt !== undefined) pass(Time.wallTime(line.receivedAt.getTime()))
+      const some = events(line)
+      return typeof some === "string" ? some : [...some, ...books.left()]
     }
   }
 }
+
+/** In whose name what is played is told. */
+const collector = "replay"

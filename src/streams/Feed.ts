@@ -29,7 +29,6 @@ import * as Board from "./Board.ts"
 import * as BooksChannel from "./books/BooksChannel.ts"
 import type { BooksOptions } from "./books/Options.ts"
 import * as Breakers from "./Breakers.ts"
-import type { Recorder } from "./Capture.ts"
 import * as Defaults from "./Defaults.ts"
 import type { Endpoints, Exchange, Market } from "./Exchange.ts"
 import * as Connection from "./Feed/Connection.ts"
@@ -38,6 +37,7 @@ import type { Shared } from "./Feed/Session.ts"
 import * as Subscriptions from "./Feed/Subscriptions.ts"
 import * as Topics from "./Feed/Topics.ts"
 import * as Markets from "./Markets.ts"
+import type { Recorder } from "./Recorder.ts"
 import * as Rest from "./Rest.ts"
 import * as Rhythm from "./Rhythm.ts"
 import * as StatusEvents from "./StatusEvents.ts"
@@ -98,7 +98,7 @@ export interface FeedOptions {
   readonly timing?: Topics.Timing | undefined
   /** Instead of the exchange's own. */
   readonly rotateAfter?: Duration.Duration | undefined
-  /** Is told of all that the sockets bring, before anything is made of it. */
+  /** Is told of all that the sockets bring, before anything is made of it, and of each REST answer that became events. */
   readonly recorder?: Recorder | undefined
   readonly onUndecodable?: ((frame: Connection.Undecodable) => Effect.Effect<void>) | undefined
   /**
@@ -216,6 +216,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     emit,
     supervise,
+    recorder: options.recorder,
     polled: isPolled ? { isAlone: exchange.books === undefined || !options.channels.includes("books") } : undefined,
     lag: Instruments.lag(yield* Instruments.Instruments, {
       exchange: exchange.id,
@@ -232,7 +233,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board,
     statusEvents,
     emit,
-    supervise
+    supervise,
+    recorder: options.recorder
   })
   const channels = [trades, books].filter(({ name }) => options.channels.includes(name))
   const shared: Shared = {
@@ -242,7 +244,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     statusEvents,
     timing: options.timing ?? Topics.defaultTiming,
     positions: new Map(),
-    refused: new Set()
+    refused: new Set(),
+    recorder: options.recorder
   }
   const paced = yield* RateLimiter.make({ limit: exchange.limits.commandsPerSecond, interval: "1 second" })
   const fibers = yield* FiberMap.make<number, void, never>()
@@ -270,7 +273,6 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       gate,
       shared,
       onUndecodable: options.onUndecodable,
-      recorder: options.recorder,
       emit,
       paced,
       rotateAfter: options.rotateAfter ?? exchange.limits.rotateAfter,
@@ -281,12 +283,20 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       }
     })
 
+  /** It was told to leave: of one that is dialled again, its next opening says it. */
+  const left = (id: number) =>
+    Effect.flatMap(Deferred.isDone(stopping), (isStopping) =>
+      // A stop makes no book doubtful, nor does its capture.
+      isStopping ? Effect.void : Effect.map(Time.wall, (now) => options.recorder?.changed?.(id, [], now)))
+
   const launch = ({ id, run }: Connection.Connection) =>
     // A fiber inherits that it must not be interrupted.
     FiberMap.run(
       fibers,
       id,
-      Effect.interruptible(Effect.provideService(supervise(run), Socket.WebSocketConstructor, socket))
+      Effect.interruptible(
+        Effect.provideService(supervise(Effect.andThen(run, left(id))), Socket.WebSocketConstructor, socket)
+      )
     )
 
   /** Brings the connections in line with a list of markets. */

@@ -10,6 +10,7 @@ import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Option from "effect/Option"
 import * as RateLimiter from "effect/RateLimiter"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -25,6 +26,7 @@ import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
+import * as Lately from "./Rest/Lately.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   reason: Schema.Literal(
@@ -65,6 +67,8 @@ const keptFor = (
 
 export interface Answer<A> {
   readonly value: A
+  /** The body that it was read from. */
+  readonly text: string
   /** When the question left, or before, if the answer is older: kept in a cache on the way. What happened later it cannot know. */
   readonly sentAt: Time.Instant
   /**
@@ -85,8 +89,11 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
-  /** As `get`, for what can be had again: half of the budget stays free for what cannot, which goes first. */
-  readonly aside: Rest["get"]
+  /**
+   * As `ask`, for what can be had again: half of the budget stays free for what cannot, which goes first. It waits until the breaker is
+   * closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it.
+   */
+  readonly aside: Rest["ask"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -111,9 +118,6 @@ export interface Options {
  * exchange's may have one too many.
  */
 export const spacingOf = (perMinute: number): number => Math.ceil(61_200 / perMinute)
-
-/** ms */
-const minute = 60_000
 
 /** One question that can wait is asked so often, ms, where others are asked all the time. */
 const steadyAside = 10_000
@@ -207,7 +211,8 @@ export const make = Effect.fnUntraced(function*(
         isUnknownMarket: refusal?.isUnknownMarket
       })
     }
-    const parsed = Json.parse(yield* textOf(response), Json.bodyLimits)
+    const text = yield* textOf(response)
+    const parsed = Json.parse(text, Json.bodyLimits)
     const refusal = Either.isRight(parsed) ? options.refused?.({ status, body: parsed.right }) : undefined
     if (refusal !== undefined) {
       return yield* new RestError({
@@ -222,6 +227,7 @@ export const make = Effect.fnUntraced(function*(
     if (Either.isRight(decoded)) {
       return {
         value: decoded.right,
+        text,
         sentAt: Time.plus(sentAt, -keptFor(response.headers, date, clock.earliest(sentAt))),
         date: date === null ? null : date - Time.between(sentAt, at)
       }
@@ -244,29 +250,34 @@ export const make = Effect.fnUntraced(function*(
 
   let answers = true
 
-  /** Tells the board how the API is. */
   const requests = Instruments.restRequest(
     yield* Instruments.Instruments,
     options.exchange,
     RestError.fields.reason.literals
   )
 
-  const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+  type Told = (error: RestError | undefined, durationMs: number, now: Time.Moment) => Effect.Effect<void>
+
+  const measured = <A>(call: Effect.Effect<A, RestError>, told: Told): Effect.Effect<A, RestError> =>
     Effect.flatMap(Time.now, (started) => {
-      const tell = (outcome: string, message: string | null) =>
-        Effect.flatMap(Time.moment, ({ at, wall }) => {
-          const durationMs = Time.between(started, at)
-          requests(outcome).observe(durationMs)
-          options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
-          options.board.show()
-          if (answers === (message === null)) return Effect.void
-          answers = message === null
-          return options.onChange?.(answers, message, wall) ?? Effect.void
+      const tell = (error: RestError | undefined) =>
+        Effect.flatMap(Time.moment, (now) => {
+          const durationMs = Time.between(started, now.at)
+          requests(error?.reason ?? "ok").observe(durationMs)
+          return told(error, durationMs, now)
         })
-      return call.pipe(
-        Effect.tap(() => tell("ok", null)),
-        Effect.tapError((error) => tell(error.reason, `${error.reason}: ${error.message}`))
-      )
+      return call.pipe(Effect.tap(() => tell(undefined)), Effect.tapError(tell))
+    })
+
+  /** Tells the board how the API is. */
+  const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+    measured(call, (error, durationMs, { at, wall }) => {
+      const message = error === undefined ? null : `${error.reason}: ${error.message}`
+      options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
+      options.board.show()
+      if (answers === (message === null)) return Effect.void
+      answers = message === null
+      return options.onChange?.(answers, message, wall) ?? Effect.void
     })
 
   const admitted = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
@@ -295,10 +306,9 @@ export const make = Effect.fnUntraced(function*(
 
   /** Questions that wait for their turn. */
   let inLine = 0
-  /** Those of the last minute, oldest first. */
-  const lately: Array<Time.Instant> = []
+  const lately = Lately.make(Math.ceil(options.restPerMinute / 2))
 
-  const ask: Rest["ask"] = (path, decode) =>
+  const inTurn = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       let isInLine = true
       inLine += 1
@@ -306,23 +316,22 @@ export const make = Effect.fnUntraced(function*(
         if (!isInLine) return
         isInLine = false
         inLine -= 1
-        lately.push(now)
+        Lately.left(lately, now)
       })
-      return leaveLine.pipe(
-        Effect.andThen(quiet),
-        Effect.andThen(admitted(Effect.andThen(turn, watched(timed(path, decode))))),
-        limit,
-        Effect.ensuring(leaveLine)
-      )
+      return leaveLine.pipe(Effect.andThen(call), limit, Effect.ensuring(leaveLine))
     })
+
+  const ask: Rest["ask"] = (path, decode) =>
+    inTurn(Effect.andThen(quiet, admitted(Effect.andThen(turn, watched(timed(path, decode))))))
   const get: Rest["get"] = (path, decode) => Effect.map(ask(path, decode), ({ value }) => value)
+
+  const isClosed = Effect.map(options.breaker.snapshot, ({ state }) => state === "closed")
 
   let asideAt = Time.never
   /** Two that look at the same moment may both find it: one question too many is no harm. */
-  const isRoomAside = Effect.map(Time.now, (now) => {
-    while (lately[0] !== undefined && Time.between(lately[0], now) >= minute) lately.shift()
-    if (inLine > 0 || Time.between(now, quietUntil) > 0) return false
-    if (lately.length < options.restPerMinute / 2) return true
+  const isRoomAside = Effect.zipWith(Time.now, isClosed, (now, isClosed) => {
+    if (!isClosed || inLine > 0 || Time.between(now, quietUntil) > 0) return false
+    if (!Lately.isFull(lately, now)) return true
     // Steady questions leave no room, ever: what can wait has a share of it.
     if (options.isSteady !== true || Time.between(asideAt, now) < steadyAside) return false
     asideAt = now
@@ -332,7 +341,15 @@ export const make = Effect.fnUntraced(function*(
     isRoomAside,
     (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
   )
-  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, get(path, decode))
+  const aside: Rest["ask"] = (path, decode) => {
+    const call = measured(timed(path, decode), () => Effect.void)
+    // It may have opened while this waited: then the question would be a probe.
+    const once = Effect.andThen(turn, Effect.whenEffect(call, isClosed))
+    return Effect.flatMap(
+      Effect.andThen(room, inTurn(once)),
+      Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode) })
+    )
+  }
 
   return { ask, aside, clock, get }
 })

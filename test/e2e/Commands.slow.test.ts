@@ -156,12 +156,13 @@ describe("markets", () => {
     assert.deepStrictEqual(JSON.parse(chosen.stdout), {
       exchange: "wallex",
       symbol: "BTC/IRT",
-      exchangeSymbol: "BTCTMN"
+      exchangeSymbol: "BTCTMN",
+      channels: ["trades", "books"]
     })
     s.bitpin.addMarket({ base: "H100-AI", quote: "IRT", price: "1" })
     s.bitpin.addMarket({ base: "$WIF", quote: "USDT", price: "1" })
     const some = await exchangeFeeds(["markets"], environment(s, { MARKETS: "BTC/*,NONE/IRT", EXCHANGES: "bitpin" }))
-    assert.strictEqual(some.stdout, "bitpin\tBTC/IRT\tBTC_IRT\n")
+    assert.strictEqual(some.stdout, "bitpin\tBTC/IRT\tBTC_IRT\ttrades,books\n")
     assert.match(
       some.stderr,
       /^bitpin: markets are left out.*: H100-AI_IRT, \$WIF_USDT\nbitpin: MARKETS: nothing is found by NONE\/IRT\n$/

@@ -22,8 +22,8 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
     ({ publicationsInReply: cache = false, recovery = cache, ...wishes }) =>
       FakeNobitex.make({ ...wishes, cache, recovery })
   ],
-  // Three rows are no full window, of which the exchange has fifty.
-  [exchanges.ramzinex, ({ window, ...wishes }) => FakeRamzinex.make(window === 1 ? { ...wishes, window } : wishes)],
+  // Its windows are of fifty rows, always: a smaller one would not be full, and never leave a hole.
+  [exchanges.ramzinex, (wishes) => FakeRamzinex.make({ ...wishes, window: 50 })],
   [madeUp, FakeMadeUp.make]
 ]
 

@@ -131,8 +131,7 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   bitpin: FakeBitpin.make,
   wallex: FakeWallex.make,
   nobitex: FakeNobitex.make,
-  // Whole windows of fifty are twenty times the work, on which nothing here depends.
-  ramzinex: (options) => FakeRamzinex.make({ ...options, window: 3 })
+  ramzinex: FakeRamzinex.make
 }
 
 const names = ["bitpin", "wallex", "nobitex", "ramzinex"] as const
@@ -351,15 +350,22 @@ for (const name of names) {
           ten.map((i) => ones[name]("HOSTILE", i)),
           6
         )
+        /** Without Centrifugo's pings: the answer to one that the server does not know of is a bad request, and ends the connection (3501). */
+        const unpinged = (frame: Frame): Frame => frame?.replaceAll(/^\s*\{\s*\}\s*$/gm, "null")
         const rounds = Math.min(2_000, frames)
+        let binary = 0
         for (let i = 0; i < rounds; i++) {
-          const frame: Frame = next()
+          const frame = unpinged(next())
           // Beyond the cap of the socket it is another matter: Payloads.test.ts.
-          if (frame === undefined) fake.server.frame(new Uint8Array([1, 2, 3]))
-          else if (Buffer.byteLength(frame) < 1024 * 1024) fake.server.frame(frame)
+          if (frame === undefined) {
+            fake.server.frame(new Uint8Array([1, 2, 3]))
+            binary += 1
+          } else if (Buffer.byteLength(frame) < 1024 * 1024) fake.server.frame(frame)
           fake.trades(2)
           if (i % 50 === 0) yield* Effect.sleep("1 millis")
         }
+        // The history may have the last trades before their frames are read.
+        yield* until("all frames", () => running.status().decodeFailures.get("binary") === binary, 20_000)
         yield* until("all trades", () => running.trades().length >= fake.issued.length, 20_000)
         assert.deepInclude(Oracle.judge(fake.issued, running.trades()), {
           missing: [],
@@ -372,7 +378,7 @@ for (const name of names) {
         })
         assert.strictEqual(fake.server.dials.length, 1)
         const { decodeFailures } = running.status()
-        assert.isAtLeast(decodeFailures.get("binary") ?? 0, Math.floor(rounds / 500))
+        assert.isAtLeast(binary, Math.floor(rounds / 500))
         assert.isAbove(sum(decodeFailures), rounds / 10)
       }).pipe(Effect.provide(layer)))
   })

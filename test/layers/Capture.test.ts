@@ -61,10 +61,47 @@ for (const [name, make] of [["bitpin", FakeBitpin.make], ["wallex", FakeWallex.m
         // Nothing is left out: what the sockets were sent is there, as it was.
         const lines = gunzipSync(readFileSync(file)).toString().trimEnd().split("\n")
         assert.isAbove(lines.length, 50)
-        for (const line of lines.slice(1)) assert.include(["open", "frame"], JSON.parse(line).type)
+        for (const line of lines.slice(1)) assert.include(["open", "frame", "rest"], JSON.parse(line).type)
       }))
   })
 }
+
+describe("capture: books", () => {
+  it.scopedLive("are told by as many levels as BOOK_DEPTH says, and by their changes with BOOK_DELTAS", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeBitpin.make({ markets: 3 })
+      const env = { BITPIN_API_URL: fake.apiUrl, BITPIN_WS_URL: fake.wsUrl }
+      const file = path.join(directory, "books.ndjson")
+      const stop = new AbortController()
+      const recording = exchangeFeeds(
+        ["capture", "record", "--exchange", "bitpin", "--channel", "books", "--out", file],
+        env,
+        stop.signal
+      )
+      // Each of the three has begun with its picture, and has changed.
+      while (fake.server.accepted[0]?.subscriptions.size !== 3) yield* Effect.sleep("25 millis")
+      for (let n = 0; n < 10; n++) fake.bookChanges(3)
+      // The server's close is read after the frames, and dialled upon: then they were handled.
+      fake.server.drop(1012)
+      while (fake.server.dials.length < 2) yield* Effect.sleep("25 millis")
+      stop.abort()
+      const { code, stderr } = yield* Effect.promise(() => recording)
+      assert.strictEqual(code, 0, stderr)
+      const replayed = (settings: Readonly<Record<string, string>>) =>
+        Effect.promise(() => exchangeFeeds(["capture", "replay", file], settings))
+      const plain = yield* replayed({ BOOK_DEPTH: "2" })
+      const books = eventsOf(plain.stdout).flatMap((event) => event.type === "book" ? [event] : [])
+      assert.isAbove(books.length, 3)
+      assert.isTrue(books.every(({ asks, bids }) => bids.length <= 2 && asks.length <= 2))
+      const deltas = yield* replayed({ BOOK_DELTAS: "true" })
+      const types = eventsOf(deltas.stdout).map(({ type }) => type)
+      assert.isAbove(types.filter((type) => type === "book_delta").length, 3)
+      assert.isAtLeast(types.filter((type) => type === "book").length, 3)
+      const bad = yield* replayed({ BOOK_DEPTH: "none" })
+      assert.strictEqual(bad.code, 78)
+      assert.match(bad.stderr, /BOOK_DEPTH/)
+    }))
+})
 
 describe("WS_MAX_PAYLOAD", () => {
   /** A frame of 1.2 MB with 9 000 trades is sent as soon as the command listens. */

@@ -131,7 +131,9 @@ const commandsOf = (
     ),
     Command.make("markets", { json }, (options) => Effect.interruptible(Markets.markets(env, options)).pipe(quietly))
       .pipe(
-        Command.withDescription("Lists the markets that EXCHANGES, MARKETS and SHARD choose.")
+        Command.withDescription(
+          "Lists the markets that EXCHANGES, MARKETS and SHARD choose, each with the channels that its exchange offers of it."
+        )
       ),
     Command.make(
       "top",
@@ -198,10 +200,14 @@ const commandsOf = (
           { ...feedOptions, out },
           ({ out, ...options }) => Effect.interruptible(Capture.record(env, terminal, { ...feedOf(options), out }))
         ).pipe(
-          Command.withDescription("Writes raw frames with the time of their receipt into a file.")
+          Command.withDescription(
+            "Writes raw frames, and REST answers that became events, with the time of their receipt into a file."
+          )
         ),
-        Command.make("replay", { file }, ({ file }) => Effect.interruptible(Capture.replay(file))).pipe(
-          Command.withDescription("Prints what the decoder makes of a recorded file.")
+        Command.make("replay", { file }, ({ file }) => Effect.interruptible(Capture.replay(env, file))).pipe(
+          Command.withDescription(
+            "Prints what the decoder makes of a recorded file: each state of a book, by BOOK_DEPTH and BOOK_DELTAS."
+          )
         )
       ])
     )

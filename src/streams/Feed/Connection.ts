@@ -15,11 +15,11 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import { oneLine } from "../../services/Text.ts"
 import * as Time from "../../services/Time.ts"
-import type { Recorder } from "../Capture.ts"
 import type { Subject } from "../Channel.ts"
 import * as Defaults from "../Defaults.ts"
 import type { Endpoints } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
+import { heardOf } from "../Recorder.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import * as WebSocketFeed from "../WebSocketFeed.ts"
 import type { DialGate } from "./DialGate.ts"
@@ -46,7 +46,6 @@ export interface Options {
   readonly retry: RetryPolicy.Options
   readonly gate: DialGate
   readonly shared: Session.Shared
-  readonly recorder: Recorder | undefined
   readonly onUndecodable: ((frame: Undecodable) => Effect.Effect<void>) | undefined
   /** The one way out for all events of the connection: it suspends while the consumer is slower than the exchange. */
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
@@ -119,7 +118,7 @@ export const make = Effect.fnUntraced(function*(
   options: Options
 ): Effect.fn.Return<Connection> {
   const { gate, shared } = options
-  const { board, exchange, statusEvents } = shared
+  const { board, exchange, recorder, statusEvents } = shared
   const { path, rhythm, topics } = place
   const url = addressOf(options.endpoints.wsUrl, path)
   const status = board.connection(id)
@@ -139,18 +138,6 @@ export const make = Effect.fnUntraced(function*(
 
   const send = (socket: WebSocketFeed.Connection, frames: ReadonlyArray<string>): void => {
     for (const frame of frames) socket.send(frame)
-  }
-
-  const record = (recorder: Recorder, arrivals: ReadonlyArray<WebSocketFeed.Arrival>): void => {
-    for (const arrival of arrivals) {
-      if (arrival._tag === "open") {
-        recorder.opened(
-          id,
-          Array.from(topics.values(), ({ market }) => market),
-          arrival.wall
-        )
-      } else if (arrival._tag === "text") recorder.frame(id, arrival.text, arrival.wall)
-    }
   }
 
   const setAside = (dead: ReadonlyArray<Session.DeadFrame>): Effect.Effect<void> => {
@@ -306,7 +293,6 @@ export const make = Effect.fnUntraced(function*(
     const pull = Effect.flatMap(Effect.zipRight(setLastAside, socket.take), (arrivals) => {
       // The first arrival is that it opened.
       opened.unsafeOpen()
-      if (options.recorder !== undefined) record(options.recorder, arrivals)
       length.add(arrivals.reduce((sum, one) => one._tag === "text" ? sum + one.text.length : sum, 0))
       const outcome = session.handle(arrivals)
       carryOut(outcome)
@@ -374,7 +360,8 @@ export const make = Effect.fnUntraced(function*(
     place,
     settled: Deferred.await(settled),
     taken: () => isFull ? Infinity : live?.session.taken() ?? topics.size,
-    sync: Effect.map(Time.now, (now) => {
+    sync: Effect.map(Time.moment, ({ at: now, wall }) => {
+      if (live !== undefined) recorder?.changed?.(id, heardOf(topics.values()), wall)
       if (live?.session.isReady() === true) {
         live.session.sync(now)
         if (live.session.hasCommands()) commands.unsafeOpen()

@@ -12,6 +12,7 @@ import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Data, Exchange, Message, Position, Remedy } from "../Exchange.ts"
 import { FeedError } from "../FeedError.ts"
 import { whole } from "../protocols/Json.ts"
+import * as Recorder from "../Recorder.ts"
 import type * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
@@ -28,6 +29,8 @@ export interface Shared {
   readonly positions: Map<string, Position>
   /** Topics that the exchange will not have, and that was told. */
   readonly refused: Set<string>
+  /** Is told of all that the sockets bring. */
+  readonly recorder?: Recorder.Recorder | undefined
 }
 
 /** Whether a silent connection keeps data from us: one of its markets is to be asked for by another way. */
@@ -69,6 +72,8 @@ export interface Session {
   /** Brings the subscriptions in line with the connection's topics; `command` has the frames. */
   readonly sync: (now: Time.Instant) => void
   readonly hasCommands: () => boolean
+  /** What was recorded is played again: what its commands were about, by their ids. */
+  readonly recall: (commands: Iterable<readonly [id: string, topics: ReadonlyArray<string>]>, now: Time.Instant) => void
   /** The next command that is to be sent, within the exchange's budget; undefined if there is none for now. */
   readonly command: (now: Time.Instant) => string | undefined
   /** The greeting has come. */
@@ -96,7 +101,7 @@ export interface Options {
 }
 
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
-  const { board, channels, exchange, positions, refused, statusEvents, timing } = shared
+  const { board, channels, exchange, positions, recorder, refused, statusEvents, timing } = shared
   const { socket } = exchange
   const status = board.connection(connection)
   const hearings = new Map(channels.map((channel) => [channel.name, channel.open()]))
@@ -228,7 +233,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       const member = members.get(topic) ?? hearings.get(channel)?.member(market)
       if (member === undefined) continue
       members.set(topic, member)
-      all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
+      all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse, leads: member.leads })
     }
     carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
     for (const topic of members.keys()) {
@@ -346,9 +351,26 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const topicOf = (id: string): string | undefined => Topics.topicOf(topics, id)
 
+  /** Told to the recorder with what its answers are about, also where the reading of it dies of a defect. */
+  const recorded = (recorder: Recorder.Recorder, frame: string, { wall }: Time.Moment): ReadonlyArray<Message> => {
+    const about = new Map<string, ReadonlyArray<string>>()
+    const note = (id: string): void => {
+      const names = Topics.topicsOf(topics, id)
+      if (names.length > 0) about.set(id, names.slice())
+    }
+    try {
+      const messages = socket.decode(frame, (id) => (note(id), topicOf(id)))
+      for (const message of messages) if (message._tag === "granted" || message._tag === "denied") note(message.id)
+      return messages
+    } finally {
+      recorder.frame(connection, frame, wall, about)
+    }
+  }
+
   const text = (into: Gathering, frame: string, now: Time.Moment): void => {
     let failure: DecodeFailure.DecodeFailure | undefined
-    for (const message of socket.decode(frame, topicOf)) {
+    const messages = recorder === undefined ? socket.decode(frame, topicOf) : recorded(recorder, frame, now)
+    for (const message of messages) {
       if (message._tag === "failure") {
         failure ??= message.failure
         // Refused by a bound of ours, it may have held data: older than what follows.
@@ -375,6 +397,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   return {
     sync,
     hasCommands: () => ready && Topics.hasCommands(topics),
+    recall: (commands, now) => {
+      for (const [id, names] of commands) Topics.step(topics, { _tag: "Recalled", id, topics: names }, now)
+    },
     command: (now) => {
       const into = gathering()
       carryOut(into, Topics.step(topics, { _tag: "Next" }, now))
@@ -406,6 +431,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       const into = gathering()
       aliveAt = arrivals.at(-1)?.at ?? aliveAt
       for (const arrival of arrivals) {
+        if (arrival._tag === "open") recorder?.opened(connection, Recorder.heardOf(wanted.values()), arrival.wall)
         if (arrival._tag === "text") text(into, arrival.text, arrival)
         else if (arrival._tag === "binary") binary(into, arrival.wall)
         else if (socket.hello === undefined) becomeReady(into, arrival)

@@ -11,7 +11,7 @@
 import type * as Time from "../../services/Time.ts"
 import type { Cause } from "../Channel.ts"
 import * as Rhythm from "../Rhythm.ts"
-import { denied, granted, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
+import { denied, granted, recalled, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
 import { next, sync } from "./Topics/Joining.ts"
 import { brought, check, missed } from "./Topics/Silence.ts"
 import { type Command, deafen, type Input, type State, type Timing } from "./Topics/State.ts"
@@ -56,6 +56,9 @@ export const counts = ({ tally: { active, pending, rejected } }: State): Counts 
   rejected
 })
 
+/** Topics that an answer to the command with that id is about; empty if it is not known any more. */
+export const topicsOf = (s: State, id: string): ReadonlyArray<string> => s.frames.get(id)?.topics ?? []
+
 /** Places taken on the connection. */
 export const taken = (s: State): number => s.topics.size + s.ghosts.size
 
@@ -83,6 +86,9 @@ export const step = (s: State, input: Input, now: Time.Instant): ReadonlyArray<C
       break
     case "Granted":
       granted(s, input.id, now, out)
+      break
+    case "Recalled":
+      recalled(s, input.id, input.topics)
       break
     case "Denied":
       denied(s, input.id, input.remedy, now, out)

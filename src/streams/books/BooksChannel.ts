@@ -14,6 +14,7 @@ import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type { Channel, Hearing, Member } from "../Channel.ts"
 import type { Books, Exchange, Market } from "../Exchange.ts"
+import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import * as Machine from "./Machine.ts"
@@ -30,10 +31,15 @@ export interface Options {
   readonly ledger: Ledger.Shape
   readonly board: Board
   readonly statusEvents: StatusEvents
+  /** Is told of each picture that was asked for and is a book from then on. */
+  readonly recorder?: Recorder | undefined
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
   /** Around each fiber: without it one that dies of a defect would leave books that nobody tells. */
   readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
 }
+
+/** A whole book, as an answer has it. */
+export type Picture = Omit<Machine.Part, "part">
 
 /** Events that wait to be taken; beyond it markets wait to be told. */
 const maxWaiting = 1_024
@@ -56,6 +62,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const changed = yield* Effect.makeLatch(false)
   const outgoing: Array<MarketEvent> = []
   let isStopping = false
+  /** What was handed over was the last: nothing more is made, since nobody would take it. */
+  let isStopped = false
 
   const markets = Markets.make({
     ...options,
@@ -67,17 +75,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** It is looked at when something is due, and at once if it is and there is room. */
   const schedule = (kept: Markets.Kept, at: Time.Moment): void => {
-    for (;;) {
+    for (; !isStopped;) {
       const wake = Machine.wakeAt(kept.state)
       if (wake === undefined) return
       if (Time.between(wake, at.at) >= 0 && outgoing.length < maxWaiting) {
         push(markets.tell(kept, { _tag: "Due" }, at))
         continue
       }
-      if (kept.wakeAt !== undefined && Time.between(kept.wakeAt, wake) >= 0) return
-      kept.wakeAt = wake
-      wheel.add(wake, kept)
-      changed.unsafeOpen()
+      const next = wheel.next()
+      wheel.set(wake, kept)
+      // The one fiber sleeps until what was first then.
+      if (next === undefined || Time.between(wake, next) > 0) changed.unsafeOpen()
       return
     }
   }
@@ -89,16 +97,17 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment): void => {
+    if (isStopped) return
     push(markets.tell(kept, input, at))
-    if (kept.isListed) schedule(kept, at)
+    // By now, and not by when the part came: what is told on receipt says when it was handed over.
+    if (kept.isListed) schedule(kept, now())
   }
 
   /** Of one market after the other whose time has come. */
   const turn = (at: Time.Moment): void => {
-    while (outgoing.length < maxWaiting) {
+    while (!isStopped && outgoing.length < maxWaiting) {
       const kept = wheel.take(at.at)
       if (kept === undefined) return
-      kept.wakeAt = undefined
       if (kept.isListed) schedule(kept, at)
     }
   }
@@ -115,20 +124,38 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const at = now()
     turn(at)
     if (outgoing.length > 0) return Effect.asVoid(handOver)
-    const next = wheel.next()
+    const next = isStopped ? undefined : wheel.next()
     return next === undefined
       ? changed.await
       : Effect.raceFirst(Effect.sleep(Math.max(0, Time.between(at.at, next))), changed.await)
   })
 
-  const askFor = ({ decode, path }: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> =>
-    kept.isListed
-      ? rest.aside(path(kept.market), decode).pipe(
-        Effect.map((found) => markets.partOf(kept, { part: "whole", ...found })),
+  const answered = (kept: Markets.Kept, path: string, found: Rest.Answer<Picture> | undefined): void => {
+    const { parts } = kept.state
+    const at = now()
+    const part = found === undefined ? undefined : markets.partOf(kept, { part: "whole", ...found.value })
+    tell(kept, { _tag: "Answer", part, sentAt: found?.sentAt }, at)
+    if (found === undefined || kept.state.parts === parts) return
+    options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
+  }
+
+  const askFor = (picture: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> => {
+    const path = picture.path(kept.market)
+    // It may be long ago that it was asked for: the budget is not for pictures that nobody waits for any more.
+    return kept.isListed && !isStopped && Machine.isWanted(kept.state)
+      ? rest.aside(path, picture.decode).pipe(
         Effect.orElseSucceed(() => undefined),
-        Effect.map((part) => tell(kept, { _tag: "Answer", part }, now()))
+        Effect.map((found) => answered(kept, path, found))
       )
-      : Effect.void
+      : Effect.sync(() => tell(kept, { _tag: "Answer", part: undefined }, now()))
+  }
+
+  /** What has changed of each market since it was told, at once and whatever its turn. */
+  const tellLast = Effect.sync(() => {
+    const at = now()
+    for (const kept of markets.all()) push(markets.tell(kept, { _tag: "Last" }, at))
+    isStopped = true
+  })
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
   if (picture !== undefined) {
@@ -145,19 +172,29 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     stopping: () => {
       isStopping = true
     },
-    flush: Effect.asVoid(handOver)
+    flush: Effect.asVoid(Effect.zipRight(tellLast, handOver))
   }
 })
 
-/** Without a clock, without pictures to ask for: frames that are played again tell each state. */
+/** A channel of what is played again. */
+export interface Alone extends Channel {
+  /** A picture that was asked for. */
+  readonly answered: (market: Market, found: Picture, at: Time.Moment) => ReadonlyArray<MarketEvent>
+  /** What is told of books that come to be doubtful, or are whole again, and was not given with a part: once. */
+  readonly left: () => ReadonlyArray<MarketEvent>
+}
+
+/** Without a clock, without pictures to ask for: frames that are played again tell each state. `now`: of what is played just now. */
 export const alone = (
   options:
     & Pick<Options, "exchange" | "ledger" | "board" | "statusEvents" | "collector">
     & Pick<BooksOptions, "depth" | "deltas">
-): Channel => {
+    & { readonly now?: (() => Time.Moment) | undefined }
+): Alone => {
   const markets = Markets.make({
     ...options,
     ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    canAsk: false,
     onAsk: () => {}
   })
   let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
@@ -166,18 +203,27 @@ export const alone = (
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
     last = at
     const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
-    before = input._tag === "Part" ? [] : events
+    before = input._tag === "Part" || input._tag === "Answer" ? [] : events
     return events
   }
   return {
     name: "books",
-    open: () => open(markets, tell, () => last),
+    open: () => open(markets, tell, options.now ?? (() => last)),
     listed: (symbols) => markets.listed(symbols),
-    flush: Effect.void
+    flush: Effect.void,
+    answered: (market, found, at) => {
+      const kept = markets.of(market)
+      return tell(kept, { _tag: "Answer", part: markets.partOf(kept, { part: "whole", ...found }) }, at)
+    },
+    left: () => {
+      const events = before
+      before = []
+      return events
+    }
   }
 }
 
-/** What one session hears. A market that is told by several topics is heard with the first of them, and lost with the first. */
+/** What one session hears. A market that is told by several topics is heard as a whole with the last of them, and lost with the first. */
 const open = (
   markets: Markets.Markets,
   tell: (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
@@ -185,20 +231,33 @@ const open = (
 ): Hearing => {
   /** Those that are heard, and as whom. */
   const heard = new Map<Markets.Kept, number>()
+  /** Of those, how many of their topics. */
+  const topics = new Map<Markets.Kept, Set<object>>()
   let parts = 0
 
   const member = (market: Market): Member => {
     const kept = markets.of(market)
+    const topic = {}
     return {
       market,
       pulse: kept.pulse,
+      // A later picture stands for all before it.
+      leads: false,
       activity: () => kept.state.parts,
       heard: (recovered, listener, epoch) => {
-        if (heard.has(kept)) return
+        const those = topics.get(kept) ?? new Set()
+        topics.set(kept, those)
+        if (those.has(topic)) return
+        those.add(topic)
+        const isPartly = those.size < kept.topics
+        if (heard.has(kept) && isPartly) return
         heard.set(kept, listener)
-        tell(kept, { _tag: "Heard", listener, recovered, epoch }, now())
+        tell(kept, { _tag: "Heard", listener, recovered, epoch, isPartly }, now())
       },
       lost: (cause, { aliveAt, id: listener }) => {
+        const those = topics.get(kept)
+        if (those?.delete(topic) !== true) return
+        if (those.size === 0) topics.delete(kept)
         if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
       },
       doubted: (cause) => {

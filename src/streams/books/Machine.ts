@@ -7,8 +7,9 @@ import * as Time from "../../services/Time.ts"
 import { deafFor, doubted, heard, isWanted, lost, open } from "./Machine/Holes.ts"
 import { answer, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
-import { due, isOver } from "./Machine/Telling.ts"
+import { due, isOver, last } from "./Machine/Telling.ts"
 
+export { isWanted } from "./Machine/Holes.ts"
 export {
   type Cause,
   type Command,
@@ -37,13 +38,16 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
       part(s, input, now, out)
       break
     case "Answer":
-      answer(s, input.part, now, out)
+      answer(s, input, now, out)
       break
     case "Due":
       // Subscribed to anew it was not, in time.
       if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected", out)
       due(s, now, out)
       ask(s, now.at, out)
+      break
+    case "Last":
+      last(s, now, out)
       break
   }
   return out

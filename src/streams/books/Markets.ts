@@ -18,12 +18,12 @@ export interface Kept {
   readonly status: Board.Market
   /** The power of ten that makes the canonical unit of its prices. */
   readonly places: number
+  /** That tell of it, on one session. */
+  readonly topics: number
   /** Of the first event of its hole. */
   gapId: string | undefined
   /** Since when no picture of it could be had. */
   wantedSince: Time.WallTime | undefined
-  /** When it is looked at next; undefined: not before something comes. */
-  wakeAt: Time.Instant | undefined
   isListed: boolean
 }
 
@@ -32,6 +32,8 @@ export interface Options extends Pick<Machine.Options, "collector" | "depth" | "
   readonly board: Board.Board
   readonly ledger: Ledger.Shape
   readonly statusEvents: StatusEvents
+  /** Whether pictures are asked for; by default where the exchange has them. */
+  readonly canAsk?: boolean | undefined
   /** A picture is to be asked for. */
   readonly onAsk: (kept: Kept) => void
 }
@@ -126,14 +128,14 @@ export const make = (options: Options): Markets => {
           refresh: options.refresh,
           deltas: options.deltas,
           phase: phaseOf(market.symbol),
-          canAsk: exchange.books?.picture !== undefined
+          canAsk: options.canAsk ?? exchange.books?.picture !== undefined
         }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),
+        topics: exchange.socket.topics("books", market).length,
         gapId: undefined,
         wantedSince: undefined,
-        wakeAt: undefined,
         isListed: true
       }
       markets.set(market.symbol, kept)

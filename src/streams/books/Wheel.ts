@@ -1,16 +1,22 @@
-/** What is due when: a heap of instants. The same item may be in it several times; who takes it out knows whether it is still wanted. */
+/**
+ * What is due when: a heap of instants, in which an item is once at the most. An item that is to be due at another time is moved: were the
+ * entry of before left in it, the heap would grow with each change of mind.
+ */
 import * as Time from "../../services/Time.ts"
 
 export interface Wheel<A> {
-  readonly add: (at: Time.Instant, item: A) => void
+  /** It is due then, whenever it was due before. */
+  readonly set: (at: Time.Instant, item: A) => void
   /** The earliest instant; undefined if there is none. */
   readonly next: () => Time.Instant | undefined
   /** The earliest item, if it is due. */
   readonly take: (now: Time.Instant) => A | undefined
+  readonly size: () => number
 }
 
 export const make = <A>(): Wheel<A> => {
   const heap: Array<{ readonly at: Time.Instant; readonly item: A }> = []
+  const places = new Map<A, number>()
   const isEarlier = (i: number, j: number): boolean => {
     const [a, b] = [heap[i], heap[j]]
     return a !== undefined && b !== undefined && Time.between(a.at, b.at) > 0
@@ -20,6 +26,17 @@ export const make = <A>(): Wheel<A> => {
     if (a === undefined || b === undefined) return
     heap[i] = b
     heap[j] = a
+    places.set(b.item, i)
+    places.set(a.item, j)
+  }
+  const rise = (from: number): void => {
+    let i = from
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (!isEarlier(i, parent)) return
+      swap(i, parent)
+      i = parent
+    }
   }
   const sink = (from: number): void => {
     let i = from
@@ -32,25 +49,23 @@ export const make = <A>(): Wheel<A> => {
     }
   }
   return {
-    add: (at, item) => {
-      let i = heap.push({ at, item }) - 1
-      while (i > 0) {
-        const parent = (i - 1) >> 1
-        if (!isEarlier(i, parent)) return
-        swap(i, parent)
-        i = parent
-      }
+    set: (at, item) => {
+      const place = places.get(item) ?? heap.length
+      heap[place] = { at, item }
+      places.set(item, place)
+      rise(place)
+      sink(place)
     },
     next: () => heap[0]?.at,
     take: (now) => {
       const [first] = heap
       if (first === undefined || Time.between(first.at, now) < 0) return undefined
-      const last = heap.pop()
-      if (heap.length > 0 && last !== undefined) {
-        heap[0] = last
-        sink(0)
-      }
+      swap(0, heap.length - 1)
+      heap.pop()
+      places.delete(first.item)
+      sink(0)
       return first.item
-    }
+    },
+    size: () => heap.length
   }
 }

@@ -21,6 +21,7 @@ import type { Board } from "../Board.ts"
 import type * as Channel from "../Channel.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Exchange, Market as Listed, TradeRow } from "../Exchange.ts"
+import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import { spansOf, toHole } from "./Backfill/Kept.ts"
@@ -28,6 +29,7 @@ import * as Holes from "./Holes.ts"
 import type { Identified, Identity, MarketState } from "./Identity.ts"
 import * as Numbers from "./Numbers.ts"
 import * as OpenHoles from "./OpenHoles.ts"
+import * as Recorded from "./Recorded.ts"
 import * as Spans from "./Spans.ts"
 import * as Trades from "./Trades.ts"
 
@@ -81,6 +83,8 @@ export interface Options {
   readonly ledger: Ledger.Shape
   readonly board: Board
   readonly statusEvents: StatusEvents
+  /** Is told of each answer that became events. */
+  readonly recorder?: Recorder | undefined
   readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
   /** Around each fiber: without it one that dies of a defect would leave holes that nobody asks for, and nobody would know. */
   readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
@@ -354,7 +358,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (Holes.askAt(market.holes) === undefined) return
     const asked = Holes.question(market.holes)
     step(market, { _tag: "Asked" })
-    const answer = yield* rest.ask(pathOf(state.market, asked), history.decode).pipe(
+    const path = pathOf(state.market, asked)
+    const answer = yield* rest.ask(path, history.decode).pipe(
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
         // Of a market that is gone an answer is not to be expected: it is asked for once.
@@ -372,7 +377,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       board.show()
       return
     }
-    receive(market, asked, answer.right)
+    receive(market, asked, path, answer.right)
     board.show()
     // What it brought is on its way out: a worker has no more than one page in memory.
     if (asked !== null) yield* sent
@@ -381,17 +386,33 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const receive = (
     market: Market,
     asked: Numbers.Question | null,
-    { date, sentAt, value }: Rest.Answer<History>
+    path: string,
+    { date, sentAt, text, value }: Rest.Answer<History>
   ): void => {
     const rows = value.flatMap((row) => {
       if (Either.isRight(row)) return [row.right]
       board.failure(row.left.reason)
       return []
     })
-    fill(market, { rows, sound: rows.length === value.length, sentAt, date, asked, count: value.length })
+    const known = market.holes.known
+    const { candidates, identified } = fill(market, {
+      rows,
+      sound: rows.length === value.length,
+      sentAt,
+      date,
+      asked,
+      count: value.length
+    })
+    if (options.recorder?.answered === undefined || identified.length === 0) return
+    const taken = Recorded.taken(value, candidates, identified, known)
+    const answer = { channel: "trades", market: market.state.market, path, text, at: wall() } as const
+    options.recorder.answered({ ...answer, ...taken })
   }
 
-  const fill = (market: Market, found: Found): void => {
+  const fill = (
+    market: Market,
+    found: Found
+  ): { readonly candidates: ReadonlyArray<TradeRow>; readonly identified: ReadonlyArray<Identified> } => {
     const { heardSince, state } = market
     const first = found.rows[0]
     const since = heardSince === undefined ? null : rest.clock.earliest(heardSince)
@@ -411,6 +432,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const events = Trades.toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
     board.gaps.recovered += identified.length
     step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
+    return { candidates: traded, identified }
   }
 
   const freshOf = (

@@ -16,6 +16,7 @@ import * as Rest from "../Rest.ts"
 import * as Backfill from "./Backfill.ts"
 import type { Identified, MarketState } from "./Identity.ts"
 import * as Rounds from "./Polling/Rounds.ts"
+import * as Recorded from "./Recorded.ts"
 import { toTrades, traded } from "./Trades.ts"
 
 export interface Options extends Backfill.Options {
@@ -95,7 +96,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     asked.badRows = bad.length
   }
 
-  const take = (asked: Asked, { date, sentAt, value }: Rest.Answer<Answer>): Effect.Effect<unknown> => {
+  const take = (
+    asked: Asked,
+    path: string,
+    { date, sentAt, text, value }: Rest.Answer<Answer>
+  ): Effect.Effect<unknown> => {
     const { since, state } = asked
     const moment = Time.momentOf(clock)
     const rows = value.flatMap((row) => Either.isRight(row) ? [row.right] : [])
@@ -103,12 +108,24 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const old = oldRows(asked, rows)
     const isNew = state.edge().last === null
     const young = rows.slice(old).map((row) => ({ row, isKnown: state.knows(row) }))
+    const strange = options.recorder === undefined ? [] : rows.filter((row) => !state.knows(row))
     backfill.polled(state, { rows, sound: rows.length === value.length, sentAt, date, heardSince: since })
+    const filling = strange.filter(state.knows)
     // Of a market of which nothing was known: what happened before it was followed is nobody's loss, but shows where to go on from.
     if (isNew) state.identify(view, rows.slice(Math.max(0, old - remembered), old))
     // Without those that have just filled a hole.
     const left = young.flatMap(({ isKnown, row }) => isKnown || !state.knows(row) ? [row] : [])
     const identified = identify(state, left)
+    if (options.recorder?.answered !== undefined && filling.length + identified.length > 0) {
+      const taken = Recorded.taken(
+        value,
+        [...filling, ...left],
+        [...filling.map((row) => ({ row })), ...identified],
+        []
+      )
+      const { market } = state
+      options.recorder.answered({ channel: "trades", market, path, text, at: moment.wall, ...taken })
+    }
     asked.sentAt = sentAt
     asked.isFailing = false
     state.status.subscription = "active"
@@ -151,8 +168,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     )
   }
 
-  const ask = (asked: Asked): Effect.Effect<unknown> =>
-    rest.ask(history.path(asked.state.market), history.decode).pipe(
+  const ask = (asked: Asked): Effect.Effect<unknown> => {
+    const path = history.path(asked.state.market)
+    return rest.ask(path, history.decode).pipe(
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
         while: (error) => !isUnknown(error) && markets.get(asked.state.market.symbol) === asked
@@ -163,9 +181,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.flatMap((answer) => {
         // It may have left the list meanwhile: its hole is asked for.
         if (answer === undefined || markets.get(asked.state.market.symbol) !== asked) return Effect.void
-        return Either.isRight(answer) ? take(asked, answer.right) : failed(asked, answer.left)
+        return Either.isRight(answer) ? take(asked, path, answer.right) : failed(asked, answer.left)
       })
     )
+  }
 
   const work = Effect.suspend(() => {
     const now = Time.instantOf(clock)

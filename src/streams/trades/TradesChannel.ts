@@ -6,7 +6,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Channel, Hearing, Member } from "../Channel.ts"
-import type { Market, TradesData } from "../Exchange.ts"
+import type { Market, TradeRow, TradesData } from "../Exchange.ts"
 import * as Backfill from "./Backfill.ts"
 import * as Identity from "./Identity.ts"
 import * as Polling from "./Polling.ts"
@@ -43,19 +43,37 @@ export const make = (options: Options): Effect.Effect<Channel, never, Scope.Scop
   })
 }
 
+/** A channel of what is played again. */
+export interface Alone extends Channel {
+  /** Rows of the history, oldest first, that were taken; `known`: as `RestAnswer.known`. */
+  readonly answered: (
+    market: Market,
+    rows: ReadonlyArray<TradeRow>,
+    known: ReadonlyArray<string>,
+    at: Time.WallTime
+  ) => ReadonlyArray<MarketEvent>
+}
+
 /** Without a history to ask: frames that are played again leave no hole, and nothing waits. */
 export const alone = (
   options: Pick<Options, "exchange" | "board" | "ledger">
-): Channel => {
+): Alone => {
   const { board, exchange, ledger } = options
-  return of({
+  const identity = Identity.make(exchange.id, new Map(), board, exchange)
+  const channel = of({
     exchange: exchange.id,
-    identity: Identity.make(exchange.id, new Map(), board, exchange),
+    identity,
     ledger,
     backfill: Backfill.none,
     secondOpinion: () => Effect.succeed(false),
     lag: { observe: () => {} }
   })
+  const answered: Alone["answered"] = (market, rows, known, at) => {
+    const state = identity.market(market)
+    const identified = state.identifyHistory(Trades.traded(rows), known)
+    return Trades.toTrades(exchange.id, state, identified, Time.epochMillis(at), "rest")
+  }
+  return { ...channel, answered }
 }
 
 const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts): Channel => {
@@ -91,6 +109,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
       return {
         market,
         pulse: state.pulse,
+        leads: true,
         activity: () => state.status.trades,
         heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),

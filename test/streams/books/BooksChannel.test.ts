@@ -23,11 +23,15 @@ const push = (symbol: string, price: number | string, offset: number): string =>
     }
   })
 
-const world = (...symbols: ReadonlyArray<string>) =>
+const world = (...symbols: ReadonlyArray<string>) => kept({}, ...symbols)
+
+/** Its pictures have these headers. */
+const kept = (headers: Record<string, string>, ...symbols: ReadonlyArray<string>) =>
   Layer.mergeAll(
     sockets(centrifugo()),
     FakeApi.layer(({ path }) =>
       Effect.succeed({
+        headers: path.includes("/orderbook/") ? headers : {},
         body: path.includes("/orderbook/")
           ? JSON.stringify({ bids: [["7", "1"]], asks: [["8", "1"]], event_time: 1_784_008_564_112 })
           : FakeApi.bitpinList(...symbols)
@@ -134,6 +138,16 @@ describe("The channel of books", () => {
       assert.deepStrictEqual(feed.status().books.resyncs, { snapshot: 1 })
     }).pipe(Effect.provide(world("BTC_IRT"))))
 
+  it.scoped("takes no picture that a cache had kept since before the market was heard", () =>
+    Effect.gen(function*() {
+      const { feed } = yield* start()
+      const { calls } = yield* FakeApi.FakeApi
+      yield* pass(13_000, 1_000)
+      assert.isTrue(calls.some(({ path }) => path.includes("/orderbook/")))
+      assert.deepStrictEqual((yield* feed.rest).filter(isBook), [])
+      assert.deepInclude(feed.status().books, { waiting: 1, live: 0 })
+    }).pipe(Effect.provide(kept({ age: "60" }, "BTC_IRT"))))
+
   it.scoped("has half of the budget for pictures at the most", () =>
     Effect.gen(function*() {
       yield* hurryClock
@@ -194,6 +208,23 @@ describe("The channel of books", () => {
       yield* pass(3_000, 1_000)
       yield* feed.ended
       assert.deepStrictEqual(gapsOf(yield* feed.rest), [])
+    }).pipe(Effect.provide(world("BTC_IRT"))))
+
+  it.scoped("that is stopped hands over what has changed, at once and as the last", () =>
+    Effect.gen(function*() {
+      const { feed, stop } = yield* start()
+      const socket = yield* (yield* FakeSockets).accept
+      yield* settle
+      socket.push(push("BTC_IRT", 1, 1), push("BTC_IRT", 2, 2))
+      yield* settle
+      yield* stop
+      yield* settle
+      yield* pass(3_000, 1_000)
+      yield* feed.ended
+      const told = (yield* feed.rest).filter(isBook)
+      assert.deepStrictEqual(told.map(({ bids }) => bids), [[["1", "1"]], [["2", "1"]]])
+      yield* pass(120_000, 10_000)
+      assert.deepInclude(feed.ledger.accounts()[0], { channel: "books", received: 2 })
     }).pipe(Effect.provide(world("BTC_IRT"))))
 
   it.scoped("tells each change by a delta that leads from the last, and an anchor each refresh", () =>

@@ -281,6 +281,30 @@ describe("A picture", () => {
   })
 })
 
+describe("An answer that a cache on the way had kept", () => {
+  const part = { part: "whole", ...bid("1"), ...ask("2"), previous: undefined, sequence: undefined } as const
+  /** Heard at 5 s, asked 10 s later. */
+  const answered = (sentAt: number) => {
+    const market = make()
+    market.pass(5_000)
+    market.heard()
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    const answer = { part: { ...part, timestamp: null }, sentAt: Time.instant(sentAt) }
+    return { market, said: tags(market.tell({ _tag: "Answer", ...answer })) }
+  }
+
+  it("from before the market was heard is none: what was said in between nobody knows", () => {
+    const { market, said } = answered(4_999)
+    assert.deepStrictEqual(said, [])
+    assert.strictEqual(market.state.phase, "waiting")
+    assert.deepStrictEqual(tags(market.pass(30_000)), ["Ask"])
+  })
+
+  it("from since then is the picture", () => {
+    assert.deepStrictEqual(answered(5_000).said, ["Book"])
+  })
+})
+
 describe("Who hears the market", () => {
   const live = () => {
     const market = make()
@@ -322,5 +346,115 @@ describe("Who hears the market", () => {
     assert.deepStrictEqual(tags(other.pass(9_000)), [])
     assert.deepStrictEqual(tags(other.pass(1_000)), ["Ask"])
     assert.strictEqual(other.state.phase, "live")
+  })
+})
+
+describe("A book whose leader fell silent", () => {
+  /** Subscribed to anew by the same session, which has brought nothing since. */
+  const silent = () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.pass(5_000)
+    market.lost(0, "stale")
+    market.heard()
+    return market
+  }
+
+  it("is a hole when its connection is lost before it brought anything", () => {
+    const market = silent()
+    assert.deepStrictEqual(tags(market.lost()), ["Gap"])
+  })
+
+  it("is a hole when something that was said of it is missing", () => {
+    const market = silent()
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Doubted", listener: 0, cause: "undecoded" })), ["Gap"])
+  })
+
+  it("stays as it is while another has heard it all the time, or falls silent again", () => {
+    const market = silent()
+    market.heard(1)
+    assert.deepStrictEqual(tags(market.lost(1)), [])
+    assert.deepStrictEqual(tags(market.lost(0, "stale")), [])
+    market.heard()
+    assert.strictEqual(market.state.phase, "live")
+  })
+
+  it("is told no more when one side has changed and the other is not known", () => {
+    const market = silent()
+    assert.deepStrictEqual(tags(market.part("asks", ask("11"))), [])
+    const [gap, ...others] = market.part("asks", ask("9.5")).filter(({ _tag }) => _tag !== "Count")
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(gap, { _tag: "Gap", cause: "disconnected", complete: false })
+    assert.deepStrictEqual(tags(market.pass(9_000)), [])
+    assert.deepStrictEqual(tags(market.pass(1_000)), ["Ask"])
+    assert.deepStrictEqual(tags(market.part("bids", bid("9"))), ["Gap", "Book"])
+  })
+
+  it("is a hole when what comes crosses", () => {
+    const market = silent()
+    const [gap, ...others] = market.part("whole", { ...bid("3"), ...ask("2") }).filter(({ _tag }) => _tag !== "Count")
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(gap, { _tag: "Gap", cause: "crossed", complete: false })
+  })
+
+  it("is a hole when its sides crossed just then", () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.part("bids", bid("12"))
+    assert.deepStrictEqual(tags(market.lost(0, "stale")), ["Gap"])
+  })
+})
+
+describe("Another session that goes on", () => {
+  const both = () => {
+    const market = make({ interval: 0 })
+    market.heard(0)
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.heard(1)
+    return market
+  }
+
+  it("while the sides cross has them as they were last brought", () => {
+    const market = both()
+    market.part("bids", bid("12"))
+    assert.deepStrictEqual(tags(market.lost(0)), [])
+    assert.deepStrictEqual(tags(market.pass(120_000)), [])
+    const books = told(market.part("asks", ask("13"), { listener: 1 }))
+    assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("12"), ...ask("13") }])
+  })
+
+  it("is none that hears only one of the two sides", () => {
+    const market = make()
+    market.heard(0)
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.tell({ _tag: "Heard", listener: 1, recovered: false, epoch: undefined, isPartly: true })
+    market.part("bids", bid("10.1"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    // It has the rest now, and what it brought before stands.
+    market.heard(1)
+    assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("while they cross and it brought one of them itself: a hole, as nobody can tell which is the newer", () => {
+    const market = both()
+    market.part("bids", bid("12"))
+    market.part("asks", ask("13"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    assert.deepStrictEqual(tags(market.part("bids", bid("12"), { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("mixes nothing that it brought before another led with what came then", () => {
+    const market = both()
+    market.part("bids", bid("10.5"), { listener: 1 })
+    market.part("asks", ask("11"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(1)), [])
+    const books = told(market.part("asks", ask("11.5")))
+    assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11.5") }])
   })
 })

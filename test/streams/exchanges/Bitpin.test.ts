@@ -203,7 +203,8 @@ describe("BitPin's WebSocket", () => {
       fc.property(mutated(frames), (frame) => {
         for (const row of rowsOf(decode(frame))) {
           assert.isTrue(
-            isDecimal(row.price) && isPositive(row.price) && isDecimal(row.amount) && isPositive(row.amount)
+            isDecimal(row.price) && isPositive(row.price) && isDecimal(row.amount) &&
+              (isPositive(row.amount) || row.amount === "0")
           )
           assert.isTrue(row.side === "buy" || row.side === "sell")
           assert.match(row.id ?? "", /^[\w.-]{1,64}$/)

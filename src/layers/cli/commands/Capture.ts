@@ -1,5 +1,6 @@
 /**
- * `exchange-feeds capture record | replay`: raw frames with the time of their receipt into a file, and through the decoder again.
+ * `exchange-feeds capture record | replay`: raw frames, and REST answers that became events, with the time of their receipt into a file, and
+ * through the decoder again.
  */
 import type * as FileSystem from "@effect/platform/FileSystem"
 import * as Chunk from "effect/Chunk"
@@ -102,9 +103,14 @@ const linesOf = async function*(file: string): AsyncGenerator<string> {
   yield* createInterface({ input, crlfDelay: Infinity })
 }
 
-export const replay = Effect.fnUntraced(function*(file: string): Effect.fn.Return<void, CaptureFailed> {
+/** BOOK_DEPTH and BOOK_DELTAS say how books are told; no other setting is looked at. */
+export const replay = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  file: string
+): Effect.fn.Return<void, AppConfig.ConfigInvalid | CaptureFailed, FileSystem.FileSystem> {
   const exchanges = yield* Exchanges
-  const player = Capture.replay((name) => exchanges.find(({ id }) => id === name))
+  const books = yield* AppConfig.loadBookLevels(env)
+  const player = Capture.replay((name) => exchanges.find(({ id }) => id === name), books)
   const at = (line: number, message: string) => new CaptureFailed({ message: `${file}:${line}: ${message}` })
   let cut: CaptureFailed | undefined
   yield* Stream.fromAsyncIterable(linesOf(file), failed).pipe(

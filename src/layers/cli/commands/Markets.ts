@@ -7,8 +7,10 @@ import * as Schema from "effect/Schema"
 import * as Assignment from "../../../services/Assignment.ts"
 import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../services/FeedStatus.ts"
+import { Channel } from "../../../services/MarketEvent.ts"
 import * as Board from "../../../streams/Board.ts"
 import * as Breakers from "../../../streams/Breakers.ts"
+import type { Exchange, Market } from "../../../streams/Exchange.ts"
 import * as MarketList from "../../../streams/Markets.ts"
 import * as Rest from "../../../streams/Rest.ts"
 import * as AppConfig from "../../AppConfig.ts"
@@ -24,7 +26,16 @@ export interface Options {
   readonly json: boolean
 }
 
-/** Of the exchanges of EXCHANGES, in their order; tradable and chosen only. What is left out, and globs that find nothing: on stderr. */
+/** What the exchange offers of a market, whatever CHANNELS says. */
+const offered = ({ rest: { polling }, socket }: Exchange, market: Market): ReadonlyArray<Channel> =>
+  Channel.literals.filter((channel) =>
+    socket.topics(channel, market).length > 0 || (channel === "trades" && polling !== undefined)
+  )
+
+/**
+ * Of the exchanges of EXCHANGES, in their order; tradable and chosen only, each with the channels that it has. What is left out, and globs that find
+ * nothing: on stderr.
+ */
 export const markets = Effect.fnUntraced(function*(
   env: AppConfig.Environment,
   { json }: Options
@@ -53,8 +64,13 @@ export const markets = Effect.fnUntraced(function*(
       Effect.mapError(({ message, reason }) => new MarketsFailed({ message: `${id}: ${reason}: ${message}` }))
     )
     const { leftOut, markets, symbols } = choice
-    const line = ({ exchangeSymbol, symbol }: typeof markets[number]) =>
-      json ? JSON.stringify({ exchange: id, symbol, exchangeSymbol }) : `${id}\t${symbol}\t${exchangeSymbol}`
+    const line = (market: Market) => {
+      const { exchangeSymbol, symbol } = market
+      const channels = offered(exchange, market)
+      return json
+        ? JSON.stringify({ exchange: id, symbol, exchangeSymbol, channels })
+        : [id, symbol, exchangeSymbol, channels.join(",")].join("\t")
+    }
     yield* Output.lines(Chunk.fromIterable(markets.map(line)))
     const vain = MarketList.Tidings.unmatched(globs, symbols)
     const remarks = [

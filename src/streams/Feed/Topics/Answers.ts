@@ -66,6 +66,21 @@ export const granted = (s: State, id: string, now: Time.Instant, out: Array<Comm
   for (const topic of answeredFrame(s, id)) grant(s, topic, false, now, out)
 }
 
+/**
+ * Ours may have been about others: it was asked in another order, or again, for a silence that nobody sees now. The answer to it that
+ * follows would then be taken for theirs, and these would stay unheard.
+ */
+export const recalled = (s: State, id: string, names: ReadonlyArray<string>): void => {
+  answeredFrame(s, id)
+  s.frames.set(id, { lone: names.length === 1, topics: names.slice() })
+  for (const name of names) {
+    const topic = s.topics.get(name)
+    if (topic === undefined) continue
+    topic.commands = topic.commands.concat(id)
+    topic.order = Number(id)
+  }
+}
+
 export const denied = (s: State, id: string, remedy: Remedy, now: Time.Instant, out: Array<Command>): void => {
   const isLone = s.frames.get(id)?.lone === true
   for (const topic of answeredFrame(s, id)) {

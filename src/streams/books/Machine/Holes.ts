@@ -1,6 +1,7 @@
 /** How a book becomes doubtful and whole again: who hears it, who goes on for whom, and when a picture is asked for. */
 import * as Time from "../../../services/Time.ts"
 import type * as Channel from "../../Channel.ts"
+import * as Levels from "../Levels.ts"
 import type { Cause, Command, Input, Listener, State } from "./State.ts"
 
 /** The socket is given so long to bring a picture before one is asked for, ms. */
@@ -21,6 +22,9 @@ const causeOf = (cause: Channel.Cause): Cause =>
 
 export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ id }) => id === s.leader)
 
+/** Its leader fell silent, and nobody who hears it has seen it: what is told of it rests on nothing having come or gone since. */
+export const isForlorn = (s: State): boolean => s.phase === "live" && s.leader === undefined
+
 /** Nobody may say of it any more that it is true. */
 export const open = (s: State, cause: Cause, out: Array<Command>): void => {
   const { kept, phase } = s
@@ -38,6 +42,10 @@ export const open = (s: State, cause: Cause, out: Array<Command>): void => {
 /** What is kept is the true picture, by what that listener brings. */
 export const close = (s: State, leader: Listener, out: Array<Command>): void => {
   const { hole, kept, phase } = s
+  if (s.leader !== leader.id) {
+    // Older than what leads now. Were they kept, one that goes on for it later would mix them with what is new.
+    for (const one of s.listeners) if (one !== leader) one.bids = one.asks = undefined
+  }
   s.leader = leader.id
   s.ask.at = undefined
   s.ask.failed = 0
@@ -53,15 +61,21 @@ export const close = (s: State, leader: Listener, out: Array<Command>): void => 
 
 export const heard = (
   s: State,
-  { epoch, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
+  { epoch, isPartly = false, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
   now: Time.Instant,
   out: Array<Command>
 ): void => {
+  const before = s.listeners.find((one) => one.id === id)
+  if (before?.heardAt === null) {
+    // The same session: what it brought of what it heard first stands.
+    if (!isPartly) before.heardAt = now
+    return
+  }
   remove(s, id)
   const listener: Listener = {
     id,
     epoch,
-    heardAt: now,
+    heardAt: isPartly ? null : now,
     bids: undefined,
     asks: undefined,
     brought: undefined,
@@ -85,22 +99,24 @@ export const lost = (
   now: Time.Instant,
   out: Array<Command>
 ): void => {
-  remove(s, id)
+  const gone = remove(s, id)
   if (s.listeners.length === 0) {
     s.ask.at = undefined
     s.deafSince ??= now
   }
-  if (s.leader !== id) return
+  if (gone === undefined || (s.leader !== id && !isForlorn(s))) return
+  const isLeading = s.leader === id
   const other = successor(s, aliveAt)
-  if (other !== undefined) s.leader = inherit(s, other).id
-  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at.
-  else if (cause === "stale") {
-    s.leader = undefined
-    if (s.listeners.length > 0) expectPicture(s, now)
-  } else {
-    open(s, causeOf(cause), out)
-    if (s.listeners.length > 0) expectPicture(s, now)
+  if (other !== undefined) {
+    if (isLeading) goOn(s, other, gone, causeOf(cause), now, out)
+    return
   }
+  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at.
+  if (cause === "stale" && !s.isCrossed) {
+    if (!isLeading) return
+    s.leader = undefined
+  } else open(s, causeOf(cause), out)
+  if (s.listeners.length > 0) expectPicture(s, now)
 }
 
 export const doubted = (
@@ -112,14 +128,17 @@ export const doubted = (
   // Whole pictures have come since, or come now: a silence that was strange has left nothing out.
   if (cause === "stale") return
   const listener = s.listeners.find((one) => one.id === id)
-  if (listener !== undefined) listener.bids = listener.asks = undefined
-  if (s.leader !== id) return
+  if (listener === undefined) return
+  const before = { bids: listener.bids, asks: listener.asks }
+  listener.bids = listener.asks = undefined
+  if (s.leader !== id && !isForlorn(s)) return
   const other = successor(s, now, id)
-  if (other !== undefined) s.leader = inherit(s, other).id
-  else {
-    open(s, causeOf(cause), out)
-    expectPicture(s, now)
+  if (other !== undefined) {
+    if (s.leader === id) goOn(s, other, before, causeOf(cause), now, out)
+    return
   }
+  open(s, causeOf(cause), out)
+  expectPicture(s, now)
 }
 
 /** The question was not answered, or not with what was needed. */
@@ -139,9 +158,10 @@ export const expectPicture = (s: State, now: Time.Instant): void => {
   if (s.options.canAsk) s.ask.at = Time.plus(now, pictureWithin)
 }
 
-const remove = (s: State, id: number): void => {
+/** The one that was among them. */
+const remove = (s: State, id: number): Listener | undefined => {
   const at = s.listeners.findIndex((one) => one.id === id)
-  if (at !== -1) s.listeners.splice(at, 1)
+  return at === -1 ? undefined : s.listeners.splice(at, 1)[0]
 }
 
 /** One that has heard the market since before the other was last alive, and to whom the exchange counts on. */
@@ -149,15 +169,30 @@ const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener |
   s.phase !== "live" ?
     undefined :
     s.listeners.findLast(({ brought, epoch, heardAt, id }) =>
-      id !== except && Time.between(heardAt, aliveAt) >= 0 &&
+      id !== except && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
       (s.number === undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )
 
-/** The book goes on as it is; a side that it brought itself is the newer. */
-const inherit = (s: State, listener: Listener): Listener => {
-  listener.bids ??= s.kept?.bids
-  listener.asks ??= s.kept?.asks
+type Sides = Pick<Listener, "bids" | "asks">
+
+/** The book goes on as it was last brought; a side that the listener brought itself is the newer. */
+const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener => {
+  listener.bids ??= before?.bids ?? kept?.bids
+  listener.asks ??= before?.asks ?? kept?.asks
   listener.isCounted = true
   return listener
+}
+
+/** Another leads from here on. While sides cross what is kept is not what is true, and each side alone is newer than that. */
+const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.Instant, out: Array<Command>): void => {
+  const { asks, bids, id } = inherit(s, other, before)
+  s.leader = id
+  const doCross = bids !== undefined && asks !== undefined && Levels.isCrossed({ bids, asks })
+  if (doCross) s.isCrossed = true
+  else if (s.isCrossed) {
+    // Of two sessions: which of the two sides is the newer nobody can tell.
+    open(s, cause, out)
+    expectPicture(s, now)
+  }
 }

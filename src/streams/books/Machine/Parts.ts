@@ -3,7 +3,7 @@ import { timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { close, expectPicture, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import type { Command, Input, Listener, Numbered, Part, State } from "./State.ts"
 
 export const part = (
@@ -23,13 +23,20 @@ export const part = (
 }
 
 /** A picture that was asked for. */
-export const answer = (s: State, part: Part | undefined, now: Time.Moment, out: Array<Command>): void => {
+export const answer = (
+  s: State,
+  { part, sentAt }: Extract<Input, { readonly _tag: "Answer" }>,
+  now: Time.Moment,
+  out: Array<Command>
+): void => {
   const { isVoid } = s.ask
   s.ask.isPending = s.ask.isVoid = false
   const listener = s.listeners.at(-1)
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
-  if (part === undefined || isEarlier(part, s)) return unanswered(s, now.at, out)
+  // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
+  const isBefore = sentAt !== undefined && Time.between(listener.heardAt, sentAt) < 0
+  if (part === undefined || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
   listener.asks ??= part.asks
@@ -78,17 +85,21 @@ const apply = (
   out: Array<Command>
 ): void => {
   const { asks, bids } = listener
-  if (bids === undefined || asks === undefined) return count("early", out)
+  if (bids === undefined || asks === undefined) {
+    count("early", out)
+    // Nobody knows the other side, but the book of before is not true any more.
+    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected", out)
+    return
+  }
   const isLeading = s.leader === listener.id
   if (Levels.isCrossed({ bids, asks })) {
     count(isLeading ? "applied" : "early", out)
-    if (part.part !== "whole") s.isCrossed = s.isCrossed || isLeading
-    else {
-      listener.bids = listener.asks = undefined
-      // While another leads, what this one has is of no account yet.
-      if (isLeading) open(s, "crossed", out)
-      if (isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
-    }
+    const isWhole = part.part === "whole"
+    if (isWhole) listener.bids = listener.asks = undefined
+    // While another leads, what this one has is of no account yet.
+    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed", out)
+    else if (isLeading) s.isCrossed = true
+    if (isWhole && isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
     return
   }
   count("applied", out)
@@ -113,6 +124,11 @@ const apply = (
   close(s, listener, out)
   noteChange(s, now.at)
 }
+
+/** What it has brought says nothing against what is kept. */
+const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
+  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
+  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
 
 /** Of the exchange's number, or counted here from the picture on. */
 const sequenceOf = (

@@ -54,7 +54,8 @@ export interface Listener {
   readonly id: number
   /** In which the exchange counts for it; undefined: it does not say. */
   readonly epoch: string | undefined
-  readonly heardAt: Time.Instant
+  /** Since when it hears all of it; null: not yet. */
+  heardAt: Time.Instant | null
   /** As it last brought them; undefined: not yet. */
   bids: Levels | undefined
   asks: Levels | undefined
@@ -126,6 +127,8 @@ export type Input =
     readonly listener: number
     readonly recovered: boolean
     readonly epoch: string | undefined
+    /** Not all that the exchange tells of it: the rest follows, by the same input once more. Left out: all. */
+    readonly isPartly?: boolean | undefined
   }
   /** From here on it does not. `aliveAt`: when its connection last brought anything. */
   | { readonly _tag: "Lost"; readonly listener: number; readonly cause: Channel.Cause; readonly aliveAt: Time.Instant }
@@ -133,10 +136,15 @@ export type Input =
   | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause }
   /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). */
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Part }
-  /** What was asked for; undefined: there was no answer. */
-  | { readonly _tag: "Answer"; readonly part: Part | undefined }
+  /**
+   * What was asked for; undefined: there was no answer. `sentAt`: when the question left, or before, if the answer is older, kept in a cache on
+   * the way; left out: it knows all that was said so far.
+   */
+  | { readonly _tag: "Answer"; readonly part: Part | undefined; readonly sentAt?: Time.Instant | undefined }
   /** Time has passed, and there is room for what is due. */
   | { readonly _tag: "Due" }
+  /** Nothing is told after this. */
+  | { readonly _tag: "Last" }
 
 export type Part = Omit<BookPart, "_tag" | "exchangeSymbol">
 

@@ -54,20 +54,29 @@ const cut = (s: State, { asks, bids, stamp }: Picture): Picture => ({
 })
 
 export const due = (s: State, now: Time.Moment, out: Array<Command>): void => {
-  const { kept, options: { deltas } } = s
+  const { kept } = s
   if (s.phase !== "live" || kept === undefined || s.isCrossed) return
-  if (isOver(changeDue(s), now.at)) {
-    if (deltas && !s.isUrgent && s.told !== undefined) out.push(delta(s, s.told, kept))
-    else out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
-    // By its turn, not by when it was ready: else what was late once would be late for ever.
-    if (!s.isUrgent) s.turnAt = slotBefore(s, now.at)
-    s.told = cut(s, kept)
-    s.changedAt = undefined
-    s.isUrgent = false
-  }
+  if (isOver(changeDue(s), now.at)) change(s, kept, now, out)
   if (s.told === undefined || !isOver(refreshDue(s), now.at)) return
   s.turnAt = slotBefore(s, now.at)
   out.push(book(s, s.told, Time.epochMillis(now.wall), now))
+}
+
+/** Nothing is told after it: what waits for its turn would never be. */
+export const last = (s: State, now: Time.Moment, out: Array<Command>): void => {
+  const { changedAt, isCrossed, isUrgent, kept, phase } = s
+  if (phase !== "live" || kept === undefined || isCrossed) return
+  if (isUrgent || changedAt !== undefined) change(s, kept, now, out)
+}
+
+const change = (s: State, kept: Picture, now: Time.Moment, out: Array<Command>): void => {
+  if (s.options.deltas && !s.isUrgent && s.told !== undefined) out.push(delta(s, s.told, kept))
+  else out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
+  // By its turn, not by when it was ready: else what was late once would be late for ever.
+  if (!s.isUrgent) s.turnAt = slotBefore(s, now.at)
+  s.told = cut(s, kept)
+  s.changedAt = undefined
+  s.isUrgent = false
 }
 
 export const isOver = (at: Time.Instant | undefined, now: Time.Instant): boolean =>

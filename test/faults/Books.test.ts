@@ -1,0 +1,165 @@
+/**
+ * The built service with all exchanges, trades and books, between exchanges, a broker and a machine that misbehave: whoever reads the topic of
+ * books by the contract's rule ends with each exchange's own book, the trades that were delivered and the holes that were told are together all
+ * that was issued, and the ledger closes. FAULT_MINUTES (10; half a one, with changes, if --short) and FAULT_SEED choose the run.
+ */
+import { assert, describe, it } from "vitest"
+import * as BookReader from "../../src/layers/testing/BookReader.ts"
+import { FakeBitpinExchange } from "../../src/layers/testing/FakeBitpin.ts"
+import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
+import { FakeNobitexExchange } from "../../src/layers/testing/FakeNobitex.ts"
+import { FakeRamzinexExchange } from "../../src/layers/testing/FakeRamzinex.ts"
+import { FakeTabdealExchange } from "../../src/layers/testing/FakeTabdeal.ts"
+import { FakeWallexExchange } from "../../src/layers/testing/FakeWallex.ts"
+import type { MarketEvent } from "../../src/services/MarketEvent.ts"
+import { until } from "../e2e/Service.ts"
+import { cleanups, stage } from "../e2e/Stage.ts"
+import * as Consumer from "../kafka/Consumer.ts"
+import { exchangeFeeds } from "../support/bundle.ts"
+import { pause, startBrokerBehindProxy } from "./Outage.ts"
+
+const isShort = process.env["FAULTS_SHORT"] === "1"
+const minutes = Number(process.env["FAULT_MINUTES"] ?? (isShort ? 0.5 : 10))
+const seed = Number(process.env["FAULT_SEED"] ?? Date.now() % 1_000_000)
+
+const markets = 4
+
+describe("order books of all exchanges", () => {
+  for (const deltas of isShort ? [true] : [false, true]) {
+    it(`${minutes} minutes of random faults, ${deltas ? "changes and anchors" : "pictures"}`, async () => {
+      const random = makeRandom(seed)
+      const between = (low: number, high: number) => low + Math.floor(random() * (high - low))
+      const pick = <A>(all: ReadonlyArray<A>): A | undefined => all[Math.floor(random() * all.length)]
+      const told = `seed ${seed}`
+
+      const { broker, proxy } = await startBrokerBehindProxy()
+      const s = await stage(proxy.address, 1, 3, 300)
+      const bitpin = new FakeBitpinExchange({ markets, window: 3, history: 300 })
+      const wallex = new FakeWallexExchange({ markets, history: 300 })
+      const nobitex = new FakeNobitexExchange({ markets, history: 300 })
+      const ramzinex = new FakeRamzinexExchange({ markets })
+      const tabdeal = new FakeTabdealExchange({ markets })
+      const fakes = [bitpin, wallex, nobitex, ramzinex, tabdeal]
+      await Promise.all(fakes.map(({ server }) => server.listen()))
+      cleanups.push(...fakes.map(({ server }) => () => server.close()))
+      const env: Record<string, string> = {
+        EXCHANGES: fakes.map(({ id }) => id).join(","),
+        CHANNELS: "trades,books",
+        BOOK_DEPTH: "all",
+        BOOK_DELTAS: String(deltas),
+        KAFKA_BREAKER_TIMEOUT: "500ms",
+        WS_BREAKER_TIMEOUT: "2s",
+        API_BREAKER_TIMEOUT: "2s",
+        WS_IDLE_TIMEOUT: "4s"
+      }
+      for (const { id, server } of fakes) {
+        env[`${id.toUpperCase()}_API_URL`] = server.apiUrl
+        env[`${id.toUpperCase()}_WS_URL`] = server.wsUrl
+      }
+      let service = s.start(env)
+      const samples = async (name: string, labels: Readonly<Record<string, string>> = {}) =>
+        (await service.samples()).filter((one) =>
+          one.name === name && Object.entries(labels).every(([label, value]) => one.labels[label] === value)
+        )
+      const sum = (all: ReadonlyArray<{ readonly value: number }>) => all.reduce((total, { value }) => total + value, 0)
+      const chosen = fakes.reduce((total, { tradable }) => total + tradable.length, 0)
+      const allLive = () =>
+        until(
+          `all books live, ${told}`,
+          async () => sum(await samples("feeds_books", { state: "live" })) === chosen,
+          60_000
+        )
+      const stops = fakes.map((fake) => fake.flood(20))
+      const moving = setInterval(() => {
+        bitpin.bookChanges(5)
+        wallex.bookChanges(5)
+        ramzinex.bookChanges(5)
+        for (const { exchangeSymbol } of nobitex.tradable) nobitex.moveBook(exchangeSymbol)
+      }, 100)
+      const still = () => {
+        clearInterval(moving)
+        for (const stop of stops) stop()
+      }
+      cleanups.push(still)
+      await allLive()
+
+      const server = () => pick(fakes)?.server
+      const deeds: ReadonlyArray<readonly [string, () => void | Promise<void>]> = [
+        ["drop", () => server()?.drop(pick([1000, 1006, 1012, "reset"] as const) ?? 1006)],
+        ["half-open", () => server()?.halfOpen()],
+        ["garbage", () => server()?.frame("{\"push\":garbage")],
+        ["broker away", async () => {
+          await proxy.refuse(true)
+          proxy.reset()
+          await pause(between(500, 6_000))
+          await proxy.refuse(false)
+        }],
+        ["restart", async () => {
+          await service.stop("SIGTERM")
+          service = s.start(env)
+          await service.baseUrl()
+        }],
+        ["kill", async () => {
+          await service.stop("SIGKILL")
+          service = s.start(env)
+          await service.baseUrl()
+        }]
+      ]
+      const log: Array<string> = []
+      const end = Date.now() + minutes * 60_000
+      while (Date.now() < end) {
+        const [what, deed] = pick(deeds) ?? ["", () => {}]
+        log.push(what)
+        await deed()
+        await pause(between(500, 4_000))
+      }
+
+      for (const fake of fakes) fake.server.heal()
+      await proxy.refuse(false)
+      // Whoever lost a connection at last has another, and its picture: by REST after ten seconds, if the socket gives none.
+      await pause(15_000)
+      await allLive()
+      still()
+      // Each exchange's last picture has come, and is told within an interval: Tabdeal gives one each 2 s.
+      await pause(6_000)
+      const rows = await service.ledger()
+      for (const row of rows) {
+        assert.strictEqual(
+          row.received,
+          row.delivered + row.queued + row.dropped + row.deadLettered + row.filtered + row.inFlight,
+          `${row.exchange}, ${told}`
+        )
+      }
+      assert.deepStrictEqual(await service.stop("SIGTERM"), { code: 0, signal: null }, told)
+      const prefix = s.topic.replace(".trade.v1", "")
+      const replayed = await exchangeFeeds(["queue", "replay"], {
+        DATA_DIR: s.dataDir,
+        KAFKA_BROKER: proxy.address,
+        KAFKA_TOPIC_PREFIX: prefix
+      })
+      assert.strictEqual(replayed.code, 0, replayed.stderr)
+
+      const records = await Consumer.readTopic(broker.address, `${prefix}.book.v1`)
+      const collectors = new Set(records.map(({ headers }) => headers["collector"]))
+      assert.strictEqual(collectors.size, 1, "one name over all lives")
+      const reader = BookReader.make()
+      const events = records.map(({ value }): MarketEvent => JSON.parse(value))
+      reader.read(events)
+      for (const fake of fakes) {
+        for (const { exchangeSymbol, symbol } of fake.tradable) {
+          const { asks, bids } = fake.book(exchangeSymbol)
+          assert.deepStrictEqual(
+            reader.book(`${fake.id}:${symbol}`),
+            { bids, asks },
+            `${fake.id} ${symbol}, ${told}, ${log.join(", ")}`
+          )
+        }
+      }
+      console.log(
+        `${minutes} minutes, ${log.length} faults, ${events.length} events of books, ` +
+          `${events.filter(({ type }) => type === "book_delta").length} of them changes, ` +
+          `${reader.distrusts()} times a reader forgot what it had read`
+      )
+    }, 3_600_000)
+  }
+})
