@@ -93,7 +93,11 @@ export const further = (
 ): Question | null => {
   if (holds === "oldest" || coverage === null) return null
   // It began further up than what earlier pages did not have.
-  if (coverage.after > asked.above) return { ...asked, reach: asked.passed + size }
+  if (coverage.after > asked.above) {
+    const reach = asked.passed + size
+    // Where that is no nearer, its lowest rows were not understood: the same page at once would say the same.
+    return reach < asked.reach ? { ...asked, reach } : null
+  }
   if (next === null || asked.above + BigInt(asked.reach) >= next) return null
   return { ...asked, passed: asked.reach, reach: asked.reach * 2 }
 }

@@ -274,6 +274,18 @@ describe("Holes: what holds nothing up, and what says nothing", () => {
     judge(play(own, [...steps, wait, connect, { what: "kill" }, connect, ...endings.healed]), "healed")
   })
 
+  it("a server that recovers brings all since the connection was lost, whatever is traded while nobody listens", () => {
+    const pages: Setup["pages"] = { size: 2, holds: "oldest", empty: "end" }
+    const consecutive: Setup = { ...wallex, ids: "consecutive", pages, date: false, before: 0 }
+    const recovering = { what: "connect", recovers: true, mute: false } as const
+    const slip: Step = { what: "slip", count: 1 }
+    const steps: ReadonlyArray<Step> = [trade, drop, { ...recovering, after: 2_000 }, trade, slip, trade]
+    judge(play(consecutive, [{ ...recovering, after: 0 }, ...steps, ...endings.healed]), "healed")
+    // So it does of a connection that was dead.
+    const dead: ReadonlyArray<Step> = [trade, { what: "mute" }, trade, slip, drop, { ...recovering, after: 0 }, trade]
+    judge(play(consecutive, [{ ...recovering, after: 0 }, ...dead, ...endings.healed]), "healed")
+  })
+
   it("an empty answer after one that had a trade does not say that there were none", () => {
     const steps: ReadonlyArray<Step> = [connect, { what: "others" }, drop, trade, { what: "wait", ms: 1 }, {
       what: "unlist"

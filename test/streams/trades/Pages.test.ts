@@ -86,6 +86,13 @@ describe("a page that has the newest below a number", () => {
     // No more than earlier pages did not have.
     assert.deepStrictEqual(Numbers.coverageOf(full(310), 100, question, paging), { after: 10n, upTo: 310n })
   })
+
+  it("whose lowest row was not understood is not asked for again at once", () => {
+    const asked = above(10, 100)
+    const cut = Numbers.coverageOf(full(110).slice(1), 100, asked, paging)
+    assert.deepStrictEqual(cut, { after: 11n, upTo: 110n })
+    assert.isNull(Numbers.further(asked, cut, 1_000n, paging))
+  })
 })
 
 describe("the market's last trades", () => {

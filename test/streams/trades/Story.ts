@@ -612,6 +612,8 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   const slip = (): void => {
     // Before a first number is known none can be missing.
     if (life === undefined || tradeIds !== "consecutive" || (life.market?.state.edge().mark ?? null) === null) return
+    // Where no connection lives, none fails to bring it: it is missed like any trade, and a server that recovers has it.
+    if (!life.sessions.some(({ isListening, isMute }) => isListening && !isMute)) return trade("7")
     say({ _tag: "Slipped", issued: issue("7", elapsed), life: life.n })
     if (life.position !== undefined) life.position = issued.length
   }
