@@ -13,6 +13,7 @@ import * as Time from "../../services/Time.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Market, Rest as Way, TradeRow } from "../Exchange.ts"
 import * as Rest from "../Rest.ts"
+import * as Budget from "../Rest/Budget.ts"
 import * as Backfill from "./Backfill.ts"
 import type { Identified, MarketState } from "./Identity.ts"
 import * as Rounds from "./Polling/Rounds.ts"
@@ -130,17 +131,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // a question
 
-  const isUnknown = ({ isUnknownMarket, status }: Rest.RestError): boolean =>
-    isUnknownMarket === true || status === 404 || status === 410
-
   const failed = (asked: Asked, error: Rest.RestError): Effect.Effect<void> => {
     const { state } = asked
-    if (isUnknown(error)) {
-      // By its own word, whatever its list says: it is not asked before there is another list. A 404 may be a gateway's.
-      if (error.isUnknownMarket === true) {
-        turns.delete(state.market.symbol)
-        state.status.subscription = "rejected"
-      }
+    // By its own word, whatever its list says: it is not asked before there is another list. A bare 404 may be a gateway's.
+    if (error.isUnknownMarket === true) {
+      turns.delete(state.market.symbol)
+      state.status.subscription = "rejected"
       backfill.polled(state, undefined)
       board.show()
     }
@@ -155,7 +151,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     rest.ask(history.path(asked.state.market), history.decode).pipe(
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
-        while: (error) => !isUnknown(error) && markets.get(asked.state.market.symbol) === asked
+        // It is asked again in the next round.
+        while: (error) => !Rest.isOfMarket(error) && markets.get(asked.state.market.symbol) === asked
       }),
       Effect.either,
       // Cut short by a stop; but what was answered is handed over.
@@ -195,7 +192,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** How often each of so many is asked, ms; said where the budget allows no more. */
   const pace = (count: number): Effect.Effect<void> => {
-    const usual = Math.max(every, count * Rest.spacingOf(restPerMinute))
+    const usual = Math.max(every, count * Budget.spacingOf(restPerMinute))
     board.polling({ every: usual, isAlone: options.isAlone })
     if (Math.abs(usual - told) <= told / 10) return Effect.void
     told = usual
