@@ -38,6 +38,11 @@ export interface Member {
   readonly market: Market
   /** Shared by all sessions that hear the market. */
   readonly pulse: Rhythm.Pulse
+  /**
+   * What is missing of it cannot be had later: a connection that carries such members is judged by them alone, and the others' silence never
+   * replaces or closes it.
+   */
+  readonly leads: boolean
   /** How much it has brought so far: a silent connection is judged by the market that brings most. */
   readonly activity: () => number
   /**

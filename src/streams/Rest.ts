@@ -28,6 +28,7 @@ import type { Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
 import * as Budget from "./Rest/Budget.ts"
+import * as Lately from "./Rest/Lately.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   reason: Schema.Literal(
@@ -110,8 +111,11 @@ export interface Rest {
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
-  /** As `ask`, but without times, for what can be had again: half of the budget stays free for what cannot, which goes first. */
-  readonly aside: Rest["get"]
+  /**
+   * As `ask`, for what can be had again: half of the budget stays free for what cannot, which goes first. It waits until the breaker is
+   * closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it.
+   */
+  readonly aside: Rest["ask"]
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -130,9 +134,6 @@ export interface Options {
   /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */
   readonly isSteady?: boolean | undefined
 }
-
-/** ms */
-const minute = 60_000
 
 /** One question that can wait is asked so often, ms, where others are asked all the time. */
 const steadyAside = 10_000
@@ -262,32 +263,39 @@ export const make = Effect.fnUntraced(function*(
 
   let answers = true
 
-  /** Tells the board how the API is. */
   const requests = Instruments.restRequest(
     yield* Instruments.Instruments,
     options.exchange,
     RestError.fields.reason.literals
   )
 
+  type Told = (error: RestError | undefined, durationMs: number, now: Time.Moment) => Effect.Effect<void>
+
+  const measured = <A>(call: Effect.Effect<A, RestError>, told: Told): Effect.Effect<A, RestError> =>
+    Effect.flatMap(Time.now, (started) => {
+      const tell = (error: RestError | undefined) =>
+        Effect.flatMap(Time.moment, (now) => {
+          const durationMs = Time.between(started, now.at)
+          requests(error?.reason ?? "ok").observe(durationMs)
+          return told(error, durationMs, now)
+        })
+      return call.pipe(Effect.tap(() => tell(undefined)), Effect.tapError(tell))
+    })
+
+  /** Tells the board how the API is. */
   const watched = <A>(
     call: Effect.Effect<A, RestError>,
     judge: (error: RestError) => Outcome
   ): Effect.Effect<A, RestError> =>
-    Effect.flatMap(Time.now, (started) => {
-      const tell = (error: RestError | undefined) =>
-        Effect.flatMap(Time.moment, ({ at, wall }) => {
-          const durationMs = Time.between(started, at)
-          requests(error?.reason ?? "ok").observe(durationMs)
-          const outcome = error === undefined ? "success" : judge(error)
-          if (outcome === "ignored") return Effect.void
-          const message = error === undefined || outcome === "success" ? null : `${error.reason}: ${error.message}`
-          options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
-          options.board.show()
-          if (answers === (message === null)) return Effect.void
-          answers = message === null
-          return options.onChange?.(answers, message, wall) ?? Effect.void
-        })
-      return call.pipe(Effect.tap(() => tell(undefined)), Effect.tapError(tell))
+    measured(call, (error, durationMs, { at, wall }) => {
+      const outcome = error === undefined ? "success" : judge(error)
+      if (outcome === "ignored") return Effect.void
+      const message = error === undefined || outcome === "success" ? null : `${error.reason}: ${error.message}`
+      options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
+      options.board.show()
+      if (answers === (message === null)) return Effect.void
+      answers = message === null
+      return options.onChange?.(answers, message, wall) ?? Effect.void
     })
 
   const admitted = <A>(
@@ -323,14 +331,10 @@ export const make = Effect.fnUntraced(function*(
 
   /** Questions that wait for their turn. */
   let inLine = 0
-  /** Those of the last minute, oldest first. */
-  const lately: Array<Time.Instant> = []
+  const lately = Lately.make(Math.ceil(options.restPerMinute / 2))
 
-  const asking = <A>(
-    path: string,
-    decode: (body: unknown) => Either.Either<A, DecodeFailure>,
-    judge: (error: RestError) => Outcome
-  ): Effect.Effect<Answer<A>, RestError> =>
+  /** `callOf` is given what has to be waited for just before the question leaves. */
+  const inTurn = <A, E>(callOf: (own: Effect.Effect<void>) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       let isInLine = true
       inLine += 1
@@ -338,24 +342,32 @@ export const make = Effect.fnUntraced(function*(
         if (!isInLine) return
         isInLine = false
         inLine -= 1
-        lately.push(now)
+        Lately.left(lately, now)
       })
-      const call = watched(timed(path, decode), judge)
       return (isSteady ? leaveLine : Effect.void).pipe(
-        Effect.andThen(quiet),
-        Effect.andThen(admitted(turn.pipe(Effect.andThen(leaveLine), Effect.andThen(call)), judge)),
+        Effect.andThen(callOf(Effect.andThen(turn, leaveLine))),
         Effect.ensuring(leaveLine)
       )
     })
+
+  const asking = <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>,
+    judge: (error: RestError) => Outcome
+  ): Effect.Effect<Answer<A>, RestError> => {
+    const call = watched(timed(path, decode), judge)
+    return inTurn((own) => Effect.andThen(quiet, admitted(Effect.andThen(own, call), judge)))
+  }
   const ask: Rest["ask"] = (path, decode) => asking(path, decode, ofMarket)
   const get: Rest["get"] = (path, decode) => Effect.map(asking(path, decode, () => "failure"), ({ value }) => value)
 
+  const isClosed = Effect.map(options.breaker.snapshot, ({ state }) => state === "closed")
+
   let asideAt = Time.never
   /** Two that look at the same moment may both find it: one question too many is no harm. */
-  const isRoomAside = Effect.map(Time.now, (now) => {
-    while (lately[0] !== undefined && Time.between(lately[0], now) >= minute) lately.shift()
-    if (inLine > 0 || Time.between(now, quietUntil) > 0) return false
-    if (lately.length < options.restPerMinute / 2) return true
+  const isRoomAside = Effect.zipWith(Time.now, isClosed, (now, isClosed) => {
+    if (!isClosed || inLine > 0 || Time.between(now, quietUntil) > 0) return false
+    if (!Lately.isFull(lately, now)) return true
     // Steady questions leave no room, ever: what can wait has a share of it.
     if (!isSteady || Time.between(asideAt, now) < steadyAside) return false
     asideAt = now
@@ -365,7 +377,14 @@ export const make = Effect.fnUntraced(function*(
     isRoomAside,
     (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
   )
-  const aside: Rest["get"] = (path, decode) => Effect.andThen(room, Effect.map(ask(path, decode), ({ value }) => value))
+  const aside: Rest["ask"] = (path, decode) => {
+    const call = measured(timed(path, decode), () => Effect.void)
+    return Effect.flatMap(
+      // The breaker may have opened while this waited: then the question would be a probe.
+      Effect.andThen(room, inTurn((own) => Effect.andThen(own, Effect.whenEffect(call, isClosed)))),
+      Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode) })
+    )
+  }
 
   return { ask, aside, clock, get }
 })

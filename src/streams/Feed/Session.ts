@@ -228,7 +228,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       const member = members.get(topic) ?? hearings.get(channel)?.member(market)
       if (member === undefined) continue
       members.set(topic, member)
-      all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse })
+      all.push({ topic, channel, exchangeSymbol: market.exchangeSymbol, pulse: member.pulse, leads: member.leads })
     }
     carryOut(gathering(), Topics.step(topics, { _tag: "Sync", topics: all }, now))
     for (const topic of members.keys()) {

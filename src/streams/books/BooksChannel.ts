@@ -124,9 +124,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const askFor = ({ decode, path }: NonNullable<Books["picture"]>, kept: Markets.Kept): Effect.Effect<void> =>
     kept.isListed
       ? rest.aside(path(kept.market), decode).pipe(
-        Effect.map((found) => markets.partOf(kept, { part: "whole", ...found })),
-        Effect.orElseSucceed(() => undefined),
-        Effect.map((part) => tell(kept, { _tag: "Answer", part }, now()))
+        Effect.map(({ sentAt, value }) => ({ sentAt, part: markets.partOf(kept, { part: "whole", ...value }) })),
+        Effect.orElseSucceed(() => ({ sentAt: undefined, part: undefined })),
+        Effect.map((answer) => tell(kept, { _tag: "Answer", ...answer }, now()))
       )
       : Effect.void
 
@@ -192,6 +192,8 @@ const open = (
     return {
       market,
       pulse: kept.pulse,
+      // A later picture stands for all before it.
+      leads: false,
       activity: () => kept.state.parts,
       heard: (recovered, listener, epoch) => {
         if (heard.has(kept)) return

@@ -37,7 +37,7 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
       part(s, input, now, out)
       break
     case "Answer":
-      answer(s, input.part, now, out)
+      answer(s, input, now, out)
       break
     case "Due":
       // Subscribed to anew it was not, in time.

@@ -176,6 +176,8 @@ export const wallex: Exchange = {
     topics: (channel, { exchangeSymbol }) =>
       (channel === "trades" ? [tradesSuffix] : Object.keys(sides)).map((suffix) => exchangeSymbol + suffix),
     subscribe: (channel) => JSON.stringify(["subscribe", { channel }]),
+    // No topic can be left: a book that is silent is mended by a new connection, which must not be that of trades.
+    connection: (channel) => ({ kind: channel }),
     // A connection may send 50 messages in its life, and those are its subscriptions.
     unsubscribe: undefined,
     isTerminal: () => false,

@@ -91,6 +91,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
       return {
         market,
         pulse: state.pulse,
+        leads: true,
         activity: () => state.status.trades,
         heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),

@@ -147,6 +147,7 @@ const diary = () => {
       member: (market) => ({
         market,
         pulse: Rhythm.pulse(),
+        leads: true,
         activity: () => 0,
         heard: () => void lines.push(`heard ${market.symbol}`),
         lost: (cause) => void lines.push(`lost ${market.symbol} ${cause}`),

@@ -225,6 +225,71 @@ describe("Topics: what is wanted", () => {
   })
 })
 
+describe("Topics: beside those that lead", () => {
+  for (const canLeave of [true, false]) {
+    it(`the silence of others never replaces or closes the connection${canLeave ? "" : ", where none can be left"}`, () => {
+      const machine = make({ ...setup, canLeave })
+      machine.sync(["trades:A", "books:A"])
+      machine.drain()
+      machine.subscribed("trades:A")
+      machine.subscribed("books:A")
+      const said: Array<string> = []
+      let again = 0
+      for (let second = 1; second < 900; second++) {
+        machine.at(second * 1_000)
+        if (second % 10 === 0) machine.brought("trades:A")
+        said.push(...machine.check().map(({ _tag }) => _tag))
+        for (const name of machine.frames(machine.drain()).flat()) {
+          again += 1
+          machine.subscribed(name)
+        }
+      }
+      assert.notInclude(said, "Replace")
+      assert.notInclude(said, "Fail")
+      assert.strictEqual(again > 1, canLeave)
+    })
+  }
+
+  it("how often others speak makes nobody impatient with a connection whose leading topics are quiet", () => {
+    const machine = make(setup)
+    machine.sync(["trades:A", "books:A"])
+    machine.drain()
+    machine.subscribed("trades:A")
+    machine.subscribed("books:A")
+    for (let second = 1; second <= 100; second++) {
+      machine.at(second * 1_000)
+      machine.brought("books:A")
+    }
+    // The patience of a connection of which nothing is known, and not of one that speaks each second.
+    machine.at(100_000 + 60_000)
+    assert.notInclude(machine.check().map(({ _tag }) => _tag), "Fail")
+  })
+
+  it("that others are not answered closes no connection", () => {
+    const machine = make(setup)
+    machine.sync(["trades:A", "books:A"])
+    machine.drain()
+    machine.rejected("trades:A", "later")
+    const said: Array<string> = []
+    for (let second = 1; second < 40; second++) {
+      machine.at(second * 1_000)
+      said.push(...machine.check().map(({ _tag }) => _tag))
+      machine.drain()
+    }
+    assert.notInclude(said, "Fail")
+    assert.strictEqual(machine.state.topics.get("books:A")?.status, "rejected")
+  })
+
+  it("alone, it is as ever: where none can be left a silent one replaces its connection", () => {
+    const machine = make({ ...setup, acknowledges: false, canLeave: false })
+    machine.sync(["books:A"])
+    machine.drain()
+    machine.brought("books:A")
+    machine.at(120_000)
+    assert.include(machine.check().map(({ _tag }) => _tag), "Replace")
+  })
+})
+
 describe("Topics: what left", () => {
   it("is left, and its answer, if it still comes, is nobody's", () => {
     const machine = make(setup)
@@ -296,7 +361,8 @@ describe("Topics: a thousand of them", () => {
         topic,
         channel: channelOf(topic),
         exchangeSymbol: symbolOf(topic),
-        pulse: Rhythm.pulse()
+        pulse: Rhythm.pulse(),
+        leads: true
       }))
       const now = Time.instant(0)
       Topics.step(state, { _tag: "Sync", topics }, now)

@@ -23,11 +23,15 @@ const push = (symbol: string, price: number | string, offset: number): string =>
     }
   })
 
-const world = (...symbols: ReadonlyArray<string>) =>
+const world = (...symbols: ReadonlyArray<string>) => kept({}, ...symbols)
+
+/** Its pictures have these headers. */
+const kept = (headers: Record<string, string>, ...symbols: ReadonlyArray<string>) =>
   Layer.mergeAll(
     sockets(centrifugo()),
     FakeApi.layer(({ path }) =>
       Effect.succeed({
+        headers: path.includes("/orderbook/") ? headers : {},
         body: path.includes("/orderbook/")
           ? JSON.stringify({ bids: [["7", "1"]], asks: [["8", "1"]], event_time: 1_784_008_564_112 })
           : FakeApi.bitpinList(...symbols)
@@ -133,6 +137,16 @@ describe("The channel of books", () => {
       assert.match(book?.id ?? "", /^bitpin:BTC\/IRT:b:me:\d+:1$/)
       assert.deepStrictEqual(feed.status().books.resyncs, { snapshot: 1 })
     }).pipe(Effect.provide(world("BTC_IRT"))))
+
+  it.scoped("takes no picture that a cache had kept since before the market was heard", () =>
+    Effect.gen(function*() {
+      const { feed } = yield* start()
+      const { calls } = yield* FakeApi.FakeApi
+      yield* pass(13_000, 1_000)
+      assert.isTrue(calls.some(({ path }) => path.includes("/orderbook/")))
+      assert.deepStrictEqual((yield* feed.rest).filter(isBook), [])
+      assert.deepInclude(feed.status().books, { waiting: 1, live: 0 })
+    }).pipe(Effect.provide(kept({ age: "60" }, "BTC_IRT"))))
 
   it.scoped("has half of the budget for pictures at the most", () =>
     Effect.gen(function*() {

@@ -281,6 +281,30 @@ describe("A picture", () => {
   })
 })
 
+describe("An answer that a cache on the way had kept", () => {
+  const part = { part: "whole", ...bid("1"), ...ask("2"), previous: undefined, sequence: undefined } as const
+  /** Heard at 5 s, asked 10 s later. */
+  const answered = (sentAt: number) => {
+    const market = make()
+    market.pass(5_000)
+    market.heard()
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    const answer = { part: { ...part, timestamp: null }, sentAt: Time.instant(sentAt) }
+    return { market, said: tags(market.tell({ _tag: "Answer", ...answer })) }
+  }
+
+  it("from before the market was heard is none: what was said in between nobody knows", () => {
+    const { market, said } = answered(4_999)
+    assert.deepStrictEqual(said, [])
+    assert.strictEqual(market.state.phase, "waiting")
+    assert.deepStrictEqual(tags(market.pass(30_000)), ["Ask"])
+  })
+
+  it("from since then is the picture", () => {
+    assert.deepStrictEqual(answered(5_000).said, ["Book"])
+  })
+})
+
 describe("Who hears the market", () => {
   const live = () => {
     const market = make()

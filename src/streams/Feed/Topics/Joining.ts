@@ -27,12 +27,18 @@ export const sync = (s: State, topics: ReadonlyArray<Wanted>, now: Instant, out:
   }
 }
 
-const join = (s: State, { channel, exchangeSymbol, pulse, topic: name }: Wanted, now: Instant, out: Array<Command>) => {
+const join = (
+  s: State,
+  { channel, exchangeSymbol, leads, pulse, topic: name }: Wanted,
+  now: Instant,
+  out: Array<Command>
+) => {
   const topic: Topic = {
     topic: name,
     channel,
     exchangeSymbol,
     pulse,
+    leads,
     status: "wanted",
     commands: [],
     attempts: 0,
@@ -99,6 +105,7 @@ export const next = (s: State, now: Instant, out: Array<Command>): void => {
     topic.commands = commands.slice(-maxAttempts)
   }
   s.silentSince ??= now
+  s.muteSince ??= now
   if (s.options.acknowledges) s.frames.set(String(id), { lone: names.length === 1, topics: names.slice() })
   out.push({ _tag: "Subscribe", id, topics: names })
 }

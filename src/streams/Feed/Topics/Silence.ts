@@ -4,7 +4,7 @@ import type { Cause, Name } from "../../Channel.ts"
 import * as Rhythm from "../../Rhythm.ts"
 import { isAnyActive, lastRetry } from "./Answers.ts"
 import { maxAttempts } from "./Joining.ts"
-import { become, believe, type Command, deafen, doubt, listen, type State, type Topic, want } from "./State.ts"
+import { become, believe, type Command, deafen, doubt, isJudge, listen, type State, type Topic, want } from "./State.ts"
 
 const defaultOpinion = { after: 30_000, every: 60_000 }
 
@@ -24,9 +24,14 @@ export const brought = (
   exchangeSymbol: string,
   now: Time.Instant
 ): ReadonlyArray<Command> => {
-  s.silentSince = now
-  Rhythm.heard(s.rhythm, now)
+  s.muteSince = now
   const names = bringing(s, channel, exchangeSymbol)
+  const first = s.topics.get(names[0] ?? "")
+  // What left and still speaks has always counted.
+  if (first === undefined || isJudge(s, first)) {
+    s.silentSince = now
+    Rhythm.heard(s.rhythm, now)
+  }
   let out: Array<Command> | undefined
   if (!s.options.acknowledges && s.tally.unheard > 0) {
     out = []
@@ -69,6 +74,7 @@ export const missed = (s: State, cause: Cause, out: Array<Command>): void => {
 export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Command>): void => {
   if (deaf) {
     if (s.silentSince !== null) s.silentSince = now
+    if (s.muteSince !== null) s.muteSince = now
     for (const topic of s.topics.values()) topic.silentSince = now
     return
   }
@@ -82,24 +88,24 @@ export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Com
       if (topic.retryAt !== null && Time.between(topic.retryAt, now) >= 0) want(s, topic, out)
     } else if (topic.status !== "wanted" && isTooSilent(s, topic, now, out)) replace = true
   }
-  if (isAnswering) {
-    // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
-    for (const topic of unanswered) {
-      become(s, topic, "rejected", out)
-      topic.retryAt = Time.plus(now, lastRetry)
-    }
+  const atFault = isAnswering ? [] : unanswered.filter((topic) => isJudge(s, topic))
+  // The server answers, but not about these: a new connection would change nothing for them, and cost the others.
+  for (const topic of unanswered) {
+    if (atFault.includes(topic)) continue
+    become(s, topic, "rejected", out)
+    topic.retryAt = Time.plus(now, lastRetry)
   }
   if (replace) out.push({ _tag: "Replace" })
-  const mute = s.silentSince === null ? 0 : Time.between(s.silentSince, now)
+  const mute = s.muteSince === null ? 0 : Time.between(s.muteSince, now)
   const isMute = mute > 0 && mute >= Rhythm.patience(s.rhythm, s.options.timing.connection)
   if (isMute) {
     Rhythm.learn(s.rhythm, mute)
     for (const topic of s.topics.values()) doubt(topic, out)
   }
-  if (!isAnswering && unanswered.length > 0) {
-    out.push({ _tag: "Fail", message: `no answer to ${unanswered.length} subscriptions` })
+  if (atFault.length > 0) {
+    out.push({ _tag: "Fail", message: `no answer to ${atFault.length} subscriptions` })
   } else if (isMute) out.push({ _tag: "Fail", message: `no data for ${Math.round(mute / 1000)} s` })
-  else ask(s, mute, now, out)
+  else ask(s, now, out)
 }
 
 /** An answer has not come in time: it is asked for again, but for the last time by itself. True if it was asked for often enough. */
@@ -119,26 +125,31 @@ const isTooSilent = (s: State, topic: Topic, now: Time.Instant, out: Array<Comma
   const wasHeard = topic.listening
   doubt(topic, out)
   deafen(s, topic, "stale", out)
-  if (!topic.remedied && s.options.canLeave) {
+  const isJudging = isJudge(s, topic)
+  if (s.options.canLeave && (!topic.remedied || !isJudging)) {
+    // Subscribed to anew it brought nothing either.
+    if (topic.remedied) Rhythm.learn(topic.pulse.rhythm, silence)
     out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "resubscribe", silence })
     topic.remedied = true
     topic.leaveFirst = true
     want(s, topic, out)
     return false
   }
-  out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "reconnect", silence })
+  if (isJudging) {
+    out.push({ _tag: "Stale", topic: topic.topic, channel: topic.channel, remedy: "reconnect", silence })
+  }
   // Should a new connection bring nothing either, it is the market that is quiet.
   Rhythm.learn(topic.pulse.rhythm, silence)
   topic.remedied = false
   topic.silentSince = now
   if (wasHeard) listen(s, topic, false, out)
-  return true
+  return isJudging
 }
 
-const ask = (s: State, mute: number, now: Time.Instant, out: Array<Command>): void => {
+const ask = (s: State, now: Time.Instant, out: Array<Command>): void => {
   const { after, every } = s.options.timing.opinion ?? defaultOpinion
   const { askedAt, silentSince } = s
-  if (mute < after || silentSince === null) return
+  if (silentSince === null || Time.between(silentSince, now) < after) return
   if (askedAt !== null && Time.between(askedAt, now) < every) return
   const topics = Array.from(s.topics.values()).flatMap(({ broughtAt, status, topic }) =>
     status === "wanted" || status === "rejected" ? [] : [{ topic, wasHeard: broughtAt !== null }]

@@ -37,6 +37,8 @@ export interface Topic {
   readonly channel: Channel.Name
   readonly exchangeSymbol: string
   readonly pulse: Rhythm.Pulse
+  /** See `Channel.Member`. */
+  readonly leads: boolean
   status: Status
   /**
    * Ids of the last commands about it: an answer to any of them is one, however late. Without the earlier ones a server that answers
@@ -88,11 +90,13 @@ export interface State {
   readonly leaving: Array<string>
   /** Topics that left where no topic can be left: they hold their places, and what they bring is no market's. */
   readonly ghosts: Set<string>
-  /** Of any data on the connection. The connection that replaces this one goes on with it. */
+  /** Of the data that the connection is judged by (`isJudge`). The connection that replaces this one goes on with it. */
   readonly rhythm: Rhythm.Rhythm
   nextId: number
-  /** Of any data on the connection, or of the first subscription; null before that. */
+  /** Of the data that the connection is judged by, or of the first subscription; null before that. */
   silentSince: Instant | null
+  /** The same of any data: while there is some, the connection lives. */
+  muteSince: Instant | null
   /** When a history was last to be asked whether the silence is one. */
   askedAt: Instant | null
   readonly tally: Tally
@@ -106,6 +110,8 @@ export interface Tally {
   rejected: number
   /** Pending, and not listening: nothing of it was heard yet. */
   unheard: number
+  /** Topics that lead. */
+  leading: number
 }
 
 /** A topic that is to be listened to. */
@@ -114,6 +120,7 @@ export interface Wanted {
   readonly channel: Channel.Name
   readonly exchangeSymbol: string
   readonly pulse: Rhythm.Pulse
+  readonly leads: boolean
 }
 
 export type Input =
@@ -189,13 +196,15 @@ export const initial = (options: Options, rhythm: Rhythm.Rhythm): State => ({
   rhythm,
   nextId: firstId,
   silentSince: null,
+  muteSince: null,
   askedAt: null,
-  tally: { wanted: 0, pending: 0, active: 0, rejected: 0, unheard: 0 }
+  tally: { wanted: 0, pending: 0, active: 0, rejected: 0, unheard: 0, leading: 0 }
 })
 
 /** By 1 when a topic is there, or is what it is from now on; by -1 before it changes or goes. */
-const count = ({ tally }: State, { listening, status }: Topic, by: 1 | -1): void => {
+const count = ({ tally }: State, { leads, listening, status }: Topic, by: 1 | -1): void => {
   tally[status] += by
+  if (leads) tally.leading += by
   if (status === "pending" && !listening) tally.unheard += by
 }
 
@@ -209,6 +218,9 @@ export const remove = (s: State, topic: Topic): void => {
   s.topics.delete(topic.topic)
   s.wanted.delete(topic.topic)
 }
+
+/** The connection is judged by it: by all topics where none leads. */
+export const isJudge = ({ tally }: State, { leads }: Topic): boolean => leads || tally.leading === 0
 
 export const become = (s: State, topic: Topic, status: Status, out: Array<Command>): void => {
   count(s, topic, -1)

@@ -23,13 +23,20 @@ export const part = (
 }
 
 /** A picture that was asked for. */
-export const answer = (s: State, part: Part | undefined, now: Time.Moment, out: Array<Command>): void => {
+export const answer = (
+  s: State,
+  { part, sentAt }: Extract<Input, { readonly _tag: "Answer" }>,
+  now: Time.Moment,
+  out: Array<Command>
+): void => {
   const { isVoid } = s.ask
   s.ask.isPending = s.ask.isVoid = false
   const listener = s.listeners.at(-1)
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
-  if (part === undefined || isEarlier(part, s)) return unanswered(s, now.at, out)
+  // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
+  const isBefore = sentAt !== undefined && Time.between(listener.heardAt, sentAt) < 0
+  if (part === undefined || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
   listener.asks ??= part.asks

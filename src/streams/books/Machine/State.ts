@@ -133,8 +133,11 @@ export type Input =
   | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause }
   /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). */
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Part }
-  /** What was asked for; undefined: there was no answer. */
-  | { readonly _tag: "Answer"; readonly part: Part | undefined }
+  /**
+   * What was asked for; undefined: there was no answer. `sentAt`: when the question left, or before, if the answer is older, kept in a cache on
+   * the way; left out: it knows all that was said so far.
+   */
+  | { readonly _tag: "Answer"; readonly part: Part | undefined; readonly sentAt?: Time.Instant | undefined }
   /** Time has passed, and there is room for what is due. */
   | { readonly _tag: "Due" }
 

@@ -162,7 +162,8 @@ export const make = (setup: Setup) => {
       pending: counted(({ status }) => status === "pending"),
       active: counted(({ status }) => status === "active"),
       rejected: counted(({ status }) => status === "rejected"),
-      unheard
+      unheard,
+      leading: counted(({ leads }) => leads)
     })
     assert.deepStrictEqual(Topics.counts(state), {
       requested: counted(({ status }) => status !== "wanted"),
@@ -212,7 +213,8 @@ export const make = (setup: Setup) => {
           topic,
           channel: channelOf(topic),
           exchangeSymbol: symbolOf(topic),
-          pulse: pulseOf(pulses, topic)
+          pulse: pulseOf(pulses, topic),
+          leads: topic.startsWith("trades")
         }))
       }),
     /** All commands that there are now. */
