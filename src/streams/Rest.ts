@@ -135,6 +135,9 @@ export interface Options {
   readonly isSteady?: boolean | undefined
 }
 
+/** How far apart steady questions leave, ms. */
+export const spacingOf = Budget.spacingOf
+
 /** One question that can wait is asked so often, ms, where others are asked all the time. */
 const steadyAside = 10_000
 
@@ -320,7 +323,7 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const isSteady = options.isSteady === true
-  const budget = Budget.make(options.restPerMinute, isSteady ? Budget.spacingOf(options.restPerMinute) : 0)
+  const budget = Budget.make(options.restPerMinute, isSteady ? spacingOf(options.restPerMinute) : 0)
   const turns = yield* Effect.makeSemaphore(1)
   /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
   const turn: Effect.Effect<void> = turns.withPermits(1)(Effect.gen(function*() {

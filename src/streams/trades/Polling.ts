@@ -13,7 +13,6 @@ import * as Time from "../../services/Time.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Market, Rest as Way, TradeRow } from "../Exchange.ts"
 import * as Rest from "../Rest.ts"
-import * as Budget from "../Rest/Budget.ts"
 import * as Backfill from "./Backfill.ts"
 import type { Identified, MarketState } from "./Identity.ts"
 import * as Rounds from "./Polling/Rounds.ts"
@@ -192,7 +191,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   /** How often each of so many is asked, ms; said where the budget allows no more. */
   const pace = (count: number): Effect.Effect<void> => {
-    const usual = Math.max(every, count * Budget.spacingOf(restPerMinute))
+    const usual = Math.max(every, count * Rest.spacingOf(restPerMinute))
     board.polling({ every: usual, isAlone: options.isAlone })
     if (Math.abs(usual - told) <= told / 10) return Effect.void
     told = usual
