@@ -140,7 +140,11 @@ export interface CircuitBreaker {
   readonly name: string
   /** Never waits. */
   readonly admit: Effect.Effect<Permit, CircuitOpen>
-  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R>
+  /** `classify`: what this call counts as, in place of `Options.classify`. */
+  readonly run: <A, E, R>(
+    effect: Effect.Effect<A, E, R>,
+    classify?: (exit: Exit.Exit<A, E>) => Outcome
+  ) => Effect.Effect<A, E | CircuitOpen, R>
   /** Opens at once, whatever was counted. */
   readonly trip: Effect.Effect<void>
   /** Returns when a call may be let through: waits for the open time or for a transition, never polls. */
@@ -271,11 +275,11 @@ export const make = Effect.fnUntraced(function*(
   return {
     name: options.name,
     admit,
-    run: (effect) =>
+    run: (effect, classify = outcomeOf) =>
       Effect.uninterruptibleMask((restore) =>
         Effect.flatMap(admit, (permit) =>
           Effect.onExit(restore(effect), (exit) => {
-            const outcome = outcomeOf(exit)
+            const outcome = classify(exit)
             return outcome === "success" ? permit.succeed : outcome === "failure" ? permit.fail : permit.release
           }))
       ),

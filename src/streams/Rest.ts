@@ -7,15 +7,16 @@ import * as HttpClient from "@effect/platform/HttpClient"
 import type * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import type * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as RateLimiter from "effect/RateLimiter"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { CircuitBreaker } from "../services/CircuitBreaker.ts"
+import type { CircuitBreaker, Outcome } from "../services/CircuitBreaker.ts"
 import { reasonOf } from "../services/ErrorText.ts"
 import * as Instruments from "../services/Instruments.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
@@ -26,6 +27,7 @@ import type { DecodeFailure } from "./DecodeFailure.ts"
 import type { Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
+import * as Budget from "./Rest/Budget.ts"
 import * as Lately from "./Rest/Lately.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
@@ -45,8 +47,27 @@ export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   /** What the exchange asked us to wait, at most 10 minutes. */
   retryAfter: Schema.optional(Schema.DurationFromSelf),
   /** It says in its own words that it does not know the market. */
-  isUnknownMarket: Schema.optional(Schema.Boolean)
+  isUnknownMarket: Schema.optional(Schema.Boolean),
+  /** It is the exchange's own word (`Rest.refused`), no gateway's. */
+  isRefusal: Schema.optional(Schema.Boolean)
 }) {}
+
+/** Statuses of the way to an API, or of all of it, whatever was asked: who we are, and how often we ask. */
+const ofTheWay: ReadonlySet<number> = new Set([401, 403, 407, 408, 418, 429, 451])
+
+/**
+ * A question about one market was refused because of that market, as far as can be told. There is no use in asking again at once, and
+ * other markets may be answered.
+ */
+export const isOfMarket = ({ isUnknownMarket, retryAfter, status = 0 }: RestError): boolean =>
+  isUnknownMarket === true || (retryAfter === undefined && status >= 400 && status <= 499 && !ofTheWay.has(status))
+
+/**
+ * What an answer to a question about one market says of the API. By its own word about a market it answers; a bare 404 may be a gateway's
+ * as well, and says nothing.
+ */
+const ofMarket = (error: RestError): Outcome =>
+  !isOfMarket(error) ? "failure" : error.isRefusal === true ? "success" : "ignored"
 
 /** Servers of one exchange may differ by so much, and a `Date` is cut to the second, ms. */
 const clocksDiffer = 3_000
@@ -79,12 +100,15 @@ export interface Answer<A> {
 }
 
 export interface Rest {
-  /** `path` is below the API's base. One attempt; a breaker that refuses is waited for. */
+  /** `path` is below the API's base. One attempt; a breaker that refuses is waited for. A refusal is a failure of the API. */
   readonly get: <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<A, RestError>
-  /** The same, with the times that the question and the answer carry. */
+  /**
+   * About one market, with the times that the question and the answer carry. A refusal because of that market (`isOfMarket`) is no failure
+   * of the API: a few of them would else keep its breaker open, and all other markets unasked.
+   */
   readonly ask: <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
@@ -113,11 +137,8 @@ export interface Options {
   readonly isSteady?: boolean | undefined
 }
 
-/**
- * How far apart steady questions leave, ms. A little more than a share of the minute: their ways differ in length, and no minute of the
- * exchange's may have one too many.
- */
-export const spacingOf = (perMinute: number): number => Math.ceil(61_200 / perMinute)
+/** How far apart steady questions leave, ms. */
+export const spacingOf = Budget.spacingOf
 
 /** One question that can wait is asked so often, ms, where others are asked all the time. */
 const steadyAside = 10_000
@@ -170,9 +191,6 @@ export const make = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Rest, never, HttpClient.HttpClient | Scope.Scope> {
   // A body that is not read to its end, as after a bad status, is hung up on; else its sender could hold the connection for ever.
   const client = HttpClient.withScope(yield* HttpClient.HttpClient)
-  const limit = options.isSteady === true
-    ? <A, E>(call: Effect.Effect<A, E>) => call
-    : yield* RateLimiter.make({ limit: options.restPerMinute, interval: "1 minute" })
   /** Until then the exchange asked to be left alone, whoever asks. */
   let quietUntil = Time.never
   const clock = ExchangeClock.make()
@@ -208,7 +226,8 @@ export const make = Effect.fnUntraced(function*(
         message: oneLine(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
         status,
         retryAfter: waitOf(asked ?? refusal?.retryAfter),
-        isUnknownMarket: refusal?.isUnknownMarket
+        isUnknownMarket: refusal?.isUnknownMarket,
+        isRefusal: refusal !== undefined
       })
     }
     const text = yield* textOf(response)
@@ -220,7 +239,8 @@ export const make = Effect.fnUntraced(function*(
         message: oneLine(`refused: ${refusal.message}`),
         status,
         retryAfter: waitOf(refusal.retryAfter),
-        isUnknownMarket: refusal.isUnknownMarket
+        isUnknownMarket: refusal.isUnknownMarket,
+        isRefusal: true
       })
     }
     const decoded = Either.flatMap(parsed, decode)
@@ -270,9 +290,14 @@ export const make = Effect.fnUntraced(function*(
     })
 
   /** Tells the board how the API is. */
-  const watched = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+  const watched = <A>(
+    call: Effect.Effect<A, RestError>,
+    judge: (error: RestError) => Outcome
+  ): Effect.Effect<A, RestError> =>
     measured(call, (error, durationMs, { at, wall }) => {
-      const message = error === undefined ? null : `${error.reason}: ${error.message}`
+      const outcome = error === undefined ? "success" : judge(error)
+      if (outcome === "ignored") return Effect.void
+      const message = error === undefined || outcome === "success" ? null : `${error.reason}: ${error.message}`
       options.board.api({ at, checkedAt: wall, ok: message === null, durationMs, message })
       options.board.show()
       if (answers === (message === null)) return Effect.void
@@ -280,11 +305,20 @@ export const make = Effect.fnUntraced(function*(
       return options.onChange?.(answers, message, wall) ?? Effect.void
     })
 
-  const admitted = <A>(call: Effect.Effect<A, RestError>): Effect.Effect<A, RestError> =>
+  const admitted = <A>(
+    call: Effect.Effect<A, RestError>,
+    judge: (error: RestError) => Outcome
+  ): Effect.Effect<A, RestError> =>
     Effect.catchTag(
-      options.breaker.run(call),
+      options.breaker.run(call, (exit) =>
+        Exit.isSuccess(exit)
+          ? "success"
+          : Option.match(Cause.failureOption(exit.cause), {
+            onSome: judge,
+            onNone: () => Cause.isInterruptedOnly(exit.cause) ? "ignored" : "failure"
+          })),
       "CircuitOpen",
-      () => Effect.andThen(options.breaker.awaitAdmittance, admitted(call))
+      () => Effect.andThen(options.breaker.awaitAdmittance, admitted(call, judge))
     )
 
   const quiet: Effect.Effect<void> = Effect.flatMap(Time.now, (now) => {
@@ -292,23 +326,22 @@ export const make = Effect.fnUntraced(function*(
     return wait <= 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), quiet)
   })
 
-  const spacing = spacingOf(options.restPerMinute)
+  const isSteady = options.isSteady === true
+  const budget = Budget.make(options.restPerMinute, isSteady ? spacingOf(options.restPerMinute) : 0)
   const turns = yield* Effect.makeSemaphore(1)
-  let nextAt = Time.never
   /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
-  const turn: Effect.Effect<void> = options.isSteady === true
-    ? turns.withPermits(1)(Effect.gen(function*() {
-      yield* Effect.sleep(Math.max(0, Time.between(yield* Time.now, nextAt)))
-      yield* quiet
-      nextAt = Time.plus(yield* Time.now, spacing)
-    }))
-    : Effect.void
+  const turn: Effect.Effect<void> = turns.withPermits(1)(Effect.gen(function*() {
+    yield* Effect.sleep(Budget.wait(budget, yield* Time.now))
+    yield* quiet
+    Budget.left(budget, yield* Time.now)
+  }))
 
   /** Questions that wait for their turn. */
   let inLine = 0
   const lately = Lately.make(Math.ceil(options.restPerMinute / 2))
 
-  const inTurn = <A, E>(call: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  /** `callOf` is given what has to be waited for just before the question leaves. */
+  const inTurn = <A, E>(callOf: (own: Effect.Effect<void>) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       let isInLine = true
       inLine += 1
@@ -318,12 +351,22 @@ export const make = Effect.fnUntraced(function*(
         inLine -= 1
         Lately.left(lately, now)
       })
-      return leaveLine.pipe(Effect.andThen(call), limit, Effect.ensuring(leaveLine))
+      return (isSteady ? leaveLine : Effect.void).pipe(
+        Effect.andThen(callOf(Effect.andThen(turn, leaveLine))),
+        Effect.ensuring(leaveLine)
+      )
     })
 
-  const ask: Rest["ask"] = (path, decode) =>
-    inTurn(Effect.andThen(quiet, admitted(Effect.andThen(turn, watched(timed(path, decode))))))
-  const get: Rest["get"] = (path, decode) => Effect.map(ask(path, decode), ({ value }) => value)
+  const asking = <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>,
+    judge: (error: RestError) => Outcome
+  ): Effect.Effect<Answer<A>, RestError> => {
+    const call = watched(timed(path, decode), judge)
+    return inTurn((own) => Effect.andThen(quiet, admitted(Effect.andThen(own, call), judge)))
+  }
+  const ask: Rest["ask"] = (path, decode) => asking(path, decode, ofMarket)
+  const get: Rest["get"] = (path, decode) => Effect.map(asking(path, decode, () => "failure"), ({ value }) => value)
 
   const isClosed = Effect.map(options.breaker.snapshot, ({ state }) => state === "closed")
 
@@ -333,7 +376,7 @@ export const make = Effect.fnUntraced(function*(
     if (!isClosed || inLine > 0 || Time.between(now, quietUntil) > 0) return false
     if (!Lately.isFull(lately, now)) return true
     // Steady questions leave no room, ever: what can wait has a share of it.
-    if (options.isSteady !== true || Time.between(asideAt, now) < steadyAside) return false
+    if (!isSteady || Time.between(asideAt, now) < steadyAside) return false
     asideAt = now
     return true
   })
@@ -343,10 +386,9 @@ export const make = Effect.fnUntraced(function*(
   )
   const aside: Rest["ask"] = (path, decode) => {
     const call = measured(timed(path, decode), () => Effect.void)
-    // It may have opened while this waited: then the question would be a probe.
-    const once = Effect.andThen(turn, Effect.whenEffect(call, isClosed))
     return Effect.flatMap(
-      Effect.andThen(room, inTurn(once)),
+      // The breaker may have opened while this waited: then the question would be a probe.
+      Effect.andThen(room, inTurn((own) => Effect.andThen(own, Effect.whenEffect(call, isClosed)))),
       Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode) })
     )
   }

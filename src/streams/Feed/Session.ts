@@ -280,13 +280,12 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     into.events.push(statusEvents.make("stale", wall, { channel, symbol, since: Time.iso(wall), reason }))
   }
 
-  /** Whatever the server calls it: what follows has to begin where we are, or what lies between is a hole. */
+  /** Whatever the server calls it: what follows has to begin where we are, or what lies between is a hole. No place, no recovery. */
   const isRecovered = (
     { after, position, recovered, topic }: Extract<Message, { readonly _tag: "subscribed" }>
   ): boolean => {
-    if (!recovered || after === undefined) return recovered
     const ours = positions.get(topic)
-    return ours !== undefined && ours.epoch === position?.epoch && ours.offset >= after
+    return recovered && ours !== undefined && ours.epoch === position?.epoch && ours.offset >= (after ?? ours.offset)
   }
 
   const apply = (into: Gathering, message: Message, now: Time.Moment): void => {

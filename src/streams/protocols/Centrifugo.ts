@@ -162,11 +162,13 @@ export const protocol = (options: Options): Protocol => {
     if (reply.connect !== undefined) return [{ _tag: "ready" }]
     if (reply.subscribe !== undefined) {
       if (topic === undefined) return [failed("unknown", `a reply to command ${id}`)]
-      const { epoch, offset: text, publications: all = [], recoverable = false, recovered = false } = reply.subscribe
+      const { epoch, offset: text, publications: all = [], recoverable = false } = reply.subscribe
       // What is zero is left out.
       const offset = offsetOf(text ?? "0")
       const position = recoverable && epoch !== undefined && offset !== undefined ? { epoch, offset } : undefined
-      const after = recovered && position !== undefined ? { after: startOf(all, position.offset) } : {}
+      // Without a place of its own there is nothing by which it could be believed.
+      const recovered = reply.subscribe.recovered === true && position !== undefined
+      const after = recovered ? { after: startOf(all, position.offset) } : {}
       const answer = { _tag: "subscribed", topic, position, recovered, ...after } as const
       return [epoch === undefined ? answer : { ...answer, epoch }, ...publications(topic, all)]
     }

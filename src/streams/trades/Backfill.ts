@@ -22,7 +22,7 @@ import type * as Channel from "../Channel.ts"
 import type { DecodeFailure } from "../DecodeFailure.ts"
 import type { Exchange, Market as Listed, TradeRow } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
-import type * as Rest from "../Rest.ts"
+import * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import { spansOf, toHole } from "./Backfill/Kept.ts"
 import * as Holes from "./Holes.ts"
@@ -363,7 +363,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
         // Of a market that is gone an answer is not to be expected: it is asked for once.
-        while: (error) => !isUnknown(error) && !market.holes.vanished
+        while: (error) => !Rest.isOfMarket(error) && !market.holes.vanished
       }),
       Effect.tapError((error) =>
         Effect.logWarning("a market's history cannot be had", `${error.reason}: ${error.message}`).pipe(

@@ -147,17 +147,12 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // a question
 
-  const isUnknown = ({ isUnknownMarket, status }: Rest.RestError): boolean =>
-    isUnknownMarket === true || status === 404 || status === 410
-
   const failed = (asked: Asked, error: Rest.RestError): Effect.Effect<void> => {
     const { state } = asked
-    if (isUnknown(error)) {
-      // By its own word, whatever its list says: it is not asked before there is another list. A 404 may be a gateway's.
-      if (error.isUnknownMarket === true) {
-        turns.delete(state.market.symbol)
-        state.status.subscription = "rejected"
-      }
+    // By its own word, whatever its list says: it is not asked before there is another list. A bare 404 may be a gateway's.
+    if (error.isUnknownMarket === true) {
+      turns.delete(state.market.symbol)
+      state.status.subscription = "rejected"
       backfill.polled(state, undefined)
       board.show()
     }
@@ -173,7 +168,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     return rest.ask(path, history.decode).pipe(
       Effect.retry({
         schedule: RetryPolicy.bounded(options.retry),
-        while: (error) => !isUnknown(error) && markets.get(asked.state.market.symbol) === asked
+        // It is asked again in the next round.
+        while: (error) => !Rest.isOfMarket(error) && markets.get(asked.state.market.symbol) === asked
       }),
       Effect.either,
       // Cut short by a stop; but what was answered is handed over.

@@ -133,6 +133,11 @@ describe("BitPin's WebSocket", () => {
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, offset: 7 } })), [
       { _tag: "subscribed", topic: "matches:BTC_IRT", position, recovered: true, after: 7, epoch: "e1" }
     ])
+    // Nothing is there to compare with: it is not believed.
+    for (const unplaced of [{ recoverable: false }, { epoch: undefined }, { offset: -1 }, { offset: "x" }]) {
+      const [answer] = decode(JSON.stringify({ id: 2, subscribe: { ...reply, ...unplaced } }))
+      assert.deepInclude(answer, { _tag: "subscribed", position: undefined, recovered: false })
+    }
     assert.deepStrictEqual(decode(JSON.stringify({ id: 2, subscribe: { ...reply, recovered: false } })), [
       {
         _tag: "subscribed",

@@ -1,0 +1,97 @@
+/** How many questions leave within a minute, whatever is asked and whenever. */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Either, FastCheck as fc, TestClock } from "effect"
+import * as CircuitBreaker from "../../src/services/CircuitBreaker.ts"
+import * as FeedStatus from "../../src/services/FeedStatus.ts"
+import * as Time from "../../src/services/Time.ts"
+import * as Board from "../../src/streams/Board.ts"
+import * as Rest from "../../src/streams/Rest.ts"
+import * as Budget from "../../src/streams/Rest/Budget.ts"
+import * as FakeApi from "./support/FakeApi.ts"
+import { settle } from "./support/Harness.ts"
+
+/** The most of them within any 60 s. */
+const mostInAMinute = (times: ReadonlyArray<number>): number =>
+  Math.max(0, ...times.map((from) => times.filter((at) => at >= from && at < from + 60_000).length))
+
+describe("a budget", () => {
+  it("lets at most so many leave in any minute, and none wait that need not", () => {
+    const bursts = fc.array(fc.record({ after: fc.nat(90_000), count: fc.integer({ min: 1, max: 40 }) }), {
+      maxLength: 30
+    })
+    fc.assert(fc.property(fc.integer({ min: 1, max: 20 }), fc.boolean(), bursts, (perMinute, isSteady, bursts) => {
+      const spacing = isSteady ? Budget.spacingOf(perMinute) : 0
+      const budget = Budget.make(perMinute, spacing)
+      const left: Array<number> = []
+      let now = 0
+      let asked = 0
+      for (const { after, count } of bursts) {
+        asked += after
+        for (let n = 0; n < count; n++) {
+          now = Math.max(now, asked)
+          const wait = Budget.wait(budget, Time.instant(now))
+          const isFree = left.filter((at) => now - at < 61_200).length < perMinute &&
+            now - (left.at(-1) ?? -Infinity) >= spacing
+          assert.strictEqual(wait === 0, isFree)
+          now += wait
+          Budget.left(budget, Time.instant(now))
+          left.push(now)
+        }
+      }
+      assert.isAtMost(mostInAMinute(left), perMinute)
+    }))
+  })
+})
+
+describe("the questions to an API", () => {
+  const burst = (isDown: boolean) =>
+    Effect.gen(function*() {
+      const { calls, respond } = yield* FakeApi.FakeApi
+      const breaker = yield* CircuitBreaker.make({
+        name: "api",
+        group: "api",
+        maxFailures: 5,
+        timeout: "1 minute",
+        successThreshold: 1
+      })
+      const rest = yield* Rest.make({
+        exchange: "wallex",
+        apiUrl: "http://api.test",
+        restPerMinute: 60,
+        breaker,
+        board: Board.make(FeedStatus.make(["wallex"]), "wallex")
+      })
+      if (isDown) yield* respond(() => Effect.succeed({ status: 503, body: "" }))
+      const ask = Effect.forkScoped(Effect.ignore(rest.ask("/x", () => Either.right("rows"))))
+      yield* Effect.replicateEffect(ask, isDown ? 10 : 300)
+      yield* settle
+      if (isDown) {
+        yield* respond(() => Effect.succeed({ body: "{}" }))
+        // While the breaker is open they wait, and others come.
+        yield* Effect.forEach(
+          Array.from({ length: 80 }),
+          () => Effect.zipRight(Effect.replicateEffect(ask, 3), TestClock.adjust("1 second")),
+          { discard: true }
+        )
+      }
+      for (let second = 0; second < 330; second++) {
+        yield* TestClock.adjust("1 second")
+        yield* settle
+      }
+      return calls.map(({ at }) => at)
+    }).pipe(Effect.scoped, Effect.provide(FakeApi.layer(() => Effect.succeed({ body: "{}" }))))
+
+  it.effect("are at most 60 in any minute, after a burst as ever: the allowance is used, not used twice", () =>
+    Effect.gen(function*() {
+      const times = yield* burst(false)
+      assert.strictEqual(mostInAMinute(times), 60)
+      assert.lengthOf(times, 300)
+    }))
+
+  it.effect("are at most 60 in any minute also when those leave that have waited for the breaker", () =>
+    Effect.gen(function*() {
+      const times = yield* burst(true)
+      assert.isAtMost(mostInAMinute(times), 60)
+      assert.isAtLeast(times.length, 200)
+    }))
+})
