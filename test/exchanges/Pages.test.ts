@@ -77,7 +77,7 @@ describe("a history in pages", () => {
       assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
       assert.deepStrictEqual(gapsOf(events), [
         // By then the budget was used up.
-        "BTC/IRT disconnected 2100 not filled",
+        "BTC/IRT disconnected 1900 not filled",
         "BTC/IRT disconnected 2500 filled"
       ])
     }).pipe(Effect.provide(Memory.network)))
@@ -98,7 +98,7 @@ describe("a history in pages", () => {
   it.scoped("markets take turns, page by page, however much one of them trades", () =>
     Effect.gen(function*() {
       const { away, fake, go, pages } = yield* begin(
-        { ...numbered, limits: { ...numbered.limits, restPerMinute: 12 } },
+        { ...numbered, limits: { ...numbered.limits, restPerMinute: 40 } },
         6
       )
       const [busy] = fake.tradable
