@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import type { Book } from "./FakeBooks.ts"
 import * as FakeCentrifugo from "./FakeCentrifugo.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { amountScale, FakeExchange, type Filled, type Listing } from "./FakeExchange.ts"
@@ -56,17 +57,6 @@ interface Standing {
 
 /** A side of a book, by price in units of the market's last decimal. */
 type Side = Map<bigint, Standing>
-
-/**
- * A market's order book as it must come out: canonical decimals, prices in the canonical quote, best levels first.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Book {
-  readonly bids: ReadonlyArray<readonly [price: string, amount: string]>
-  readonly asks: ReadonlyArray<readonly [price: string, amount: string]>
-}
 
 /** Levels a side of a picture, at most. */
 const shown = 50

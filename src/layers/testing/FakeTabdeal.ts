@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import type { Book } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { amountScale, FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -48,25 +49,6 @@ const topicSuffix = "@depth@2000ms"
 
 /** Levels a side. */
 const depth = 5
-
-/**
- * A level of a book: price and amount, as a reader is to have them.
- *
- * @since 0.1.0
- * @category models
- */
-export type BookLevel = readonly [price: string, amount: string]
-
-/**
- * A book as it stands: best levels first.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Book {
-  readonly bids: ReadonlyArray<BookLevel>
-  readonly asks: ReadonlyArray<BookLevel>
-}
 
 /**
  * Tabdeal as it speaks: its REST answers, and its WebSocket.
@@ -248,7 +230,7 @@ export class FakeTabdealExchange extends FakeExchange<object> {
 
   /** Around the price of the last trade. */
   private made({ price, scale }: Market): Book {
-    const side = (direction: bigint): ReadonlyArray<BookLevel> =>
+    const side = (direction: bigint): Book["bids"] =>
       Array.from({ length: depth }, (_, i) => {
         const units = price + direction * BigInt(i + 1)
         const amount = { units: BigInt(1 + Math.floor(this.random() * 1e9)), scale: amountScale }

@@ -1,5 +1,6 @@
 import { assert, it } from "@effect/vitest"
 import { Effect, TestClock } from "effect"
+import type { Book } from "../../../src/layers/testing/FakeBooks.ts"
 import * as FakeRamzinex from "../../../src/layers/testing/FakeRamzinex.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
@@ -103,7 +104,7 @@ it.scopedLive("a decoder finds the true book in each picture, by either way", ()
   Effect.gen(function*() {
     const fake = yield* FakeRamzinex.make({ markets: 3 })
     const client = yield* subscriber(fake, "orderbook:2", "orderbook:11", "orderbook:20")
-    const levels = (symbol: string, { asks, bids }: Pick<BookPart, "asks" | "bids">): FakeRamzinex.Book => {
+    const levels = (symbol: string, { asks, bids }: Pick<BookPart, "asks" | "bids">): Book => {
       const inRial = symbol !== "20"
       const canonical = ([price, amount]: readonly [string, string]): readonly [string, string] => {
         const { scale, units } = Oracle.parsed(price)
@@ -187,7 +188,7 @@ it.scoped("a feed ends with its true books, over drops", () =>
     fake.bookChanges(6)
     yield* TestClock.adjust("5 seconds")
     yield* settle
-    const last = new Map<string, FakeRamzinex.Book>()
+    const last = new Map<string, Book>()
     for (const event of yield* feed.rest) {
       if (event.type === "book") last.set(event.exchangeSymbol, { bids: event.bids, asks: event.asks })
     }
