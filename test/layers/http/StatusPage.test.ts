@@ -108,7 +108,7 @@ describe("the page", () => {
       status.update("bitpin", (one) => ({ ...one, markets: new Map([[market.symbol, { ...market, book }]]) }))
       const html = StatusPage.render(yield* report)
       assert.include(html, ">spread<")
-      assert.include(html, "<span title=\"99.5 to 100.5\">1.000 %</span>")
+      assert.include(html, "<span title=\"99.5 to 100.5\">1.005 %</span>")
       assert.match(html, /badge poor[^]*doubtful/)
     }))
 

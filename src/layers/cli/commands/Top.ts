@@ -10,6 +10,7 @@ import * as Time from "../../../services/Time.ts"
 import type * as AppConfig from "../../AppConfig.ts"
 import type { Book, Report } from "../../http/StatusPage.ts"
 import * as Holes from "../../OpenHoles.ts"
+import { spread } from "../../Spread.ts"
 import * as Healthcheck from "./Healthcheck.ts"
 import * as Output from "./Output.ts"
 
@@ -109,10 +110,6 @@ export const table = (now: Report, before: Report | undefined, seconds: number):
 /** More would push what is below them off the screen. */
 const maxHoles = 10
 const maxBooks = 10
-
-/** Of the best prices, in hundredths of the bid; for people, so a double does. */
-const spread = ({ bestAsk, bestBid }: Book): string =>
-  bestAsk === null || bestBid === null ? "-" : `${((Number(bestAsk) / Number(bestBid) - 1) * 100).toFixed(3)} %`
 
 /** Those in trouble first, then the oldest. */
 const books = ({ exchanges }: Report): ReadonlyArray<string> => {

@@ -3,6 +3,7 @@
  * bodies of tables, are replaced by what `/events` brings.
  */
 import * as Holes from "../../OpenHoles.ts"
+import { spread } from "../../Spread.ts"
 import * as Chart from "./Chart.ts"
 import * as Diagnosis from "./Diagnosis.ts"
 import * as History from "./History.ts"
@@ -339,16 +340,9 @@ const breakerRows = (report: Report): Rows =>
 const controls = `<p class="controls"><label>Filter <input id="filter" type="search" autocomplete="off"></label>
 <label><input id="stale-only" type="checkbox"> only stale</label> <span id="shown"></span></p>`
 
-/** Of the price in the middle: a share to be looked at, not one to count with. */
-const spreadOf = ({ bestAsk, bestBid }: Book): string => {
-  const [ask, bid] = [Number(bestAsk ?? NaN), Number(bestBid ?? NaN)]
-  const share = (ask - bid) / ((ask + bid) / 2) * 100
-  return Number.isFinite(share) ? `${share.toFixed(3)} %` : "-"
-}
-
-const spread = (book: Book | null): Cell => {
+const spreadCell = (book: Book | null): Cell => {
   if (book === null) return { html: "-", kind: "number" }
-  const share = spreadOf(book)
+  const share = spread(book)
   return {
     kind: "number",
     sort: Number.parseFloat(share),
@@ -381,7 +375,7 @@ const marketTable = (report: Report): string => {
         { html: text(lastPrice), kind: "number" },
         when(lastAt, report),
         badgeCell(stale ? "stale" : subscription ?? "not subscribed"),
-        ...(hasBooks ? [spread(book), bookState(book)] : [])
+        ...(hasBooks ? [spreadCell(book), bookState(book)] : [])
       ]
       return `<tr data-row="${text(`${exchange} ${symbol}`)}"${stale ? " data-stale=\"1\"" : ""}>${
         cells.map((one) => tag("td", one)).join("")
