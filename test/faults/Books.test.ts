@@ -3,6 +3,7 @@
  * books by the contract's rule ends with each exchange's own book, the trades that were delivered and the holes that were told are together all
  * that was issued, and the ledger closes. FAULT_MINUTES (10; half a one, with changes, if --short) and FAULT_SEED choose the run.
  */
+import { isDeepStrictEqual } from "node:util"
 import { assert, describe, it } from "vitest"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import { FakeBitpinExchange } from "../../src/layers/testing/FakeBitpin.ts"
@@ -116,12 +117,25 @@ describe("order books of all exchanges", () => {
 
       for (const fake of fakes) fake.server.heal()
       await proxy.refuse(false)
-      // Whoever lost a connection at last has another, and its picture: by REST after ten seconds, if the socket gives none.
-      await pause(15_000)
       await allLive()
       still()
-      // Each exchange's last picture has come, and is told within an interval: Tabdeal gives one each 2 s.
-      await pause(6_000)
+      const prefix = s.topic.replace(".trade.v1", "")
+      const read = async () => {
+        const records = await Consumer.readTopic(broker.address, `${prefix}.book.v1`)
+        const reader = BookReader.make()
+        const events = records.map(({ value }): MarketEvent => JSON.parse(value))
+        reader.read(events)
+        return { records, reader, events }
+      }
+      const asTheirs = ({ reader }: { readonly reader: BookReader.BookReader }) =>
+        fakes.every((fake) =>
+          fake.tradable.every(({ exchangeSymbol, symbol }) => {
+            const { asks, bids } = fake.book(exchangeSymbol)
+            return isDeepStrictEqual(reader.book(`${fake.id}:${symbol}`), { bids, asks })
+          })
+        )
+      // Whoever lost a connection at last has its picture by REST after ten seconds; Tabdeal gives one each 2 s.
+      await until(`a reader has all books, ${told}`, async () => asTheirs(await read()), 60_000)
       const rows = await service.ledger()
       for (const row of rows) {
         assert.strictEqual(
@@ -131,7 +145,6 @@ describe("order books of all exchanges", () => {
         )
       }
       assert.deepStrictEqual(await service.stop("SIGTERM"), { code: 0, signal: null }, told)
-      const prefix = s.topic.replace(".trade.v1", "")
       const replayed = await exchangeFeeds(["queue", "replay"], {
         DATA_DIR: s.dataDir,
         KAFKA_BROKER: proxy.address,
@@ -139,12 +152,9 @@ describe("order books of all exchanges", () => {
       })
       assert.strictEqual(replayed.code, 0, replayed.stderr)
 
-      const records = await Consumer.readTopic(broker.address, `${prefix}.book.v1`)
+      const { events, reader, records } = await read()
       const collectors = new Set(records.map(({ headers }) => headers["collector"]))
       assert.strictEqual(collectors.size, 1, "one name over all lives")
-      const reader = BookReader.make()
-      const events = records.map(({ value }): MarketEvent => JSON.parse(value))
-      reader.read(events)
       for (const fake of fakes) {
         for (const { exchangeSymbol, symbol } of fake.tradable) {
           const { asks, bids } = fake.book(exchangeSymbol)
