@@ -67,6 +67,12 @@ interface Behaviour {
 /** At most 10 dials of a connection in 30 s: in scaled seconds. */
 const most = 12
 
+/**
+ * As long as a silence has to last to be seen for certain, ms: the greatest patience (6 s, whatever pace was learned before it began),
+ * the half second that the last trade may be older, and the checks' own.
+ */
+const silence = 8_000
+
 const markedBy = (fake: FakeExchange): string => fake.tradable[7]?.exchangeSymbol ?? ""
 
 const upgrade = (name: string, answer: Script.Answer): Behaviour => ({
@@ -107,19 +113,19 @@ export const behaviours: ReadonlyArray<Behaviour> = [
     name: "mute from the start, pings and answers go on",
     fromStart: true,
     begin: ({ server }) => void (server.script.mute = "all"),
-    lasts: 8_000,
+    lasts: silence,
     dials: [2, 5]
   },
   {
     name: "mute after data, pings and answers go on",
     begin: ({ server }) => void (server.script.mute = "all"),
-    lasts: 5_000,
-    dials: [2, 4]
+    lasts: silence,
+    dials: [2, 5]
   },
   {
     name: "mute for one market of 20",
     begin: (fake) => void (fake.server.script.mute = new Set([markedBy(fake)])),
-    lasts: 6_000,
+    lasts: silence,
     dials: [1, 3]
   },
   {
