@@ -181,6 +181,14 @@ describe("order books of all exchanges", () => {
         reader.read(events)
         return { records, reader, events }
       }
+      /** Waits until there are none, or fails with those that there are. */
+      const none = async (what: string, find: () => Promise<ReadonlyArray<string>>, within: number) => {
+        let found: ReadonlyArray<string> = []
+        const isOver = async () => (found = await find()).length === 0
+        await until(what, isOver, within).catch((cause: unknown) =>
+          assert.fail(`${String(cause)}: ${found.slice(0, 20).join(", ")}; ${told}; ${log.join(", ")}`)
+        )
+      }
       const untold = async () => {
         const records = await Promise.all(
           ["trade", "status"].map((lane) => Consumer.readTopic(broker.address, `${prefix}.${lane}.v1`))
@@ -188,23 +196,19 @@ describe("order books of all exchanges", () => {
         const events = records.flat().map(({ value }): MarketEvent => JSON.parse(value))
         return fakes.flatMap(({ issued }) => Oracle.untold(issued, events))
       }
-      const asTheirs = ({ reader }: { readonly reader: BookReader.BookReader }) =>
-        fakes.every((fake) =>
-          fake.tradable.every(({ exchangeSymbol, symbol }) => {
+      const unlike = ({ reader }: { readonly reader: BookReader.BookReader }) =>
+        fakes.flatMap((fake) =>
+          fake.tradable.flatMap(({ exchangeSymbol, symbol }) => {
             const { asks, bids } = fake.book(exchangeSymbol)
             return isDeepStrictEqual(reader.book(`${fake.id}:${symbol}`), { bids, asks })
+              ? []
+              : [`${fake.id}:${symbol}`]
           })
         )
       // Whoever lost a connection at last has its picture by REST after ten seconds; Tabdeal gives one each 2 s.
-      await until(`a reader has all books, ${told}`, async () => asTheirs(await read()), 60_000)
+      await none("book unlike the exchange's", async () => unlike(await read()), 60_000)
       // Tabdeal is asked within its budget, and holes are filled within theirs, or told when they are too old.
-      let missing: ReadonlyArray<string> = []
-      await until(`no trade is missing untold, ${told}`, async () => {
-        missing = await untold()
-        return missing.length === 0
-      }, isShort ? 60_000 : 600_000).catch((cause: unknown) =>
-        assert.fail(`${String(cause)}: ${missing.slice(0, 20).join("\n")}`)
-      )
+      await none("trade missing untold", untold, isShort ? 60_000 : 600_000)
       const rows = await service.ledger()
       for (const row of rows) {
         assert.strictEqual(
