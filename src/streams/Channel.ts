@@ -54,6 +54,8 @@ export interface Member {
   readonly lost: (cause: Cause, listener: Listener) => void
   /** It hears the market, but what that said just before, nobody may have heard. */
   readonly doubted: (cause: Cause) => void
+  /** Something of this market came and could not be read. Left out: that is counted, and no more. */
+  readonly spoiled?: (() => void) | undefined
   /** A message of the channel about this market, in the order of the frames. Gives what may be handed over at once. */
   readonly take: (data: Data, now: Time.Moment) => ReadonlyArray<MarketEvent>
   /**

@@ -342,6 +342,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "failure":
         board.failure(message.failure.reason)
+        if (message.topic !== undefined) toMember(message.topic, (member) => member.spoiled?.())
         return
       default:
         return take(into, message, now)

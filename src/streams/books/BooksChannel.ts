@@ -12,7 +12,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
-import type { Channel, Hearing, Member } from "../Channel.ts"
+import type { Cause, Channel, Hearing, Member } from "../Channel.ts"
 import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
@@ -235,6 +235,11 @@ const open = (
   const topics = new Map<Markets.Kept, Set<object>>()
   let parts = 0
 
+  const doubted = (kept: Markets.Kept, cause: Cause): void => {
+    const listener = heard.get(kept)
+    if (listener !== undefined) tell(kept, { _tag: "Doubted", listener, cause }, now())
+  }
+
   const member = (market: Market): Member => {
     const kept = markets.of(market)
     const topic = {}
@@ -260,15 +265,15 @@ const open = (
         if (those.size === 0) topics.delete(kept)
         if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
       },
-      doubted: (cause) => {
-        const listener = heard.get(kept)
-        if (listener !== undefined) tell(kept, { _tag: "Doubted", listener, cause }, now())
-      },
+      doubted: (cause) => doubted(kept, cause),
+      // What is kept is older than what could not be read.
+      spoiled: () => doubted(kept, "undecoded"),
       take: (data, at) => {
         if (data._tag !== "books") return []
         parts += 1
         const listener = heard.get(kept)
         const part = markets.partOf(kept, Markets.toPart(data))
+        if (part === undefined) doubted(kept, "undecoded")
         return part === undefined || listener === undefined ? [] : tell(kept, { _tag: "Part", listener, part }, at)
       },
       // The page shows the state of the book instead.

@@ -22,6 +22,13 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("drop" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("restart" as const) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("doubt" as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("spoil" as const),
+        side: fc.constantFrom("bids" as const, "asks" as const)
+      })
+    },
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("answer" as const), fails: fc.boolean() }) },
     {
       weight: 5,
@@ -147,6 +154,7 @@ describe("A book's machine", () => {
         const world = new World(one)
         for (const action of all) {
           world.act(action)
+          world.checkKept()
           invariant(world, one)
         }
         judge(world, one)

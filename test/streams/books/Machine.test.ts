@@ -458,3 +458,50 @@ describe("Another session that goes on", () => {
     assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11.5") }])
   })
 })
+
+describe("A part that could not be read", () => {
+  const spoil = (market: ReturnType<typeof make>, listener = 0) =>
+    market.tell({ _tag: "Doubted", listener, cause: "undecoded" })
+
+  it("leaves a hole until both sides are known anew", () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("1"))
+    market.part("asks", ask("2"))
+    const [gap] = spoil(market)
+    assert.deepInclude(gap, { _tag: "Gap", cause: "overflow", complete: false })
+    assert.deepStrictEqual(tags(spoil(market)), [])
+    assert.deepStrictEqual(tags(market.part("asks", ask("3"))), [])
+    const said = market.part("bids", bid("2"))
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
+    assert.deepStrictEqual(told(said).map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("2"), ...ask("3") }])
+  })
+
+  it("is missing from what another would inherit that could not read it either", () => {
+    const market = make()
+    market.heard(0)
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    market.heard(1)
+    spoil(market, 1)
+    assert.deepStrictEqual(tags(spoil(market, 0)), ["Gap"])
+    const other = make()
+    other.heard(0)
+    other.part("whole", { ...bid("1"), ...ask("2") })
+    other.heard(1)
+    spoil(other, 1)
+    assert.deepStrictEqual(tags(other.lost(0)), ["Gap"])
+    // It is the one that hears, as soon as it has brought something that can be read.
+    assert.deepStrictEqual(tags(other.part("whole", { ...bid("1"), ...ask("2") }, { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("is not known to be in a picture that was asked for before", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    spoil(market)
+    const part = { part: "whole", ...bid("1"), ...ask("2"), previous: undefined, sequence: undefined } as const
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), [])
+    assert.deepStrictEqual(tags(market.pass(30_000)), ["Ask"])
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), ["Book"])
+  })
+})

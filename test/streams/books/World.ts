@@ -27,6 +27,8 @@ export type Action =
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
   | { readonly _tag: "doubt" }
+  /** The exchange tells what is true to all who hear it, and none of them can read it. */
+  | { readonly _tag: "spoil"; readonly side: "bids" | "asks" }
   /** An answer to the question that waits for one. */
   | { readonly _tag: "answer"; readonly fails: boolean }
   | { readonly _tag: "pass"; readonly ms: number }
@@ -50,8 +52,14 @@ export class World {
   private offset = 0
   private nextId = 0
   private readonly sessions: Array<{ readonly id: number; readonly epoch: string }> = []
-  /** What was true when a picture was asked for. */
-  private asked: { readonly version: Version; readonly at: number } | undefined
+  /** What was true when a picture was asked for. `spoils`: how often something could not be read until then. */
+  private asked: { readonly version: Version; readonly at: number; readonly spoils: number } | undefined
+  /** What was last told of each side; undefined: nothing yet, or it could not be read. */
+  private readonly last: { bids: ReadonlyArray<Level> | undefined; asks: ReadonlyArray<Level> | undefined } = {
+    bids: undefined,
+    asks: undefined
+  }
+  private spoils = 0
 
   constructor(setup: Setup) {
     this.setup = setup
@@ -98,7 +106,7 @@ export class World {
       const wake = Machine.wakeAt(this.state)
       if (wake === undefined || Time.between(wake, this.moment.at) < 0) return
       for (const command of Machine.step(this.state, { _tag: "Due" }, this.moment)) {
-        if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now }
+        if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now, spoils: this.spoils }
         this.commands.push({ ...command, at: this.now })
       }
     }
@@ -130,6 +138,18 @@ export class World {
     }
   }
 
+  /** The sides that a push has. */
+  private sidesOf(side: "bids" | "asks"): ReadonlyArray<"bids" | "asks"> {
+    return this.setup.bySides ? [side] : ["bids", "asks"]
+  }
+
+  /** A live book is what the exchange said last, and that could be read. */
+  checkKept(): void {
+    const { kept, leader, phase } = this.state
+    if (phase !== "live" || leader === undefined) return
+    assert.deepStrictEqual({ bids: kept?.bids, asks: kept?.asks }, { ...this.last })
+  }
+
   act(action: Action): void {
     switch (action._tag) {
       case "change": {
@@ -140,6 +160,7 @@ export class World {
       case "push": {
         this.offset += 1
         const part = this.partOf(this.truth, this.setup.bySides ? action.side : "whole")
+        for (const side of this.sidesOf(action.side)) this.last[side] = this.truth[side]
         for (const { id } of this.sessions) this.tell({ _tag: "Part", listener: id, part })
         return
       }
@@ -172,13 +193,25 @@ export class World {
         if (session !== undefined) this.tell({ _tag: "Doubted", listener: session.id, cause: "undecoded" })
         return
       }
+      case "spoil": {
+        this.offset += 1
+        this.spoils += 1
+        for (const side of this.sidesOf(action.side)) this.last[side] = undefined
+        for (const { id } of this.sessions) this.tell({ _tag: "Doubted", listener: id, cause: "undecoded" })
+        return
+      }
       case "answer": {
         const { asked } = this
         if (asked === undefined || !this.state.ask.isPending) return
         this.asked = undefined
         const timestamp = this.setup.bySides ? null : 1_800_000_000_000 + asked.at
         const part = { ...this.partOf(asked.version, "whole"), sequence: undefined, timestamp }
-        this.tell({ _tag: "Answer", part: action.fails ? undefined : part })
+        const { parts } = this.state
+        this.tell({ _tag: "Answer", part: action.fails ? undefined : part, sentAt: Time.instant(asked.at) })
+        if (this.state.parts === parts) return
+        assert.strictEqual(asked.spoils, this.spoils, "made before something that could not be read")
+        this.last.bids = this.state.kept?.bids
+        this.last.asks = this.state.kept?.asks
         return
       }
       case "pass":

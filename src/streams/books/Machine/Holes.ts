@@ -79,7 +79,8 @@ export const heard = (
     bids: undefined,
     asks: undefined,
     brought: undefined,
-    isCounted: false
+    isCounted: false,
+    isSpoiled: false
   }
   s.listeners.push(listener)
   s.deafSince = null
@@ -129,14 +130,13 @@ export const doubted = (
   if (cause === "stale") return
   const listener = s.listeners.find((one) => one.id === id)
   if (listener === undefined) return
-  const before = { bids: listener.bids, asks: listener.asks }
   listener.bids = listener.asks = undefined
+  listener.isSpoiled = true
+  // A picture that was made before it does not know what is missing.
+  if (listener.heardAt !== null) listener.heardAt = now
+  s.ask.isOutdated = s.ask.isPending
+  // No other goes on for it: that one has mostly heard the same, and what it could not read either is missing from what it would inherit.
   if (s.leader !== id && !isForlorn(s)) return
-  const other = successor(s, now, id)
-  if (other !== undefined) {
-    if (s.leader === id) goOn(s, other, before, causeOf(cause), now, out)
-    return
-  }
   open(s, causeOf(cause), out)
   expectPicture(s, now)
 }
@@ -164,12 +164,12 @@ const remove = (s: State, id: number): Listener | undefined => {
   return at === -1 ? undefined : s.listeners.splice(at, 1)[0]
 }
 
-/** One that has heard the market since before the other was last alive, and to whom the exchange counts on. */
-const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener | undefined =>
+/** One that has heard the market since before the other was last alive, has read all of it, and to whom the exchange counts on. */
+const successor = (s: State, aliveAt: Time.Instant): Listener | undefined =>
   s.phase !== "live" ?
     undefined :
-    s.listeners.findLast(({ brought, epoch, heardAt, id }) =>
-      id !== except && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
+    s.listeners.findLast(({ brought, epoch, heardAt, isSpoiled }) =>
+      !isSpoiled && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
       (s.number === undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )

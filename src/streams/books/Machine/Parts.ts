@@ -19,6 +19,7 @@ export const part = (
   if (number === "old" || isBehind(s, listener, part, number)) return count("old", out)
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
+  if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
   apply(s, listener, part, number, "ws", now, out)
 }
 
@@ -29,14 +30,14 @@ export const answer = (
   now: Time.Moment,
   out: Array<Command>
 ): void => {
-  const { isVoid } = s.ask
-  s.ask.isPending = s.ask.isVoid = false
+  const { isOutdated, isVoid } = s.ask
+  s.ask.isPending = s.ask.isVoid = s.ask.isOutdated = false
   const listener = s.listeners.at(-1)
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
   // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
   const isBefore = sentAt !== undefined && (listener.heardAt === null || Time.between(listener.heardAt, sentAt) < 0)
-  if (part === undefined || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
+  if (part === undefined || isOutdated || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
   listener.asks ??= part.asks

@@ -63,6 +63,8 @@ export interface Listener {
   brought: bigint | undefined
   /** A part of it that has a number was applied. */
   isCounted: boolean
+  /** Something that it brought could not be read, and neither of its sides is known since. */
+  isSpoiled: boolean
 }
 
 /** The exchange's number of the newest part. */
@@ -115,6 +117,8 @@ export interface State {
     isPending: boolean
     /** It was asked before those who hear the market now heard it: what was since then the answer does not know. */
     isVoid: boolean
+    /** Something was said since it was asked that nobody could read: whether the answer has it is not known. */
+    isOutdated: boolean
     /** Questions in a row that came to nothing. */
     failed: number
   }
@@ -132,7 +136,7 @@ export type Input =
   }
   /** From here on it does not. `aliveAt`: when its connection last brought anything. */
   | { readonly _tag: "Lost"; readonly listener: number; readonly cause: Channel.Cause; readonly aliveAt: Time.Instant }
-  /** It hears the market, but something it said is missing. */
+  /** It hears the market, but something it said is missing, or could not be read. */
   | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause }
   /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). */
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Part }
@@ -198,5 +202,5 @@ export const initial = (options: Options): State => ({
   isUrgent: false,
   changedAt: undefined,
   hole: undefined,
-  ask: { at: undefined, isPending: false, isVoid: false, failed: 0 }
+  ask: { at: undefined, isPending: false, isVoid: false, isOutdated: false, failed: 0 }
 })
