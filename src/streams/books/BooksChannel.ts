@@ -65,13 +65,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** What was handed over was the last: nothing more is made, since nobody would take it. */
   let isStopped = false
 
+  const now = () => Time.momentOf(clock)
+
   const markets = Markets.make({
     ...options,
     ...machineOptions(options.books),
-    onAsk: (kept) => void asked.unsafeOffer(kept)
+    now,
+    onAsk: (kept) => void asked.unsafeOffer(kept),
+    onLeft: (events) => isStopping ? undefined : push(events)
   })
-
-  const now = () => Time.momentOf(clock)
 
   /** It is looked at when something is due, and at once if it is and there is room. */
   const schedule = (kept: Markets.Kept, at: Time.Moment): void => {
@@ -191,15 +193,18 @@ export const alone = (
     & Pick<BooksOptions, "depth" | "deltas">
     & { readonly now?: (() => Time.Moment) | undefined }
 ): Alone => {
+  let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
+  const now = options.now ?? (() => last)
+  /** What was told while no part was taken goes before the next. */
+  let before: ReadonlyArray<MarketEvent> = []
   const markets = Markets.make({
     ...options,
     ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    now,
     canAsk: false,
-    onAsk: () => {}
+    onAsk: () => {},
+    onLeft: (events) => void (before = [...before, ...events])
   })
-  let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
-  /** What was told while no part was taken goes before the next. */
-  let before: ReadonlyArray<MarketEvent> = []
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
     last = at
     const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
@@ -208,7 +213,7 @@ export const alone = (
   }
   return {
     name: "books",
-    open: () => open(markets, tell, options.now ?? (() => last)),
+    open: () => open(markets, tell, now),
     listed: (symbols) => markets.listed(symbols),
     flush: Effect.void,
     answered: (market, found, at) => {

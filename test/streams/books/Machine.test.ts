@@ -30,6 +30,8 @@ const make = (options: Partial<Machine.Options> = {}) => {
   return {
     state,
     tell,
+    /** As `tell`, with no room for what is due. */
+    step,
     /** Time passes, millisecond by millisecond where something is due. */
     pass: (ms: number): ReadonlyArray<Machine.Command> => {
       const out: Array<Machine.Command> = []
@@ -503,5 +505,79 @@ describe("A part that could not be read", () => {
     assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), [])
     assert.deepStrictEqual(tags(market.pass(30_000)), ["Ask"])
     assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), ["Book"])
+  })
+})
+
+describe("Holes that nobody could be told of", () => {
+  const live = () => {
+    const market = make()
+    market.heard(0, "e1")
+    const [book] = told(market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 1, timestamp: epochMs }))
+    return { market, from: book?.sequence ?? "" }
+  }
+  /** Doubtful, and whole again, with no room for a word of it. */
+  const flap = (market: ReturnType<typeof make>, sequence: number) => {
+    const doubt = market.step({ _tag: "Doubted", listener: 0, cause: "undecoded" })
+    const part = {
+      part: "whole",
+      ...bid("1"),
+      ...ask("2"),
+      previous: undefined,
+      timestamp: epochMs + sequence
+    } as const
+    return [...doubt, ...market.step({ _tag: "Part", listener: 0, part: { ...part, sequence: BigInt(sequence) } })]
+  }
+
+  it("are one, from the beginning of the first to the end of the last", () => {
+    const { from, market } = live()
+    for (let n = 2; n <= 1_000; n++) assert.deepStrictEqual(tags(flap(market, n)), [])
+    const [first, last, book, ...others] = market.tell({ _tag: "Due" })
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(first, { cause: "overflow", fromSequence: from, to: null, complete: false, isLast: false })
+    assert.deepInclude(last, { fromSequence: from, toSequence: "e1_1000", complete: true, isLast: true })
+    assert.deepInclude(last, { to: "2026-06-11T12:59:46.301Z" })
+    assert.deepInclude(book, { _tag: "Book", sequence: "e1_1000" })
+  })
+
+  it("go on where the end of one was not told and it is doubtful again", () => {
+    const { from, market } = live()
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Doubted", listener: 0, cause: "undecoded" })), ["Gap"])
+    flap(market, 2)
+    market.step({ _tag: "Doubted", listener: 0, cause: "undecoded" })
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Due" })), [])
+    const said = market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 3 })
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
+    assert.deepInclude(said.find(({ _tag }) => _tag === "Gap"), {
+      fromSequence: from,
+      toSequence: "e1_3",
+      isLast: true
+    })
+  })
+
+  it("are told before the last book at a stop", () => {
+    const { market } = live()
+    flap(market, 2)
+    assert.deepStrictEqual(tags(market.step({ _tag: "Last" })), ["Gap", "Gap", "Book"])
+  })
+})
+
+describe("A market that is not listed any more", () => {
+  const ends = (market: ReturnType<typeof make>) =>
+    market.step({ _tag: "Left" }).map((one) => one._tag === "Gap" ? [one.complete, one.isLast, one.to] : one)
+
+  it("ends the hole of a doubtful book: it will not be whole again", () => {
+    const market = make()
+    market.heard()
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    market.lost()
+    assert.deepStrictEqual(ends(market), [[false, true, null]])
+  })
+
+  it("leaves a book of which nobody hears what follows, and no hole of one that was never known", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(ends(market), [])
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    assert.deepStrictEqual(ends(market), [[false, false, null], [false, true, null]])
   })
 })

@@ -32,6 +32,9 @@ export type Action =
   /** An answer to the question that waits for one. */
   | { readonly _tag: "answer"; readonly fails: boolean }
   | { readonly _tag: "pass"; readonly ms: number }
+  /** From here on there is no room for what is due; or there is again. */
+  | { readonly _tag: "block" }
+  | { readonly _tag: "unblock" }
 
 export interface Version {
   readonly bids: ReadonlyArray<Level>
@@ -60,6 +63,10 @@ export class World {
     asks: undefined
   }
   private spoils = 0
+  /** That were not told to their end yet, by the sequences of the last good state and of the first that was whole again. */
+  private readonly holes: Array<{ readonly from: string; to: string | undefined }> = []
+  isBlocked = false
+  wasBlocked = false
 
   constructor(setup: Setup) {
     this.setup = setup
@@ -96,26 +103,53 @@ export class World {
   }
 
   tell(input: Machine.Input): void {
-    for (const command of Machine.step(this.state, input, this.moment)) this.commands.push({ ...command, at: this.now })
+    for (const command of this.step(input)) {
+      // All else waits until there is room: what is made by each input would grow without end.
+      assert.include(["Count", "Stale"], command._tag)
+    }
     this.work()
   }
 
-  /** All that is due. */
+  private step(input: Machine.Input): ReadonlyArray<Machine.Command> {
+    const { phase } = this.state
+    const commands = Machine.step(this.state, input, this.moment)
+    const { hole, kept } = this.state
+    if (phase !== "doubtful" && hole !== undefined) this.holes.push({ from: hole.fromSequence, to: undefined })
+    for (const command of commands) {
+      if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now, spoils: this.spoils }
+      if (command._tag === "Gap") this.checkTold(command)
+      this.commands.push({ ...command, at: this.now })
+    }
+    const last = this.holes.at(-1)
+    if (phase === "doubtful" && hole === undefined && last !== undefined) last.to = kept?.stamp.sequence
+    return commands
+  }
+
+  /** Both events together are about all that was doubtful since it was told last. */
+  private checkTold({ fromSequence, isLast, toSequence }: Extract<Machine.Command, { readonly _tag: "Gap" }>): void {
+    assert.strictEqual(this.holes[0]?.from, fromSequence)
+    if (!isLast) return
+    assert.strictEqual(this.holes.at(-1)?.to, toSequence ?? undefined)
+    this.holes.length = 0
+  }
+
+  /** All that is due, if there is room. */
   private work(): void {
+    if (this.isBlocked) return
     for (let n = 0; n < 5; n++) {
       const wake = Machine.wakeAt(this.state)
-      if (wake === undefined || Time.between(wake, this.moment.at) < 0) return
-      for (const command of Machine.step(this.state, { _tag: "Due" }, this.moment)) {
-        if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now, spoils: this.spoils }
-        this.commands.push({ ...command, at: this.now })
+      if (wake === undefined || Time.between(wake, this.moment.at) < 0) {
+        // Of those that are open what was over before belongs to them.
+        return assert.isUndefined(this.holes.at(-1)?.to, "what is over was told")
       }
+      this.step({ _tag: "Due" })
     }
     assert.fail("something is due for ever")
   }
 
   private pass(ms: number): void {
     const end = this.now + ms
-    for (;;) {
+    for (; !this.isBlocked;) {
       const wake = Machine.wakeAt(this.state)
       const next = wake === undefined ? end : Math.max(this.now, Math.ceil(Time.between(Time.instant(0), wake)))
       if (next > end) break
@@ -216,6 +250,13 @@ export class World {
       }
       case "pass":
         return this.pass(action.ms)
+      case "block":
+        this.isBlocked = true
+        this.wasBlocked = true
+        return
+      case "unblock":
+        this.isBlocked = false
+        return this.work()
     }
   }
 }

@@ -89,7 +89,7 @@ const apply = (
   if (bids === undefined || asks === undefined) {
     count("early", out)
     // Nobody knows the other side, but the book of before is not true any more.
-    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected", out)
+    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected")
     return
   }
   const isLeading = s.leader === listener.id
@@ -98,7 +98,7 @@ const apply = (
     const isWhole = part.part === "whole"
     if (isWhole) listener.bids = listener.asks = undefined
     // While another leads, what this one has is of no account yet.
-    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed", out)
+    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed")
     else if (isLeading) s.isCrossed = true
     if (isWhole && isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
     return
@@ -122,7 +122,7 @@ const apply = (
       source
     }
   }
-  close(s, listener, out)
+  close(s, listener)
   noteChange(s, now.at)
 }
 

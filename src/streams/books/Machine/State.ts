@@ -82,6 +82,23 @@ export interface Hole {
   readonly fromSequence: string
 }
 
+/** How a hole ended: whole again with that state, or its market was left while it was open. */
+export type End =
+  | { readonly _tag: "Whole"; readonly to: string; readonly toSequence: string }
+  | { readonly _tag: "Left" }
+
+/**
+ * What is told, or yet to be told, of holes: two events, of which the second is the last. Holes that follow each other before anything could be
+ * told between them are one, from the beginning of the first: a book that flaps while nothing can be told would else make events without end.
+ */
+export interface Gap {
+  readonly hole: Hole
+  /** The first of the two was told. */
+  isTold: boolean
+  /** Undefined: it is open. */
+  end: End | undefined
+}
+
 export interface State {
   readonly options: Options
   phase: BookState
@@ -109,7 +126,9 @@ export interface State {
   isUrgent: boolean
   /** Since when what is kept is not what was told. */
   changedAt: Time.Instant | undefined
+  /** Of a doubtful book: what it is doubtful for now. */
   hole: Hole | undefined
+  gap: Gap | undefined
   readonly ask: {
     /** When a picture is to be asked for. */
     at: Time.Instant | undefined
@@ -147,6 +166,8 @@ export type Input =
   | { readonly _tag: "Answer"; readonly part: Part | undefined; readonly sentAt?: Time.Instant | undefined }
   /** Time has passed, and there is room for what is due. */
   | { readonly _tag: "Due" }
+  /** The market is not listed or not chosen any more: it is forgotten, and nothing is told of it after this. */
+  | { readonly _tag: "Left" }
   /** Nothing is told after this. */
   | { readonly _tag: "Last" }
 
@@ -177,6 +198,8 @@ export type Command =
     readonly fromSequence: string
     readonly toSequence: string | null
     readonly complete: boolean
+    /** The second of the two. */
+    readonly isLast: boolean
   }
   /** For a picture, when the budget has room. */
   | { readonly _tag: "Ask" }
@@ -202,5 +225,6 @@ export const initial = (options: Options): State => ({
   isUrgent: false,
   changedAt: undefined,
   hole: undefined,
+  gap: undefined,
   ask: { at: undefined, isPending: false, isVoid: false, isOutdated: false, failed: 0 }
 })
