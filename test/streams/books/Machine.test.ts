@@ -581,3 +581,28 @@ describe("A market that is not listed any more", () => {
     assert.deepStrictEqual(ends(market), [[false, false, null], [false, true, null]])
   })
 })
+
+describe("A new picture of a live book", () => {
+  const part = { part: "whole", ...bid("1.5"), ...ask("2"), previous: undefined, sequence: undefined } as const
+  /** Silent, subscribed to anew, and then there is a picture by REST: under the collector's number. */
+  const replaced = (deltas: boolean) => {
+    const market = make({ deltas, interval: 0, depth: "all" })
+    market.heard(0, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 1 })
+    market.lost(0, "stale")
+    market.heard(0, "e1")
+    market.pass(10_000)
+    return told(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } }))
+  }
+
+  it("is led to by a change, and followed at once by an anchor", () => {
+    const [delta, anchor, ...others] = replaced(true)
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(delta, { _tag: "Delta", previous: "e1_1", bids: [["1.5", "1"], ["1", "0"]], asks: [] })
+    assert.deepInclude(anchor, { _tag: "Book", sequence: delta?.sequence ?? "", ...bid("1.5"), ...ask("2") })
+  })
+
+  it("is one book where changes are not told", () => {
+    assert.deepStrictEqual(replaced(false).map(({ _tag }) => _tag), ["Book"])
+  })
+})

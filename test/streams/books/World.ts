@@ -26,6 +26,8 @@ export type Action =
   /** The oldest or the newest session ends. */
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
+  /** The newest session is silent, and subscribes to the market anew. */
+  | { readonly _tag: "silence" }
   | { readonly _tag: "doubt" }
   /** The exchange tells what is true to all who hear it, and none of them can read it. */
   | { readonly _tag: "spoil"; readonly side: "bids" | "asks" }
@@ -220,6 +222,14 @@ export class World {
         while (this.sessions.length > 0) this.act({ _tag: "drop", newest: false })
         this.epochs += 1
         this.offset = 0
+        return
+      }
+      case "silence": {
+        const session = this.sessions.at(-1)
+        if (session === undefined) return
+        const epoch = this.setup.numbered ? session.epoch : undefined
+        this.tell({ _tag: "Lost", listener: session.id, cause: "stale", aliveAt: this.moment.at })
+        this.tell({ _tag: "Heard", listener: session.id, recovered: false, epoch })
         return
       }
       case "doubt": {

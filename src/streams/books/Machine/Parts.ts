@@ -4,7 +4,7 @@ import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
 import { close, expectPicture, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
-import type { Command, Input, Listener, Numbered, Part, State } from "./State.ts"
+import type { Command, Input, Listener, Numbered, Part, Stamp, State } from "./State.ts"
 
 export const part = (
   s: State,
@@ -136,17 +136,18 @@ const sequenceOf = (
   s: State,
   number: Numbered | undefined,
   { wall }: Time.Moment
-): { readonly sequence: string; readonly isOwn: boolean } => {
+): Pick<Stamp, "sequence" | "epoch" | "isOwn"> => {
   if (number !== undefined && number.suffix !== null) {
     s.epoch = undefined
-    return { sequence: `${number.epoch}_${number.sequence}${number.suffix}`, isOwn: true }
+    const { epoch, sequence, suffix } = number
+    return { sequence: `${epoch}_${sequence}${suffix}`, epoch: epoch + suffix, isOwn: true }
   }
   if (s.epoch === undefined || s.phase !== "live") {
     s.pictures += 1
     const name = s.options.collector + Time.epochMillis(wall).toString(36) + s.pictures.toString(36)
     s.epoch = { name, n: 0 }
   } else s.epoch = { name: s.epoch.name, n: s.epoch.n + 1 }
-  return { sequence: `${s.epoch.name}_${s.epoch.n}`, isOwn: false }
+  return { sequence: `${s.epoch.name}_${s.epoch.n}`, epoch: s.epoch.name, isOwn: false }
 }
 
 /** A change that was taken back before it was told is none. */

@@ -33,6 +33,8 @@ export type Cause = "sequence" | "checksum" | "crossed" | "disconnected" | "over
 /** What a picture is known by. */
 export interface Stamp {
   readonly sequence: string
+  /** In which its number counts: what has another one is a new picture, and not what was changed. */
+  readonly epoch: string
   /** The number is the exchange's: whoever listens to it has the same. */
   readonly isOwn: boolean
   /** Counts the parts of the market in this life; together with `receivedAt` it makes the id unique. */

@@ -87,8 +87,11 @@ export const last = (s: State, now: Time.Moment, out: Array<Command>): void => {
 }
 
 const change = (s: State, kept: Picture, now: Time.Moment, out: Array<Command>): void => {
-  if (s.options.deltas && !s.isUrgent && s.told !== undefined) out.push(delta(s, s.told, kept))
-  else out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
+  const { isUrgent, options: { deltas }, told } = s
+  const leadsOn = deltas && !isUrgent && told !== undefined
+  if (leadsOn) out.push(delta(s, told, kept))
+  // A reader who lost something of the picture before need not wait for the next refresh.
+  if (!leadsOn || told.stamp.epoch !== kept.stamp.epoch) out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
   // By its turn, not by when it was ready: else what was late once would be late for ever.
   if (!s.isUrgent) s.turnAt = slotBefore(s, now.at)
   s.told = cut(s, kept)
