@@ -254,7 +254,7 @@ const open = (
       // A later picture stands for all before it.
       leads: false,
       activity: () => kept.state.parts,
-      heard: (recovered, listener, epoch) => {
+      heard: (_, listener, epoch, after) => {
         const those = topics.get(kept) ?? new Set()
         topics.set(kept, those)
         if (those.has(topic)) return
@@ -262,7 +262,8 @@ const open = (
         const isPartly = those.size < kept.topics
         if (heard.has(kept) && isPartly) return
         heard.set(kept, listener)
-        tell(kept, { _tag: "Heard", listener, recovered, epoch, isPartly }, now())
+        const since = after === undefined ? undefined : BigInt(after)
+        tell(kept, { _tag: "Heard", listener, since, epoch, isPartly }, now())
       },
       lost: (cause, { aliveAt, id: listener }) => {
         const those = topics.get(kept)

@@ -21,7 +21,7 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
         side: fc.constantFrom("bids" as const, "asks" as const)
       })
     },
-    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const) }) },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const), recovers: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("drop" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("restart" as const) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("silence" as const) }) },
@@ -251,7 +251,7 @@ describe("A book's machine", () => {
         for (const action of all) world.act(action)
         world.act({ _tag: "unblock" })
         world.act({ _tag: "restart" })
-        world.act({ _tag: "connect" })
+        world.act({ _tag: "connect", recovers: false })
         world.act({ _tag: "push", side: "bids" })
         world.act({ _tag: "push", side: "asks" })
         world.act({ _tag: "pass", ms: 2_000 })

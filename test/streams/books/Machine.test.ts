@@ -42,7 +42,8 @@ const make = (options: Partial<Machine.Options> = {}) => {
       }
       return out
     },
-    heard: (listener = 0, epoch?: string, recovered = false) => tell({ _tag: "Heard", listener, epoch, recovered }),
+    /** `since`: all that was said behind that number follows. */
+    heard: (listener = 0, epoch?: string, since?: bigint) => tell({ _tag: "Heard", listener, epoch, since }),
     /** `deafFor`: it had brought nothing of anything for so long, ms. */
     lost: (listener = 0, cause: "disconnected" | "stale" = "disconnected", deafFor = 0) =>
       tell({ _tag: "Lost", listener, cause, aliveAt: Time.instant(now - deafFor) }),
@@ -188,8 +189,32 @@ describe("Numbers of the exchange", () => {
     const market = make()
     first(market)
     assert.deepStrictEqual(tags(market.lost()), ["Gap"])
-    assert.deepStrictEqual(tags(market.heard(1, "e1", true)), ["Gap", "Book"])
+    assert.deepStrictEqual(tags(market.heard(1, "e1", 10n)), ["Gap", "Book"])
     assert.strictEqual(market.state.phase, "live")
+  })
+})
+
+describe("What a subscription recovers", () => {
+  const lost = () => {
+    const market = make()
+    market.heard(0, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 10 })
+    assert.deepStrictEqual(tags(market.lost()), ["Gap"])
+    return market
+  }
+
+  it("goes on from before what is kept", () => {
+    assert.deepStrictEqual(tags(lost().heard(1, "e1", 8n)), ["Gap", "Book"])
+  })
+
+  it("is behind what another session heard in between and brought nothing of: no book until a picture comes", () => {
+    const market = lost()
+    market.heard(1, "e1")
+    market.lost(1)
+    assert.deepStrictEqual(tags(market.heard(2, "e1", 15n)), [])
+    assert.strictEqual(market.state.phase, "doubtful")
+    const said = market.part("whole", { ...bid("1.5"), ...ask("2") }, { listener: 2, sequence: 16 })
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
   })
 })
 
@@ -435,7 +460,7 @@ describe("Another session that goes on", () => {
     market.heard(0)
     market.part("bids", bid("10"))
     market.part("asks", ask("11"))
-    market.tell({ _tag: "Heard", listener: 1, recovered: false, epoch: undefined, isPartly: true })
+    market.tell({ _tag: "Heard", listener: 1, since: undefined, epoch: undefined, isPartly: true })
     market.part("bids", bid("10.1"), { listener: 1 })
     assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
     // It has the rest now, and what it brought before stands.

@@ -22,7 +22,8 @@ export type Action =
   | { readonly _tag: "change"; readonly place: number; readonly amount: number }
   /** The exchange tells what is true to all who hear it. `side`: where it tells one side. */
   | { readonly _tag: "push"; readonly side: "bids" | "asks" }
-  | { readonly _tag: "connect" }
+  /** `recovers`: what was said since the last that any session heard is said to it first, where the exchange numbers it. */
+  | { readonly _tag: "connect"; readonly recovers: boolean }
   /** The oldest or the newest session ends. */
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
@@ -65,6 +66,10 @@ export class World {
     asks: undefined
   }
   private spoils = 0
+  /** Of an epoch, by offset. */
+  private readonly said: Array<{ readonly offset: number; readonly part: Machine.Part | undefined }> = []
+  /** The offset that sessions have come to, or that the answer to a subscription named. */
+  private position: number | undefined
   /** That were not told to their end yet, by the sequences of the last good state and of the first that was whole again. */
   private readonly holes: Array<{ readonly from: string; to: string | undefined }> = []
   isBlocked = false
@@ -179,6 +184,19 @@ export class World {
     return this.setup.bySides ? [side] : ["bids", "asks"]
   }
 
+  /** `part`: undefined if it cannot be read. */
+  private bring(id: number, part: Machine.Part | undefined): void {
+    this.tell(
+      part === undefined ? { _tag: "Doubted", listener: id, cause: "undecoded" } : { _tag: "Part", listener: id, part }
+    )
+  }
+
+  private say(part: Machine.Part | undefined): void {
+    this.said.push({ offset: this.offset, part })
+    for (const { id } of this.sessions) this.bring(id, part)
+    if (this.sessions.length > 0) this.position = this.offset
+  }
+
   /** A live book is what the exchange said last, and that could be read. */
   checkKept(): void {
     const { kept, leader, phase } = this.state
@@ -197,19 +215,22 @@ export class World {
         this.offset += 1
         const part = this.partOf(this.truth, this.setup.bySides ? action.side : "whole")
         for (const side of this.sidesOf(action.side)) this.last[side] = this.truth[side]
-        for (const { id } of this.sessions) this.tell({ _tag: "Part", listener: id, part })
+        this.say(part)
         return
       }
       case "connect": {
         if (this.sessions.length >= 2) return
         const session = { id: this.nextId++, epoch: `e${this.epochs}` }
         this.sessions.push(session)
-        this.tell({
-          _tag: "Heard",
-          listener: session.id,
-          recovered: false,
-          epoch: this.setup.numbered ? session.epoch : undefined
-        })
+        const { position } = this
+        const { numbered } = this.setup
+        const isRecovered = action.recovers && numbered && position !== undefined
+        const since = isRecovered ? BigInt(position) : undefined
+        this.tell({ _tag: "Heard", listener: session.id, since, epoch: numbered ? session.epoch : undefined })
+        if (isRecovered) {
+          for (const { part } of this.said.filter(({ offset }) => offset > position)) this.bring(session.id, part)
+        }
+        this.position = this.offset
         return
       }
       case "drop": {
@@ -222,6 +243,8 @@ export class World {
         while (this.sessions.length > 0) this.act({ _tag: "drop", newest: false })
         this.epochs += 1
         this.offset = 0
+        this.position = undefined
+        this.said.length = 0
         return
       }
       case "silence": {
@@ -229,7 +252,7 @@ export class World {
         if (session === undefined) return
         const epoch = this.setup.numbered ? session.epoch : undefined
         this.tell({ _tag: "Lost", listener: session.id, cause: "stale", aliveAt: this.moment.at })
-        this.tell({ _tag: "Heard", listener: session.id, recovered: false, epoch })
+        this.tell({ _tag: "Heard", listener: session.id, since: undefined, epoch })
         return
       }
       case "doubt": {
@@ -241,7 +264,7 @@ export class World {
         this.offset += 1
         this.spoils += 1
         for (const side of this.sidesOf(action.side)) this.last[side] = undefined
-        for (const { id } of this.sessions) this.tell({ _tag: "Doubted", listener: id, cause: "undecoded" })
+        this.say(undefined)
         return
       }
       case "answer": {

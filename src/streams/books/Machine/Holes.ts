@@ -67,7 +67,7 @@ export const left = (s: State): void => {
 
 export const heard = (
   s: State,
-  { epoch, isPartly = false, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
+  { epoch, isPartly = false, listener: id, since }: Extract<Input, { readonly _tag: "Heard" }>,
   now: Time.Instant
 ): void => {
   const before = s.listeners.find((one) => one.id === id)
@@ -90,8 +90,10 @@ export const heard = (
   s.listeners.push(listener)
   s.deafSince = null
   if (s.leader !== undefined) return
-  // All that it missed follows: what is kept is where that goes on from.
-  const goesOn = recovered && epoch !== undefined && s.number?.epoch === epoch && s.number.suffix !== null
+  // What follows goes on from what is kept, or from before it; not from what another session brought that was never a book here.
+  const { number } = s
+  const goesOn = since !== undefined && number !== undefined && number.epoch === epoch && number.sequence >= since &&
+    number.suffix !== null
   if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
     return close(s, inherit(s, listener))
   }

@@ -146,11 +146,11 @@ export interface State {
 }
 
 export type Input =
-  /** From here on that session hears the market. `recovered`: what it said since it was lost follows. */
+  /** From here on that session hears the market. `since`: all that was said behind that number follows; undefined: something may be missing. */
   | {
     readonly _tag: "Heard"
     readonly listener: number
-    readonly recovered: boolean
+    readonly since: bigint | undefined
     readonly epoch: string | undefined
     /** Not all that the exchange tells of it: the rest follows, by the same input once more. Left out: all. */
     readonly isPartly?: boolean | undefined
