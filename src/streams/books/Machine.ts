@@ -5,7 +5,7 @@
  */
 import * as Time from "../../services/Time.ts"
 import { deafFor, doubted, heard, isWanted, left, lost, open } from "./Machine/Holes.ts"
-import { answer, part } from "./Machine/Parts.ts"
+import { answer, catchUp, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
 import { due, gaps, isOver, last } from "./Machine/Telling.ts"
 
@@ -30,6 +30,7 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
       break
     case "Lost":
       lost(s, input, now.at)
+      catchUp(s, now)
       break
     case "Doubted":
       doubted(s, input, now.at)

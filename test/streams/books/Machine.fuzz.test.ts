@@ -25,6 +25,7 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("drop" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("restart" as const) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("silence" as const) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("mute" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("doubt" as const) }) },
     {
       weight: 1,

@@ -468,6 +468,22 @@ describe("Another session that goes on", () => {
     assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
   })
 
+  it("has the side that it brought itself, at once", () => {
+    const market = both()
+    market.part("bids", bid("10.5"), { listener: 1 })
+    const books = told(market.lost(0))
+    assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11") }])
+  })
+
+  it("is none that brought something else beside the one that led: which is the newer nobody can tell", () => {
+    const market = both()
+    market.part("bids", bid("10"), { listener: 1 })
+    market.part("asks", ask("11"), { listener: 1 })
+    assert.deepStrictEqual(outcomes(market.part("asks", ask("11.5"))), ["old"])
+    assert.deepStrictEqual(tags(market.lost(1)), ["Gap"])
+    assert.deepStrictEqual(tags(market.part("bids", bid("10"))), ["Gap", "Book"])
+  })
+
   it("while they cross and it brought one of them itself: a hole, as nobody can tell which is the newer", () => {
     const market = both()
     market.part("bids", bid("12"))

@@ -27,6 +27,8 @@ export type Action =
   /** The oldest or the newest session ends. */
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
+  /** The oldest or the newest session hears nothing any more, and nobody knows. */
+  | { readonly _tag: "mute"; readonly newest: boolean }
   /** The newest session is silent, and subscribes to the market anew. */
   | { readonly _tag: "silence" }
   | { readonly _tag: "doubt" }
@@ -57,8 +59,8 @@ export class World {
   private epochs = 0
   private offset = 0
   private nextId = 0
-  private readonly sessions: Array<{ readonly id: number; readonly epoch: string }> = []
-  /** What was true when a picture was asked for. `spoils`: how often something could not be read until then. */
+  private readonly sessions: Array<{ readonly id: number; readonly epoch: string; mutedAt: number | undefined }> = []
+  /** What was true when a picture was asked for. `spoils`: how often somebody could not read something until then. */
   private asked: { readonly version: Version; readonly at: number; readonly spoils: number } | undefined
   /** What was last told of each side; undefined: nothing yet, or it could not be read. */
   private readonly last: { bids: ReadonlyArray<Level> | undefined; asks: ReadonlyArray<Level> | undefined } = {
@@ -193,14 +195,18 @@ export class World {
 
   private say(part: Machine.Part | undefined): void {
     this.said.push({ offset: this.offset, part })
-    for (const { id } of this.sessions) this.bring(id, part)
-    if (this.sessions.length > 0) this.position = this.offset
+    for (const { id, mutedAt } of this.sessions) {
+      if (mutedAt !== undefined) continue
+      this.bring(id, part)
+      this.position = this.offset
+    }
   }
 
   /** A live book is what the exchange said last, and that could be read. */
   checkKept(): void {
     const { kept, leader, phase } = this.state
-    if (phase !== "live" || leader === undefined) return
+    if (phase !== "live" || this.sessions.find(({ id }) => id === leader)?.mutedAt !== undefined) return
+    if (leader === undefined) return
     assert.deepStrictEqual({ bids: kept?.bids, asks: kept?.asks }, { ...this.last })
   }
 
@@ -220,7 +226,7 @@ export class World {
       }
       case "connect": {
         if (this.sessions.length >= 2) return
-        const session = { id: this.nextId++, epoch: `e${this.epochs}` }
+        const session = { id: this.nextId++, epoch: `e${this.epochs}`, mutedAt: undefined }
         this.sessions.push(session)
         const { position } = this
         const { numbered } = this.setup
@@ -236,7 +242,14 @@ export class World {
       case "drop": {
         const session = action.newest ? this.sessions.pop() : this.sessions.shift()
         if (session === undefined) return
-        this.tell({ _tag: "Lost", listener: session.id, cause: "disconnected", aliveAt: this.moment.at })
+        const aliveAt = Time.instant(session.mutedAt ?? this.now)
+        this.tell({ _tag: "Lost", listener: session.id, cause: "disconnected", aliveAt })
+        return
+      }
+      case "mute": {
+        const session = action.newest ? this.sessions.at(-1) : this.sessions[0]
+        // What joins within this millisecond may have missed what it missed.
+        if (session !== undefined) session.mutedAt ??= this.now - 1
         return
       }
       case "restart": {
@@ -251,7 +264,9 @@ export class World {
         const session = this.sessions.at(-1)
         if (session === undefined) return
         const epoch = this.setup.numbered ? session.epoch : undefined
-        this.tell({ _tag: "Lost", listener: session.id, cause: "stale", aliveAt: this.moment.at })
+        const aliveAt = Time.instant(session.mutedAt ?? this.now)
+        session.mutedAt = undefined
+        this.tell({ _tag: "Lost", listener: session.id, cause: "stale", aliveAt })
         this.tell({ _tag: "Heard", listener: session.id, since: undefined, epoch })
         return
       }
@@ -262,7 +277,7 @@ export class World {
       }
       case "spoil": {
         this.offset += 1
-        this.spoils += 1
+        if (this.sessions.some(({ mutedAt }) => mutedAt === undefined)) this.spoils += 1
         for (const side of this.sidesOf(action.side)) this.last[side] = undefined
         this.say(undefined)
         return

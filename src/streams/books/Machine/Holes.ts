@@ -25,6 +25,11 @@ export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ 
 /** Its leader fell silent, and nobody who hears it has seen it: what is told of it rests on nothing having come or gone since. */
 export const isForlorn = (s: State): boolean => s.phase === "live" && s.leader === undefined
 
+/** What it has brought says nothing against what is kept. */
+export const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
+  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
+  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
+
 /** Nobody may say of it any more that it is true. */
 export const open = (s: State, cause: Cause): void => {
   const { gap, kept, phase } = s
@@ -106,6 +111,7 @@ export const lost = (
   { aliveAt, cause, listener: id }: Extract<Input, { readonly _tag: "Lost" }>,
   now: Time.Instant
 ): void => {
+  const elders = s.listeners.slice(0, s.listeners.findIndex((one) => one.id === id))
   const gone = remove(s, id)
   if (s.listeners.length === 0) {
     s.ask.at = undefined
@@ -114,7 +120,8 @@ export const lost = (
   if (gone === undefined || (s.leader !== id && !isForlorn(s))) return
   const isLeading = s.leader === id
   const other = successor(s, aliveAt)
-  if (other !== undefined) {
+  // What an elder brought beside the one that led is newer than that, or only later: nobody can tell.
+  if (other !== undefined && (!elders.includes(other) || isAsKept(s, other))) {
     if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }

@@ -3,7 +3,7 @@ import { timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import type { Command, Input, Listener, Numbered, Part, Stamp, State } from "./State.ts"
 
 export const part = (
@@ -16,10 +16,11 @@ export const part = (
   if (listener === undefined || part.part === "delta") return count("early", out)
   const number = numberOf(s, listener, part)
   if (part.sequence !== undefined) listener.brought = part.sequence
-  if (number === "old" || isBehind(s, listener, part, number)) return count("old", out)
+  if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
+  if (isBehind(s, listener, number)) return count("old", out)
   apply(s, listener, part, number, "ws", now, out)
 }
 
@@ -64,10 +65,13 @@ const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | 
   return isEarlier(part, s) ? "old" : { epoch, sequence, suffix: `.${Math.floor(part.timestamp / 1000)}` }
 }
 
-/** What has no number that is comparable is judged by who brings it, and beside a picture that was asked for by its time. */
-const isBehind = (s: State, listener: Listener, part: Part, number: Numbered | undefined): boolean => {
+/** Beside a picture that was asked for a part is judged by its time. */
+const isEarlierThanAnswer = (s: State, part: Part): boolean =>
+  s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)
+
+/** What has no number that is comparable is judged by who brings it. */
+const isBehind = (s: State, listener: Listener, number: Numbered | undefined): boolean => {
   const leader = leaderOf(s)
-  if (s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)) return true
   if (leader === undefined || leader === listener) return false
   if (number !== undefined && number.epoch === s.number?.epoch) return false
   return s.listeners.indexOf(listener) < s.listeners.indexOf(leader)
@@ -105,6 +109,26 @@ const apply = (
   }
   count("applied", out)
   s.isCrossed = false
+  keep(s, listener, { bids, asks }, part, number, source, now)
+}
+
+/** One that goes on for another has perhaps brought a side that is newer than what is kept. */
+export const catchUp = (s: State, now: Time.Moment): void => {
+  const leader = leaderOf(s)
+  if (leader?.bids === undefined || leader.asks === undefined) return
+  if (s.phase !== "live" || s.isCrossed || isAsKept(s, leader)) return
+  keep(s, leader, { bids: leader.bids, asks: leader.asks }, { timestamp: null }, undefined, "ws", now)
+}
+
+const keep = (
+  s: State,
+  listener: Listener,
+  { asks, bids }: Levels.Both,
+  part: Pick<Part, "timestamp" | "time">,
+  number: Numbered | undefined,
+  source: Source,
+  now: Time.Moment
+): void => {
   s.parts += 1
   if (number !== undefined) {
     s.number = number
@@ -125,11 +149,6 @@ const apply = (
   close(s, listener)
   noteChange(s, now.at)
 }
-
-/** What it has brought says nothing against what is kept. */
-const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
-  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
-  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
 
 /** Of the exchange's number, or counted here from the picture on. */
 const sequenceOf = (
