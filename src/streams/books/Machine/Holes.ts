@@ -2,7 +2,7 @@
 import * as Time from "../../../services/Time.ts"
 import type * as Channel from "../../Channel.ts"
 import * as Levels from "../Levels.ts"
-import type { Cause, Command, Input, Listener, State } from "./State.ts"
+import { type Cause, type Command, type Input, type Listener, noEpoch, type State } from "./State.ts"
 
 /** The socket is given so long to bring a picture before one is asked for, ms. */
 const pictureWithin = 10_000
@@ -61,10 +61,11 @@ export const close = (s: State, leader: Listener, out: Array<Command>): void => 
 
 export const heard = (
   s: State,
-  { epoch, isPartly = false, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
+  { isPartly = false, listener: id, recovered, ...said }: Extract<Input, { readonly _tag: "Heard" }>,
   now: Time.Instant,
   out: Array<Command>
 ): void => {
+  const epoch = s.options.hasOwnNumbers === true ? noEpoch : said.epoch
   const before = s.listeners.find((one) => one.id === id)
   if (before?.heardAt === null) {
     // The same session: what it brought of what it heard first stands.
