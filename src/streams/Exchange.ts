@@ -212,6 +212,8 @@ export interface BookPart {
 export interface Books {
   /** `replaced`: each part is a whole picture (or a whole side), and the newer one stands for the older. */
   readonly link: "replaced"
+  /** True: it has so many markets that nobody wants all of their books, and which has to be said (`MARKETS`, or its own setting). */
+  readonly ofNamedMarkets?: boolean | undefined
   /** Levels a side that it gives at most; undefined where it is not said. */
   readonly levels: number | undefined
   /**

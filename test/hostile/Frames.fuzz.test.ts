@@ -7,6 +7,7 @@ import { Effect, Schema } from "effect"
 import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
@@ -70,6 +71,11 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
 
+const binanceTrade = (symbol: string, i: number): string =>
+  `{"stream":"${symbol.toLowerCase()}@trade","data":{"e":"trade","E":1790960630914,"s":"${symbol}","t":${
+    6_732_650_448 + i
+  },"p":"8492${i}.04000000","q":"0.00${i}23000","T":${1_790_960_630_913 + i},"m":${i % 2 === 0},"M":true}}`
+
 const ten = Array.from({ length: 10 }, (_, i) => i)
 
 const pools = {
@@ -114,6 +120,14 @@ const pools = {
     ...ten.map((i) => ramzinexTrades("11", i)),
     "{\"push\":{\"channel\":\"last-trades:2\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
+  ],
+  binance: [
+    ...recorded("binance/binance-ws-trade-btcusdt-2024-2026.ndjson"),
+    ...recorded("binance/binance-ws-depth-atomeur-20260824.ndjson"),
+    ...recorded("binance/binance-ws-docs.ndjson"),
+    ...ten.map((i) => binanceTrade("BTCUSDT", i)),
+    ...ten.map((i) => binanceTrade("ETHUSDT", i)),
+    "{\"stream\":\"btcusdt@depth20\",\"data\":{\"lastUpdateId\":160,\"bids\":[[\"0.0024\",\"10\"]],\"asks\":[]}}"
   ]
 } as const
 
@@ -124,17 +138,19 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   bitpin: (symbol, i) => window(`matches:${symbol}`, i),
   wallex: wallexTrade,
   nobitex: nobitexTrade,
-  ramzinex: ramzinexTrades
+  ramzinex: ramzinexTrades,
+  binance: binanceTrade
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
   bitpin: FakeBitpin.make,
   wallex: FakeWallex.make,
   nobitex: FakeNobitex.make,
-  ramzinex: FakeRamzinex.make
+  ramzinex: FakeRamzinex.make,
+  binance: FakeBinance.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex"] as const
+const names = ["bitpin", "wallex", "nobitex", "ramzinex", "binance"] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   nobitex: [
@@ -142,6 +158,7 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
+  binance: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDT", exchangeSymbol: "ETHUSDT" }],
   bitpin: [{ symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDT_IRT" }],
   wallex: [{ symbol: "TRX/IRT", exchangeSymbol: "TRXTMN" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTTMN" }]
 }
@@ -286,7 +303,7 @@ for (const name of names) {
       return text
     }
     /** By its name, or the first of a row. */
-    const priced = (price: string) => spoilt(/(?<="price":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
+    const priced = (price: string) => spoilt(/(?<="p(?:rice)?":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
     const nested = (depth: number) => spoilt(":", `:${"[".repeat(depth)}${"]".repeat(depth)},"x":`)
     const table: ReadonlyArray<readonly [string, () => string, string]> = [
       ["nesting of 33", () => "[".repeat(33) + "]".repeat(33), "too_deep"],
@@ -294,7 +311,12 @@ for (const name of names) {
       ["nesting of 1e4", () => nested(1e4), "too_deep"],
       ["nesting of 1e5", () => nested(1e5), "too_deep"],
       // Only the socket says how long it may be: some exchanges put JSON into a string.
-      ["a string of 1 MB", () => spoilt(":", `:"${"x".repeat(1e6)}","x":`), "schema"],
+      // The first name is that of the stream at Binance: of one that nobody knows.
+      [
+        "a string of 1 MB",
+        () => spoilt(":", `:"${"x".repeat(1e6)}","x":`),
+        name === "binance" ? "unknown" : "schema"
+      ],
       ["a number of 100 000 digits", () => spoilt(":", `:${"9".repeat(1e5)},"x":`), "too_large"],
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],
       ["a byte order mark", () => `\ufeff${one}`, "json"],

@@ -250,6 +250,7 @@ export const binance: Exchange = {
   },
   books: {
     link: "replaced",
+    ofNamedMarkets: true,
     levels: 20,
     numbers: "own",
     picture: { path: askedOf("depth", 20), decode: pictureOf }
