@@ -86,7 +86,8 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
     name: table.feeds.exchanges.name,
     problem
   }))
-  const [first, ...more] = inOrder([...invalid, ...reader.problems(), ...problems], table)
+  const unnamed = Checks.withoutMarkets(reader, settings, exchanges, table.feeds.markets)
+  const [first, ...more] = inOrder([...invalid, ...reader.problems(), ...problems, ...unnamed], table)
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
     settings,

@@ -265,7 +265,7 @@ export const run = Effect.fnUntraced(function*(
   settings: Settings
 ): Effect.fn.Return<void, StartupError, FileSystem.FileSystem> {
   yield* Effect.forEach(
-    [...(yield* withoutBooks(settings)), ...atRisk(settings)],
+    [...(yield* withoutBooks(settings)), ...(yield* withFewerLevels(settings)), ...atRisk(settings)],
     (line) => Effect.logWarning(line),
     { discard: true }
   )
@@ -333,4 +333,21 @@ export const withoutBooks = (settings: Settings): Effect.Effect<ReadonlyArray<st
     return exchanges
       .filter(({ books, id }) => books === undefined && settings.exchanges.includes(id))
       .map(({ id }) => `CHANNELS: ${id} has no order books here, ${rest}`)
+  })
+
+/**
+ * Of the exchanges chosen, those that give fewer levels of their order books than are asked for. One line each.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const withFewerLevels = (settings: Settings): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(Exchanges, (exchanges) => {
+    const { books: { depth }, channels } = settings
+    if (!channels.includes("books") || depth === "all") return []
+    return exchanges.flatMap(({ books, id }) =>
+      books?.levels !== undefined && books.levels < depth && settings.exchanges.includes(id)
+        ? [`BOOK_DEPTH: ${id} gives fewer levels here, ${books.levels} a side and not ${depth}`]
+        : []
+    )
   })

@@ -2,6 +2,7 @@
  * Raw frames as they came, one JSON object a line, and their way through the same decoder again: what an exchange really sent can be
  * looked at, kept as a test, and decoded by a later version (docs/captures.md). The lines are in `Capture/Lines.ts`.
  */
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as FeedStatus from "../services/FeedStatus.ts"
 import * as Ledger from "../services/Ledger.ts"
@@ -95,6 +96,8 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
     positions: new Map(),
     refused: new Set()
   }
+  /** What a topic is called here, where it was asked for in another way. */
+  const aliases = new Map<string, string>()
   const sessions = new Map<number, { readonly session: Session.Session; readonly topics: Map<string, Subject> }>()
 
   /** A capture tells one clock only, the wall's. One that was set back while it was recorded stands still here. */
@@ -109,7 +112,14 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
       const market = { symbol, exchangeSymbol }
       answers.learn(market)
       for (const channel of channels) {
-        for (const topic of exchange.socket.topics(channel, market)) topics.set(topic, { channel, market })
+        const own = exchange.socket.topics(channel, market)
+        for (const topic of own) topics.set(topic, { channel, market })
+        for (const way of ways) {
+          exchange.socket.topics(channel, market, way).forEach((topic, at) => {
+            const found = own[at]
+            if (found !== undefined && topic !== found) aliases.set(topic, found)
+          })
+        }
       }
     }
   }
@@ -140,7 +150,10 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
       send(session)
       return []
     }
-    session.recall(Object.entries(line.answers ?? {}), now.at)
+    const asked = Object.entries(line.answers ?? {}).map(([id, names]) =>
+      [id, names.map((name) => aliases.get(name) ?? name)] as const
+    )
+    session.recall(asked, now.at)
     const outcome = session.handle([{ _tag: "text", text: line.text, ...now }])
     send(session)
     return outcome.events
@@ -157,6 +170,13 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
     }
   }
 }
+
+/** How books may have been asked for when it was recorded, which no line says: an exchange may have a stream for each. */
+const ways: ReadonlyArray<BooksOptions> = [Duration.zero, Defaults.books.interval].flatMap((interval) =>
+  ([20, "all"] as const).flatMap((depth) =>
+    [false, true].map((deltas) => ({ ...Defaults.books, interval, depth, deltas }))
+  )
+)
 
 /** In whose name what is played is told. */
 const collector = "replay"

@@ -7,6 +7,7 @@
 import type * as Duration from "effect/Duration"
 import type * as Either from "effect/Either"
 import type { Channel, Side } from "../services/MarketEvent.ts"
+import type { BooksOptions } from "./books/Options.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 
 /**
@@ -211,13 +212,15 @@ export interface BookPart {
 export interface Books {
   /** `replaced`: each part is a whole picture (or a whole side), and the newer one stands for the older. */
   readonly link: "replaced"
+  /** True: it has so many markets that nobody wants all of their books, and which has to be said (`MARKETS`, or its own setting). */
+  readonly ofNamedMarkets?: boolean | undefined
   /** Levels a side that it gives at most; undefined where it is not said. */
   readonly levels: number | undefined
   /**
    * What its numbers are. `offset`: they count up within the epoch that the answer to the subscription names, and two collectors see the same.
-   * `none`: the feed counts by itself.
+   * `own`: they count up for ever, the same for whoever listens, and a picture by REST has one of them too. `none`: the feed counts by itself.
    */
-  readonly numbers: "offset" | "none"
+  readonly numbers: "offset" | "own" | "none"
   /** A picture by REST, asked where the socket gives none; undefined where the exchange has no such question. */
   readonly picture:
     | {
@@ -274,6 +277,8 @@ export type Message =
   }
   /** The server took a subscription back. */
   | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
+  /** The server is about to end this connection, whatever it said of when: another takes its place first. */
+  | { readonly _tag: "leaving" }
   /** The server refuses the session. */
   | { readonly _tag: "refused"; readonly code: number; readonly message: string }
   /**
@@ -303,8 +308,11 @@ export interface Protocol {
   readonly hello: string | undefined
   /** Whether each subscription is answered. */
   readonly acknowledges: boolean
-  /** What to subscribe to for a channel of a market; empty if the exchange has no such channel. */
-  readonly topics: (channel: Channel, market: Market) => ReadonlyArray<string>
+  /**
+   * What to subscribe to for a channel of a market; empty if the exchange has no such channel. `books`: how order books are to be told, for
+   * an exchange that has more than one stream of them; left out: in the usual way.
+   */
+  readonly topics: (channel: Channel, market: Market, books?: BooksOptions) => ReadonlyArray<string>
   /** Where not all channels are heard on the same connections; left out: all are, at the address as it is. */
   readonly connection?:
     | ((channel: Channel) => {
@@ -450,6 +458,11 @@ export interface Exchange {
   readonly byDefault?: boolean | undefined
   /** What is to be said of its addresses in the table of settings, in place of the usual words. */
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
+  /**
+   * By HTTP status of an answer or of a refused dial: what whoever runs this can do about it, in at most 150 characters. It stands behind the
+   * status wherever the refusal is told.
+   */
+  readonly advice?: Readonly<Record<number, string>> | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
   readonly names?: Readonly<Record<string, string>> | undefined
   /**

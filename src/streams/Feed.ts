@@ -188,6 +188,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,
+    advice: exchange.advice,
     isSteady: isPolled,
     onChange: (answers, reason, at) =>
       emit([statusEvents.make("api", at, { state: answers ? "healthy" : "unhealthy", reason })])
@@ -224,9 +225,10 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
       path: "live"
     })
   })
+  const wantedBooks = options.books ?? Defaults.books
   const books = yield* BooksChannel.make({
     exchange,
-    books: options.books ?? Defaults.books,
+    books: wantedBooks,
     rest,
     collector: options.collector ?? collector,
     ledger,
@@ -305,7 +307,9 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     for (const market of markets) {
       for (const { name: channel } of channels) {
         const { kind } = placeOf(channel)
-        for (const topic of exchange.socket.topics(channel, market)) wanted.set(topic, { channel, market, kind })
+        for (const topic of exchange.socket.topics(channel, market, wantedBooks)) {
+          wanted.set(topic, { channel, market, kind })
+        }
       }
     }
     current = markets

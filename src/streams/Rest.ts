@@ -24,7 +24,7 @@ import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
 import type { Board } from "./Board.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
-import type { Refusal, Rest as Way } from "./Exchange.ts"
+import type { Exchange, Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
 import * as Budget from "./Rest/Budget.ts"
@@ -131,6 +131,8 @@ export interface Options {
   readonly board: Board
   /** Of the exchange: what a refusal by body looks like. */
   readonly refused?: Way["refused"]
+  /** Of the exchange: what can be done about a status. */
+  readonly advice?: Exchange["advice"]
   /** The API answers no more, or again; `reason` is one line, null where it answers. It is taken to answer at first. */
   readonly onChange?: ((answers: boolean, reason: string | null, at: Time.WallTime) => Effect.Effect<void>) | undefined
   /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */
@@ -171,6 +173,12 @@ const textOf = (response: HttpClientResponse.HttpClientResponse): Effect.Effect<
     Stream.mkString,
     Effect.map((text) => text + decoder.decode())
   )
+}
+
+/** What can be done first: what else is said may be long. */
+const statusText = (status: number, advice: string | undefined, words: string | undefined): string => {
+  if (advice === undefined) return words === undefined ? `HTTP ${status}` : `HTTP ${status}: ${words}`
+  return words === undefined ? `HTTP ${status}: ${advice}` : `HTTP ${status}: ${advice} (${words})`
 }
 
 /** Of an answer with another status than 2xx. Whatever else its body is, it says nothing. */
@@ -223,7 +231,7 @@ export const make = Effect.fnUntraced(function*(
       const refusal = asked === undefined ? yield* refusalOf(response, options.refused) : undefined
       return yield* new RestError({
         reason: "status",
-        message: oneLine(refusal === undefined ? `HTTP ${status}` : `HTTP ${status}: ${refusal.message}`),
+        message: oneLine(statusText(status, options.advice?.[status], refusal?.message)),
         status,
         retryAfter: waitOf(asked ?? refusal?.retryAfter),
         isUnknownMarket: refusal?.isUnknownMarket,

@@ -17,7 +17,7 @@ import { reasonOf } from "../services/ErrorText.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
-import type { KeepAlive } from "./Exchange.ts"
+import type { Exchange, KeepAlive } from "./Exchange.ts"
 import { FeedError } from "./FeedError.ts"
 
 /** What happened on the socket, in order, and when it arrived: `at` to know ages by, `wall` to be written down. */
@@ -33,6 +33,8 @@ export interface Options {
   readonly maxPayload: number
   /** What has to be sent so often, from the opening on, lest the other side hangs up. */
   readonly keepAlive?: KeepAlive | undefined
+  /** What can be done about the status by which a dial is refused. */
+  readonly advice?: Exchange["advice"]
 }
 
 export interface Connection {
@@ -78,6 +80,14 @@ const messageOf = (event: object): string => {
   if (error instanceof Error) return reasonOf(error)
   const message: unknown = Reflect.get(event, "message")
   return typeof message === "string" && message !== "" ? message : "socket error"
+}
+
+/** What can be done about the status that a dial was refused with, where our `ws` tells of it (`NodeWebSocket`). */
+const adviceOf = (event: object, advice: Options["advice"]): string => {
+  const error: unknown = Reflect.get(event, "error")
+  const status: unknown = error instanceof Error ? Reflect.get(error, "status") : undefined
+  const found = typeof status === "number" ? advice?.[status] : undefined
+  return found === undefined ? "" : `: ${found}`
 }
 
 /** What the answer to a dial asked us to wait, where our `ws` tells of it (`NodeWebSocket`). */
@@ -168,7 +178,7 @@ export const connect = Effect.fnUntraced(function*(
           : Exit.fail(
             new FeedError({
               reason: opened ? "broken" : "dial",
-              message: oneLine(messageOf(event)),
+              message: oneLine(messageOf(event) + adviceOf(event, options.advice)),
               frame: frameOf(event),
               retryAfter: retryAfterOf(event)
             })

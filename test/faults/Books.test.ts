@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { isDeepStrictEqual, promisify } from "node:util"
 import { assert, describe, it } from "vitest"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
+import { FakeBinanceExchange } from "../../src/layers/testing/FakeBinance.ts"
 import { FakeBitpinExchange } from "../../src/layers/testing/FakeBitpin.ts"
 import { makeRandom } from "../../src/layers/testing/FakeMarkets.ts"
 import { FakeNobitexExchange } from "../../src/layers/testing/FakeNobitex.ts"
@@ -92,12 +93,14 @@ describe("order books of all exchanges", () => {
       const nobitex = new FakeNobitexExchange({ markets, history: 300 })
       const ramzinex = new FakeRamzinexExchange({ markets })
       const tabdeal = new FakeTabdealExchange({ markets })
-      const fakes = [bitpin, wallex, nobitex, ramzinex, tabdeal]
+      const binance = new FakeBinanceExchange({ markets, ping: 2_000 })
+      const fakes = [bitpin, wallex, nobitex, ramzinex, tabdeal, binance]
       await Promise.all(fakes.map(({ server }) => server.listen()))
       cleanups.push(...fakes.map(({ server }) => () => server.close()))
       const env: Record<string, string> = {
         EXCHANGES: fakes.map(({ id }) => id).join(","),
         CHANNELS: "trades,books",
+        BINANCE_MARKETS: "*",
         BOOK_DEPTH: "all",
         BOOK_DELTAS: String(deltas),
         KAFKA_BREAKER_TIMEOUT: "500ms",
@@ -124,7 +127,7 @@ describe("order books of all exchanges", () => {
         )
       const stops = fakes.map((fake) => fake.flood(perSecond))
       const moving = setInterval(() => {
-        for (const fake of [bitpin, wallex, ramzinex]) fake.bookChanges(partsPerTurn)
+        for (const fake of [bitpin, wallex, ramzinex, binance]) fake.bookChanges(partsPerTurn)
         for (let n = 0; n < partsPerTurn; n++) nobitex.moveBook(pick(nobitex.tradable)?.exchangeSymbol ?? "")
       }, 100)
       const still = () => {

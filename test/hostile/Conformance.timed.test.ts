@@ -2,6 +2,7 @@
 import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
+import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
@@ -24,6 +25,7 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   ],
   // Its windows are of fifty rows, always: a smaller one would not be full, and never leave a hole.
   [exchanges.ramzinex, (wishes) => FakeRamzinex.make({ ...wishes, window: 50 })],
+  [exchanges.binance, FakeBinance.make],
   [madeUp, FakeMadeUp.make]
 ]
 

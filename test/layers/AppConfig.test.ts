@@ -370,6 +370,22 @@ describe("order books", () => {
       assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "10ms", BOOK_INTERVAL: "0" }), [])
     }))
 
+  it.effect("books of an exchange with very many markets want some of them named, by either setting", () =>
+    Effect.gen(function*() {
+      const env = { EXCHANGES: "bitpin,binance", CHANNELS: "trades,books" }
+      assert.deepStrictEqual(yield* problemsOf(env), [{
+        name: "MARKETS",
+        problem: "is needed for the order books of binance, or BINANCE_MARKETS; " +
+          "expected some of its markets, such as MARKETS=BTC/USDT,ETH/USDT"
+      }])
+      assert.deepStrictEqual(yield* problemsOf({ ...env, BINANCE_MARKETS: "BTC/USDT" }), [])
+      assert.deepStrictEqual(yield* problemsOf({ ...env, MARKETS: "*/USDT" }), [])
+      assert.deepStrictEqual(yield* problemsOf({ ...env, CHANNELS: "trades" }), [])
+      assert.deepStrictEqual(yield* problemsOf({ ...env, EXCHANGES: "bitpin" }), [])
+      // Of another exchange.
+      assert.deepStrictEqual(yield* namesOf({ ...env, BITPIN_MARKETS: "BTC/IRT" }), ["MARKETS"])
+    }))
+
   it.effect("BOOK_REFRESH=0 cannot be had with BOOK_DELTAS", () =>
     Effect.gen(function*() {
       assert.deepStrictEqual(yield* problemsOf({ BOOK_REFRESH: "0s", BOOK_DELTAS: "true" }), [{

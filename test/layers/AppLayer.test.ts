@@ -234,6 +234,29 @@ describe("AppLayer.withoutBooks", () => {
     }))
 })
 
+describe("AppLayer.withFewerLevels", () => {
+  it.effect("names those of the exchanges chosen that give fewer levels than are asked for", () =>
+    Effect.gen(function*() {
+      const books: Books = { link: "replaced", levels: 20, numbers: "own", picture: undefined }
+      const list = [{ ...bitpin, books }, { ...wallex, books: { ...books, levels: 50 } }, {
+        ...wallex,
+        id: "third",
+        books
+      }]
+      const said = (env: Readonly<Record<string, string>>) =>
+        AppConfig.parse({ EXCHANGES: "bitpin,wallex", CHANNELS: "books", ...env }, () => Effect.die("no file")).pipe(
+          Effect.flatMap(({ settings }) => AppLayer.withFewerLevels(settings)),
+          Effect.provideService(Exchanges, list)
+        )
+      assert.deepStrictEqual(yield* said({}), [])
+      assert.deepStrictEqual(yield* said({ BOOK_DEPTH: "21", CHANNELS: "trades" }), [])
+      assert.deepStrictEqual(yield* said({ BOOK_DEPTH: "all" }), [])
+      assert.deepStrictEqual(yield* said({ BOOK_DEPTH: "21" }), [
+        "BOOK_DEPTH: bitpin gives fewer levels here, 20 a side and not 21"
+      ])
+    }))
+})
+
 describe("Collector.lanesOf", () => {
   it("has a lane for each channel that is chosen, and one for status events", () => {
     const of = (channels: AppConfig.Settings["channels"]) => Collector.lanesOf({ channels })

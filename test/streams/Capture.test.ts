@@ -4,6 +4,7 @@ import { Deferred, Duration, Effect, Either, Logger, LogLevel, TestClock } from 
 import { readFileSync } from "node:fs"
 import path from "node:path"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
+import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -175,6 +176,8 @@ describe("a capture of both channels gives what was told", () => {
     Effect.flatMap(FakeWallex.FakeWallex, over).pipe(quietly, Effect.provide(FakeWallex.memory({ markets: 6 }))))
   it.scoped("Nobitex's, in Toman and without ids", () =>
     Effect.flatMap(nobitex, over).pipe(quietly, Effect.provide(FakeNobitex.memory({ markets: 6 }))))
+  it.scoped("Binance's", () =>
+    Effect.flatMap(FakeBinance.FakeBinance, over).pipe(quietly, Effect.provide(FakeBinance.memory({ markets: 6 }))))
   it.scoped("Ramzinex's", () =>
     Effect.flatMap(FakeRamzinex.FakeRamzinex, over).pipe(quietly, Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
   it.scoped("Tabdeal's, whose trades are polled", () =>

@@ -28,7 +28,8 @@ const serve = (onConnection: (socket: WebSocket) => void, configure: (http: Serv
       })
   )
 
-const connect = (url: string) => WebSocketFeed.connect({ url, idleTimeout: Duration.seconds(60), maxPayload: 1024 })
+const connect = (url: string, over: Partial<WebSocketFeed.Options> = {}) =>
+  WebSocketFeed.connect({ url, idleTimeout: Duration.seconds(60), maxPayload: 1024, ...over })
 
 /** Texts until the end, and the end. */
 const drain = (connection: WebSocketFeed.Connection) =>
@@ -177,6 +178,20 @@ describe("WebSocketFeed on a real socket", () => {
       assert.deepInclude(end, { reason: "dial" })
       assert.match(end?.message ?? "", /ECONNREFUSED/)
       assert.deepInclude(yield* Effect.flip(connect("nonsense")), { reason: "dial" })
+    }).pipe(Effect.provide(layer)))
+
+  it.scopedLive("tells with the status of a refused dial what can be done about it, where there is an advice", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serve(() => {}, (http) => {
+        http.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 451 No\r\ncontent-length: 0\r\n\r\n"))
+      })
+      const told = (advice: Readonly<Record<number, string>>) =>
+        Effect.flatMap(
+          connect(url, { advice }),
+          (connection) => Effect.map(drain(connection), ({ end }) => end?.message)
+        )
+      assert.strictEqual(yield* told({ 451: "go elsewhere" }), "Unexpected server response: 451: go elsewhere")
+      assert.strictEqual(yield* told({ 403: "go elsewhere" }), "Unexpected server response: 451")
     }).pipe(Effect.provide(layer)))
 
   it.scopedLive("closes politely, and takes what still comes", () =>

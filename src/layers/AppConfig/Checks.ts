@@ -2,10 +2,11 @@
  * What settings say of each other. Compared only if nothing is wrong with either: one mistake is one line.
  */
 import * as Duration from "effect/Duration"
+import type { Exchange } from "../../streams/Exchange.ts"
 import type { Problem } from "./Environment.ts"
 import type { Reader } from "./Reader.ts"
 import type { Settings } from "./Settings.ts"
-import { backfill, books, kafka, queue, retry, service, traces } from "./Variables.ts"
+import { backfill, books, kafka, prefixOf, queue, retry, service, traces, type Variable } from "./Variables.ts"
 
 export interface Findings {
   readonly problems: ReadonlyArray<Problem>
@@ -91,6 +92,27 @@ export const check = (reader: Reader, settings: Settings): Findings => {
     )
   }
   return { problems, warnings }
+}
+
+/** Books of an exchange that has them of named markets only (`Books.ofNamedMarkets`), of which none is named. */
+export const withoutMarkets = (
+  reader: Reader,
+  { channels, exchanges, markets, marketsOf }: Settings,
+  known: ReadonlyArray<Exchange>,
+  row: Variable<ReadonlyArray<string>>
+): ReadonlyArray<Problem> => {
+  if (!channels.includes("books") || !reader.isGood(row)) return []
+  const unnamed = known.filter(({ books, id }) =>
+    books?.ofNamedMarkets === true && exchanges.includes(id) && (marketsOf[id] ?? markets).length === 0
+  )
+  const [first] = unnamed
+  if (first === undefined) return []
+  const own = unnamed.map((exchange) => `${prefixOf(exchange)}_MARKETS`).join(", ")
+  return [{
+    name: row.name,
+    problem: `is needed for the order books of ${unnamed.map(({ id }) => id).join(", ")}, or ${own}; ` +
+      `expected some of its markets, such as ${row.name}=BTC/USDT,ETH/USDT`
+  }]
 }
 
 /** A refresh cannot come sooner than a `book` may, and a reader of deltas begins at an anchor. */

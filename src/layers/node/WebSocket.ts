@@ -48,7 +48,7 @@ export const layer = (options: Options): Layer.Layer<Socket.WebSocketConstructor
       // Without a listener `ws` says as much, but not how long we are to stay away.
       const { date, "retry-after": retryAfter } = response.headers
       const message = `Unexpected server response: ${response.statusCode}`
-      socket.emit("error", Object.assign(new Error(message), { retryAfter, date }))
+      socket.emit("error", Object.assign(new Error(message), { status: response.statusCode, retryAfter, date }))
       socket.terminate()
     })
     // `ws` implements the interface but for details of its types; what is used of it beyond is looked for by name.

@@ -26,8 +26,8 @@ export interface Wire {
   readonly send: (data: string | Uint8Array) => void
   /** Bytes that no WebSocket library would send: on loopback only, elsewhere a defect. False if the client reads too slowly. */
   readonly write: (bytes: Uint8Array) => boolean
-  /** A ping of the WebSocket protocol. */
-  readonly ping: () => void
+  /** A ping of the WebSocket protocol; the pong has the same payload. */
+  readonly ping: (payload?: string) => void
   /** The close frame, behind all that was sent. */
   readonly close: (code: number, reason?: string) => void
   /** The end without a close frame, behind all that was sent. */
@@ -49,7 +49,7 @@ export interface Wire {
  */
 export interface Ear {
   readonly heard: (text: string) => void
-  readonly ponged: () => void
+  readonly ponged: (payload: string) => void
   /** A ping of the client's, which is answered already. */
   readonly pinged?: () => void
   readonly drained: () => void

@@ -41,6 +41,8 @@ export interface Owner {
   readonly frame: (connection: FakeConnection, text: string) => void
   /** It has sent a ping of the WebSocket protocol. */
   readonly pinged?: ((connection: FakeConnection) => void) | undefined
+  /** It has answered a ping of the WebSocket protocol, with that payload. */
+  readonly ponged?: ((connection: FakeConnection, payload: string) => void) | undefined
   readonly closed: (connection: FakeConnection) => void
 }
 
@@ -120,8 +122,8 @@ export class FakeConnection implements Ear {
   }
 
   /** A ping of the WebSocket protocol. */
-  ping(): void {
-    this.wire.ping()
+  ping(payload?: string): void {
+    this.wire.ping(payload)
   }
 
   /** Runs once, so many milliseconds from now, if it is still served then. Gives what takes that back. */
@@ -145,7 +147,8 @@ export class FakeConnection implements Ear {
     })
   }
 
-  end(how: End): void {
+  /** `reason`: what the close frame says. */
+  end(how: End, reason?: string): void {
     if (this.ending !== undefined) return
     this.ending = how
     this.discard()
@@ -155,7 +158,7 @@ export class FakeConnection implements Ear {
       this.doubtWritten()
       this.wire.reset()
     } else if (how === 1006) this.wire.hangUp()
-    else this.wire.close(how)
+    else this.wire.close(how, reason)
   }
 
   halfOpen(): void {
@@ -173,8 +176,9 @@ export class FakeConnection implements Ear {
     if (!this.owner.script().silent) this.owner.frame(this, text)
   }
 
-  ponged(): void {
+  ponged(payload: string): void {
     this.pongs += 1
+    if (this.alive) this.owner.ponged?.(this, payload)
   }
 
   pinged(): void {

@@ -119,6 +119,7 @@ export abstract class FakeExchange<Row = unknown> {
       open: (connection) => this.open(connection),
       frame: (connection, text) => this.frame(connection, text),
       pinged: (connection) => this.pinged(connection),
+      ponged: (connection, payload) => this.ponged(connection, payload),
       close: (connection) => this.close(connection),
       request: (url) => this.request(url),
       restarted: () => this.restarted()
@@ -140,6 +141,9 @@ export abstract class FakeExchange<Row = unknown> {
 
   /** A client has sent a ping of the WebSocket protocol. */
   protected pinged(_connection: FakeConnection): void {}
+
+  /** A client has answered a ping of the WebSocket protocol, with that payload. */
+  protected ponged(_connection: FakeConnection, _payload: string): void {}
 
   /** A client has left. */
   protected close(_connection: FakeConnection): void {}

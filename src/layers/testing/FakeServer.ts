@@ -48,6 +48,8 @@ export interface Protocol {
   readonly frame: (connection: FakeConnection, text: string) => void
   /** It has sent a ping of the WebSocket protocol, which is answered already. */
   readonly pinged?: ((connection: FakeConnection) => void) | undefined
+  /** It has answered a ping of the WebSocket protocol, with that payload. */
+  readonly ponged?: ((connection: FakeConnection, payload: string) => void) | undefined
   readonly close: (connection: FakeConnection) => void
   /** The JSON for a GET, another answer, or undefined for 404. */
   readonly request: (url: URL) => string | Answer | undefined
@@ -173,6 +175,7 @@ export class FakeServer implements Host {
       script: () => this.script,
       frame: (connection, text) => protocol.frame(connection, text),
       pinged: (connection) => protocol.pinged?.(connection),
+      ponged: (connection, payload) => protocol.ponged?.(connection, payload),
       closed: (connection) => {
         connections.delete(connection)
         protocol.close(connection)

@@ -27,7 +27,7 @@ class LoopbackWire implements Wire {
     this.ws.on("close", (code) => ear.closed(code))
     // `ws` closes by itself after a bad frame or a reset, which the code then tells.
     this.ws.on("error", () => {})
-    this.ws.on("pong", () => ear.ponged())
+    this.ws.on("pong", (payload) => ear.ponged(payload.toString()))
     this.ws.on("ping", () => ear.pinged?.())
     this.ws.on("message", (data) => ear.heard(String(data)))
   }
@@ -52,8 +52,8 @@ class LoopbackWire implements Wire {
     return this.socket.write(bytes)
   }
 
-  ping(): void {
-    this.ws.ping()
+  ping(payload = ""): void {
+    this.ws.ping(payload)
   }
 
   close(code: number, reason?: string): void {

@@ -66,7 +66,7 @@ class MemoryWire implements Wire {
       if (this.paused) socket.bufferedAmount += Buffer.byteLength(frame)
       else ear.heard(frame)
     }
-    socket.onPong = () => ear.ponged()
+    socket.onPong = (payload) => ear.ponged(payload)
     socket.onPing = () => void (this.paused || ear.pinged?.())
     socket.onDrain = () => ear.drained()
     socket.onClose = (code) => ear.closed(code)
@@ -93,8 +93,8 @@ class MemoryWire implements Wire {
     throw new Error("there are no bytes of TCP within the process: this needs a fake on loopback")
   }
 
-  ping(): void {
-    this.socket.pingClient()
+  ping(payload = ""): void {
+    this.socket.pingClient(payload)
   }
 
   close(code: number, reason?: string): void {
@@ -166,7 +166,7 @@ class Memory implements Carrier {
       Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value])
     )
     // As `NodeWebSocket` has it.
-    socket.refuse(`Unexpected server response: ${status}`, { retryAfter, date })
+    socket.refuse(`Unexpected server response: ${status}`, { status, retryAfter, date })
   }
 
   ask(url: URL): Effect.Effect<Reply, string> {

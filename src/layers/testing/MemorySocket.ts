@@ -47,7 +47,7 @@ export class MemorySocket extends EventTarget {
   /** Hears a ping of the client's; the pong is its own. */
   onPing: () => void = () => {}
   /** The rest of what the server hears: a pong, that the client reads again, that it has gone (with which code). */
-  onPong: () => void = () => {}
+  onPong: (payload: string) => void = () => {}
   onDrain: () => void = () => {}
   onClose: (code: number) => void = () => {}
   private opened = false
@@ -115,10 +115,10 @@ export class MemorySocket extends EventTarget {
   push(...frames: ReadonlyArray<string | Uint8Array>): void {
     for (const data of frames) this.whenRead(() => this.dispatchEvent(new MessageEvent("message", { data })))
   }
-  pingClient(): void {
+  pingClient(payload = ""): void {
     this.whenRead(() => {
       for (const listener of this.pingListeners) listener()
-      this.onPong()
+      this.onPong(payload)
     })
   }
   drop(code: number, reason = ""): void {

@@ -1,8 +1,10 @@
 /**
  * Fakes for tests of programs that embed this one: exchanges that speak the real protocols on loopback, and a Kafka in memory.
  */
+export * as BinanceBooks from "./BinanceBooks.ts"
 export * as BookReader from "./BookReader.ts"
 export * as Carrier from "./Carrier.ts"
+export * as FakeBinance from "./FakeBinance.ts"
 export * as FakeBitpin from "./FakeBitpin.ts"
 export * as FakeBooks from "./FakeBooks.ts"
 export * as FakeCentrifugo from "./FakeCentrifugo.ts"

@@ -181,7 +181,8 @@ export const make = Effect.fnUntraced(function*(
       url,
       idleTimeout: options.idleTimeout,
       maxPayload: Defaults.maxPayload(exchange),
-      keepAlive: exchange.socket.keepAlive
+      keepAlive: exchange.socket.keepAlive,
+      advice: exchange.advice
     }).pipe(Effect.tapError(() => permit.fail))
     const session = yield* Effect.acquireRelease(
       Effect.map(Time.now, (now) => {

@@ -334,6 +334,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "unsubscribed":
         return tell(into, { _tag: "Unsubscribed", topic: message.topic, resubscribe: message.resubscribe }, now)
+      case "leaving":
+        into.replace = true
+        return
       case "refused":
         into.error = new FeedError({
           reason: "refused",

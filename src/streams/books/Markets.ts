@@ -154,7 +154,8 @@ export const make = (options: Options): Markets => {
           refresh: options.refresh,
           deltas: options.deltas,
           phase: phaseOf(market.symbol),
-          canAsk: options.canAsk ?? exchange.books?.picture !== undefined
+          canAsk: options.canAsk ?? exchange.books?.picture !== undefined,
+          hasOwnNumbers: exchange.books?.numbers === "own"
         }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),

@@ -1,4 +1,5 @@
 /** The exchanges there are, by their ids. One more is one file and one line. */
+import { binance } from "./Binance.ts"
 import { bitpin } from "./Bitpin.ts"
 import { nobitex } from "./Nobitex.ts"
 import { ramzinex } from "./Ramzinex.ts"
@@ -11,4 +12,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, binance } as const

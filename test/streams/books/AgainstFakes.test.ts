@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, TestClock } from "effect"
 import * as BookReader from "../../../src/layers/testing/BookReader.ts"
+import * as FakeBinance from "../../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import * as FakeNobitex from "../../../src/layers/testing/FakeNobitex.ts"
@@ -79,7 +80,8 @@ const same = (fake: Fake, reader: BookReader.BookReader) => {
   }
 }
 
-const story = (fake: Fake, deltas: boolean) =>
+/** `least`: so many events at least; fewer of an exchange that tells of a book once a second at most. */
+const story = (fake: Fake, deltas: boolean, least = 200) =>
   Effect.gen(function*() {
     const { feed, stop } = yield* start(fake, deltas)
     const reader = BookReader.make()
@@ -98,7 +100,7 @@ const story = (fake: Fake, deltas: boolean) =>
     same(fake, reader)
     judgeGaps(events)
     const told = events.filter(({ type }) => type === "book" || type === "book_delta")
-    assert.isTrue(told.length > 200, `${told.length} events`)
+    assert.isTrue(told.length > least, `${told.length} events`)
     assert.isTrue(gapsOf(events).length >= 6)
     const books = feed.ledger.accounts().find(({ channel }) => channel === "books")
     assert.strictEqual(books?.received, told.length)
@@ -140,6 +142,10 @@ describe("Books against the fakes", () => {
     it.scoped(`Ramzinex's ${how}: the same, its asks the wrong way round`, () =>
       Effect.flatMap(FakeRamzinex.FakeRamzinex, (fake) => story(fake, deltas)).pipe(
         Effect.provide(FakeRamzinex.memory({ markets: 6 }))
+      ))
+    it.scoped(`Binance's ${how}: the same, by its best 20 levels`, () =>
+      Effect.flatMap(FakeBinance.FakeBinance, (fake) => story(fake, deltas, 150)).pipe(
+        Effect.provide(FakeBinance.memory({ markets: 6 }))
       ))
   }
 

@@ -7,7 +7,15 @@ import { vi } from "vitest"
 import type * as Registry from "../../../src/streams/exchanges/index.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { source } from "../../hostile/Mutations.ts"
-import { bitpinPush, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
+import {
+  binanceBook,
+  binanceTrade,
+  bitpinPush,
+  nobitexBook,
+  nobitexTrade,
+  ramzinexTrades,
+  wallexTrade
+} from "../support/frames.ts"
 import { recording } from "../support/recordings.ts"
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
@@ -45,6 +53,14 @@ const pools = {
     ...recording("ramzinex", "ramzinex-orderbook"),
     ...recording("ramzinex", "ramzinex-ws-docs").map((data) => pushed("orderbook:11", data)),
     ramzinexTrades("2", [{ id: "1" }, { id: "2", amount: "1.6e-05", side: "sell" }, { id: "3", amount: "0" }])
+  ],
+  binance: [
+    ...recording("binance", "binance-ws-trade-btcusdt-2024-2026"),
+    ...recording("binance", "binance-ws-docs"),
+    binanceTrade("BTCUSDT"),
+    binanceTrade("ETHUSDT", { m: false, T: 1790960630913042, q: "0.00000000" }),
+    binanceBook("btcusdt@depth20"),
+    binanceBook("btcusdt@depth5@100ms", { lastUpdateId: "161", bids: [[1, 2]] })
   ]
 }
 
@@ -65,7 +81,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

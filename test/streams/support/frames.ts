@@ -102,3 +102,36 @@ export const nobitexBook = (symbol: string, fields: object = {}, offset = 1): st
       }
     }
   })
+
+/** Of Binance's combined stream. */
+export const binanceTrade = (
+  symbol: string,
+  fields: object = {},
+  stream = `${symbol.toLowerCase()}@trade`
+): string =>
+  JSON.stringify({
+    stream,
+    data: {
+      e: "trade",
+      E: 1790960630914,
+      s: symbol,
+      t: 6732650448,
+      p: "84922.04000000",
+      q: "0.00023000",
+      T: 1790960630913,
+      m: true,
+      M: true,
+      ...fields
+    }
+  })
+
+export const binanceBook = (stream: string, fields: object = {}): string =>
+  JSON.stringify({
+    stream,
+    data: {
+      lastUpdateId: 160,
+      bids: [["0.00240000", "10.00000000"]],
+      asks: [["0.00260000", "100.00000000"], ["0.00270000", "0.50000000"]],
+      ...fields
+    }
+  })

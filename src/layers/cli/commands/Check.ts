@@ -57,7 +57,8 @@ export const check = Effect.fnUntraced(function*(
   }
   const { settings, warnings } = loaded.right
   yield* Console.log(`ok      configuration: ${settings.exchanges.join(", ")} to ${destination(settings)}`)
-  for (const warning of [...warnings, ...(yield* AppLayer.withoutBooks(settings))]) {
+  const books = [...(yield* AppLayer.withoutBooks(settings)), ...(yield* AppLayer.withFewerLevels(settings))]
+  for (const warning of [...warnings, ...books]) {
     yield* Console.log(`note    ${warning}`)
   }
 

@@ -8,6 +8,7 @@ import { Exchanges } from "../../../streams/Exchanges.ts"
 import * as AppConfig from "../../AppConfig.ts"
 import * as Render from "../../AppConfig/Render.ts"
 import { type Group, tableOf } from "../../AppConfig/Variables.ts"
+import * as AppLayer from "../../AppLayer.ts"
 import * as BookCost from "../../BookCost.ts"
 
 export interface Options {
@@ -29,6 +30,7 @@ export const config = (
     yield* Effect.forEach(warnings, (warning) => Console.error(`warning: ${warning}`), { discard: true })
     yield* Console.log(Render.effective(effective))
     const cost = BookCost.lines(settings, yield* Exchanges)
-    yield* Effect.forEach(cost, (line) => Console.log(`# ${line}`), { discard: true })
+    const fewer = yield* AppLayer.withFewerLevels(settings)
+    yield* Effect.forEach([...fewer, ...cost], (line) => Console.log(`# ${line}`), { discard: true })
   })
 }

@@ -50,7 +50,8 @@ export const markets = Effect.fnUntraced(function*(
         restPerMinute: exchange.limits.restPerMinute,
         breaker: yield* CircuitBreaker.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
         board: Board.make(FeedStatus.make([id]), id),
-        refused: exchange.rest.refused
+        refused: exchange.rest.refused,
+        advice: exchange.advice
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),

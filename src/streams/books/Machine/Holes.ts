@@ -2,7 +2,7 @@
 import * as Time from "../../../services/Time.ts"
 import type * as Channel from "../../Channel.ts"
 import * as Levels from "../Levels.ts"
-import type { Cause, Command, Input, Listener, State } from "./State.ts"
+import { type Cause, type Command, type Input, type Listener, noEpoch, type State } from "./State.ts"
 
 /** The socket is given so long to bring a picture before one is asked for, ms. */
 const pictureWithin = 10_000
@@ -72,9 +72,10 @@ export const left = (s: State): void => {
 
 export const heard = (
   s: State,
-  { epoch, isPartly = false, listener: id, since }: Extract<Input, { readonly _tag: "Heard" }>,
+  { isPartly = false, listener: id, since, ...said }: Extract<Input, { readonly _tag: "Heard" }>,
   now: Time.Instant
 ): void => {
+  const epoch = s.options.hasOwnNumbers === true ? noEpoch : said.epoch
   const before = s.listeners.find((one) => one.id === id)
   if (before?.heardAt === null) {
     // The same session: what it brought of what it heard first stands.

@@ -4,7 +4,16 @@ import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
 import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
-import type { Command, Input, Listener, Numbered, Part, Stamp, State } from "./State.ts"
+import {
+  type Command,
+  type Input,
+  type Listener,
+  noEpoch,
+  type Numbered,
+  type Part,
+  type Stamp,
+  type State
+} from "./State.ts"
 
 export const part = (
   s: State,
@@ -42,7 +51,7 @@ export const answer = (
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
   listener.asks ??= part.asks
-  apply(s, listener, part, undefined, "rest", now, out)
+  apply(s, listener, part, askedNumberOf(s, part), "rest", now, out)
   if (isWanted(s)) unanswered(s, now.at, out)
 }
 
@@ -61,6 +70,8 @@ const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | 
   if (sequence === last.sequence) return s.phase === "live" && s.leader !== undefined ? "old" : last
   // Numbers that began again within their epoch: only a new subscription can tell, of what is no older than what is kept.
   if (listener.isCounted || (s.phase === "live" && s.leader !== undefined && s.leader !== listener.id)) return "old"
+  // One way of the exchange may be behind another; a picture that is asked for will tell whether numbers began again.
+  if (epoch === noEpoch) return "old"
   if (part.timestamp === null) return { epoch, sequence, suffix: null }
   return isEarlier(part, s) ? "old" : { epoch, sequence, suffix: `.${Math.floor(part.timestamp / 1000)}` }
 }
@@ -68,6 +79,16 @@ const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | 
 /** Beside a picture that was asked for a part is judged by its time. */
 const isEarlierThanAnswer = (s: State, part: Part): boolean =>
   s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)
+
+/**
+ * Of a picture that was asked for, where such have numbers. A lower one than is known, so long after that was heard, is of numbers that began
+ * again: from then on they are not the exchange's any more, for all that another collector could tell.
+ */
+const askedNumberOf = ({ number: last, options }: State, { sequence }: Part): Numbered | undefined => {
+  if (options.hasOwnNumbers !== true || sequence === undefined) return undefined
+  const isLower = last !== undefined && sequence < last.sequence
+  return { epoch: noEpoch, sequence, suffix: isLower ? null : last?.suffix ?? "" }
+}
 
 /** What has no number that is comparable is judged by who brings it. */
 const isBehind = (s: State, listener: Listener, number: Numbered | undefined): boolean => {
@@ -159,7 +180,8 @@ const sequenceOf = (
   if (number !== undefined && number.suffix !== null) {
     s.epoch = undefined
     const { epoch, sequence, suffix } = number
-    return { sequence: `${epoch}_${sequence}${suffix}`, epoch: epoch + suffix, isOwn: true }
+    const prefix = epoch === noEpoch ? "" : `${epoch}_`
+    return { sequence: `${prefix}${sequence}${suffix}`, epoch: epoch + suffix, isOwn: true }
   }
   if (s.epoch === undefined || s.phase !== "live") {
     s.pictures += 1

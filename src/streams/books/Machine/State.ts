@@ -25,6 +25,8 @@ export interface Options {
   readonly phase: number
   /** A picture can be asked for. */
   readonly canAsk: boolean
+  /** The exchange's numbers count up for ever, without epochs, also those of a picture that was asked for (`Books.numbers`). */
+  readonly hasOwnNumbers?: boolean | undefined
 }
 
 /** Causes of a book's holes. */
@@ -68,6 +70,9 @@ export interface Listener {
   /** Something that it brought could not be read, and neither of its sides is known since. */
   isSpoiled: boolean
 }
+
+/** Of numbers that count up for ever. */
+export const noEpoch = ""
 
 /** The exchange's number of the newest part. */
 export interface Numbered {
