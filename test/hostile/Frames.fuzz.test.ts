@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -70,6 +71,11 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
 
+/** Its price in quotes, where the table spoils it. */
+const krakenTrade = (symbol: string, i: number): string =>
+  `{"data":[{"symbol":"${symbol}","side":"buy","price":"8374${i}.3","qty":0.00044780,"ord_type":"limit",` +
+  `"trade_id":10911669${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}],"type":"update","channel":"trade"}`
+
 const ten = Array.from({ length: 10 }, (_, i) => i)
 
 const pools = {
@@ -105,6 +111,13 @@ const pools = {
     "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
   ],
+  kraken: [
+    ...recorded("kraken/kraken-ws-control-2026.ndjson"),
+    ...recorded("kraken/kraken-ws-trades-btcusd-20260925.ndjson"),
+    ...ten.map((i) => krakenTrade("BTC/USD", i)),
+    ...ten.map((i) => krakenTrade("ETH/BTC", i)),
+    "{\"error\":\"No\",\"method\":\"subscribe\",\"success\":false,\"req_id\":2}"
+  ],
   ramzinex: [
     ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
     ...recorded("ramzinex/ramzinex-orderbook.ndjson"),
@@ -124,23 +137,26 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   bitpin: (symbol, i) => window(`matches:${symbol}`, i),
   wallex: wallexTrade,
   nobitex: nobitexTrade,
-  ramzinex: ramzinexTrades
+  ramzinex: ramzinexTrades,
+  kraken: krakenTrade
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
   bitpin: FakeBitpin.make,
   wallex: FakeWallex.make,
   nobitex: FakeNobitex.make,
-  ramzinex: FakeRamzinex.make
+  ramzinex: FakeRamzinex.make,
+  kraken: FakeKraken.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex"] as const
+const names = ["bitpin", "wallex", "nobitex", "ramzinex", "kraken"] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   nobitex: [
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
+  kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   bitpin: [{ symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDT_IRT" }],
   wallex: [{ symbol: "TRX/IRT", exchangeSymbol: "TRXTMN" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTTMN" }]

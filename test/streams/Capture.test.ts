@@ -6,6 +6,7 @@ import path from "node:path"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
@@ -177,6 +178,14 @@ describe("a capture of both channels gives what was told", () => {
     Effect.flatMap(nobitex, over).pipe(quietly, Effect.provide(FakeNobitex.memory({ markets: 6 }))))
   it.scoped("Ramzinex's", () =>
     Effect.flatMap(FakeRamzinex.FakeRamzinex, over).pipe(quietly, Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
+  it.scoped("Kraken's trades, from histories in pages", () =>
+    Effect.flatMap(
+      FakeKraken.FakeKraken,
+      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
+    ).pipe(
+      quietly,
+      Effect.provide(FakeKraken.memory({ markets: 6, snapshot: 0 }))
+    ))
   it.scoped("Tabdeal's, whose trades are polled", () =>
     Effect.flatMap(FakeTabdeal.FakeTabdeal, over).pipe(quietly, Effect.provide(FakeTabdeal.memory({ markets: 6 }))))
 })

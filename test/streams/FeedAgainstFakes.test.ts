@@ -5,6 +5,7 @@ import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -70,7 +71,8 @@ const fakes = [
   ["bitpin", FakeBitpin.make],
   ["wallex", FakeWallex.make],
   ["nobitex", FakeNobitex.make],
-  ["ramzinex", FakeRamzinex.make]
+  ["ramzinex", FakeRamzinex.make],
+  ["kraken", FakeKraken.make]
 ] as const
 
 for (const [name, make] of fakes) {

@@ -1,5 +1,6 @@
 /** The exchanges there are, by their ids. One more is one file and one line. */
 import { bitpin } from "./Bitpin.ts"
+import { kraken } from "./Kraken.ts"
 import { nobitex } from "./Nobitex.ts"
 import { ramzinex } from "./Ramzinex.ts"
 import { tabdeal } from "./Tabdeal.ts"
@@ -11,4 +12,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, kraken } as const

@@ -7,7 +7,7 @@ import { vi } from "vitest"
 import type * as Registry from "../../../src/streams/exchanges/index.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { source } from "../../hostile/Mutations.ts"
-import { bitpinPush, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
+import { bitpinPush, krakenTrades, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
 import { recording } from "../support/recordings.ts"
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
@@ -40,6 +40,12 @@ const pools = {
     nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
     nobitexBook("BTCIRT")
   ],
+  kraken: [
+    ...recording("kraken", "kraken-ws-control-2026"),
+    ...recording("kraken", "kraken-ws-trades-btcusd-20260925"),
+    krakenTrades([{ trade_id: "1" }, { trade_id: "3", qty: "1.6e-05", side: "sell" }, { trade_id: "2", qty: "0" }]),
+    krakenTrades([{ trade_id: "4" }, { trade_id: "4", symbol: "ETH/BTC" }], "snapshot")
+  ],
   ramzinex: [
     ...recording("ramzinex", "reconstructed-ramzinex-ws"),
     ...recording("ramzinex", "ramzinex-orderbook"),
@@ -65,7 +71,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "kraken"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

@@ -102,3 +102,23 @@ export const nobitexBook = (symbol: string, fields: object = {}, offset = 1): st
       }
     }
   })
+
+/** Number literals as they stand. */
+export interface KrakenTrade {
+  readonly trade_id: string
+  readonly symbol?: string
+  readonly side?: string
+  readonly price?: string
+  readonly qty?: string
+  readonly timestamp?: string
+}
+
+export const krakenTrades = (trades: ReadonlyArray<KrakenTrade>, type = "update"): string => {
+  const rows = trades.map((trade) => {
+    const { price = "83744.3", qty = "0.00044780", side = "buy", symbol = "BTC/USD", trade_id } = trade
+    const time = trade.timestamp ?? "2026-09-25T17:48:26.844359Z"
+    return `{"symbol":"${symbol}","side":"${side}","price":${price},"qty":${qty},"ord_type":"limit",` +
+      `"trade_id":${trade_id},"timestamp":"${time}"}`
+  })
+  return `{"data":[${rows.join(",")}],"type":"${type}","channel":"trade"}`
+}
