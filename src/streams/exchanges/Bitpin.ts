@@ -18,6 +18,7 @@ import {
   positive,
   rowDecoder
 } from "../protocols/Fields.ts"
+import * as Repeats from "../protocols/Repeats.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -75,20 +76,25 @@ const amountOf = (
 
 type Time = Pick<TradeRow, "timestamp" | "time">
 
-const rowOf = (
-  match: typeof Match.Type,
-  time: Time
-): Either.Either<TradeRow, DecodeFailure.DecodeFailure> => {
+/** A row of a window or of the history. `said`: what it has for its own time. */
+interface Read {
+  readonly row: TradeRow
+  readonly said: unknown
+}
+
+const read = (candidate: unknown): Either.Either<Read, DecodeFailure.DecodeFailure> => {
+  const decoded = decodeMatch(candidate)
+  if (Either.isLeft(decoded)) return Either.left(decoded.left)
+  const match = decoded.right
   const price = positive("price", match.price)
   if (Either.isLeft(price)) return Either.left(price.left)
   return Either.map(amountOf(match, price.right), (amount) => ({
-    id: match.id,
-    price: price.right,
-    amount,
-    side: match.side,
-    ...time
+    row: { id: match.id, price: price.right, amount, side: match.side, ...timeOf(match.time) },
+    said: match.time
   }))
 }
+
+const windows = Repeats.make(read)
 
 const publication = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
   if (topic.startsWith(booksPrefix)) return book(topic.slice(booksPrefix.length), data, offset)
@@ -103,21 +109,17 @@ const publication = (topic: string, data: unknown, offset: bigint | undefined): 
   }
   const messages: Array<Message> = []
   const rows: Array<TradeRow> = []
-  for (const candidate of matches) {
-    const match = decodeMatch(candidate)
-    if (Either.isLeft(match)) {
-      messages.push(failed(match.left))
+  for (const one of windows.map(matches)) {
+    if (Either.isLeft(one)) {
+      messages.push(failed(one.left))
       continue
     }
     // Rows of the older form have no time of their own. An odd time is counted; the trade has its id and goes on without.
-    const time = match.right.time ?? event_time
-    const row = rowOf(match.right, timeOf(time))
-    if (Either.isLeft(row)) messages.push(failed(row.left))
-    else {
-      rows.push(row.right)
-      if (row.right.timestamp === null && time !== undefined) {
-        messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
-      }
+    const time = one.right.said ?? event_time
+    const row = time === one.right.said ? one.right.row : { ...one.right.row, ...timeOf(time) }
+    rows.push(row)
+    if (row.timestamp === null && time !== undefined) {
+      messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
     }
   }
   if (rows.length > 0) messages.push({ _tag: "trades", exchangeSymbol, rows: oldestFirst(rows) })
@@ -175,7 +177,7 @@ const picture = (body: unknown) =>
 const matchesPath = ({ exchangeSymbol }: Market): string => `/api/v1/mth/matches/${encodeURIComponent(exchangeSymbol)}/`
 
 const historyRow = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
-  Either.flatMap(decodeMatch(candidate), (match) => rowOf(match, timeOf(match.time)))
+  Either.map(read(candidate), ({ row }) => row)
 
 export const bitpin: Exchange = {
   id: "bitpin",
@@ -212,7 +214,8 @@ export const bitpin: Exchange = {
   },
   socket: Centrifugo.protocol({
     topics: (channel, { exchangeSymbol }) => [(channel === "trades" ? tradesPrefix : booksPrefix) + exchangeSymbol],
-    publication
+    publication,
+    repeats: (topic, text) => topic.startsWith(tradesPrefix) ? windows.rowsOf(topic, text) : undefined
   }),
   books: {
     link: "replaced",

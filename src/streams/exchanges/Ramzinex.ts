@@ -10,6 +10,7 @@ import type { BookPart, Exchange, Market, Message, TradeRow } from "../Exchange.
 import * as Centrifugo from "../protocols/Centrifugo.ts"
 import { decoder, epochSeconds, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Levels from "../protocols/Levels.ts"
+import * as Repeats from "../protocols/Repeats.ts"
 
 /** Any answer: HTTP 200 alone says nothing. */
 const answer = <A, I>(data: Schema.Schema<A, I>) => Schema.Struct({ status: Schema.Literal("0"), data })
@@ -68,12 +69,14 @@ const tradeOf = tradeDecoder(Trade, {
   time: ["4", epochSeconds]
 })
 
+const windows = Repeats.make(tradeOf)
+
 const trades = (exchangeSymbol: string, data: unknown): ReadonlyArray<Message> => {
   const list = decodeRows(data)
   if (Either.isLeft(list)) return [failed(list.left)]
   const messages: Array<Message> = []
   const rows: Array<TradeRow> = []
-  for (const row of newestLast(list.right.map(tradeOf))) {
+  for (const row of newestLast(windows.map(list.right))) {
     if (Either.isLeft(row)) messages.push(failed(row.left))
     else rows.push(row.right)
   }
@@ -157,7 +160,8 @@ export const ramzinex: Exchange = {
   },
   socket: Centrifugo.protocol({
     topics: (channel, { exchangeSymbol }) => [(channel === "trades" ? tradesPrefix : bookPrefix) + exchangeSymbol],
-    publication
+    publication,
+    repeats: (topic, text) => topic.startsWith(tradesPrefix) ? windows.rowsOf(topic, text) : undefined
   }),
   books: {
     link: "replaced",

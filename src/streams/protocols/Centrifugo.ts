@@ -19,6 +19,8 @@ export interface Options {
   readonly topics: Protocol["topics"]
   /** Pure and total. `topic` is the channel that the publication came on, `offset` its number in it; undefined if it has none. */
   readonly publication: (topic: string, data: unknown, offset: bigint | undefined) => ReadonlyArray<Message>
+  /** For topics whose publications have most of their rows in common with the one before: those rows, to be read no more. Left out: none. */
+  readonly repeats?: ((topic: string, text: string) => Json.Rows | undefined) | undefined
 }
 
 const Publication = Schema.Struct({ data: Schema.Unknown, offset: Schema.optional(Schema.String) })
@@ -62,6 +64,13 @@ const failed = (reason: DecodeFailure.Reason, detail: string): Message => ({
   _tag: "failure",
   failure: DecodeFailure.make(reason, detail)
 })
+
+/** How a publication begins, up to its topic: whose it is, is to be known before it is read. */
+const pushed = `{"push":{"channel":"`
+
+/** Of a publication that begins as they all do; a name with a quote in it is no name of ours. */
+const topicOfPush = (text: string): string | undefined =>
+  text.startsWith(pushed) ? text.slice(pushed.length, text.indexOf(`"`, pushed.length)) : undefined
 
 const pong: Message = { _tag: "ping", reply: "{}" }
 
@@ -177,7 +186,8 @@ export const protocol = (options: Options): Protocol => {
 
   const ofDocument = (text: string, topicOf: (id: string) => string | undefined): ReadonlyArray<Message> => {
     if (text === "{}") return [pong]
-    const parsed = Json.parseFrame(text)
+    const topic = options.repeats === undefined ? undefined : topicOfPush(text)
+    const parsed = Json.parseFrame(text, topic === undefined ? undefined : options.repeats?.(topic, text))
     if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
     if (isEmptyObject(parsed.right)) return [pong]
     const decoded = decodeDocument(parsed.right)
