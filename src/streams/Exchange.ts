@@ -274,6 +274,8 @@ export type Message =
   }
   /** The server took a subscription back. */
   | { readonly _tag: "unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
+  /** The server is about to end this connection, whatever it said of when: another takes its place first. */
+  | { readonly _tag: "leaving" }
   /** The server refuses the session. */
   | { readonly _tag: "refused"; readonly code: number; readonly message: string }
   /**
@@ -318,6 +320,8 @@ export interface Protocol {
     /** Topics of one frame, at most; at least 1. */
     readonly size: number
     readonly subscribe: (topics: ReadonlyArray<string>, id: number) => string
+    /** The same for leaving them, where `unsubscribe` is for one. Left out: they are left one by one, each with a frame. */
+    readonly unsubscribe?: ((topics: ReadonlyArray<string>, id: number) => string) | undefined
   } | undefined
   /** Undefined: a topic is left only with its connection. */
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined

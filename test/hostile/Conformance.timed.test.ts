@@ -3,6 +3,7 @@ import { describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -24,6 +25,7 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   ],
   // Its windows are of fifty rows, always: a smaller one would not be full, and never leave a hole.
   [exchanges.ramzinex, (wishes) => FakeRamzinex.make({ ...wishes, window: 50 })],
+  [exchanges.kraken, ({ ping, ...wishes }) => FakeKraken.make({ ...wishes, heartbeat: ping })],
   [madeUp, FakeMadeUp.make]
 ]
 

@@ -250,7 +250,11 @@ export const kraken: Exchange = {
     topics: (channel, { exchangeSymbol }) => channel === "trades" ? [tradePrefix + exchangeSymbol] : [],
     subscribe: (topic, id) => command("subscribe", [topic], id),
     // One frame a market would be refused at random.
-    batch: { size: 50, subscribe: (topics, id) => command("subscribe", topics, id) },
+    batch: {
+      size: 50,
+      subscribe: (topics, id) => command("subscribe", topics, id),
+      unsubscribe: (topics, id) => command("unsubscribe", topics, id)
+    },
     unsubscribe: (topic, id) => command("unsubscribe", [topic], id),
     // It hangs up on a connection that says nothing for a minute.
     keepAlive: { every: Duration.seconds(30), text: "{\"method\":\"ping\"}" },
