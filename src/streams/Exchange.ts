@@ -33,6 +33,8 @@ export interface Limits {
   readonly subscriptionsPerConnection: number
   /** Budgets, shared by all that talks to the exchange (docs/design/delivery.md B5). */
   readonly restPerMinute: number
+  /** Between two questions to REST at the least. Left out: as many as a minute allows may leave at once. */
+  readonly restApart?: Duration.Duration | undefined
   readonly dialsPerMinute: number
   /** Subscriptions and the like, of all connections together. */
   readonly commandsPerSecond: number

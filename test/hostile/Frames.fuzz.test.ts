@@ -10,6 +10,7 @@ import { runInNewContext } from "node:vm"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
@@ -76,6 +77,10 @@ const krakenTrade = (symbol: string, i: number): string =>
   `{"data":[{"symbol":"${symbol}","side":"buy","price":"8374${i}.3","qty":0.00044780,"ord_type":"limit",` +
   `"trade_id":10911669${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}],"type":"update","channel":"trade"}`
 
+const okxTrade = (instId: string, i: number): string =>
+  `{"data":[{"instId":"${instId}","tradeId":"105110213${i}","px":"7880${i}.8","sz":"0.00504905","side":"sell",` +
+  `"ts":"1788118931677"}],"arg":{"channel":"trades-all","instId":"${instId}"}}`
+
 const ten = Array.from({ length: 10 }, (_, i) => i)
 
 const pools = {
@@ -118,6 +123,13 @@ const pools = {
     ...ten.map((i) => krakenTrade("ETH/BTC", i)),
     "{\"error\":\"No\",\"method\":\"subscribe\",\"success\":false,\"req_id\":2}"
   ],
+  okx: [
+    ...recorded("okx/okx-ws-docs.ndjson"),
+    ...ten.map((i) => okxTrade("BTC-USDT", i)),
+    ...ten.map((i) => okxTrade("ETH-BTC", i)),
+    "{\"id\":\"2\",\"event\":\"error\",\"code\":\"60018\",\"msg\":\"No\"}",
+    "pong"
+  ],
   ramzinex: [
     ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
     ...recorded("ramzinex/ramzinex-orderbook.ndjson"),
@@ -138,7 +150,8 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   wallex: wallexTrade,
   nobitex: nobitexTrade,
   ramzinex: ramzinexTrades,
-  kraken: krakenTrade
+  kraken: krakenTrade,
+  okx: okxTrade
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
@@ -146,16 +159,18 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   wallex: FakeWallex.make,
   nobitex: FakeNobitex.make,
   ramzinex: FakeRamzinex.make,
-  kraken: FakeKraken.make
+  kraken: FakeKraken.make,
+  okx: FakeOkx.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex", "kraken"] as const
+const names = ["bitpin", "wallex", "nobitex", "ramzinex", "kraken", "okx"] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   nobitex: [
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
+  okx: [{ symbol: "BTC/USDT", exchangeSymbol: "BTC-USDT" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH-BTC" }],
   kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   bitpin: [{ symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDT_IRT" }],
@@ -302,7 +317,7 @@ for (const name of names) {
       return text
     }
     /** By its name, or the first of a row. */
-    const priced = (price: string) => spoilt(/(?<="price":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
+    const priced = (price: string) => spoilt(/(?<="(?:price|px)":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
     const nested = (depth: number) => spoilt(":", `:${"[".repeat(depth)}${"]".repeat(depth)},"x":`)
     const table: ReadonlyArray<readonly [string, () => string, string]> = [
       ["nesting of 33", () => "[".repeat(33) + "]".repeat(33), "too_deep"],

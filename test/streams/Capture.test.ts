@@ -8,6 +8,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -185,6 +186,14 @@ describe("a capture of both channels gives what was told", () => {
     ).pipe(
       quietly,
       Effect.provide(FakeKraken.memory({ markets: 6, snapshot: 0 }))
+    ))
+  it.scoped("OKX's trades, from an address of their own", () =>
+    Effect.flatMap(
+      FakeOkx.FakeOkx,
+      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
+    ).pipe(
+      quietly,
+      Effect.provide(FakeOkx.memory({ markets: 6 }))
     ))
   it.scoped("Tabdeal's, whose trades are polled", () =>
     Effect.flatMap(FakeTabdeal.FakeTabdeal, over).pipe(quietly, Effect.provide(FakeTabdeal.memory({ markets: 6 }))))

@@ -7,6 +7,7 @@ import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
@@ -72,7 +73,8 @@ const fakes = [
   ["wallex", FakeWallex.make],
   ["nobitex", FakeNobitex.make],
   ["ramzinex", FakeRamzinex.make],
-  ["kraken", FakeKraken.make]
+  ["kraken", FakeKraken.make],
+  ["okx", FakeOkx.make]
 ] as const
 
 for (const [name, make] of fakes) {

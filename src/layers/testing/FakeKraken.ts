@@ -29,6 +29,8 @@ export interface Options {
   readonly seed?: number
   /** Questions that it answers in any 60 s; one more is refused. Without a limit by default: the exchange's own is not known. */
   readonly perMinute?: number
+  /** Questions that it answers in any second, likewise. */
+  readonly restPerSecond?: number
   /** Frames that it takes in any second of a connection; 5 by default, as the exchange's own number is not known. */
   readonly perSecond?: number
   /** Milliseconds between heartbeats, 1 000 by default. */
@@ -287,8 +289,9 @@ export class FakeKrakenExchange extends FakeExchange<string> {
 
   protected request({ pathname, searchParams }: URL): string | Answer | undefined {
     const now = this.server.clock.wall()
-    const { perMinute = Infinity } = this.options
-    if (this.mostInAMinute > perMinute) {
+    const { perMinute = Infinity, restPerSecond = Infinity } = this.options
+    const lately = this.server.restCalls.filter(({ at }) => at > now - 1_000).length
+    if (lately > restPerSecond || this.mostInAMinute > perMinute) {
       this.refusals += 1
       return refusal("EAPI:Rate limit exceeded")
     }

@@ -211,6 +211,7 @@ export const kraken: Exchange = {
   limits: {
     subscriptionsPerConnection: 100,
     restPerMinute: 40,
+    restApart: Duration.seconds(1),
     dialsPerMinute: 10,
     commandsPerSecond: 2,
     rotateAfter: undefined

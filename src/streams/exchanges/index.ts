@@ -2,6 +2,7 @@
 import { bitpin } from "./Bitpin.ts"
 import { kraken } from "./Kraken.ts"
 import { nobitex } from "./Nobitex.ts"
+import { okx } from "./Okx.ts"
 import { ramzinex } from "./Ramzinex.ts"
 import { tabdeal } from "./Tabdeal.ts"
 import { wallex } from "./Wallex.ts"
@@ -12,4 +13,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, kraken } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, kraken, okx } as const

@@ -7,7 +7,15 @@ import { vi } from "vitest"
 import type * as Registry from "../../../src/streams/exchanges/index.ts"
 import { exchanges } from "../../../src/streams/exchanges/index.ts"
 import { source } from "../../hostile/Mutations.ts"
-import { bitpinPush, krakenTrades, nobitexBook, nobitexTrade, ramzinexTrades, wallexTrade } from "../support/frames.ts"
+import {
+  bitpinPush,
+  krakenTrades,
+  nobitexBook,
+  nobitexTrade,
+  okxTrade,
+  ramzinexTrades,
+  wallexTrade
+} from "../support/frames.ts"
 import { recording } from "../support/recordings.ts"
 
 const frames = Number(process.env["FUZZ_FRAMES"] ?? 20_000)
@@ -46,6 +54,13 @@ const pools = {
     krakenTrades([{ trade_id: "1" }, { trade_id: "3", qty: "1.6e-05", side: "sell" }, { trade_id: "2", qty: "0" }]),
     krakenTrades([{ trade_id: "4" }, { trade_id: "4", symbol: "ETH/BTC" }], "snapshot")
   ],
+  okx: [
+    ...recording("okx", "okx-ws-docs"),
+    ...recording("okx", "okx-ws-trades-btcusdt-20260831"),
+    okxTrade("BTC-USDT"),
+    okxTrade("ETH-BTC", { px: "0.03", sz: "0" }),
+    "pong"
+  ],
   ramzinex: [
     ...recording("ramzinex", "reconstructed-ramzinex-ws"),
     ...recording("ramzinex", "ramzinex-orderbook"),
@@ -71,7 +86,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "kraken"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "kraken", "okx"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

@@ -122,3 +122,9 @@ export const krakenTrades = (trades: ReadonlyArray<KrakenTrade>, type = "update"
   })
   return `{"data":[${rows.join(",")}],"type":"${type}","channel":"trade"}`
 }
+
+export const okxTrade = (instId: string, fields: object = {}): string =>
+  JSON.stringify({
+    data: [{ instId, tradeId: "1051102132", px: "78808.8", sz: "0.5", side: "sell", ts: "1788118931677", ...fields }],
+    arg: { channel: "trades-all", instId }
+  })
