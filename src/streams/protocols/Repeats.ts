@@ -25,6 +25,12 @@ interface Window<A> {
   lastRest: number
 }
 
+/** What a list was made of. */
+interface Listed<A> {
+  readonly list: ReadonlyArray<unknown>
+  readonly rows: ReadonlyArray<Row<A>>
+}
+
 /** The rows of one exchange's topics. */
 export interface Repeats<A> {
   /** What `Json.parseFrame` is given with a message; undefined: it is read without. */
@@ -54,7 +60,8 @@ const rested = <A>(window: Window<A>): boolean => {
 /** `read` depends on nothing but the row. */
 export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
   const windows = new Map<string, Window<A>>()
-  const rowsOfList = new WeakMap<ReadonlyArray<unknown>, ReadonlyArray<Row<A>>>()
+  // A list is mapped as soon as its message is read. One for each list, in a WeakMap, was a third of the whole decode in garbage collection.
+  let last: Listed<A> | undefined
 
   const windowOf = (topic: string): Window<A> => {
     let window = windows.get(topic)
@@ -70,12 +77,9 @@ export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
     rowsOf: (topic, text) => {
       if (text.length < shortest || text.length > longest) return undefined
       const window = windowOf(topic)
-      return rested(window) ? reading(window, text, rowsOfList) : undefined
+      return rested(window) ? reading(window, text, (listed) => void (last = listed)) : undefined
     },
-    map: (list) => {
-      const rows = rowsOfList.get(list)
-      return rows === undefined ? list.map(read) : rows.map((row) => row.made ??= read(row.value))
-    }
+    map: (list) => last?.list === list ? last.rows.map((row) => row.made ??= read(row.value)) : list.map(read)
   }
 }
 
@@ -83,7 +87,7 @@ export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
 const reading = <A>(
   window: Window<A>,
   text: string,
-  rowsOfList: WeakMap<ReadonlyArray<unknown>, ReadonlyArray<Row<A>>>
+  onListed: (listed: Listed<A>) => void
 ): Json.Rows => {
   const isKept = window.rows.length > 0 || (window.sample !== undefined && text.includes(window.sample))
   const rows: Array<Row<A>> = []
@@ -103,7 +107,8 @@ const reading = <A>(
     known: (at) => {
       for (let i = next; i < before.length; i++) {
         const row = before[i]
-        if (row === undefined || !text.startsWith(row.text, at)) continue
+        // Two texts are compared by words, `startsWith` goes by characters.
+        if (row === undefined || text.slice(at, at + row.text.length) !== row.text) continue
         next = i + 1
         found += 1
         rows.push(row)
@@ -121,7 +126,7 @@ const reading = <A>(
       // One that is not among them, too long, would set the places apart.
       if (isWorthIt && rows.length === list.length && rows.length <= mostRows) {
         Object.assign(window, { rows, depth, sample: undefined, lastRest: 0 })
-        rowsOfList.set(list, rows)
+        onListed({ list, rows })
         return
       }
       const isFirstLook = !isKept && window.sample === undefined && list.length > 1
