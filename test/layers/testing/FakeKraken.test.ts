@@ -168,7 +168,7 @@ describe("a feed of Kraken's", () => {
       // One frame for all markets of a connection.
       assert.lengthOf(fake.server.accepted[0]?.received.filter((text) => text.includes("subscribe")) ?? [], 1)
       assert.isAbove(fake.pings, 0)
-    }).pipe(Effect.provide(FakeKraken.memory({ markets: 9, perMinute: 40, restPerSecond: 1 }))))
+    }).pipe(Effect.provide(FakeKraken.memory({ markets: 9, perMinute: 40, restPerSecond: 2 }))))
 
   it.scoped(
     "fills a hole of three minutes and 5 000 trades, upwards, within the budget, each trade once and in order",
@@ -193,7 +193,7 @@ describe("a feed of Kraken's", () => {
         assert.deepStrictEqual(gapsOf(events).at(-1), "BTC/USD disconnected 4990 filled")
         assert.strictEqual(fake.refusals, 0)
         assert.isAtMost(pagesOf(fake).length, 8)
-      }).pipe(Effect.provide(FakeKraken.memory({ markets: 1, perMinute: 40, restPerSecond: 1 }))),
+      }).pipe(Effect.provide(FakeKraken.memory({ markets: 1, perMinute: 40, restPerSecond: 2 }))),
     { timeout: 20_000 }
   )
 
