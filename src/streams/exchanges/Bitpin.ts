@@ -61,7 +61,8 @@ const decodeBook = rowDecoder(OrderBook)
 const tradesPrefix = "matches:"
 const booksPrefix = "orderbook:"
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+/** `topic`: left out where nothing is missing. */
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({ _tag: "failure", failure, topic })
 
 /** Tiny trades come with `base_amount` "0.00": then it is what the quote bought (docs/design/exchanges/bitpin.md "Tiny trades"). */
 const amountOf = (
@@ -97,21 +98,21 @@ const read = (candidate: unknown): Either.Either<Read, DecodeFailure.DecodeFailu
 const windows = Repeats.make(read)
 
 const publication = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
-  if (topic.startsWith(booksPrefix)) return book(topic.slice(booksPrefix.length), data, offset)
+  if (topic.startsWith(booksPrefix)) return book(topic, topic.slice(booksPrefix.length), data, offset)
   if (!topic.startsWith(tradesPrefix)) return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
   const exchangeSymbol = topic.slice(tradesPrefix.length)
   const window = decodeWindow(data)
-  if (Either.isLeft(window)) return [failed(window.left)]
+  if (Either.isLeft(window)) return [failed(window.left, topic)]
   const { event_time, matches, symbol } = window.right
-  if (matches === undefined) return [failed(DecodeFailure.make("unknown", "a publication without matches"))]
+  if (matches === undefined) return [failed(DecodeFailure.make("unknown", "a publication without matches"), topic)]
   if (symbol !== undefined && symbol !== exchangeSymbol) {
-    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`))]
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`), topic)]
   }
   const messages: Array<Message> = []
   const rows: Array<TradeRow> = []
   for (const one of windows.map(matches)) {
     if (Either.isLeft(one)) {
-      messages.push(failed(one.left))
+      messages.push(failed(one.left, topic))
       continue
     }
     // Rows of the older form have no time of their own. An odd time is counted; the trade has its id and goes on without.
@@ -142,15 +143,20 @@ const sidesOf = ({ asks, bids }: typeof OrderBook.Type): Either.Either<Sides, De
   Either.flatMap(levels("bids", bids), (bids) => Either.map(levels("asks", asks), (asks) => ({ bids, asks })))
 
 /** Each publication is the whole book. An odd time is counted, and the book goes on without. */
-const book = (exchangeSymbol: string, data: unknown, sequence: bigint | undefined): ReadonlyArray<Message> => {
+const book = (
+  topic: string,
+  exchangeSymbol: string,
+  data: unknown,
+  sequence: bigint | undefined
+): ReadonlyArray<Message> => {
   const found = decodeBook(data)
-  if (Either.isLeft(found)) return [failed(found.left)]
+  if (Either.isLeft(found)) return [failed(found.left, topic)]
   const { event_time, symbol } = found.right
   if (symbol !== undefined && symbol !== exchangeSymbol) {
-    return [failed(DecodeFailure.make("symbol", `${symbol} on ${booksPrefix}${exchangeSymbol}`))]
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`), topic)]
   }
   const sides = sidesOf(found.right)
-  if (Either.isLeft(sides)) return [failed(sides.left)]
+  if (Either.isLeft(sides)) return [failed(sides.left, topic)]
   const time = (typeof event_time === "string" ? isoTime(event_time) : undefined) ?? { timestamp: null }
   const part: Message = {
     _tag: "books",

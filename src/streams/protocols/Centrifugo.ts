@@ -3,6 +3,7 @@
  * (docs/design/exchanges/centrifugo.md). Recovery is asked for where the server offers it; delta is not.
  */
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Message, Protocol, Remedy } from "../Exchange.ts"
@@ -74,6 +75,12 @@ const topicOfPush = (text: string): string | undefined =>
 
 const pong: Message = { _tag: "ping", reply: "{}" }
 
+/** Of a push whose other fields are not what they should be. */
+const channelOf = (value: unknown): string | undefined =>
+  Predicate.isRecord(value) && Predicate.isRecord(value["push"]) && typeof value["push"]["channel"] === "string"
+    ? value["push"]["channel"]
+    : undefined
+
 const isEmptyObject = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
 
@@ -129,7 +136,7 @@ export const protocol = (options: Options): Protocol => {
     if (typeof data !== "string") return options.publication(topic, data, offset)
     const parsed = Json.parseFrame(data)
     return Either.isLeft(parsed)
-      ? [{ _tag: "failure", failure: parsed.left }]
+      ? [{ _tag: "failure", failure: parsed.left, topic }]
       : options.publication(topic, parsed.right, offset)
   }
 
@@ -191,7 +198,7 @@ export const protocol = (options: Options): Protocol => {
     if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
     if (isEmptyObject(parsed.right)) return [pong]
     const decoded = decodeDocument(parsed.right)
-    if (Either.isLeft(decoded)) return [{ _tag: "failure", failure: decoded.left }]
+    if (Either.isLeft(decoded)) return [{ _tag: "failure", failure: decoded.left, topic: channelOf(parsed.right) }]
     if (decoded.right.push !== undefined) return ofPush(decoded.right.push)
     if (decoded.right.id !== undefined) return ofReply(decoded.right.id, decoded.right, topicOf)
     return [failed("unknown", "neither a push nor a reply")]
