@@ -402,7 +402,7 @@ for (const name of names) {
         assert.strictEqual(received, inFlight + sum(filtered))
       }
       assert.strictEqual(account("trades")?.inFlight ?? 0, trades)
-      assert.strictEqual(account("books")?.inFlight, books)
+      assert.strictEqual(account("books")?.inFlight ?? 0, books)
       const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1)
       if (frames >= 1_000_000) {
         console.log(
