@@ -34,6 +34,8 @@ export interface Limits {
   readonly subscriptionsPerConnection: number
   /** Budgets, shared by all that talks to the exchange (docs/design/delivery.md B5). */
   readonly restPerMinute: number
+  /** Between two questions to REST at the least. Left out: as many as a minute allows may leave at once. */
+  readonly restApart?: Duration.Duration | undefined
   readonly dialsPerMinute: number
   /** Subscriptions and the like, of all connections together. */
   readonly commandsPerSecond: number
@@ -334,6 +336,8 @@ export interface Protocol {
     /** Topics of one frame, at most; at least 1. */
     readonly size: number
     readonly subscribe: (topics: ReadonlyArray<string>, id: number) => string
+    /** The same for leaving them, where `unsubscribe` is for one. Left out: they are left one by one, each with a frame. */
+    readonly unsubscribe?: ((topics: ReadonlyArray<string>, id: number) => string) | undefined
   } | undefined
   /** Undefined: a topic is left only with its connection. */
   readonly unsubscribe: ((topic: string, id: number) => string) | undefined

@@ -185,6 +185,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     exchange: exchange.id,
     apiUrl: options.endpoints.apiUrl,
     restPerMinute: exchange.limits.restPerMinute,
+    restApart: exchange.limits.restApart,
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,

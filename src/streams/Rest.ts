@@ -127,6 +127,8 @@ export interface Options {
   readonly exchange: string
   readonly apiUrl: string
   readonly restPerMinute: number
+  /** Between two questions at the least. */
+  readonly restApart?: Duration.Duration | undefined
   readonly breaker: CircuitBreaker
   readonly board: Board
   /** Of the exchange: what a refusal by body looks like. */
@@ -335,7 +337,11 @@ export const make = Effect.fnUntraced(function*(
   })
 
   const isSteady = options.isSteady === true
-  const budget = Budget.make(options.restPerMinute, isSteady ? spacingOf(options.restPerMinute) : 0)
+  const apart = options.restApart === undefined ? 0 : Duration.toMillis(options.restApart)
+  const budget = Budget.make(
+    options.restPerMinute,
+    isSteady ? Math.max(apart, spacingOf(options.restPerMinute)) : apart
+  )
   const turns = yield* Effect.makeSemaphore(1)
   /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
   const turn: Effect.Effect<void> = turns.withPermits(1)(Effect.gen(function*() {

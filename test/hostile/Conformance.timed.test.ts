@@ -4,7 +4,9 @@ import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import type { Exchange } from "../../src/streams/Exchange.ts"
@@ -26,6 +28,9 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   // Its windows are of fifty rows, always: a smaller one would not be full, and never leave a hole.
   [exchanges.ramzinex, (wishes) => FakeRamzinex.make({ ...wishes, window: 50 })],
   [exchanges.binance, FakeBinance.make],
+  [exchanges.kraken, ({ ping, ...wishes }) => FakeKraken.make({ ...wishes, heartbeat: ping })],
+  // Its waits are scaled down, the exchange's limits are not.
+  [exchanges.okx, (wishes) => FakeOkx.make({ ...wishes, pages: Infinity })],
   [madeUp, FakeMadeUp.make]
 ]
 

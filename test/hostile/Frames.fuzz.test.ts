@@ -13,7 +13,9 @@ import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -78,6 +80,15 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
 
+/** Its price in quotes, where the table spoils it. */
+const krakenTrade = (symbol: string, i: number): string =>
+  `{"data":[{"symbol":"${symbol}","side":"buy","price":"8374${i}.3","qty":0.00044780,"ord_type":"limit",` +
+  `"trade_id":10911669${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}],"type":"update","channel":"trade"}`
+
+const okxTrade = (instId: string, i: number): string =>
+  `{"data":[{"instId":"${instId}","tradeId":"105110213${i}","px":"7880${i}.8","sz":"0.00504905","side":"sell",` +
+  `"ts":"1788118931677"}],"arg":{"channel":"trades-all","instId":"${instId}"}}`
+
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 
 const wallexSide = (symbol: string, i: number): string =>
@@ -133,6 +144,20 @@ const pools = {
     "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
   ],
+  kraken: [
+    ...recorded("kraken/kraken-ws-control-2026.ndjson"),
+    ...recorded("kraken/kraken-ws-trades-btcusd-20260925.ndjson"),
+    ...ten.map((i) => krakenTrade("BTC/USD", i)),
+    ...ten.map((i) => krakenTrade("ETH/BTC", i)),
+    "{\"error\":\"No\",\"method\":\"subscribe\",\"success\":false,\"req_id\":2}"
+  ],
+  okx: [
+    ...recorded("okx/okx-ws-docs.ndjson"),
+    ...ten.map((i) => okxTrade("BTC-USDT", i)),
+    ...ten.map((i) => okxTrade("ETH-BTC", i)),
+    "{\"id\":\"2\",\"event\":\"error\",\"code\":\"60018\",\"msg\":\"No\"}",
+    "pong"
+  ],
   ramzinex: [
     ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
     ...recorded("ramzinex/ramzinex-orderbook.ndjson"),
@@ -173,7 +198,9 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   nobitex: nobitexTrade,
   ramzinex: ramzinexTrades,
   tabdeal: tabdealBook,
-  binance: binanceTrade
+  binance: binanceTrade,
+  kraken: krakenTrade,
+  okx: okxTrade
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
@@ -182,10 +209,12 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   nobitex: FakeNobitex.make,
   ramzinex: FakeRamzinex.make,
   tabdeal: FakeTabdeal.make,
-  binance: FakeBinance.make
+  binance: FakeBinance.make,
+  kraken: FakeKraken.make,
+  okx: FakeOkx.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal", "binance"] as const
+const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal", "binance", "kraken", "okx"] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   tabdeal: [{ symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTIRT" }],
@@ -193,6 +222,8 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
+  okx: [{ symbol: "BTC/USDT", exchangeSymbol: "BTC-USDT" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH-BTC" }],
+  kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   binance: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDT", exchangeSymbol: "ETHUSDT" }],
   bitpin: [{ symbol: "BTC/IRT", exchangeSymbol: "BTC_IRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDT_IRT" }],
@@ -379,7 +410,7 @@ for (const name of names) {
         assert.isAbove(trades, 0)
         assert.isAbove(account("trades")?.received ?? 0, frames / 100)
       }
-      assert.isAbove(books, frames / 10_000)
+      if ("books" in exchanges[name]) assert.isAbove(books, frames / 10_000)
       assert.isAbove(seen.failures, frames / 10)
       assert.strictEqual(sum(counted()), seen.failures + binary)
       for (const reason of counted().keys()) assert.include(reasons, reason)
@@ -387,7 +418,7 @@ for (const name of names) {
         assert.strictEqual(received, inFlight + sum(filtered))
       }
       assert.strictEqual(account("trades")?.inFlight ?? 0, trades)
-      assert.strictEqual(account("books")?.inFlight, books)
+      assert.strictEqual(account("books")?.inFlight ?? 0, books)
       const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1)
       if (frames >= 1_000_000) {
         console.log(
@@ -404,7 +435,7 @@ for (const name of names) {
       return text
     }
     /** By its name, or the first of a row. */
-    const priced = (price: string) => spoilt(/(?<="p(?:rice)?":)"[^"]*"|(?<=\[\[)"?[\d.]+"?/, price)
+    const priced = (price: string) => spoilt(/(?<="(?:price|px|p)":)"[^"]*"|(?<=\[\[)"?[\d.]+"?/, price)
     const nested = (depth: number) => spoilt(":", `:${"[".repeat(depth)}${"]".repeat(depth)},"x":`)
     const table: ReadonlyArray<readonly [string, () => string, string]> = [
       ["nesting of 33", () => "[".repeat(33) + "]".repeat(33), "too_deep"],

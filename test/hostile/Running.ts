@@ -58,11 +58,12 @@ export const run = Effect.fnUntraced(function*(
   const ws = yield* CircuitBreaker.make({ name: `${exchange.id}_ws`, group: "ws", ...scaled.wsBreaker })
   const api = yield* CircuitBreaker.make({ name: `${exchange.id}_api`, group: "api", ...scaled.apiBreaker })
   // The budgets of docs/design/delivery.md B5 are a minute's: scaled like the rest, they are out of the way as they are by default.
-  const { dialsPerMinute, restPerMinute } = exchange.limits
+  const { dialsPerMinute, restApart = Duration.zero, restPerMinute } = exchange.limits
   const limits = {
     ...exchange.limits,
     dialsPerMinute: dialsPerMinute * scale,
-    restPerMinute: restPerMinute * scale
+    restPerMinute: restPerMinute * scale,
+    restApart: Duration.times(restApart, 1 / scale)
   }
   yield* Feed.events({ ...exchange, limits }, {
     channels: ["trades"],

@@ -7,7 +7,9 @@ import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
@@ -180,6 +182,22 @@ describe("a capture of both channels gives what was told", () => {
     Effect.flatMap(FakeBinance.FakeBinance, over).pipe(quietly, Effect.provide(FakeBinance.memory({ markets: 6 }))))
   it.scoped("Ramzinex's", () =>
     Effect.flatMap(FakeRamzinex.FakeRamzinex, over).pipe(quietly, Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
+  it.scoped("Kraken's trades, from histories in pages", () =>
+    Effect.flatMap(
+      FakeKraken.FakeKraken,
+      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
+    ).pipe(
+      quietly,
+      Effect.provide(FakeKraken.memory({ markets: 6, snapshot: 0 }))
+    ))
+  it.scoped("OKX's trades, from an address of their own", () =>
+    Effect.flatMap(
+      FakeOkx.FakeOkx,
+      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
+    ).pipe(
+      quietly,
+      Effect.provide(FakeOkx.memory({ markets: 6 }))
+    ))
   it.scoped("Tabdeal's, whose trades are polled", () =>
     Effect.flatMap(FakeTabdeal.FakeTabdeal, over).pipe(quietly, Effect.provide(FakeTabdeal.memory({ markets: 6 }))))
 })

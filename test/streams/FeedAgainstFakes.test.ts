@@ -6,7 +6,9 @@ import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
@@ -72,7 +74,9 @@ const fakes = [
   ["wallex", FakeWallex.make],
   ["nobitex", FakeNobitex.make],
   ["ramzinex", FakeRamzinex.make],
-  ["binance", FakeBinance.make]
+  ["binance", FakeBinance.make],
+  ["kraken", FakeKraken.make],
+  ["okx", FakeOkx.make]
 ] as const
 
 for (const [name, make] of fakes) {

@@ -109,12 +109,16 @@ export abstract class FakeExchange<Row = unknown> {
     this.random = makeRandom(seed)
     const batch = () => this.batch
     const wsPath = () => this.wsPath
+    const wsSuffixes = () => this.wsSuffixes
     this.server = new FakeServer({
       get batch() {
         return batch()
       },
       get wsPath() {
         return wsPath()
+      },
+      get wsSuffixes() {
+        return wsSuffixes()
       },
       open: (connection) => this.open(connection),
       frame: (connection, text) => this.frame(connection, text),
@@ -127,6 +131,11 @@ export abstract class FakeExchange<Row = unknown> {
   }
 
   protected abstract readonly wsPath: string
+
+  /** What a client has to put behind that path, where the exchange has an address for each kind of channel: one of these. */
+  protected get wsSuffixes(): ReadonlyArray<string> {
+    return [""]
+  }
 
   /** Messages joined in one frame by newlines. */
   protected get batch(): number {

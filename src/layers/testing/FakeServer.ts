@@ -42,6 +42,8 @@ export interface RestCall {
  */
 export interface Protocol {
   readonly wsPath: string
+  /** What has to stand behind that path: one of these; nothing if left out. */
+  readonly wsSuffixes?: ReadonlyArray<string>
   /** Messages joined in one frame by newlines; 1 sends each by itself. */
   readonly batch: number
   readonly open: (connection: FakeConnection) => void
@@ -160,7 +162,8 @@ export class FakeServer implements Host {
 
   /** Of a dial: the carrier's question. */
   refusal(path: string): Answer | undefined {
-    const isRight = new URL(path, "http://server").pathname === this.wsPath
+    const { wsSuffixes = [""] } = this.protocol
+    const isRight = wsSuffixes.some((suffix) => new URL(path, "http://server").pathname === this.wsPath + suffix)
     const refusal: Answer | undefined = isRight ? this.script.upgrade : { status: 404 }
     this.dials.push({ at: this.clock.wall(), accepted: refusal === undefined })
     return refusal

@@ -18,6 +18,8 @@ export interface Expected {
   readonly amount: string
   readonly side: "buy" | "sell"
   readonly timestamp: string
+  /** What REST says of the same time, where it has other digits. */
+  readonly restTimestamp?: string
 }
 
 /**
@@ -141,6 +143,9 @@ export const divided = (a: Units, b: Units): Units => {
   return { units: twice > bottom || (twice === bottom && quotient % 2n === 1n) ? quotient + 1n : quotient, scale: 18 }
 }
 
+const timestampBy = ({ restTimestamp, timestamp }: Expected, source: Trade["source"]): string =>
+  source === "rest" ? restTimestamp ?? timestamp : timestamp
+
 const differing = (expected: Expected, trade: Trade): ReadonlyArray<string> =>
   [
     expected.exchange === trade.exchange ? "" : "exchange",
@@ -149,7 +154,7 @@ const differing = (expected: Expected, trade: Trade): ReadonlyArray<string> =>
     expected.price === trade.price ? "" : "price",
     expected.amount === trade.amount ? "" : "amount",
     expected.side === trade.side ? "" : "side",
-    expected.timestamp === trade.timestamp ? "" : "timestamp"
+    timestampBy(expected, trade.source) === trade.timestamp ? "" : "timestamp"
   ].filter((field) => field !== "")
 
 /** Equal trades; one, where the exchange gives ids. */

@@ -110,6 +110,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     acknowledges: socket.acknowledges,
     canLeave: socket.unsubscribe !== undefined,
     topicsPerFrame: socket.batch?.size ?? 1,
+    leftPerFrame: socket.batch?.unsubscribe === undefined ? 1 : socket.batch.size,
     timing
   }, rhythm)
   /** Of the topics that are wanted. */
@@ -187,9 +188,13 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
           : socket.batch.subscribe(command.topics, command.id)
         return
       }
-      case "Unsubscribe":
-        into.command = socket.unsubscribe?.(command.topic, command.id)
+      case "Unsubscribe": {
+        const [first = "", ...others] = command.topics
+        into.command = others.length === 0
+          ? socket.unsubscribe?.(first, command.id)
+          : socket.batch?.unsubscribe?.(command.topics, command.id)
         return
+      }
       case "StartAfresh":
         positions.delete(command.topic)
         return

@@ -7,7 +7,7 @@ import * as Topics from "../../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../../src/streams/Rhythm.ts"
 import { channelOf, deeds, make, names, symbolOf, timing } from "./Topics/Machine.ts"
 
-const setup = { acknowledges: true, canLeave: true, topicsPerFrame: 1 }
+const setup = { acknowledges: true, canLeave: true, topicsPerFrame: 1, leftPerFrame: 1 }
 
 /** Names and symbols that nobody asked for; some mean something to a plain object. */
 const strangers = ["trades:Z", "constructor", "__proto__"]
@@ -75,7 +75,12 @@ const action: fc.Arbitrary<Action> = fc.oneof(
 const waits = fc.constantFrom(0, 0, 1, 900, 1_000, 5_000, 10_000, 31_000, 60_000, 130_000)
 
 const story = fc.record({
-  setup: fc.record({ acknowledges: fc.boolean(), canLeave: fc.boolean(), topicsPerFrame: fc.constantFrom(1, 2, 10) }),
+  setup: fc.record({
+    acknowledges: fc.boolean(),
+    canLeave: fc.boolean(),
+    topicsPerFrame: fc.constantFrom(1, 2, 10),
+    leftPerFrame: fc.constantFrom(1, 2, 10)
+  }),
   steps: fc.array(fc.tuple(waits, action), { minLength: 1, maxLength: 60 }),
   cause: fc.constantFrom<Array<"disconnected" | "undecoded">>("disconnected", "undecoded")
 })
@@ -150,7 +155,7 @@ describe("Topics: what is listened to", () => {
       { _tag: "Stale", topic: "trades:A", channel: "trades", remedy: "resubscribe", silence: 120_000 }
     ])
     assert.deepStrictEqual(deeds(machine.drain()), [
-      { _tag: "Unsubscribe", id: 3, topic: "trades:A" },
+      { _tag: "Unsubscribe", id: 3, topics: ["trades:A"] },
       { _tag: "Subscribe", id: 4, topics: ["trades:A"] }
     ])
     assert.deepStrictEqual(deeds(machine.subscribed("trades:A")), [
@@ -296,7 +301,7 @@ describe("Topics: what left", () => {
     machine.sync(["trades:A"])
     machine.drain()
     machine.sync([])
-    assert.deepStrictEqual(machine.drain(), [{ _tag: "Unsubscribe", id: 3, topic: "trades:A" }])
+    assert.deepStrictEqual(machine.drain(), [{ _tag: "Unsubscribe", id: 3, topics: ["trades:A"] }])
     assert.deepStrictEqual(machine.subscribed("trades:A"), [])
     assert.deepStrictEqual(machine.rejected("trades:A", "soon"), [])
     assert.deepStrictEqual(machine.brought("trades:A"), [])
@@ -310,7 +315,7 @@ describe("Topics: what left", () => {
     machine.at(120_000)
     machine.check()
     machine.sync([])
-    assert.deepStrictEqual(machine.drain(), [{ _tag: "Unsubscribe", id: 3, topic: "trades:A" }])
+    assert.deepStrictEqual(machine.drain(), [{ _tag: "Unsubscribe", id: 3, topics: ["trades:A"] }])
   })
 
   it("and came back: an answer from before it left does not count", () => {
@@ -321,7 +326,7 @@ describe("Topics: what left", () => {
     machine.sync(["trades:A"])
     assert.deepStrictEqual(machine.subscribed("trades:A"), [])
     assert.deepStrictEqual(deeds(machine.drain()), [
-      { _tag: "Unsubscribe", id: 3, topic: "trades:A" },
+      { _tag: "Unsubscribe", id: 3, topics: ["trades:A"] },
       { _tag: "Subscribe", id: 4, topics: ["trades:A"] }
     ])
   })
@@ -435,6 +440,43 @@ describe("Topics: several in a frame", () => {
     assert.deepStrictEqual(deeds(machine.step({ _tag: "Granted", id: "3" })).map(({ _tag }) => _tag), [
       "Heard",
       "Heard"
+    ])
+  })
+
+  it("silent ones are left with one frame, where there is such a one, and asked for with one; so are those that are not wanted", () => {
+    const framesOf = (leftPerFrame: number) => {
+      const machine = make({ ...batch, leftPerFrame })
+      const all = ["trades:A", "books:A", "trades:B", "trades:C"]
+      machine.sync(all)
+      machine.drain()
+      for (const name of all) machine.subscribed(name)
+      machine.at(120_000)
+      machine.check()
+      const silent = machine.drain()
+      machine.sync([])
+      return [...silent, ...machine.drain()].flatMap((command) =>
+        command._tag === "Subscribe" || command._tag === "Unsubscribe"
+          ? [`${command._tag === "Subscribe" ? "+" : "-"} ${command.topics.join(" ")}`]
+          : []
+      )
+    }
+    assert.deepStrictEqual(framesOf(2), [
+      "- trades:A trades:B",
+      "+ trades:A trades:B",
+      "- books:A",
+      "+ books:A",
+      "- trades:C",
+      "+ trades:C",
+      "- trades:C trades:B",
+      "- books:A",
+      "- trades:A"
+    ])
+    assert.deepStrictEqual(framesOf(1).slice(0, 5), [
+      "- trades:A",
+      "+ trades:A",
+      "- books:A",
+      "+ books:A",
+      "- trades:B"
     ])
   })
 

@@ -11,8 +11,10 @@ import {
   binanceBook,
   binanceTrade,
   bitpinPush,
+  krakenTrades,
   nobitexBook,
   nobitexTrade,
+  okxTrade,
   ramzinexTrades,
   wallexTrade
 } from "../support/frames.ts"
@@ -48,6 +50,19 @@ const pools = {
     nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
     nobitexBook("BTCIRT")
   ],
+  kraken: [
+    ...recording("kraken", "kraken-ws-control-2026"),
+    ...recording("kraken", "kraken-ws-trades-btcusd-20260925"),
+    krakenTrades([{ trade_id: "1" }, { trade_id: "3", qty: "1.6e-05", side: "sell" }, { trade_id: "2", qty: "0" }]),
+    krakenTrades([{ trade_id: "4" }, { trade_id: "4", symbol: "ETH/BTC" }], "snapshot")
+  ],
+  okx: [
+    ...recording("okx", "okx-ws-docs"),
+    ...recording("okx", "okx-ws-trades-btcusdt-20260831"),
+    okxTrade("BTC-USDT"),
+    okxTrade("ETH-BTC", { px: "0.03", sz: "0" }),
+    "pong"
+  ],
   ramzinex: [
     ...recording("ramzinex", "reconstructed-ramzinex-ws"),
     ...recording("ramzinex", "ramzinex-orderbook"),
@@ -81,7 +96,7 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance"] as const) {
+  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "kraken", "okx"] as const) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

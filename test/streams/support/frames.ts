@@ -135,3 +135,29 @@ export const binanceBook = (stream: string, fields: object = {}): string =>
       ...fields
     }
   })
+
+/** Number literals as they stand. */
+export interface KrakenTrade {
+  readonly trade_id: string
+  readonly symbol?: string
+  readonly side?: string
+  readonly price?: string
+  readonly qty?: string
+  readonly timestamp?: string
+}
+
+export const krakenTrades = (trades: ReadonlyArray<KrakenTrade>, type = "update"): string => {
+  const rows = trades.map((trade) => {
+    const { price = "83744.3", qty = "0.00044780", side = "buy", symbol = "BTC/USD", trade_id } = trade
+    const time = trade.timestamp ?? "2026-09-25T17:48:26.844359Z"
+    return `{"symbol":"${symbol}","side":"${side}","price":${price},"qty":${qty},"ord_type":"limit",` +
+      `"trade_id":${trade_id},"timestamp":"${time}"}`
+  })
+  return `{"data":[${rows.join(",")}],"type":"${type}","channel":"trade"}`
+}
+
+export const okxTrade = (instId: string, fields: object = {}): string =>
+  JSON.stringify({
+    data: [{ instId, tradeId: "1051102132", px: "78808.8", sz: "0.5", side: "sell", ts: "1788118931677", ...fields }],
+    arg: { channel: "trades-all", instId }
+  })

@@ -68,7 +68,7 @@ const join = (
 const leave = (s: State, topic: Topic, out: Array<Command>): void => {
   const { asked, channel, commands, exchangeSymbol, status, topic: name } = topic
   if (s.options.canLeave) {
-    if (asked) s.leaving.push(name)
+    if (asked) s.leaving.push({ topic: name, channel })
   } else if (asked || status !== "wanted") s.ghosts.add(name)
   deafen(s, topic, "unsubscribed", out)
   remove(s, topic)
@@ -81,15 +81,17 @@ const leave = (s: State, topic: Topic, out: Array<Command>): void => {
 
 /** One command: what is left goes before what is asked for, since it may hold the place. */
 export const next = (s: State, now: Instant, out: Array<Command>): void => {
-  const left = s.leaving.pop()
-  if (left !== undefined) return unsubscribe(s, left, out)
+  const left = s.leaving.at(-1)
+  if (left !== undefined) return unsubscribe(s, lastLeft(s, left.channel), out)
   const topics = nextFrame(s)
   const [first] = topics
   if (first === undefined) return
   if (first.leaveFirst && s.options.canLeave) {
-    first.leaveFirst = false
-    first.asked = false
-    return unsubscribe(s, first.topic, out)
+    for (const topic of topics) {
+      topic.leaveFirst = false
+      topic.asked = false
+    }
+    return unsubscribe(s, topics.map(({ topic }) => topic), out)
   }
   const id = s.nextId++
   const names = topics.map(({ topic }) => topic)
@@ -110,23 +112,38 @@ export const next = (s: State, now: Instant, out: Array<Command>): void => {
   out.push({ _tag: "Subscribe", id, topics: names })
 }
 
-const unsubscribe = (s: State, topic: string, out: Array<Command>): void => {
-  out.push({ _tag: "Unsubscribe", id: s.nextId++, topic })
+const unsubscribe = (s: State, topics: ReadonlyArray<string>, out: Array<Command>): void => {
+  out.push({ _tag: "Unsubscribe", id: s.nextId++, topics })
 }
 
-/** The first that is wanted, and as many others as go into a frame with it: of its channel, as some exchanges name that once a frame. */
+/** As many as one frame leaves, of one channel. */
+const lastLeft = ({ leaving, options }: State, channel: Topic["channel"]): ReadonlyArray<string> => {
+  const names: Array<string> = []
+  while (names.length < options.leftPerFrame && leaving.at(-1)?.channel === channel) {
+    names.push(leaving.pop()?.topic ?? "")
+  }
+  return names
+}
+
+/**
+ * The first that is wanted, and as many others as go into a frame with it: of its channel, as some exchanges name that once a frame. If it is
+ * to be left first, only those that are too.
+ */
 const nextFrame = (s: State): ReadonlyArray<Topic> => {
   const frame: Array<Topic> = []
+  let most = 1
+  let isLeaving = false
   for (const name of s.wanted) {
     const topic = s.topics.get(name)
     if (topic === undefined) continue
     const [first] = frame
-    const isApart = topic.alone || (topic.leaveFirst && s.options.canLeave)
+    const isLeft = topic.leaveFirst && s.options.canLeave
     if (first === undefined) {
       frame.push(topic)
-      if (isApart) break
-    } else if (!isApart && topic.channel === first.channel) frame.push(topic)
-    if (frame.length >= s.options.topicsPerFrame) break
+      isLeaving = isLeft
+      most = topic.alone ? 1 : isLeaving ? s.options.leftPerFrame : s.options.topicsPerFrame
+    } else if (!topic.alone && topic.channel === first.channel && isLeft === isLeaving) frame.push(topic)
+    if (frame.length >= most) break
   }
   return frame
 }

@@ -26,6 +26,8 @@ export interface Options {
   readonly canLeave: boolean
   /** Topics that one subscribe frame takes (`Protocol.batch`). */
   readonly topicsPerFrame: number
+  /** Topics that one frame leaves (`Protocol.batch`). */
+  readonly leftPerFrame: number
   readonly timing: Timing
 }
 
@@ -87,7 +89,7 @@ export interface State {
   /** Topics whose status is `wanted`, in the order in which they are asked for. */
   readonly wanted: Set<string>
   /** Topics that are to be left; they are not wanted any more. */
-  readonly leaving: Array<string>
+  readonly leaving: Array<Pick<Topic, "topic" | "channel">>
   /** Topics that left where no topic can be left: they hold their places, and what they bring is no market's. */
   readonly ghosts: Set<string>
   /** Of the data that the connection is judged by (`isJudge`). The connection that replaces this one goes on with it. */
@@ -157,7 +159,7 @@ export type Command =
   | { readonly _tag: "Doubted"; readonly topic: string; readonly cause: Cause }
   /** A frame to be sent. */
   | { readonly _tag: "Subscribe"; readonly id: number; readonly topics: ReadonlyArray<string> }
-  | { readonly _tag: "Unsubscribe"; readonly id: number; readonly topic: string }
+  | { readonly _tag: "Unsubscribe"; readonly id: number; readonly topics: ReadonlyArray<string> }
   /** The place in its history that was asked for may be what the server does not like, or what must not come again. */
   | { readonly _tag: "StartAfresh"; readonly topic: string }
   /** This connection has no room for it. */

@@ -9,6 +9,7 @@ export interface Setup {
   readonly acknowledges: boolean
   readonly canLeave: boolean
   readonly topicsPerFrame: number
+  readonly leftPerFrame: number
 }
 
 export const timing: Topics.Timing = {
@@ -116,7 +117,10 @@ export const make = (setup: Setup) => {
           break
         case "Unsubscribe":
           assert.isTrue(setup.canLeave)
-          held.delete(topic)
+          assert.isAtMost(command.topics.length, setup.leftPerFrame)
+          assert.strictEqual(new Set(command.topics).size, command.topics.length)
+          assert.strictEqual(new Set(command.topics.map(channelOf)).size, 1)
+          for (const name of command.topics) held.delete(name)
           break
         default:
       }
@@ -148,7 +152,7 @@ export const make = (setup: Setup) => {
     }
     const named = Array.from(state.bringing.values()).flatMap((symbols) => Array.from(symbols.values()).flat())
     assert.sameMembers(named, [...state.topics.keys()])
-    assert.strictEqual(new Set(state.leaving).size, state.leaving.length)
+    assert.strictEqual(new Set(state.leaving.map(({ topic }) => topic)).size, state.leaving.length)
     assert.isAtMost(state.leaving.length + state.ghosts.size, names.length)
   }
 

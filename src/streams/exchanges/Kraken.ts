@@ -1,0 +1,265 @@
+/**
+ * Kraken, spot, by its WebSocket v2 (docs/design/exchanges/kraken.md). Numbers are bare JSON numbers whose digits count. Ids count up market
+ * by market and leave none out. A subscription begins with the market's last 50 trades.
+ */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as ExchangeTime from "../../services/ExchangeTime.ts"
+import { Side } from "../../services/MarketEvent.ts"
+import * as DecodeFailure from "../DecodeFailure.ts"
+import type { Exchange, Listed, Market, Message, PageEdge, Protocol, Refusal, TradeRow } from "../Exchange.ts"
+import { decoder, epochSeconds, isoTime, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import * as Json from "../protocols/Json.ts"
+
+const Id = Schema.String.pipe(Schema.pattern(/^\d{1,20}$/))
+
+/** `wsname` is what its WebSocket v1 calls it. Dark pools have none, and no socket has their trades. */
+const Pair = Schema.Struct({
+  altname: Schema.String,
+  wsname: Schema.optional(Schema.String),
+  base: Schema.String,
+  quote: Schema.String,
+  status: Schema.String
+})
+
+/** Price, amount, epoch seconds, buy or sell, market or limit, whatever, id. */
+const Row = Schema.Tuple([
+  Schema.String,
+  Schema.String,
+  Schema.String,
+  Schema.Literal("b", "s"),
+  Schema.Unknown,
+  Schema.Unknown,
+  Id
+], Schema.Unknown)
+
+const Trade = Schema.Struct({
+  symbol: Schema.String,
+  side: Side,
+  price: Schema.String,
+  qty: Schema.String,
+  trade_id: Id,
+  timestamp: Schema.String
+})
+
+const Answer = Schema.Struct({
+  method: Schema.Literal("subscribe", "unsubscribe"),
+  success: Schema.Boolean,
+  error: Schema.optional(Schema.String),
+  req_id: Schema.optional(Schema.String),
+  symbol: Schema.optional(Schema.String),
+  result: Schema.optional(Schema.Struct({ channel: Schema.String, symbol: Schema.String }))
+})
+
+const Result = Schema.Struct({ result: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
+
+const decodeResult = decoder(Result)
+const decodePair = decoder(Pair)
+const decodePush = rowDecoder(Schema.Struct({ data: Schema.Array(Schema.Unknown) }))
+const decodeSymbol = rowDecoder(Schema.Struct({ symbol: Schema.String }))
+const isAnswer = Schema.is(Answer)
+const isFailed = Schema.is(Schema.Struct({ error: Schema.Array(Schema.String) }))
+
+const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const unknown = (text: string): Message => failed(DecodeFailure.make("unknown", text))
+
+/** What its REST and the socket before call otherwise than v2 does, on either side of a market. */
+const renamed = new Map([["XBT", "BTC"], ["XDG", "DOGE"]])
+
+const listedOf = ({ altname, base, quote, status, wsname }: typeof Pair.Type): Listed => {
+  const [first, second] = wsname?.split("/").map((name) => renamed.get(name) ?? name) ?? []
+  return first === undefined || second === undefined
+    ? { exchangeSymbol: altname, base, quote, tradable: false }
+    : { exchangeSymbol: `${first}/${second}`, base: first, quote: second, tradable: status === "online" }
+}
+
+const tradeOf = tradeDecoder(Trade, {
+  id: "trade_id",
+  price: "price",
+  amount: "qty",
+  side: ({ side }) => side,
+  time: ["timestamp", isoTime]
+})
+
+const rowOf = tradeDecoder(Row, {
+  id: "6",
+  price: "0",
+  amount: "1",
+  side: (row) => row[3] === "b" ? "buy" : "sell",
+  time: ["2", epochSeconds]
+})
+
+/** Whole numbers as text. */
+const byId = ({ id: a = "" }: TradeRow, { id: b = "" }: TradeRow): number =>
+  a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+
+const tradePrefix = "trade:"
+
+/** Of one frame, which may have several trades, of several markets. */
+const tradesOf = (list: ReadonlyArray<unknown>): ReadonlyArray<Message> => {
+  const failures: Array<Message> = []
+  const bySymbol = new Map<string, Array<TradeRow>>()
+  for (const item of list) {
+    const row = Either.all([decodeSymbol(item), tradeOf(item)])
+    if (Either.isLeft(row)) {
+      failures.push(failed(row.left))
+      continue
+    }
+    const [{ symbol }, trade] = row.right
+    const rows = bySymbol.get(symbol)
+    if (rows === undefined) bySymbol.set(symbol, [trade])
+    else rows.push(trade)
+  }
+  const trades = Array.from(
+    bySymbol,
+    ([exchangeSymbol, rows]): Message => ({ _tag: "trades", exchangeSymbol, rows: rows.sort(byId) })
+  )
+  return [...failures, ...trades]
+}
+
+const answered = (answer: typeof Answer.Type, text: string): ReadonlyArray<Message> => {
+  const { error: message = "", method, req_id: id, result, success, symbol } = answer
+  if (method === "unsubscribe") return []
+  if (success) {
+    return result === undefined
+      ? [unknown(text)]
+      : [{ _tag: "subscribed", topic: `${result.channel}:${result.symbol}`, position: undefined, recovered: false }]
+  }
+  const refusal = { code: "error", message, remedy: /msg rate/i.test(message) ? "soon" : "later" } as const
+  if (symbol !== undefined) return [{ _tag: "rejected", topic: tradePrefix + symbol, ...refusal }]
+  // Not each refusal says which market it is about.
+  return [id === undefined ? unknown(text) : { _tag: "denied", id, ...refusal }]
+}
+
+const decode: Protocol["decode"] = (text) => {
+  const parsed = Json.parseFrame(text)
+  if (Either.isLeft(parsed)) return [failed(parsed.left)]
+  const value = parsed.right
+  if (!Predicate.isRecord(value)) return [unknown(text)]
+  switch (value["channel"]) {
+    case "trade":
+      return Either.match(decodePush(value), {
+        onLeft: (failure) => [failed(failure)],
+        onRight: ({ data }) => tradesOf(data)
+      })
+    // They say nothing of any market: a topic is silent all the same.
+    case "heartbeat":
+    case "status":
+      return []
+  }
+  if (value["method"] === "pong") return []
+  return isAnswer(value) ? answered(value, text) : [unknown(text)]
+}
+
+const command = (method: string, topics: ReadonlyArray<string>, id: number): string =>
+  JSON.stringify({
+    method,
+    params: { channel: "trade", symbol: topics.map((topic) => topic.slice(tradePrefix.length)), snapshot: true },
+    req_id: id
+  })
+
+const tooOften = /rate limit|too many requests/i
+const throttled = /throttled: *(\d+)/i
+const lockout = /temporary lockout/i
+
+/** Seconds that it wants to be left alone, as far as is known; of a throttled client it names the end. */
+const restOf = (message: string): string | undefined =>
+  throttled.exec(message)?.[1] ?? (lockout.test(message) ? "900" : tooOften.test(message) ? "15" : undefined)
+
+/** Its errors begin with E; what begins with W is a warning, and the result stands. */
+const refused: Exchange["rest"]["refused"] = ({ body, status }): Refusal | undefined => {
+  const errors = isFailed(body) ? body.error.filter((error) => error.startsWith("E")) : []
+  if (errors.length > 0) {
+    const message = errors.join(", ")
+    return { message, retryAfter: restOf(message), isUnknownMarket: errors.includes("EQuery:Unknown asset pair") }
+  }
+  return status === 403 || status === 451
+    ? { message: "Kraken does not serve this address; use one in another country, or KRAKEN_API_URL for a way there" }
+    : undefined
+}
+
+const size = 1_000
+
+const historyPath = ({ exchangeSymbol }: Market, since = ""): string =>
+  `/0/public/Trades?pair=${encodeURIComponent(exchangeSymbol)}&count=${size}${since}`
+
+/** Nanoseconds by which a page begins before the known trade. */
+const margin = 1_000n
+
+/**
+ * Below the known trade's own time: rows that share it may lie on both sides of a page's edge, `since` leaves out what is of exactly that
+ * time, and REST prints its nanoseconds as a double does, up to 120 too late. Without the margin such rows would be lost, untold.
+ */
+const sinceOf = (edge: PageEdge): bigint => {
+  const time = ExchangeTime.timeOf(edge)
+  // Never: all its trades have a time. From the very first trade on nothing is taken for what it is not.
+  if (time === null) return 0n
+  const second = `${time.slice(0, 19)}Z`
+  const nanos = BigInt(Date.parse(second)) * 1_000_000n + BigInt(time.slice(second.length, -1).padEnd(9, "0"))
+  return nanos > margin ? nanos - margin : 0n
+}
+
+export const kraken: Exchange = {
+  id: "kraken",
+  title: "Kraken",
+  byDefault: false,
+  clockUnit: 1,
+  tradeIds: "consecutive",
+  endpoints: { apiUrl: "https://api.kraken.com", wsUrl: "wss://ws.kraken.com/v2" },
+  limits: {
+    subscriptionsPerConnection: 100,
+    restPerMinute: 40,
+    restApart: Duration.seconds(1),
+    dialsPerMinute: 10,
+    commandsPerSecond: 2,
+    rotateAfter: undefined
+  },
+  rest: {
+    markets: {
+      path: "/0/public/AssetPairs",
+      decode: (body) =>
+        Either.map(
+          decodeResult(body),
+          ({ result }) => Object.values(result).map((pair) => Either.map(decodePair(pair), listedOf))
+        )
+    },
+    history: {
+      path: historyPath,
+      pages: {
+        size,
+        holds: "oldest",
+        path: (market, above) => historyPath(market, `&since=${sinceOf(above)}`)
+      },
+      // Besides the rows, under whatever name the market has there, the result has only `last`.
+      decode: (body) =>
+        Either.flatMap(decodeResult(body), ({ result }) => {
+          const rows = Object.values(result).find(Array.isArray)
+          return rows === undefined
+            ? Either.left(DecodeFailure.make("schema", "a result without a list of trades"))
+            : Either.right(rows.map(rowOf))
+        }),
+      askAfter: 0
+    },
+    check: { path: () => "/0/public/SystemStatus", decode: decodeResult },
+    refused
+  },
+  socket: {
+    hello: undefined,
+    acknowledges: true,
+    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [tradePrefix + exchangeSymbol] : [],
+    subscribe: (topic, id) => command("subscribe", [topic], id),
+    // One frame a market would be refused at random.
+    batch: {
+      size: 50,
+      subscribe: (topics, id) => command("subscribe", topics, id),
+      unsubscribe: (topics, id) => command("unsubscribe", topics, id)
+    },
+    unsubscribe: (topic, id) => command("unsubscribe", [topic], id),
+    // It hangs up on a connection that says nothing for a minute.
+    keepAlive: { every: Duration.seconds(30), text: "{\"method\":\"ping\"}" },
+    isTerminal: () => false,
+    decode
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * OKX, spot (docs/design/exchanges/okx.md). Trades come each match singly (`trades-all`), on an address of their own. Ids count up market by
+ * market and leave none out. It pings nobody, and hangs up on whoever does not.
+ */
+import * as Duration from "effect/Duration"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import { Side } from "../../services/MarketEvent.ts"
+import * as DecodeFailure from "../DecodeFailure.ts"
+import type { Exchange, Market, Message, Protocol, Refusal, TradeRow } from "../Exchange.ts"
+import { decoder, epochMillis, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import * as Json from "../protocols/Json.ts"
+
+const ListedMarket = Schema.Struct({
+  instId: Schema.String,
+  baseCcy: Schema.String,
+  quoteCcy: Schema.String,
+  state: Schema.String
+})
+
+/** The same by socket and by REST, `side` the taker's. */
+const Trade = Schema.Struct({
+  tradeId: Schema.String.pipe(Schema.pattern(/^\d{1,20}$/)),
+  px: Schema.String,
+  sz: Schema.String,
+  side: Side,
+  ts: Schema.String
+})
+
+const Arg = Schema.Struct({ channel: Schema.String, instId: Schema.String })
+
+const Event = Schema.Struct({
+  event: Schema.String,
+  id: Schema.optional(Schema.String),
+  arg: Schema.optional(Arg),
+  code: Schema.optional(Schema.String),
+  msg: Schema.optional(Schema.String)
+})
+
+const List = Schema.Array(Schema.Unknown)
+
+const decodeMarket = decoder(ListedMarket)
+const decodeList = decoder(Schema.Struct({ data: List }))
+const decodePush = rowDecoder(Schema.Struct({ arg: Arg, data: List }))
+const isEvent = Schema.is(Event)
+const isCoded = Schema.is(Schema.Struct({ code: Schema.String, msg: Schema.optional(Schema.String) }))
+
+const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const unknown = (text: string): Message => failed(DecodeFailure.make("unknown", text))
+
+const tradeOf = tradeDecoder(Trade, {
+  id: "tradeId",
+  price: "px",
+  amount: "sz",
+  side: ({ side }) => side,
+  time: ["ts", epochMillis]
+})
+
+const channel = "trades-all"
+const topicOf = (instId: string): string => `${channel}:${instId}`
+
+const trades = (exchangeSymbol: string, data: ReadonlyArray<unknown>): ReadonlyArray<Message> => {
+  const failures: Array<Message> = []
+  const rows: Array<TradeRow> = []
+  for (const item of data) {
+    const row = tradeOf(item)
+    if (Either.isLeft(row)) failures.push(failed(row.left))
+    else rows.push(row.right)
+  }
+  return rows.length === 0 ? failures : [...failures, { _tag: "trades", exchangeSymbol, rows }]
+}
+
+/** It upgrades its service, and ends this connection within a minute. */
+const upgrade = "64008"
+/** Too many requests: of the socket, and of REST, which counts two seconds at a time. */
+const tooOften: ReadonlyArray<string> = ["60014", "50011"]
+const unknownMarket = "51001"
+
+const told = (
+  { arg, code = "", event, id, msg: message = "" }: typeof Event.Type,
+  text: string
+): Message | undefined => {
+  switch (event) {
+    case "subscribe":
+      return arg === undefined
+        ? unknown(text)
+        : { _tag: "subscribed", topic: `${arg.channel}:${arg.instId}`, position: undefined, recovered: false }
+    case "error":
+      return id === undefined
+        ? unknown(text)
+        : { _tag: "denied", id, code, message, remedy: tooOften.includes(code) ? "soon" : "later" }
+    case "notice":
+      return code === upgrade ? { _tag: "leaving" } : unknown(text)
+    case "unsubscribe":
+    case "channel-conn-count":
+      return undefined
+    default:
+      return unknown(text)
+  }
+}
+
+const decode: Protocol["decode"] = (text) => {
+  if (text === "pong") return []
+  const parsed = Json.parseFrame(text)
+  if (Either.isLeft(parsed)) return [failed(parsed.left)]
+  if (isEvent(parsed.right)) {
+    const message = told(parsed.right, text)
+    return message === undefined ? [] : [message]
+  }
+  return Either.match(decodePush(parsed.right), {
+    onLeft: (failure) => [failed(failure)],
+    onRight: ({ arg, data }) => arg.channel === channel ? trades(arg.instId, data) : [unknown(text)]
+  })
+}
+
+const command = (op: string, topics: ReadonlyArray<string>, id: number): string =>
+  JSON.stringify({
+    id: String(id),
+    op,
+    args: topics.map((topic) => ({ channel, instId: topic.slice(channel.length + 1) }))
+  })
+
+/** Failures have a code, whatever the status is. */
+const refused = ({ body, status }: { readonly body: unknown; readonly status: number }): Refusal | undefined => {
+  if (isCoded(body) && body.code !== "0") {
+    return {
+      message: `${body.code} ${body.msg ?? ""}`.trim(),
+      retryAfter: tooOften.includes(body.code) ? "2" : undefined,
+      isUnknownMarket: body.code === unknownMarket
+    }
+  }
+  return status === 403 || status === 451
+    ? {
+      message:
+        "OKX does not serve this address; where you have an account set OKX_API_URL, OKX_WS_URL (eea.okx.com, wseea.okx.com)"
+    }
+    : undefined
+}
+
+const size = 100
+
+const pathOf = (what: string) => ({ exchangeSymbol }: Market): string =>
+  `/api/v5/market/${what}?instId=${encodeURIComponent(exchangeSymbol)}`
+
+export const okx: Exchange = {
+  id: "okx",
+  title: "OKX",
+  byDefault: false,
+  help: { wsUrl: "Address of its WebSocket, without `/public` or `/business` at its end" },
+  clockUnit: 1,
+  tradeIds: "consecutive",
+  endpoints: { apiUrl: "https://www.okx.com", wsUrl: "wss://ws.okx.com:8443/ws/v5" },
+  limits: {
+    subscriptionsPerConnection: 100,
+    restPerMinute: 300,
+    // Pages of history: 20 in two seconds.
+    restApart: Duration.millis(120),
+    dialsPerMinute: 60,
+    commandsPerSecond: 2,
+    rotateAfter: undefined
+  },
+  rest: {
+    markets: {
+      path: "/api/v5/public/instruments?instType=SPOT",
+      decode: (body) =>
+        Either.map(
+          decodeList(body),
+          ({ data }) =>
+            data.map((row) =>
+              Either.map(decodeMarket(row), ({ baseCcy, instId, quoteCcy, state }) => ({
+                exchangeSymbol: instId,
+                base: baseCcy,
+                quote: quoteCcy,
+                tradable: state === "live"
+              }))
+            )
+        )
+    },
+    history: {
+      path: (market) => `${pathOf("trades")(market)}&limit=500`,
+      pages: {
+        size,
+        holds: "newest",
+        path: (market, { id }, reach) =>
+          `${pathOf("history-trades")(market)}&type=1&after=${BigInt(id) + BigInt(reach) + 1n}&limit=${size}`
+      },
+      decode: (body) => Either.map(decodeList(body), ({ data }) => newestLast(data.map(tradeOf))),
+      askAfter: 0
+    },
+    check: { path: () => "/api/v5/public/time", decode: decodeList },
+    refused
+  },
+  socket: {
+    hello: undefined,
+    acknowledges: true,
+    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [topicOf(exchangeSymbol)] : [],
+    connection: (channel) =>
+      channel === "trades" ? { kind: "business", path: "/business" } : { kind: "public", path: "/public" },
+    subscribe: (topic, id) => command("subscribe", [topic], id),
+    // It allows 480 commands an hour on a connection.
+    batch: {
+      size: 50,
+      subscribe: (topics, id) => command("subscribe", topics, id),
+      unsubscribe: (topics, id) => command("unsubscribe", topics, id)
+    },
+    unsubscribe: (topic, id) => command("unsubscribe", [topic], id),
+    // After 30 s without a frame it hangs up. JSON would be refused.
+    keepAlive: { every: Duration.seconds(20), text: "ping" },
+    isTerminal: () => false,
+    decode
+  }
+}
