@@ -20,6 +20,7 @@ import type { StatusEvents } from "../StatusEvents.ts"
 import * as Machine from "./Machine.ts"
 import * as Markets from "./Markets.ts"
 import type { BooksOptions } from "./Options.ts"
+import type * as Sync from "./Sync.ts"
 import * as Wheel from "./Wheel.ts"
 
 export interface Options {
@@ -39,7 +40,7 @@ export interface Options {
 }
 
 /** A whole book, as an answer has it. */
-export type Picture = Omit<Machine.Part, "part">
+export type Picture = Omit<Sync.Part, "part">
 
 /** Events that wait to be taken; beyond it markets wait to be told. */
 const maxWaiting = 1_024

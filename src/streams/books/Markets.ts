@@ -10,6 +10,7 @@ import type { StatusEvents } from "../StatusEvents.ts"
 import * as Events from "./Events.ts"
 import * as Levels from "./Levels.ts"
 import * as Machine from "./Machine.ts"
+import type * as Sync from "./Sync.ts"
 
 export interface Kept {
   readonly market: Market
@@ -44,7 +45,7 @@ export interface Markets {
   /** What a machine says to an input. */
   readonly tell: (kept: Kept, input: Machine.Input, now: Time.Moment) => ReadonlyArray<MarketEvent>
   /** A part as a frame has it; undefined if one of its prices is none. */
-  readonly partOf: (kept: Kept, part: Machine.Part) => Machine.Part | undefined
+  readonly partOf: (kept: Kept, part: Sync.Part) => Machine.Part | undefined
   readonly listed: (symbols: ReadonlySet<string>) => void
 }
 
@@ -178,7 +179,7 @@ export const make = (options: Options): Markets => {
 }
 
 /** What of a frame's part a machine takes. */
-export const toPart = ({ asks, bids, part, previous, sequence, time, timestamp }: BookPart): Machine.Part => ({
+export const toPart = ({ asks, bids, part, previous, sequence, time, timestamp }: BookPart): Sync.Part => ({
   part,
   bids,
   asks,

@@ -2,8 +2,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Time from "../../../src/services/Time.ts"
+import type { Level } from "../../../src/streams/books/Levels.ts"
 import type * as Machine from "../../../src/streams/books/Machine.ts"
-import type { Level } from "../../../src/streams/Exchange.ts"
 import { type Action, type Setup, World } from "./World.ts"
 
 const runs = Number(process.env["FUZZ_RUNS"] ?? 3_000)

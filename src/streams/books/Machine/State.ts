@@ -146,7 +146,7 @@ export type Input =
   /** Nothing is told after this. */
   | { readonly _tag: "Last" }
 
-export type Part = Omit<BookPart, "_tag" | "exchangeSymbol">
+export type Part = Omit<BookPart, "_tag" | "exchangeSymbol" | "bids" | "asks"> & Both
 
 /** An event of the book's lane, but for what the feed knows of its market. */
 export interface Told {
