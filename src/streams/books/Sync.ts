@@ -27,6 +27,8 @@ export interface State extends Options {
   isLive: boolean
   /** The number that it has; undefined where there are none, or while it waits. */
   sequence: bigint | undefined
+  /** The part that it is at; undefined while it waits. */
+  last: Part | undefined
   /** Changes since a picture by REST is waited for, also while the book is whole; undefined: none is. */
   buffer: Buffer.Buffer | undefined
 }
@@ -40,13 +42,15 @@ export type Fault = "sequence" | "checksum" | "crossed"
  */
 export type Outcome = "whole" | "changed" | "same" | "early" | "old" | Fault
 
-export const make = (options: Options): State => {
+export const make = ({ books, pool }: Options): State => {
   const state: State = {
-    ...options,
+    books,
+    pool,
     bids: Side.make("bids"),
     asks: Side.make("asks"),
     isLive: false,
     sequence: undefined,
+    last: undefined,
     buffer: undefined
   }
   lose(state)
@@ -56,7 +60,7 @@ export const make = (options: Options): State => {
 /** Something that it did not hear is missing: what it has is not the book any more. */
 export const lose = (s: State): void => {
   s.isLive = false
-  s.sequence = undefined
+  s.sequence = s.last = undefined
   Side.clear(s.bids)
   Side.clear(s.asks)
   if (s.books.resync === "picture") expect(s)
@@ -93,23 +97,20 @@ const follow = (s: State, part: Part): Outcome => {
 }
 
 /**
- * A picture by REST, of a whole book. Undefined: it is older than what was heard since, or was not waited for, and nothing comes of it. A fault:
- * what it leads to is wrong, and a newer one is to be had.
+ * A picture by REST, of a whole book. Undefined: it is older than what was heard since, or was not waited for, or leads to a lower number than
+ * `reached`, and nothing comes of it. A fault: what it leads to is wrong, and a newer one is to be had.
  */
-export const fit = (s: State, picture: Part): "whole" | Fault | undefined => {
+export const fit = (s: State, picture: Part, reached?: bigint): "whole" | Fault | undefined => {
   const { buffer } = s
   if (buffer === undefined || picture.sequence === undefined) return undefined
   const after = Buffer.after(buffer, picture.sequence)
-  if (after === undefined || isBehind(s, picture, after)) return undefined
+  // What changed between was not kept, and what is known is newer.
+  if (after === undefined || (reached !== undefined && (after.at(-1)?.sequence ?? picture.sequence) < reached)) {
+    return undefined
+  }
   const outcome = fresh(s, picture, after)
   if (outcome === "whole") close(s)
   return outcome
-}
-
-/** What changed between the two was not kept: the book that is whole is the newer one. */
-const isBehind = ({ isLive, sequence }: State, picture: Part, after: ReadonlyArray<Part>): boolean => {
-  const reached = after.at(-1)?.sequence ?? picture.sequence
-  return isLive && sequence !== undefined && reached !== undefined && reached < sequence
 }
 
 /** It stands for all that was before: nothing of that is true for its sake. */
@@ -118,18 +119,42 @@ const fresh = (s: State, picture: Part, after: ReadonlyArray<Part>): "whole" | F
   const isWhole = (side: Part["bids"]) => s.books.resync !== "picture" || levels === undefined || side.length < levels
   Side.replace(s.bids, picture.bids, isWhole(picture.bids))
   Side.replace(s.asks, picture.asks, isWhole(picture.asks))
-  s.sequence = picture.sequence
   s.isLive = true
+  arrive(s, picture)
   for (const part of after) apply(s, part)
-  bound(s)
   return judged(s, after.at(-1) ?? picture, "whole")
 }
 
-const apply = (s: State, { asks, bids, sequence }: Part): void => {
+/**
+ * Another session of an exchange that counts alike on all of them has the book: its state is a picture. True: this one has it now, and goes on
+ * by itself.
+ */
+export const adopt = (s: State, from: State): boolean => {
+  const { buffer } = s
+  if (s.isLive || buffer === undefined || from.sequence === undefined || from.last === undefined) return false
+  const after = Buffer.after(buffer, from.sequence)
+  if (after === undefined) return false
+  Side.copy(s.bids, from.bids)
+  Side.copy(s.asks, from.asks)
+  s.isLive = true
+  arrive(s, from.last)
+  for (const part of after) apply(s, part)
+  if (judged(s, after.at(-1) ?? from.last, "whole") !== "whole") return false
+  close(s)
+  return true
+}
+
+const apply = (s: State, part: Part): void => {
   // A later level of a price stands for the earlier.
-  for (const level of bids) Side.put(s.bids, level)
-  for (const level of asks) Side.put(s.asks, level)
-  s.sequence = sequence
+  for (const level of part.bids) Side.put(s.bids, level)
+  for (const level of part.asks) Side.put(s.asks, level)
+  arrive(s, part)
+}
+
+/** It is at that part. */
+const arrive = (s: State, part: Part): void => {
+  s.sequence = part.sequence
+  s.last = part
   bound(s)
 }
 

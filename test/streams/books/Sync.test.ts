@@ -102,6 +102,9 @@ describe("A part", () => {
     )
     assert.strictEqual(Sync.take(sync, delta(undefined, undefined, { bids: digits("1") })), "changed")
     assert.deepStrictEqual(all(sync).bids, [["4", "1"], ["3", "1"]])
+    // What comes may stand before what goes: the worst stays.
+    Sync.take(sync, delta(undefined, undefined, { bids: [["4.5", "1"], ["4", "0"]] }))
+    assert.deepStrictEqual(all(sync).bids, [["4.5", "1"], ["3", "1"]])
     assert.strictEqual(
       Sync.take(sync, { ...delta(undefined, undefined, { bids: digits("5") }), checksum: "d5 d3" }),
       "checksum"
@@ -210,7 +213,7 @@ describe("A picture that was asked for", () => {
     Sync.fit(sync, whole(10, levels(9), []))
     Sync.take(sync, delta(10, 15, bid("8")))
     Sync.expect(sync)
-    assert.isUndefined(Sync.fit(sync, whole(12, levels(9), [])))
+    assert.isUndefined(Sync.fit(sync, whole(12, levels(9), []), 15n))
     assert.deepStrictEqual([all(sync).bids, sync.sequence], [levels(9, 8), 15n])
   })
 

@@ -17,8 +17,19 @@ const patience = 3
 export const deafFor = 10_000
 
 /** What a channel's cause is to a book. A frame that a limit of ours refused held too much. */
-const causeOf = (cause: Channel.Cause): Cause =>
-  cause === "undecoded" ? "overflow" : cause === "sequence" ? "sequence" : "disconnected"
+const causeOf = (cause: Channel.Cause | Cause): Cause => {
+  switch (cause) {
+    case "undecoded":
+      return "overflow"
+    case "sequence":
+    case "checksum":
+    case "crossed":
+    case "overflow":
+      return cause
+    default:
+      return "disconnected"
+  }
+}
 
 export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ id }) => id === s.leader)
 
@@ -42,13 +53,16 @@ export const open = (s: State, cause: Cause, out: Array<Command>): void => {
 /** What is kept is the true picture, by what that listener brings. */
 export const close = (s: State, leader: Listener, out: Array<Command>): void => {
   const { hole, kept, phase } = s
-  if (s.leader !== leader.id) {
+  if (s.leader !== leader.id && s.options.linked === undefined) {
     // Older than what leads now. Were they kept, one that goes on for it later would mix them with what is new.
     for (const one of s.listeners) if (one !== leader) one.bids = one.asks = undefined
   }
   s.leader = leader.id
-  s.ask.at = undefined
-  s.ask.failed = 0
+  // A fresh picture is wanted all the same.
+  if (!s.ask.isWorn) {
+    s.ask.at = undefined
+    s.ask.failed = 0
+  }
   if (phase === "live" || kept === undefined) return
   s.phase = "live"
   s.isUrgent = true
@@ -89,8 +103,11 @@ export const heard = (
   if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
     return close(s, inherit(s, listener), out)
   }
-  s.ask.failed = 0
-  expectPicture(s, now)
+  const { linked } = s.options
+  if (linked === undefined) s.ask.failed = 0
+  // Subscribed to anew for a picture that did not come before: it is asked for again when it would have been.
+  else if (s.ask.failed > 0) return again(s, now)
+  expectPicture(s, now, linked?.heard)
 }
 
 export const lost = (
@@ -142,20 +159,43 @@ export const doubted = (
 }
 
 /** The question was not answered, or not with what was needed. */
+const again = (s: State, now: Time.Instant): void => {
+  if (s.ask.isPending) return
+  s.ask.at ??= Time.plus(now, Math.min(askAgain.last, askAgain.first * 2 ** (s.ask.failed - 1)))
+}
+
+/** What was asked for has come, of a book that changes keep. */
+export const answered = (s: State, fits: boolean, now: Time.Instant, out: Array<Command>): void => {
+  s.ask.isPending = false
+  if (!fits || isWanted(s)) unanswered(s, now, out)
+}
+
+/** One that is doubtful asks by itself. */
+export const worn = (s: State, now: Time.Instant): void => {
+  if (s.phase !== "live") return
+  s.ask.isWorn = true
+  if (!s.ask.isPending) s.ask.at = Time.latest(now, Time.plus(s.ask.askedAt, askAgain.first))
+}
+
 export const unanswered = (s: State, now: Time.Instant, out: Array<Command>): void => {
   if (!isWanted(s)) return
   s.ask.failed += 1
-  const wait = Math.min(askAgain.last, askAgain.first * 2 ** (s.ask.failed - 1))
-  s.ask.at = Time.plus(now, wait)
+  s.ask.at = undefined
+  again(s, now)
   if (s.ask.failed === patience) out.push({ _tag: "Stale" })
 }
 
 /** A picture is waited for by somebody who would hear what comes after it. */
-export const isWanted = (s: State): boolean => s.leader === undefined && s.listeners.length > 0
+export const isWanted = (s: State): boolean => (s.leader === undefined || s.ask.isWorn) && s.listeners.length > 0
 
-export const expectPicture = (s: State, now: Time.Instant): void => {
+export const expectPicture = (
+  s: State,
+  now: Time.Instant,
+  within = s.options.linked?.doubted ?? pictureWithin
+): void => {
   s.ask.isVoid = s.ask.isPending
-  if (s.options.canAsk) s.ask.at = Time.plus(now, pictureWithin)
+  s.ask.isWorn = false
+  if (s.options.canAsk) s.ask.at = Time.plus(now, within)
 }
 
 /** The one that was among them. */
@@ -168,9 +208,11 @@ const remove = (s: State, id: number): Listener | undefined => {
 const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener | undefined =>
   s.phase !== "live" ?
     undefined :
-    s.listeners.findLast(({ brought, epoch, heardAt, id }) =>
+    s.listeners.findLast(({ asks, bids, brought, epoch, heardAt, id }) =>
+      // Changes that it hears lead on from its own book alone.
+      (s.options.linked === undefined || (bids !== undefined && asks !== undefined)) &&
       id !== except && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
-      (s.number === undefined ||
+      (s.number === undefined || s.options.linked !== undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )
 
@@ -188,6 +230,7 @@ const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener 
 const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.Instant, out: Array<Command>): void => {
   const { asks, bids, id } = inherit(s, other, before)
   s.leader = id
+  if (s.options.linked !== undefined) return
   const doCross = bids !== undefined && asks !== undefined && Levels.isCrossed({ bids, asks })
   if (doCross) s.isCrossed = true
   else if (s.isCrossed) {

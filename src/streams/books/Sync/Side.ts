@@ -88,6 +88,13 @@ export const replace = (side: Side, levels: ReadonlyArray<Level>, isWhole: boole
   if (!isWhole) drawEdge(side)
 }
 
+export const copy = (side: Side, from: Side): void => {
+  clear(side)
+  for (const level of from.levels) side.levels.push(level)
+  for (const key of from.keys) side.keys.push(key)
+  side.edge = from.edge
+}
+
 export const clear = (side: Side): void => {
   side.levels.length = side.keys.length = 0
   side.edge = undefined
