@@ -4,8 +4,9 @@
  */
 import type { Message } from "kafkajs"
 import Produce from "kafkajs/src/protocol/requests/produce/index.js"
+import type { EventRecord } from "../src/services/MarketEvent.ts"
 import { encodeBy } from "../src/services/producers/Kafkajs/patches.ts"
-import { RecordMessage } from "../src/services/producers/Kafkajs/ProduceRequest.ts"
+import { RecordsMessage } from "../src/services/producers/Kafkajs/ProduceRequest.ts"
 import { alternate } from "./support/alternate.ts"
 
 const seconds = Number(process.env["SECONDS"] ?? 2)
@@ -16,25 +17,26 @@ const valueBytes = 300
 
 encodeBy((data) => Promise.resolve(data))
 
-const message = (i: number) =>
-  new RecordMessage({
-    key: `bitpin:C${i % 50}/IRT`,
-    value: new Uint8Array(valueBytes).fill(120),
-    headers: { id: `bitpin:C${i % 50}/IRT:t:${73_802_972 + i}`, schema: "trade/1", source: "ws", spooled: "1" },
-    timestamp: 1_780_000_000_000 + i
-  })
+const record = (i: number): EventRecord => ({
+  key: `bitpin:C${i % 50}/IRT`,
+  value: Buffer.alloc(valueBytes, 120),
+  headers: { id: `bitpin:C${i % 50}/IRT:t:${73_802_972 + i}`, schema: "trade/1", source: "ws", spooled: "1" },
+  timestamp: 1_780_000_000_000 + i
+})
 
-const ours = Array.from({ length: partitions }, (_, partition) => ({
-  partition,
-  firstSequence: 0,
-  messages: Array.from({ length: recordsOfEach }, (_, i) => message(i))
-}))
+const requestOf = (messages: ReadonlyArray<Message>) =>
+  Array.from({ length: partitions }, (_, partition) => ({ partition, firstSequence: 0, messages }))
+
+const others = Array.from({ length: recordsOfEach - 1 }, (_, i) => record(i + 1))
+const ours = requestOf([new RecordsMessage([record(0), ...others], partitions)])
 
 /** The same, and not known to be ours. */
-const theirs = ours.map(({ messages, ...rest }) => ({
-  ...rest,
-  messages: messages.map(({ headers, key, timestamp, value }): Message => ({ key, value, headers, timestamp }))
-}))
+const theirs = requestOf([record(0), ...others].map(({ headers, key, timestamp, value }): Message => ({
+  key,
+  value: Buffer.from(value),
+  headers,
+  timestamp: String(timestamp)
+})))
 
 const rounds =
   (data: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<Message> }>) =>

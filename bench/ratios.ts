@@ -14,7 +14,7 @@ const trades = 40_000
 const room = 8_000
 const markets = 60
 
-const limits: ReadonlyArray<{ readonly shape: ShapeName; readonly atMost: number }> = [{ shape: "one", atMost: 2 }]
+const limits: ReadonlyArray<{ readonly shape: ShapeName; readonly atMost: number }> = [{ shape: "one", atMost: 1.3 }]
 
 await withStage({}, async ({ run }) => {
   for (const { atMost, shape } of limits) {

@@ -8,7 +8,7 @@ import { promisify } from "node:util"
 import * as zlib from "node:zlib"
 import { WebSocket } from "ws"
 import { encodeBy } from "../../src/services/producers/Kafkajs/patches.ts"
-import { RecordMessage } from "../../src/services/producers/Kafkajs/ProduceRequest.ts"
+import { RecordsMessage } from "../../src/services/producers/Kafkajs/ProduceRequest.ts"
 
 const env = (name: string): string => process.env[name] ?? ""
 const markets = Number(env("MARKETS"))
@@ -31,7 +31,7 @@ await producer.connect()
 
 const messageOf = isOurs
   ? (key: string, value: string, id: string, timestamp: number) =>
-    new RecordMessage({ key, value, headers: { id, schema: "trade/1", source: "ws" }, timestamp })
+    new RecordsMessage([{ key, value, headers: { id, schema: "trade/1", source: "ws" }, timestamp }])
   : (key: string, value: string, id: string, timestamp: number) => ({
     key,
     value,

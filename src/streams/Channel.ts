@@ -47,13 +47,15 @@ export interface Member {
   readonly activity: () => number
   /**
    * From here on the session hears the market. `recovered`: what it said since it was lost follows. `listener`: the session's id. `epoch`: in
-   * which its numbers count up, where the exchange named one.
+   * which its numbers count up, where the exchange named one. `after`: where it is recovered, the number behind which all of it follows.
    */
-  readonly heard: (recovered: boolean, listener: number, epoch: string | undefined) => void
+  readonly heard: (recovered: boolean, listener: number, epoch: string | undefined, after?: number) => void
   /** From here on it does not. */
   readonly lost: (cause: Cause, listener: Listener) => void
   /** It hears the market, but what that said just before, nobody may have heard. */
   readonly doubted: (cause: Cause) => void
+  /** Something of this market came and could not be read. Left out: that is counted, and no more. */
+  readonly spoiled?: (() => void) | undefined
   /** A message of the channel about this market, in the order of the frames. Gives what may be handed over at once. */
   readonly take: (data: Data, now: Time.Moment) => ReadonlyArray<MarketEvent>
   /**

@@ -317,7 +317,15 @@ export type Message =
    */
   | { readonly _tag: "counted"; readonly sequence: bigint }
   /** A part that was not understood; the other messages of the frame stand. */
-  | { readonly _tag: "failure"; readonly failure: DecodeFailure }
+  | {
+    readonly _tag: "failure"
+    readonly failure: DecodeFailure
+    /**
+     * The topic whose data it was: what that had to say of its market is missing, so that a book of before is not known to be true any more.
+     * Left out: whose it was cannot be told, or nothing is missing (an odd time beside levels that were read).
+     */
+    readonly topic?: string | undefined
+  }
 
 /**
  * How an exchange speaks on its WebSocket. Frames are text.

@@ -38,7 +38,8 @@ export class Service {
   readonly process: ChildProcess
   readonly exited: Promise<Exit>
   readonly lines: Array<string> = []
-  /** Highest resident memory seen, MiB. */
+  /** Resident memory, MiB: as it was last seen, and the highest. */
+  rss = 0
   peakRss = 0
   private url: string | undefined
   private readonly sampler: NodeJS.Timeout
@@ -67,7 +68,8 @@ export class Service {
   private sample(): void {
     try {
       const rss = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.process.pid}/status`, "utf8"))?.[1]
-      this.peakRss = Math.max(this.peakRss, Number(rss ?? 0) / 1024)
+      this.rss = Number(rss ?? 0) / 1024
+      this.peakRss = Math.max(this.peakRss, this.rss)
     } catch {
       // It has just ended.
     }

@@ -3,13 +3,18 @@
  * counted by its reason. `FUZZ_FRAMES` frames for each exchange.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Duration, Effect, Schema } from "effect"
 import { readFileSync } from "node:fs"
+import { setImmediate } from "node:timers/promises"
+import { isDeepStrictEqual } from "node:util"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeRamzinex from "../../src/layers/testing/FakeRamzinex.ts"
+import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import * as FeedStatus from "../../src/services/FeedStatus.ts"
@@ -17,6 +22,8 @@ import * as Ledger from "../../src/services/Ledger.ts"
 import { MarketEvent } from "../../src/services/MarketEvent.ts"
 import * as Time from "../../src/services/Time.ts"
 import * as Board from "../../src/streams/Board.ts"
+import * as BooksChannel from "../../src/streams/books/BooksChannel.ts"
+import type { Name as ChannelName } from "../../src/streams/Channel.ts"
 import type { Exchange, Market, Protocol } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import * as Session from "../../src/streams/Feed/Session.ts"
@@ -70,6 +77,19 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
 
+const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
+
+const wallexSide = (symbol: string, i: number): string =>
+  i % 2 === 0
+    ? `["${symbol}@buyDepth",[{"price":3229${i},"quantity":155.903075,"sum":1.5}]]`
+    : `["${symbol}@sellDepth",[{"price":32311.${i},"quantity":76.378076,"sum":1.5}]]`
+
+const tabdealBook = (symbol: string, i: number): string =>
+  `{"stream":"${symbol.toLowerCase()}@depth@2000ms","data":{"e":"depthUpdate","E":${
+    1_657_530_675_579 + i
+  },"s":"${symbol}",` +
+  `"b":[["3229${i}","155.903075"],["32280","1"]],"a":[["32311.5","76.37807${i}"]]}}`
+
 const ten = Array.from({ length: 10 }, (_, i) => i)
 
 const pools = {
@@ -79,6 +99,7 @@ const pools = {
     ...recorded("bitpin/bitpin-docs.ndjson").map((data) => pushed("matches:BTC_IRT", data)),
     ...recorded("bitpin/bitpin-legacy-ws-matches-20241029.ndjson").map((data) => pushed("matches:USDT_IRT", data)),
     ...ten.map((i) => window("matches:BTC_IRT", 80_000_000 + i)),
+    ...ten.map((i) => pushed("orderbook:USDT_IRT", `{"symbol":"USDT_IRT","event":"market_data",${sides(i)}}`)),
     pushed("matches:BTC_IRT", JSON.stringify(`{"matches":[${match(7, "1", "2")}]}`)),
     "{\"push\":{\"channel\":\"matches:BTC_IRT\",\"unsubscribe\":{\"code\":2500}}}",
     "{\"push\":{\"disconnect\":{\"code\":3001,\"reason\":\"shutdown\"}}}",
@@ -90,6 +111,7 @@ const pools = {
     ...recorded("wallex/wallex-ws-docs.ndjson"),
     ...recorded("wallex/wallex-depth.ndjson"),
     ...ten.map((i) => wallexTrade("TRXTMN", i)),
+    ...ten.map((i) => wallexSide("TRXTMN", i)),
     "[\"ping\",1]",
     "{\"ping\":1}",
     "ping"
@@ -100,6 +122,7 @@ const pools = {
     ...recorded("nobitex/nobitex-ws-docs.ndjson"),
     recorded("nobitex/nobitex-orderbook-batched.ndjson").join("\n"),
     ...ten.map((i) => nobitexTrade("BTCIRT", i)),
+    ...ten.map((i) => pushed("public:orderbook-BTCIRT", `{"lastUpdate":${1_762_781_164_192 + i},${sides(i)}}`)),
     ...ten.map((i) => nobitexTrade("1M_PEPEIRT", i)),
     "{\"id\":2,\"subscribe\":{\"recoverable\":true,\"epoch\":\"e\",\"recovered\":true,\"publications\":[{\"data\":{},\"offset\":7}]}}",
     "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
@@ -112,31 +135,45 @@ const pools = {
     ...recorded("ramzinex/ramzinex-ws-docs.ndjson").map((data) => pushed("orderbook:11", data)),
     ...ten.map((i) => ramzinexTrades("2", i)),
     ...ten.map((i) => ramzinexTrades("11", i)),
+    ...ten.map((i) =>
+      pushed("orderbook:2", `{"buys":[[3229${i},1.5,1,false,null,5,1]],"sells":[[32311.${i},7.${i},1,false,null,5,1]]}`)
+    ),
     "{\"push\":{\"channel\":\"last-trades:2\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
+  ],
+  tabdeal: [
+    ...recorded("tabdeal/tabdeal-ws-docs.ndjson"),
+    ...ten.map((i) => tabdealBook("BTCIRT", i)),
+    ...ten.map((i) => tabdealBook("USDTIRT", i)),
+    "{\"result\":null,\"id\":1}",
+    "{\"id\":1,\"code\":1211,\"msg\":\"Invalid symbol\"}",
+    "{\"error\":{\"code\":1201,\"msg\":\"Invalid parameters\"},\"id\":1}"
   ]
 } as const
 
 type Name = keyof typeof pools
 
-/** A frame that holds a trade. */
+/** A frame that holds a trade, or where trades come by asking, a book. */
 const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   bitpin: (symbol, i) => window(`matches:${symbol}`, i),
   wallex: wallexTrade,
   nobitex: nobitexTrade,
-  ramzinex: ramzinexTrades
+  ramzinex: ramzinexTrades,
+  tabdeal: tabdealBook
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
   bitpin: FakeBitpin.make,
   wallex: FakeWallex.make,
   nobitex: FakeNobitex.make,
-  ramzinex: FakeRamzinex.make
+  ramzinex: FakeRamzinex.make,
+  tabdeal: FakeTabdeal.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex"] as const
+const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal"] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
+  tabdeal: [{ symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTIRT" }],
   nobitex: [
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
@@ -148,8 +185,15 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
 
 const reasons = ["json", "schema", "too_deep", "too_large", "number", "time", "symbol", "binary", "unknown"]
 
-/** A session without a socket, and what is counted about it. */
-const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
+/** What a socket of the exchange brings. */
+const brought = ({ rest }: Exchange): ReadonlyArray<ChannelName> => rest.polling === undefined ? ["trades"] : ["books"]
+
+/** A session without a socket, all of its topics granted where there are books, and what is counted about it. */
+const session = (
+  exchange: Exchange,
+  listed: ReadonlyArray<Market>,
+  channels: ReadonlyArray<ChannelName> = brought(exchange)
+) => {
   const seen = { failures: 0, messages: 0 }
   const decode: Protocol["decode"] = (text, topicOf) => {
     const messages = exchange.socket.decode(text, topicOf)
@@ -162,29 +206,39 @@ const session = (exchange: Exchange, listed: ReadonlyArray<Market>) => {
   const status = FeedStatus.make([exchange.id])
   const board = Board.make(status, exchange.id)
   const ledger = Ledger.make()
+  const statusEvents = StatusEvents.make(exchange.id, "fuzz")
+  const made = { exchange, board, ledger, statusEvents, collector: "fuzz", depth: "all", deltas: true } as const
+  const all = { trades: TradesChannel.alone(made), books: BooksChannel.alone(made) }
   const shared: Session.Shared = {
     exchange: { ...exchange, socket: { ...exchange.socket, decode } },
     board,
-    channels: [TradesChannel.alone({ exchange, board, ledger })],
-    statusEvents: StatusEvents.make(exchange.id, "fuzz"),
+    channels: channels.map((name) => all[name]),
+    statusEvents,
     timing: Topics.defaultTiming,
     positions: new Map(),
     refused: new Set()
   }
   const topics = new Map(
-    listed.flatMap((market) =>
-      exchange.socket.topics("trades", market).map((topic) => [topic, { channel: "trades", market }] as const)
+    channels.flatMap((channel) =>
+      listed.flatMap((market) =>
+        exchange.socket.topics(channel, market).map((topic) => [topic, { channel, market }] as const)
+      )
     )
   )
-  const made = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
-  made.handle([{ _tag: "open", ...moment(0) }])
+  const one = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
+  one.handle([{ _tag: "open", ...moment(0) }])
   if (exchange.socket.hello !== undefined) {
-    made.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", ...moment(0) }])
+    one.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", ...moment(0) }])
   }
-  while (made.hasCommands()) made.command(moment(0).at)
-  assert.isTrue(made.isReady())
+  while (one.hasCommands()) {
+    const id = /"id":(\d+)/.exec(one.command(moment(0).at) ?? "")?.[1]
+    if (id === undefined || !channels.includes("books")) continue
+    const granted = exchange.socket.hello === undefined ? `{"result":null,"id":${id}}` : `{"id":${id},"subscribe":{}}`
+    one.handle([{ _tag: "text", text: granted, ...moment(0) }])
+  }
+  assert.isTrue(one.isReady())
   const counted = (): ReadonlyMap<string, number> => new Map(status.exchanges()[0]?.decodeFailures)
-  return { session: made, seen, ledger, counted }
+  return { session: one, seen, ledger, counted }
 }
 
 describe("spoilt frames: a frame of pings", () => {
@@ -239,14 +293,42 @@ const heap = (): number => {
 
 const sum = (counts: ReadonlyMap<string, number>): number => Array.from(counts.values()).reduce((a, b) => a + b, 0)
 
+/** Frames of a hostile connection, at most. */
+const rounds = Math.min(2_000, frames)
+
+/** Without Centrifugo's pings: the answer to one that the server does not know of is a bad request, and ends the connection (3501). */
+const unpinged = (frame: Frame): Frame => frame?.replaceAll(/^\s*\{\s*\}\s*$/gm, "null")
+
+/** Sends them to all, between true trades. Gives how many of them were binary. */
+const feed = (fake: FakeExchange, next: () => Frame): Effect.Effect<number> =>
+  Effect.gen(function*() {
+    let binary = 0
+    for (let i = 0; i < rounds; i++) {
+      const frame = unpinged(next())
+      // Beyond the cap of the socket it is another matter: Payloads.test.ts.
+      if (frame === undefined) {
+        fake.server.frame(new Uint8Array([1, 2, 3]))
+        binary += 1
+      } else if (Buffer.byteLength(frame) < 1024 * 1024) fake.server.frame(frame)
+      fake.trades(2)
+      if (i % 50 === 0) yield* Effect.sleep("1 millis")
+    }
+    return binary
+  })
+
 for (const name of names) {
   describe(`spoilt frames: ${name}`, () => {
-    it(`${frames} of them do no harm and are all accounted for`, () => {
+    it(`${frames} of them do no harm and are all accounted for`, async () => {
       const before = prototypes()
-      const { counted, ledger, seen, session: made } = session(exchanges[name], markets[name])
+      const { counted, ledger, seen, session: made } = session(
+        exchanges[name],
+        markets[name],
+        name === "tabdeal" ? ["books"] : ["trades", "books"]
+      )
       const next = source(pools[name], 4)
       let binary = 0
       let trades = 0
+      let books = 0
       let start = 0
       for (let i = 0; i < frames; i++) {
         const frame = next()
@@ -258,10 +340,17 @@ for (const name of names) {
         assert.isAtMost(dead.length, 1)
         // What one frame can make us say is bounded (Centrifugo.ts, `maxDocuments`).
         assert.isAtMost(send.length, 1024)
-        for (const event of events) assert.isTrue(isEvent(event), JSON.stringify(event))
-        trades += events.length
+        for (const event of events) {
+          assert.isTrue(isEvent(event), JSON.stringify(event))
+          if (event.type === "trade") trades += 1
+          else if (event.type !== "status") books += 1
+        }
         if (i === Math.floor(frames / 4)) start = heap()
-        if (i % 1000 === 0) assert.isTrue(isClean())
+        if (i % 1000 === 0) {
+          assert.isTrue(isClean())
+          // A million take minutes, and vitest gives up on a worker that does not answer for one.
+          await setImmediate()
+        }
       }
       assert.isTrue(isClean())
       assert.deepStrictEqual(prototypes(), before)
@@ -269,14 +358,27 @@ for (const name of names) {
       assert.isBelow(heap() - start, 24 * 1024 * 1024)
       // The fuzz reaches both what is understood and what is not.
       // Many of those understood repeat an id: they are received, and no trade.
-      assert.isAbove(trades, 0)
-      assert.isAbove(ledger.accounts()[0]?.received ?? 0, frames / 100)
+      const account = (of: string) => ledger.accounts().find(({ channel }) => channel === of)
+      if (brought(exchanges[name]).includes("trades")) {
+        assert.isAbove(trades, 0)
+        assert.isAbove(account("trades")?.received ?? 0, frames / 100)
+      }
+      assert.isAbove(books, frames / 10_000)
       assert.isAbove(seen.failures, frames / 10)
       assert.strictEqual(sum(counted()), seen.failures + binary)
       for (const reason of counted().keys()) assert.include(reasons, reason)
-      const account = ledger.accounts()[0]
-      assert.strictEqual(account?.received, account === undefined ? 0 : account.inFlight + sum(account.filtered))
-      assert.strictEqual(account?.inFlight, trades)
+      for (const { filtered, inFlight, received } of ledger.accounts()) {
+        assert.strictEqual(received, inFlight + sum(filtered))
+      }
+      assert.strictEqual(account("trades")?.inFlight ?? 0, trades)
+      assert.strictEqual(account("books")?.inFlight, books)
+      const mib = (bytes: number) => (bytes / 2 ** 20).toFixed(1)
+      if (frames >= 1_000_000) {
+        console.log(
+          `${name}: ${frames} frames, ${trades} trades, ${books} events of books, ${seen.failures} failures, ` +
+            `heap ${mib(start)} MiB after a quarter, ${mib(heap())} at the end`
+        )
+      }
     })
 
     const one = ones[name](markets[name][0]?.exchangeSymbol ?? "", 1)
@@ -286,7 +388,7 @@ for (const name of names) {
       return text
     }
     /** By its name, or the first of a row. */
-    const priced = (price: string) => spoilt(/(?<="price":)"[^"]*"|(?<=\[\[)[\d.]+/, price)
+    const priced = (price: string) => spoilt(/(?<="price":)"[^"]*"|(?<=\[\[)"?[\d.]+"?/, price)
     const nested = (depth: number) => spoilt(":", `:${"[".repeat(depth)}${"]".repeat(depth)},"x":`)
     const table: ReadonlyArray<readonly [string, () => string, string]> = [
       ["nesting of 33", () => "[".repeat(33) + "]".repeat(33), "too_deep"],
@@ -294,7 +396,7 @@ for (const name of names) {
       ["nesting of 1e4", () => nested(1e4), "too_deep"],
       ["nesting of 1e5", () => nested(1e5), "too_deep"],
       // Only the socket says how long it may be: some exchanges put JSON into a string.
-      ["a string of 1 MB", () => spoilt(":", `:"${"x".repeat(1e6)}","x":`), "schema"],
+      ["a string of 1 MB", () => spoilt(":", `:"${"x".repeat(1e6)}","x":`), name === "tabdeal" ? "unknown" : "schema"],
       ["a number of 100 000 digits", () => spoilt(":", `:${"9".repeat(1e5)},"x":`), "too_large"],
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],
       ["a byte order mark", () => `\ufeff${one}`, "json"],
@@ -340,30 +442,43 @@ for (const name of names) {
       }
     })
 
+    if (name === "tabdeal") {
+      it.scopedLive("the books of others go on while a connection is fed with them", () =>
+        Effect.gen(function*() {
+          const fake = yield* FakeTabdeal.make({ markets: 4, seed: 5, picture: 100 })
+          const running = yield* run(exchanges[name], {
+            endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl },
+            channels: ["books"],
+            books: { depth: "all", interval: Duration.zero, refresh: Duration.zero, deltas: false }
+          })
+          const told = () =>
+            new Set(running.events.flatMap((event) => event.type === "book" ? [event.symbol] : [])).size
+          yield* until("all books", () => told() === 4, 10_000)
+          yield* feed(fake, source(ten.map((i) => tabdealBook("HOSTILE", i)), 6))
+          const reader = BookReader.make()
+          reader.read(running.events)
+          let read = running.events.length
+          const areTrue = () => {
+            reader.read(running.events.slice(read))
+            read = running.events.length
+            return fake.tradable.every(({ exchangeSymbol, symbol }) =>
+              isDeepStrictEqual(reader.book(`tabdeal:${symbol}`), fake.book(exchangeSymbol))
+            )
+          }
+          yield* until("each book as it truly is", areTrue, 10_000)
+          assert.strictEqual(fake.server.dials.length, 1)
+          assert.isAbove(sum(running.status().decodeFailures), rounds / 10)
+        }).pipe(Effect.provide(layer)))
+      return
+    }
+
     it.scopedLive("other markets go on while a connection is fed with them", () =>
       Effect.gen(function*() {
         const fake = yield* fakes[name]({ markets: 4, seed: 5 })
         const running = yield* run(exchanges[name], { endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl } })
         yield* Effect.promise(() => fake.ready())
         // Of a market that nobody subscribed to: whatever becomes of its trades, none of the others' may be missing.
-        const next = source(
-          ten.map((i) => ones[name]("HOSTILE", i)),
-          6
-        )
-        /** Without Centrifugo's pings: the answer to one that the server does not know of is a bad request, and ends the connection (3501). */
-        const unpinged = (frame: Frame): Frame => frame?.replaceAll(/^\s*\{\s*\}\s*$/gm, "null")
-        const rounds = Math.min(2_000, frames)
-        let binary = 0
-        for (let i = 0; i < rounds; i++) {
-          const frame = unpinged(next())
-          // Beyond the cap of the socket it is another matter: Payloads.test.ts.
-          if (frame === undefined) {
-            fake.server.frame(new Uint8Array([1, 2, 3]))
-            binary += 1
-          } else if (Buffer.byteLength(frame) < 1024 * 1024) fake.server.frame(frame)
-          fake.trades(2)
-          if (i % 50 === 0) yield* Effect.sleep("1 millis")
-        }
+        const binary = yield* feed(fake, source(ten.map((i) => ones[name]("HOSTILE", i)), 6))
         // The history may have the last trades before their frames are read.
         yield* until("all frames", () => running.status().decodeFailures.get("binary") === binary, 20_000)
         yield* until("all trades", () => running.trades().length >= fake.issued.length, 20_000)

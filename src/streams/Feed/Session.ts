@@ -116,6 +116,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const members = new Map<string, Channel.Member>()
   /** By topic: in which epoch the exchange counts what it publishes, where it says so. */
   const epochs = new Map<string, string>()
+  /** By topic: behind which offset all follows, where it was recovered. */
+  const recoveredAfter = new Map<string, number>()
   let ready = false
   let ended = false
   /** Number of the last frame, where the exchange numbers them. */
@@ -163,11 +165,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const carryOutOne = (into: Gathering, command: Topics.Command): void => {
     switch (command._tag) {
-      case "Heard":
-        return toMember(
-          command.topic,
-          (member) => member.heard(command.recovered, connection, epochs.get(command.topic))
-        )
+      case "Heard": {
+        const { recovered, topic } = command
+        const after = recovered ? recoveredAfter.get(topic) : undefined
+        return toMember(topic, (member) => member.heard(recovered, connection, epochs.get(topic), after))
+      }
       case "Lost": {
         const listener = { id: connection, aliveAt, broughtAt: command.broughtAt }
         return toMember(command.topic, (member) => member.lost(command.cause, listener))
@@ -240,6 +242,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       if (wanted.has(topic)) continue
       members.delete(topic)
       epochs.delete(topic)
+      recoveredAfter.delete(topic)
     }
   }
 
@@ -297,6 +300,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return becomeReady(into, now)
       case "subscribed": {
         const recovered = isRecovered(message)
+        // Another session may have moved the position since the book that is kept was told.
+        const after = message.after ?? positions.get(message.topic)?.offset
+        if (!recovered || after === undefined) recoveredAfter.delete(message.topic)
+        else if (members.has(message.topic)) recoveredAfter.set(whole(message.topic), after)
         // What was recovered has not been handled yet: the position moves with it.
         if (message.position === undefined) positions.delete(message.topic)
         else if (!recovered) {
@@ -342,6 +349,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "failure":
         board.failure(message.failure.reason)
+        if (message.topic !== undefined) toMember(message.topic, (member) => member.spoiled?.())
         return
       default:
         return take(into, message, now)

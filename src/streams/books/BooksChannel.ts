@@ -12,7 +12,7 @@ import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
-import type { Channel, Hearing, Member } from "../Channel.ts"
+import type { Cause, Channel, Hearing, Member } from "../Channel.ts"
 import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
@@ -66,13 +66,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   /** What was handed over was the last: nothing more is made, since nobody would take it. */
   let isStopped = false
 
+  const now = () => Time.momentOf(clock)
+
   const markets = Markets.make({
     ...options,
     ...machineOptions(options.books),
-    onAsk: (kept) => void asked.unsafeOffer(kept)
+    now,
+    onAsk: (kept) => void asked.unsafeOffer(kept),
+    onLeft: (events) => isStopping ? undefined : push(events)
   })
-
-  const now = () => Time.momentOf(clock)
 
   /** It is looked at when something is due, and at once if it is and there is room. */
   const schedule = (kept: Markets.Kept, at: Time.Moment): void => {
@@ -192,15 +194,18 @@ export const alone = (
     & Pick<BooksOptions, "depth" | "deltas">
     & { readonly now?: (() => Time.Moment) | undefined }
 ): Alone => {
+  let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
+  const now = options.now ?? (() => last)
+  /** What was told while no part was taken goes before the next. */
+  let before: ReadonlyArray<MarketEvent> = []
   const markets = Markets.make({
     ...options,
     ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    now,
     canAsk: false,
-    onAsk: () => {}
+    onAsk: () => {},
+    onLeft: (events) => void (before = [...before, ...events])
   })
-  let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
-  /** What was told while no part was taken goes before the next. */
-  let before: ReadonlyArray<MarketEvent> = []
   const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
     last = at
     const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
@@ -209,7 +214,7 @@ export const alone = (
   }
   return {
     name: "books",
-    open: () => open(markets, tell, options.now ?? (() => last)),
+    open: () => open(markets, tell, now),
     listed: (symbols) => markets.listed(symbols),
     flush: Effect.void,
     answered: (market, found, at) => {
@@ -236,6 +241,11 @@ const open = (
   const topics = new Map<Markets.Kept, Set<object>>()
   let parts = 0
 
+  const doubted = (kept: Markets.Kept, cause: Cause): void => {
+    const listener = heard.get(kept)
+    if (listener !== undefined) tell(kept, { _tag: "Doubted", listener, cause }, now())
+  }
+
   const member = (market: Market): Member => {
     const kept = markets.of(market)
     const topic = {}
@@ -245,7 +255,7 @@ const open = (
       // A later picture stands for all before it.
       leads: false,
       activity: () => kept.state.parts,
-      heard: (recovered, listener, epoch) => {
+      heard: (_, listener, epoch, after) => {
         const those = topics.get(kept) ?? new Set()
         topics.set(kept, those)
         if (those.has(topic)) return
@@ -253,7 +263,8 @@ const open = (
         const isPartly = those.size < kept.topics
         if (heard.has(kept) && isPartly) return
         heard.set(kept, listener)
-        tell(kept, { _tag: "Heard", listener, recovered, epoch, isPartly }, now())
+        const since = after === undefined ? undefined : BigInt(after)
+        tell(kept, { _tag: "Heard", listener, since, epoch, isPartly }, now())
       },
       lost: (cause, { aliveAt, id: listener }) => {
         const those = topics.get(kept)
@@ -261,15 +272,15 @@ const open = (
         if (those.size === 0) topics.delete(kept)
         if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
       },
-      doubted: (cause) => {
-        const listener = heard.get(kept)
-        if (listener !== undefined) tell(kept, { _tag: "Doubted", listener, cause }, now())
-      },
+      doubted: (cause) => doubted(kept, cause),
+      // What is kept is older than what could not be read.
+      spoiled: () => doubted(kept, "undecoded"),
       take: (data, at) => {
         if (data._tag !== "books") return []
         parts += 1
         const listener = heard.get(kept)
         const part = markets.partOf(kept, Markets.toPart(data))
+        if (part === undefined) doubted(kept, "undecoded")
         return part === undefined || listener === undefined ? [] : tell(kept, { _tag: "Part", listener, part }, at)
       },
       // The page shows the state of the book instead.

@@ -4,10 +4,10 @@
  * again, which two `gap`s tell (docs/design/contract.md "Books").
  */
 import * as Time from "../../services/Time.ts"
-import { answered, deafFor, doubted, heard, isWanted, lost, open, worn } from "./Machine/Holes.ts"
-import { answer, count, part } from "./Machine/Parts.ts"
+import { answered, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
+import { answer, catchUp, count, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
-import { due, isOver, last } from "./Machine/Telling.ts"
+import { due, gaps, isOver, last } from "./Machine/Telling.ts"
 
 export { isWanted } from "./Machine/Holes.ts"
 export {
@@ -27,13 +27,14 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
   const out: Array<Command> = []
   switch (input._tag) {
     case "Heard":
-      heard(s, input, now.at, out)
+      heard(s, input, now.at)
       break
     case "Lost":
-      lost(s, input, now.at, out)
+      lost(s, input, now.at)
+      catchUp(s, now)
       break
     case "Doubted":
-      doubted(s, input, now.at, out)
+      doubted(s, input, now.at)
       break
     case "Part":
       part(s, input, now, out)
@@ -52,9 +53,13 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
       break
     case "Due":
       // Subscribed to anew it was not, in time.
-      if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected", out)
+      if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected")
       due(s, now, out)
       ask(s, now.at, out)
+      break
+    case "Left":
+      left(s)
+      gaps(s, out)
       break
     case "Last":
       last(s, now, out)

@@ -35,8 +35,11 @@ export interface Options extends Pick<Machine.Options, "collector" | "depth" | "
   readonly statusEvents: StatusEvents
   /** Whether pictures are asked for; by default where the exchange has them. */
   readonly canAsk?: boolean | undefined
+  readonly now: () => Time.Moment
   /** A picture is to be asked for. */
   readonly onAsk: (kept: Kept) => void
+  /** The last that is told of a market that is not listed any more. */
+  readonly onLeft: (events: ReadonlyArray<MarketEvent>) => void
 }
 
 export interface Markets {
@@ -89,9 +92,9 @@ export const make = (options: Options): Markets => {
         ledger.received(entry, 1)
         return Events.told(exchange.id, market, command, now)
       case "Gap": {
-        if (!command.complete) counts.gaps[command.cause] = (counts.gaps[command.cause] ?? 0) + 1
+        if (!command.isLast) counts.gaps[command.cause] = (counts.gaps[command.cause] ?? 0) + 1
         const event = Events.gap(statusEvents, market, command, kept.gapId, now)
-        kept.gapId = command.complete ? undefined : event.id
+        kept.gapId = command.isLast ? undefined : event.id
         return event
       }
       case "Ask":
@@ -110,15 +113,38 @@ export const make = (options: Options): Markets => {
     }
   }
 
+  const tell: Markets["tell"] = (kept, input, now) => {
+    if (!kept.isListed) return []
+    const { phase } = kept.state
+    const events: Array<MarketEvent> = []
+    for (const command of Machine.step(kept.state, input, now)) {
+      const event = toEvent(kept, command, now)
+      if (event !== undefined) events.push(event)
+    }
+    if (kept.state.phase !== phase) {
+      counts[phase] -= 1
+      counts[kept.state.phase] += 1
+    }
+    if (kept.state.phase === "live") kept.wantedSince = undefined
+    if (input._tag !== "Due" || kept.state.phase !== phase) {
+      show(kept, input._tag === "Part" || input._tag === "Answer" ? now : null)
+    }
+    return events
+  }
+
+  const leave = (kept: Kept): void => {
+    const events = tell(kept, { _tag: "Left" }, options.now())
+    kept.isListed = false
+    counts[kept.state.phase] -= 1
+    if (events.length > 0) options.onLeft(events)
+  }
+
   return {
     all: () => markets.values(),
     of: (market) => {
       const found = markets.get(market.symbol)
       if (found !== undefined && found.market.exchangeSymbol === market.exchangeSymbol) return found
-      if (found !== undefined) {
-        found.isListed = false
-        counts[found.state.phase] -= 1
-      }
+      if (found !== undefined) leave(found)
       const kept: Kept = {
         market,
         state: Machine.initial({
@@ -144,22 +170,7 @@ export const make = (options: Options): Markets => {
       show(kept, null)
       return kept
     },
-    tell: (kept, input, now) => {
-      if (!kept.isListed) return []
-      const { phase } = kept.state
-      const events: Array<MarketEvent> = []
-      for (const command of Machine.step(kept.state, input, now)) {
-        const event = toEvent(kept, command, now)
-        if (event !== undefined) events.push(event)
-      }
-      if (kept.state.phase !== phase) {
-        counts[phase] -= 1
-        counts[kept.state.phase] += 1
-      }
-      if (kept.state.phase === "live") kept.wantedSince = undefined
-      if (input._tag !== "Due") show(kept, input._tag === "Part" || input._tag === "Answer" ? now : null)
-      return events
-    },
+    tell,
     partOf: ({ places }, part) => {
       const bids = Levels.sideOf("bids", part.bids, places)
       const asks = Levels.sideOf("asks", part.asks, places)
@@ -170,8 +181,7 @@ export const make = (options: Options): Markets => {
     listed: (symbols) => {
       for (const [symbol, kept] of markets) {
         if (symbols.has(symbol)) continue
-        kept.isListed = false
-        counts[kept.state.phase] -= 1
+        leave(kept)
         markets.delete(symbol)
       }
     }

@@ -18,6 +18,7 @@ import {
   positive,
   rowDecoder
 } from "../protocols/Fields.ts"
+import * as Repeats from "../protocols/Repeats.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -60,7 +61,8 @@ const decodeBook = rowDecoder(OrderBook)
 const tradesPrefix = "matches:"
 const booksPrefix = "orderbook:"
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+/** `topic`: left out where nothing is missing. */
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({ _tag: "failure", failure, topic })
 
 /** Tiny trades come with `base_amount` "0.00": then it is what the quote bought (docs/design/exchanges/bitpin.md "Tiny trades"). */
 const amountOf = (
@@ -75,49 +77,50 @@ const amountOf = (
 
 type Time = Pick<TradeRow, "timestamp" | "time">
 
-const rowOf = (
-  match: typeof Match.Type,
-  time: Time
-): Either.Either<TradeRow, DecodeFailure.DecodeFailure> => {
+/** A row of a window or of the history. `said`: what it has for its own time. */
+interface Read {
+  readonly row: TradeRow
+  readonly said: unknown
+}
+
+const read = (candidate: unknown): Either.Either<Read, DecodeFailure.DecodeFailure> => {
+  const decoded = decodeMatch(candidate)
+  if (Either.isLeft(decoded)) return Either.left(decoded.left)
+  const match = decoded.right
   const price = positive("price", match.price)
   if (Either.isLeft(price)) return Either.left(price.left)
   return Either.map(amountOf(match, price.right), (amount) => ({
-    id: match.id,
-    price: price.right,
-    amount,
-    side: match.side,
-    ...time
+    row: { id: match.id, price: price.right, amount, side: match.side, ...timeOf(match.time) },
+    said: match.time
   }))
 }
 
+const windows = Repeats.make(read)
+
 const publication = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
-  if (topic.startsWith(booksPrefix)) return book(topic.slice(booksPrefix.length), data, offset)
+  if (topic.startsWith(booksPrefix)) return book(topic, topic.slice(booksPrefix.length), data, offset)
   if (!topic.startsWith(tradesPrefix)) return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
   const exchangeSymbol = topic.slice(tradesPrefix.length)
   const window = decodeWindow(data)
-  if (Either.isLeft(window)) return [failed(window.left)]
+  if (Either.isLeft(window)) return [failed(window.left, topic)]
   const { event_time, matches, symbol } = window.right
-  if (matches === undefined) return [failed(DecodeFailure.make("unknown", "a publication without matches"))]
+  if (matches === undefined) return [failed(DecodeFailure.make("unknown", "a publication without matches"), topic)]
   if (symbol !== undefined && symbol !== exchangeSymbol) {
-    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`))]
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`), topic)]
   }
   const messages: Array<Message> = []
   const rows: Array<TradeRow> = []
-  for (const candidate of matches) {
-    const match = decodeMatch(candidate)
-    if (Either.isLeft(match)) {
-      messages.push(failed(match.left))
+  for (const one of windows.map(matches)) {
+    if (Either.isLeft(one)) {
+      messages.push(failed(one.left, topic))
       continue
     }
     // Rows of the older form have no time of their own. An odd time is counted; the trade has its id and goes on without.
-    const time = match.right.time ?? event_time
-    const row = rowOf(match.right, timeOf(time))
-    if (Either.isLeft(row)) messages.push(failed(row.left))
-    else {
-      rows.push(row.right)
-      if (row.right.timestamp === null && time !== undefined) {
-        messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
-      }
+    const time = one.right.said ?? event_time
+    const row = time === one.right.said ? one.right.row : { ...one.right.row, ...timeOf(time) }
+    rows.push(row)
+    if (row.timestamp === null && time !== undefined) {
+      messages.push(failed(DecodeFailure.make("time", JSON.stringify(time))))
     }
   }
   if (rows.length > 0) messages.push({ _tag: "trades", exchangeSymbol, rows: oldestFirst(rows) })
@@ -140,15 +143,20 @@ const sidesOf = ({ asks, bids }: typeof OrderBook.Type): Either.Either<Sides, De
   Either.flatMap(levels("bids", bids), (bids) => Either.map(levels("asks", asks), (asks) => ({ bids, asks })))
 
 /** Each publication is the whole book. An odd time is counted, and the book goes on without. */
-const book = (exchangeSymbol: string, data: unknown, sequence: bigint | undefined): ReadonlyArray<Message> => {
+const book = (
+  topic: string,
+  exchangeSymbol: string,
+  data: unknown,
+  sequence: bigint | undefined
+): ReadonlyArray<Message> => {
   const found = decodeBook(data)
-  if (Either.isLeft(found)) return [failed(found.left)]
+  if (Either.isLeft(found)) return [failed(found.left, topic)]
   const { event_time, symbol } = found.right
   if (symbol !== undefined && symbol !== exchangeSymbol) {
-    return [failed(DecodeFailure.make("symbol", `${symbol} on ${booksPrefix}${exchangeSymbol}`))]
+    return [failed(DecodeFailure.make("symbol", `${symbol} on ${topic}`), topic)]
   }
   const sides = sidesOf(found.right)
-  if (Either.isLeft(sides)) return [failed(sides.left)]
+  if (Either.isLeft(sides)) return [failed(sides.left, topic)]
   const time = (typeof event_time === "string" ? isoTime(event_time) : undefined) ?? { timestamp: null }
   const part: Message = {
     _tag: "books",
@@ -175,7 +183,7 @@ const picture = (body: unknown) =>
 const matchesPath = ({ exchangeSymbol }: Market): string => `/api/v1/mth/matches/${encodeURIComponent(exchangeSymbol)}/`
 
 const historyRow = (candidate: unknown): Either.Either<TradeRow, DecodeFailure.DecodeFailure> =>
-  Either.flatMap(decodeMatch(candidate), (match) => rowOf(match, timeOf(match.time)))
+  Either.map(read(candidate), ({ row }) => row)
 
 export const bitpin: Exchange = {
   id: "bitpin",
@@ -212,7 +220,8 @@ export const bitpin: Exchange = {
   },
   socket: Centrifugo.protocol({
     topics: (channel, { exchangeSymbol }) => [(channel === "trades" ? tradesPrefix : booksPrefix) + exchangeSymbol],
-    publication
+    publication,
+    repeats: (topic, text) => topic.startsWith(tradesPrefix) ? windows.rowsOf(topic, text) : undefined
   }),
   books: {
     link: "replaced",

@@ -43,7 +43,8 @@ const decodeFailed = decoder(Failed)
 const tradesPrefix = "public:trades-"
 const booksPrefix = "public:orderbook-"
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+/** `topic`: left out where nothing is missing. */
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({ _tag: "failure", failure, topic })
 
 const rowOf = tradeDecoder(Trade, {
   price: "price",
@@ -53,9 +54,9 @@ const rowOf = tradeDecoder(Trade, {
   time: ["time", epochMillis]
 })
 
-const trade = (exchangeSymbol: string, data: unknown): Message =>
+const trade = (topic: string, exchangeSymbol: string, data: unknown): Message =>
   Either.match(rowOf(data), {
-    onLeft: failed,
+    onLeft: (failure) => failed(failure, topic),
     onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
   })
 
@@ -83,9 +84,14 @@ const pictureOf = (
     return { picture, odd: time === undefined ? book.lastUpdate : undefined }
   })
 
-const book = (exchangeSymbol: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> =>
+const book = (
+  topic: string,
+  exchangeSymbol: string,
+  data: unknown,
+  offset: bigint | undefined
+): ReadonlyArray<Message> =>
   Either.match(pictureOf(data, offset), {
-    onLeft: (failure) => [failed(failure)],
+    onLeft: (failure) => [failed(failure, topic)],
     onRight: ({ odd, picture }) => [
       { _tag: "books", exchangeSymbol, part: "whole", ...picture },
       ...(odd === undefined ? [] : [failed(DecodeFailure.make("time", `lastUpdate: ${JSON.stringify(odd)}`))])
@@ -94,8 +100,8 @@ const book = (exchangeSymbol: string, data: unknown, offset: bigint | undefined)
 
 /** The symbol is what is behind the prefix: bases may have `_` and begin with a digit (`1M_PEPEIRT`). */
 const publication: Centrifugo.Options["publication"] = (topic, data, offset) => {
-  if (topic.startsWith(tradesPrefix)) return [trade(topic.slice(tradesPrefix.length), data)]
-  if (topic.startsWith(booksPrefix)) return book(topic.slice(booksPrefix.length), data, offset)
+  if (topic.startsWith(tradesPrefix)) return [trade(topic, topic.slice(tradesPrefix.length), data)]
+  if (topic.startsWith(booksPrefix)) return book(topic, topic.slice(booksPrefix.length), data, offset)
   return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
 }
 

@@ -10,6 +10,7 @@ import type { BookPart, Exchange, Market, Message, TradeRow } from "../Exchange.
 import * as Centrifugo from "../protocols/Centrifugo.ts"
 import { decoder, epochSeconds, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Levels from "../protocols/Levels.ts"
+import * as Repeats from "../protocols/Repeats.ts"
 
 /** Any answer: HTTP 200 alone says nothing. */
 const answer = <A, I>(data: Schema.Schema<A, I>) => Schema.Struct({ status: Schema.Literal("0"), data })
@@ -58,7 +59,7 @@ const windowRows = 50
 const tradesPrefix = "last-trades:"
 const bookPrefix = "orderbook:"
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({ _tag: "failure", failure, topic })
 
 const tradeOf = tradeDecoder(Trade, {
   id: "5",
@@ -68,13 +69,15 @@ const tradeOf = tradeDecoder(Trade, {
   time: ["4", epochSeconds]
 })
 
-const trades = (exchangeSymbol: string, data: unknown): ReadonlyArray<Message> => {
+const windows = Repeats.make(tradeOf)
+
+const trades = (topic: string, exchangeSymbol: string, data: unknown): ReadonlyArray<Message> => {
   const list = decodeRows(data)
-  if (Either.isLeft(list)) return [failed(list.left)]
+  if (Either.isLeft(list)) return [failed(list.left, topic)]
   const messages: Array<Message> = []
   const rows: Array<TradeRow> = []
-  for (const row of newestLast(list.right.map(tradeOf))) {
-    if (Either.isLeft(row)) messages.push(failed(row.left))
+  for (const row of newestLast(windows.map(list.right))) {
+    if (Either.isLeft(row)) messages.push(failed(row.left, topic))
     else rows.push(row.right)
   }
   if (rows.length === 0) return messages
@@ -95,11 +98,11 @@ const pictureOf = (
   )
 
 const publication = (topic: string, data: unknown, offset: bigint | undefined): ReadonlyArray<Message> => {
-  if (topic.startsWith(tradesPrefix)) return trades(topic.slice(tradesPrefix.length), data)
+  if (topic.startsWith(tradesPrefix)) return trades(topic, topic.slice(tradesPrefix.length), data)
   if (!topic.startsWith(bookPrefix)) return [failed(DecodeFailure.make("unknown", `channel ${topic}`))]
   const exchangeSymbol = topic.slice(bookPrefix.length)
   return [Either.match(Either.flatMap(decodeBook(data), (book) => pictureOf(book, offset)), {
-    onLeft: failed,
+    onLeft: (failure) => failed(failure, topic),
     onRight: (picture): Message => ({ _tag: "books", exchangeSymbol, part: "whole", ...picture })
   })]
 }
@@ -157,7 +160,8 @@ export const ramzinex: Exchange = {
   },
   socket: Centrifugo.protocol({
     topics: (channel, { exchangeSymbol }) => [(channel === "trades" ? tradesPrefix : bookPrefix) + exchangeSymbol],
-    publication
+    publication,
+    repeats: (topic, text) => topic.startsWith(tradesPrefix) ? windows.rowsOf(topic, text) : undefined
   }),
   books: {
     link: "replaced",

@@ -56,10 +56,10 @@ const isAnswer = Schema.is(Answer)
 const isFailed = Schema.is(Failed)
 const isDenied = Schema.is(Denied)
 
-const failure = (reason: DecodeFailure.Reason, detail: string): Message => ({
-  _tag: "failure",
-  failure: DecodeFailure.make(reason, detail)
-})
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({ _tag: "failure", failure, topic })
+
+const failure = (reason: DecodeFailure.Reason, detail: string, topic?: string): Message =>
+  failed(DecodeFailure.make(reason, detail), topic)
 
 /** The buyer's order lay in the book: the taker sold. */
 const side = ({ isBuyerMaker }: typeof Trade.Type): "buy" | "sell" => isBuyerMaker ? "sell" : "buy"
@@ -88,9 +88,9 @@ const timeOf: (text: string) => ExchangeTime | undefined = epochMillis
 
 const bookOf = ({ data: { E, a, b, s }, stream }: typeof Push.Type): Message => {
   if (!stream.endsWith(topicSuffix)) return failure("unknown", stream)
-  if (stream.slice(0, -topicSuffix.length) !== s.toLowerCase()) return failure("symbol", `${s} on ${stream}`)
+  if (stream.slice(0, -topicSuffix.length) !== s.toLowerCase()) return failure("symbol", `${s} on ${stream}`, stream)
   return Either.match(Either.all([levelsOf(b), levelsOf(a)]), {
-    onLeft: (failure) => ({ _tag: "failure", failure }),
+    onLeft: (failure) => failed(failure, stream),
     onRight: ([bids, asks]) => ({
       _tag: "books",
       exchangeSymbol: s,
@@ -106,12 +106,15 @@ const bookOf = ({ data: { E, a, b, s }, stream }: typeof Push.Type): Message => 
 
 const decode: Protocol["decode"] = (text) => {
   const parsed = Json.parseFrame(text)
-  if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
+  if (Either.isLeft(parsed)) return [failed(parsed.left)]
   const value = parsed.right
   if (typeof value !== "object" || value === null) return [failure("unknown", text)]
   if ("stream" in value) {
     const push = decodePush(value)
-    return [Either.isLeft(push) ? { _tag: "failure", failure: push.left } : bookOf(push.right)]
+    const { stream } = value
+    return [
+      Either.isLeft(push) ? failed(push.left, typeof stream === "string" ? stream : undefined) : bookOf(push.right)
+    ]
   }
   if (isAnswer(value)) return [{ _tag: "granted", id: value.id }]
   // What a refused subscription looks like is not documented: this is how its REST refuses, and how Binance's socket does.

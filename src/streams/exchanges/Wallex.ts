@@ -56,6 +56,12 @@ const fail = (reason: DecodeFailure.Reason, detail: string): ReadonlyArray<Messa
   { _tag: "failure", failure: DecodeFailure.make(reason, detail) }
 ]
 
+const unread = (topic: string) => (failure: DecodeFailure.DecodeFailure): Message => ({
+  _tag: "failure",
+  failure,
+  topic
+})
+
 const rowOf = tradeDecoder(Trade, {
   price: "price",
   amount: "quantity",
@@ -64,9 +70,9 @@ const rowOf = tradeDecoder(Trade, {
   time: ["timestamp", isoTime]
 })
 
-const trade = (exchangeSymbol: string, data: unknown): Message =>
+const trade = (topic: string, exchangeSymbol: string, data: unknown): Message =>
   Either.match(rowOf(data), {
-    onLeft: (failure) => ({ _tag: "failure", failure }),
+    onLeft: unread(topic),
     onRight: (row) => ({ _tag: "trades", exchangeSymbol, rows: [row] })
   })
 
@@ -74,9 +80,9 @@ const sideOf = (name: string, rows: typeof Side.Type) =>
   levels(name, rows.map(({ price, quantity }) => [price, quantity]))
 
 /** Each message is one whole side; the book has neither a number nor a time. */
-const depth = (exchangeSymbol: string, part: "bids" | "asks", data: unknown): Message =>
+const depth = (topic: string, exchangeSymbol: string, part: "bids" | "asks", data: unknown): Message =>
   Either.match(Either.flatMap(decodeSide(data), (rows) => sideOf(part, rows)), {
-    onLeft: (failure) => ({ _tag: "failure", failure }),
+    onLeft: unread(topic),
     onRight: (side) => ({
       _tag: "books",
       exchangeSymbol,
@@ -119,9 +125,9 @@ const decode: Protocol["decode"] = (text) => {
   if (!Array.isArray(value)) return isGreeting(value) ? [] : fail("unknown", text)
   const [channel, data]: ReadonlyArray<unknown> = value
   if (typeof channel !== "string") return fail("unknown", text)
-  if (channel.endsWith(tradesSuffix)) return [trade(channel.slice(0, -tradesSuffix.length), data)]
+  if (channel.endsWith(tradesSuffix)) return [trade(channel, channel.slice(0, -tradesSuffix.length), data)]
   for (const [suffix, part] of Object.entries(sides)) {
-    if (channel.endsWith(suffix)) return [depth(channel.slice(0, -suffix.length), part, data)]
+    if (channel.endsWith(suffix)) return [depth(channel, channel.slice(0, -suffix.length), part, data)]
   }
   return fail("unknown", text)
 }

@@ -3,6 +3,7 @@
  * (docs/design/exchanges/centrifugo.md). Recovery is asked for where the server offers it; delta is not.
  */
 import * as Either from "effect/Either"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Message, Protocol, Remedy } from "../Exchange.ts"
@@ -19,6 +20,8 @@ export interface Options {
   readonly topics: Protocol["topics"]
   /** Pure and total. `topic` is the channel that the publication came on, `offset` its number in it; undefined if it has none. */
   readonly publication: (topic: string, data: unknown, offset: bigint | undefined) => ReadonlyArray<Message>
+  /** For topics whose publications have most of their rows in common with the one before: those rows, to be read no more. Left out: none. */
+  readonly repeats?: ((topic: string, text: string) => Json.Rows | undefined) | undefined
 }
 
 const Publication = Schema.Struct({ data: Schema.Unknown, offset: Schema.optional(Schema.String) })
@@ -63,7 +66,20 @@ const failed = (reason: DecodeFailure.Reason, detail: string): Message => ({
   failure: DecodeFailure.make(reason, detail)
 })
 
+/** How a publication begins, up to its topic: whose it is, is to be known before it is read. */
+const pushed = `{"push":{"channel":"`
+
+/** Of a publication that begins as they all do; a name with a quote in it is no name of ours. */
+const topicOfPush = (text: string): string | undefined =>
+  text.startsWith(pushed) ? text.slice(pushed.length, text.indexOf(`"`, pushed.length)) : undefined
+
 const pong: Message = { _tag: "ping", reply: "{}" }
+
+/** Of a push whose other fields are not what they should be. */
+const channelOf = (value: unknown): string | undefined =>
+  Predicate.isRecord(value) && Predicate.isRecord(value["push"]) && typeof value["push"]["channel"] === "string"
+    ? value["push"]["channel"]
+    : undefined
 
 const isEmptyObject = (value: unknown): boolean =>
   typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length === 0
@@ -120,7 +136,7 @@ export const protocol = (options: Options): Protocol => {
     if (typeof data !== "string") return options.publication(topic, data, offset)
     const parsed = Json.parseFrame(data)
     return Either.isLeft(parsed)
-      ? [{ _tag: "failure", failure: parsed.left }]
+      ? [{ _tag: "failure", failure: parsed.left, topic }]
       : options.publication(topic, parsed.right, offset)
   }
 
@@ -177,11 +193,12 @@ export const protocol = (options: Options): Protocol => {
 
   const ofDocument = (text: string, topicOf: (id: string) => string | undefined): ReadonlyArray<Message> => {
     if (text === "{}") return [pong]
-    const parsed = Json.parseFrame(text)
+    const topic = options.repeats === undefined ? undefined : topicOfPush(text)
+    const parsed = Json.parseFrame(text, topic === undefined ? undefined : options.repeats?.(topic, text))
     if (Either.isLeft(parsed)) return [{ _tag: "failure", failure: parsed.left }]
     if (isEmptyObject(parsed.right)) return [pong]
     const decoded = decodeDocument(parsed.right)
-    if (Either.isLeft(decoded)) return [{ _tag: "failure", failure: decoded.left }]
+    if (Either.isLeft(decoded)) return [{ _tag: "failure", failure: decoded.left, topic: channelOf(parsed.right) }]
     if (decoded.right.push !== undefined) return ofPush(decoded.right.push)
     if (decoded.right.id !== undefined) return ofReply(decoded.right.id, decoded.right, topicOf)
     return [failed("unknown", "neither a push nor a reply")]

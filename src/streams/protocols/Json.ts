@@ -45,6 +45,25 @@ const maxDepth = 32
 /** UTF-16 units of one number literal. A string may be as long as its document: some exchanges put JSON into one. */
 const maxNumber = 64 * 1024
 
+/**
+ * Rows that are known of an earlier frame (`Repeats`): asked about the first list of a frame that has objects or lists in it.
+ *
+ * @since 0.1.0
+ * @category options
+ */
+export interface Rows {
+  /** Strings of rows that are read are made whole: the values outlive the frame. */
+  readonly isKept: boolean
+  /** The list begins, at that depth. */
+  readonly begin: (depth: number) => void
+  /** A row with the very text that begins there; undefined: it is to be read. */
+  readonly known: (at: number) => { readonly text: string; readonly value: unknown } | undefined
+  /** It was read, and had no escapes. */
+  readonly read: (from: number, to: number, value: unknown) => void
+  /** The list is over. */
+  readonly end: (list: ReadonlyArray<unknown>) => void
+}
+
 /** One document being read. Whoever returns `undefined` has left a failure here. */
 interface Reading {
   readonly text: string
@@ -52,7 +71,9 @@ interface Reading {
   readonly codes: Uint8Array | Uint16Array
   readonly maxItems: number
   /** Strings are made whole. */
-  readonly isWhole: boolean
+  isWhole: boolean
+  /** Until the list is there that they are asked about. */
+  rows: Rows | undefined
   at: number
   depth: number
   /** A string had an escape: the keys that were read may hold a quote. */
@@ -274,25 +295,53 @@ const object = (reading: Reading, like: ReadonlyArray<string> | undefined): obje
   return more === undefined ? undefined : made
 }
 
+const isRow = (code: number): boolean => code === 0x7b || code === 0x5b
+
 const list = (reading: Reading): ReadonlyArray<unknown> | undefined => {
   const made: Array<unknown> = []
   /** Rows of a list have the same keys in the same order: the first one's. */
   let like: ReadonlyArray<string> | undefined
   let more = entered(reading, 0x5d)
+  const rows = more === true && isRow(reading.codes[reading.at] ?? 0) ? reading.rows : undefined
+  if (rows !== undefined) {
+    reading.rows = undefined
+    rows.begin(reading.depth)
+  }
   for (let items = 1; more === true; items++) {
-    const item = value(reading, like)
+    const item = rows === undefined ? value(reading, like) : row(reading, rows, like)
     if (item === undefined) return undefined
     if (items === 1 && typeof item === "object" && item !== null && !reading.hasEscapes) like = Object.keys(item)
     made.push(item)
     more = goesOn(reading, items, 0x5d)
   }
-  return more === undefined ? undefined : made
+  if (more === undefined) return undefined
+  rows?.end(made)
+  return made
+}
+
+const row = (reading: Reading, rows: Rows, like: ReadonlyArray<string> | undefined): unknown => {
+  const from = isRow(next(reading)) ? reading.at : undefined
+  if (from === undefined) return value(reading, like)
+  const known = rows.known(from)
+  if (known !== undefined) {
+    reading.at = from + known.text.length
+    return known.value
+  }
+  const { hasEscapes, isWhole } = reading
+  reading.hasEscapes = false
+  reading.isWhole ||= rows.isKept
+  const made = value(reading, like)
+  if (made !== undefined && !reading.hasEscapes) rows.read(from, reading.at, made)
+  reading.isWhole = isWhole
+  reading.hasEscapes ||= hasEscapes
+  return made
 }
 
 const read = (
   text: string,
   { items, perItem = Infinity, size }: Limits,
-  isWhole: boolean
+  isWhole: boolean,
+  rows?: Rows
 ): Either.Either<unknown, DecodeFailure.DecodeFailure> => {
   if (text.length > size) return Either.left(DecodeFailure.make("too_large", `${text.length} characters`))
   const maxItems = Math.max(items, Math.floor(text.length / perItem))
@@ -301,6 +350,7 @@ const read = (
     codes: codesOf(text),
     maxItems,
     isWhole,
+    rows,
     at: 0,
     depth: 0,
     hasEscapes: false,
@@ -327,10 +377,10 @@ export const parse = (
 
 /**
  * The same of a WebSocket frame, for `Protocol.decode`: its longer strings may be slices of it. The feed makes whole what it keeps
- * (`whole`); whoever keeps something else has to do so too, or keeps the frame.
+ * (`whole`); whoever keeps something else has to do so too, or keeps the frame. `rows`: those that are known of an earlier frame.
  *
  * @since 0.1.0
  * @category conversions
  */
-export const parseFrame = (text: string): Either.Either<unknown, DecodeFailure.DecodeFailure> =>
-  read(text, frameLimits, false)
+export const parseFrame = (text: string, rows?: Rows): Either.Either<unknown, DecodeFailure.DecodeFailure> =>
+  read(text, frameLimits, false, rows)

@@ -251,7 +251,7 @@ export class LinkedWorld {
   }
 
   private subscribe(session: Session): void {
-    this.tell({ _tag: "Heard", listener: session.id, recovered: false, epoch: undefined })
+    this.tell({ _tag: "Heard", listener: session.id, since: undefined, epoch: undefined })
     // Nobody is told less than what all were told.
     this.act({ _tag: "push" })
     session.told = this.truth

@@ -1,6 +1,9 @@
 /** The machine of a book against a true book: only what was true is told, in order, at its pace, and each doubtful period by two gaps. */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
+import * as Conflation from "../../../src/services/Delivery/Conflation.ts"
+import type { Book, BookDelta } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
 import type { Level } from "../../../src/streams/books/Levels.ts"
 import type * as Machine from "../../../src/streams/books/Machine.ts"
@@ -18,10 +21,21 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
         side: fc.constantFrom("bids" as const, "asks" as const)
       })
     },
-    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const) }) },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const), recovers: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("drop" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("restart" as const) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("silence" as const) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("mute" as const), newest: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("doubt" as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({
+        _tag: fc.constant("spoil" as const),
+        side: fc.constantFrom("bids" as const, "asks" as const)
+      })
+    },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("block" as const) }) },
+    { weight: 4, arbitrary: fc.record({ _tag: fc.constant("unblock" as const) }) },
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("answer" as const), fails: fc.boolean() }) },
     {
       weight: 5,
@@ -31,7 +45,7 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
       })
     }
   ),
-  { maxLength: 60, size: "max" }
+  { maxLength: 80, size: "max" }
 )
 
 const setup: fc.Arbitrary<Setup> = fc.record({
@@ -63,6 +77,9 @@ const apply = (reader: Map<string, string>, levels: ReadonlyArray<Level>): void 
 const ordered = (side: "bids" | "asks", reader: Map<string, string>): ReadonlyArray<Level> =>
   [...reader].sort(([a], [b]) => side === "bids" ? Number(b) - Number(a) : Number(a) - Number(b))
 
+/** Numbers that began again have something behind them. */
+const epochOf = (sequence: string): string => sequence.replace(/_\d+/, "")
+
 /** The whole story is told, then judged. */
 const judge = (world: World, { bySides, deltas, depth, interval }: Setup): void => {
   const limit = deltas ? "all" : depth
@@ -73,7 +90,11 @@ const judge = (world: World, { bySides, deltas, depth, interval }: Setup): void 
   /** Versions go forward only. */
   let [lastBids, lastAsks] = [0, 0]
   let last: { readonly at: number; readonly id: string } | undefined
+  /** The one before. */
+  let earlier: typeof last
   let isFree = true
+  /** A change has led to a new picture. */
+  let isNew = false
   const find = (side: "bids" | "asks", levels: ReadonlyArray<Level>, from: number): number =>
     world.versions.findIndex((version, i) => i >= from && isSame(cut(version[side], limit), levels))
   for (const said of world.commands) {
@@ -94,11 +115,18 @@ const judge = (world: World, { bySides, deltas, depth, interval }: Setup): void 
       case "Book":
       case "Delta": {
         assert.isUndefined(hole, "a doubtful book is silent")
+        if (isNew) {
+          assert.deepStrictEqual([said._tag, said.sequence], ["Book", sequence], "an anchor of the new picture")
+        }
+        isNew = said._tag === "Delta" && epochOf(said.sequence) !== epochOf(said.previous)
         if (said._tag === "Book") {
           bids.clear()
           asks.clear()
           // The first and the one after a hole go at once.
-          if (last !== undefined && !isFree && !deltas) assert.isTrue(said.at - last.at >= interval, "too soon")
+          // One that waited for room has had its turn all the same: of any three two are an interval apart.
+          const since = world.wasBlocked ? earlier : last
+          if (since !== undefined && !isFree && !deltas) assert.isTrue(said.at - since.at >= interval, "too soon")
+          earlier = isFree ? undefined : last
           last = isFree ? undefined : said
           isFree = false
         } else {
@@ -129,13 +157,36 @@ const judge = (world: World, { bySides, deltas, depth, interval }: Setup): void 
 /** What must hold whenever nothing is due. */
 const invariant = (world: World, { deltas, interval, refresh }: Setup): void => {
   const { changedAt, isUrgent, phase, toldAt } = world.state
-  if (phase !== "live") return
+  if (phase !== "live" || world.isBlocked) return
   const { at } = world.moment
   assert.isFalse(isUrgent)
   if (refresh > 0) assert.isTrue(Time.between(toldAt, at) < refresh, "an unchanged book is told again")
   if (changedAt === undefined) return
   assert.isFalse(deltas, "a change is told at once")
   assert.isTrue(Time.between(changedAt, at) < interval, "a change is out after the interval")
+}
+
+/** As they are in the topic. */
+const eventsOf = (commands: ReadonlyArray<Said>) =>
+  commands.flatMap((said) => {
+    if (said._tag !== "Book" && said._tag !== "Delta") return []
+    const common = { v: 1, exchange: "x", symbol: "A/B", exchangeSymbol: "AB", timestamp: said.timestamp } as const
+    const receivedAt = new Date(said.receivedAt).toISOString()
+    const { asks, at, bids, id, previous, sequence, source } = said
+    const levels = { id, sequence, bids, asks, receivedAt, source } as const
+    const event: Book | BookDelta = said._tag === "Book"
+      ? { type: "book", ...common, ...levels, sentAt: receivedAt }
+      : { type: "book_delta", ...common, ...levels, previous }
+    return [{ at, event }]
+  })
+
+/** As they are in the topic when the queue is nearly full. */
+const conflated = (told: ReturnType<typeof eventsOf>): ReadonlyArray<Book | BookDelta> => {
+  const conflation = Conflation.make()
+  return [
+    ...told.flatMap(({ at, event }) => conflation.offer([event], Time.instant(at)).pass),
+    ...conflation.release()
+  ].flatMap((event) => event.type === "book" || event.type === "book_delta" ? [event] : [])
 }
 
 describe("A book's machine", () => {
@@ -147,6 +198,7 @@ describe("A book's machine", () => {
         const world = new World(one)
         for (const action of all) {
           world.act(action)
+          world.checkKept()
           invariant(world, one)
         }
         judge(world, one)
@@ -159,13 +211,48 @@ describe("A book's machine", () => {
     assert.isTrue(told > runs && holes > runs / 10, `${told} events, ${holes} gaps`)
   })
 
+  it("is followed from the topic alone, whatever segments of it are dropped: the next anchor mends the chain", () => {
+    let read = 0
+    const segments = fc.array(fc.record({ from: fc.nat(40), length: fc.integer({ min: 1, max: 6 }) }), {
+      maxLength: 4
+    })
+    fc.assert(
+      fc.property(setup, actions, segments, fc.boolean(), (one, all, dropped, isConflated) => {
+        const world = new World({ ...one, deltas: true, refresh: 60_000 })
+        for (const action of all) world.act(action)
+        world.act({ _tag: "unblock" })
+        const told = eventsOf(world.commands)
+        const whole = BookReader.make()
+        const pictures = new Map(told.map(({ at, event }) => {
+          whole.read([event])
+          return [event.sequence, { at, book: whole.book("x:A/B") }]
+        }))
+        assert.strictEqual(whole.distrusts(), 0)
+        const topic = (isConflated ? conflated(told) : told.map(({ event }) => event))
+          .filter((_, i) => !dropped.some(({ from, length }) => i >= from && i < from + length))
+        const reader = BookReader.make()
+        for (const event of topic) {
+          reader.read([event])
+          const book = reader.book("x:A/B")
+          if (event.type === "book") assert.isDefined(book, "an anchor is enough")
+          if (book === undefined) continue
+          read += 1
+          assert.deepStrictEqual(book, pictures.get(event.sequence)?.book)
+        }
+      }),
+      { numRuns: Math.ceil(runs / 6) }
+    )
+    assert.isTrue(read > runs / 6, `${read} times it had a book`)
+  })
+
   it("that hears the exchange for long enough has the true book, whatever was before", () => {
     fc.assert(
       fc.property(setup, actions, (one, all) => {
         const world = new World(one)
         for (const action of all) world.act(action)
+        world.act({ _tag: "unblock" })
         world.act({ _tag: "restart" })
-        world.act({ _tag: "connect" })
+        world.act({ _tag: "connect", recovers: false })
         world.act({ _tag: "push", side: "bids" })
         world.act({ _tag: "push", side: "asks" })
         world.act({ _tag: "pass", ms: 2_000 })

@@ -30,6 +30,8 @@ const make = (options: Partial<Machine.Options> = {}) => {
   return {
     state,
     tell,
+    /** As `tell`, with no room for what is due. */
+    step,
     /** Time passes, millisecond by millisecond where something is due. */
     pass: (ms: number): ReadonlyArray<Machine.Command> => {
       const out: Array<Machine.Command> = []
@@ -40,7 +42,8 @@ const make = (options: Partial<Machine.Options> = {}) => {
       }
       return out
     },
-    heard: (listener = 0, epoch?: string, recovered = false) => tell({ _tag: "Heard", listener, epoch, recovered }),
+    /** `since`: all that was said behind that number follows. */
+    heard: (listener = 0, epoch?: string, since?: bigint) => tell({ _tag: "Heard", listener, epoch, since }),
     /** `deafFor`: it had brought nothing of anything for so long, ms. */
     lost: (listener = 0, cause: "disconnected" | "stale" = "disconnected", deafFor = 0) =>
       tell({ _tag: "Lost", listener, cause, aliveAt: Time.instant(now - deafFor) }),
@@ -186,8 +189,32 @@ describe("Numbers of the exchange", () => {
     const market = make()
     first(market)
     assert.deepStrictEqual(tags(market.lost()), ["Gap"])
-    assert.deepStrictEqual(tags(market.heard(1, "e1", true)), ["Gap", "Book"])
+    assert.deepStrictEqual(tags(market.heard(1, "e1", 10n)), ["Gap", "Book"])
     assert.strictEqual(market.state.phase, "live")
+  })
+})
+
+describe("What a subscription recovers", () => {
+  const lost = () => {
+    const market = make()
+    market.heard(0, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 10 })
+    assert.deepStrictEqual(tags(market.lost()), ["Gap"])
+    return market
+  }
+
+  it("goes on from before what is kept", () => {
+    assert.deepStrictEqual(tags(lost().heard(1, "e1", 8n)), ["Gap", "Book"])
+  })
+
+  it("is behind what another session heard in between and brought nothing of: no book until a picture comes", () => {
+    const market = lost()
+    market.heard(1, "e1")
+    market.lost(1)
+    assert.deepStrictEqual(tags(market.heard(2, "e1", 15n)), [])
+    assert.strictEqual(market.state.phase, "doubtful")
+    const said = market.part("whole", { ...bid("1.5"), ...ask("2") }, { listener: 2, sequence: 16 })
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
   })
 })
 
@@ -433,12 +460,28 @@ describe("Another session that goes on", () => {
     market.heard(0)
     market.part("bids", bid("10"))
     market.part("asks", ask("11"))
-    market.tell({ _tag: "Heard", listener: 1, recovered: false, epoch: undefined, isPartly: true })
+    market.tell({ _tag: "Heard", listener: 1, since: undefined, epoch: undefined, isPartly: true })
     market.part("bids", bid("10.1"), { listener: 1 })
     assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
     // It has the rest now, and what it brought before stands.
     market.heard(1)
     assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("has the side that it brought itself, at once", () => {
+    const market = both()
+    market.part("bids", bid("10.5"), { listener: 1 })
+    const books = told(market.lost(0))
+    assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11") }])
+  })
+
+  it("is none that brought something else beside the one that led: which is the newer nobody can tell", () => {
+    const market = both()
+    market.part("bids", bid("10"), { listener: 1 })
+    market.part("asks", ask("11"), { listener: 1 })
+    assert.deepStrictEqual(outcomes(market.part("asks", ask("11.5"))), ["old"])
+    assert.deepStrictEqual(tags(market.lost(1)), ["Gap"])
+    assert.deepStrictEqual(tags(market.part("bids", bid("10"))), ["Gap", "Book"])
   })
 
   it("while they cross and it brought one of them itself: a hole, as nobody can tell which is the newer", () => {
@@ -456,5 +499,151 @@ describe("Another session that goes on", () => {
     assert.deepStrictEqual(tags(market.lost(1)), [])
     const books = told(market.part("asks", ask("11.5")))
     assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11.5") }])
+  })
+})
+
+describe("A part that could not be read", () => {
+  const spoil = (market: ReturnType<typeof make>, listener = 0) =>
+    market.tell({ _tag: "Doubted", listener, cause: "undecoded" })
+
+  it("leaves a hole until both sides are known anew", () => {
+    const market = make()
+    market.heard()
+    market.part("bids", bid("1"))
+    market.part("asks", ask("2"))
+    const [gap] = spoil(market)
+    assert.deepInclude(gap, { _tag: "Gap", cause: "overflow", complete: false })
+    assert.deepStrictEqual(tags(spoil(market)), [])
+    assert.deepStrictEqual(tags(market.part("asks", ask("3"))), [])
+    const said = market.part("bids", bid("2"))
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
+    assert.deepStrictEqual(told(said).map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("2"), ...ask("3") }])
+  })
+
+  it("is missing from what another would inherit that could not read it either", () => {
+    const market = make()
+    market.heard(0)
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    market.heard(1)
+    spoil(market, 1)
+    assert.deepStrictEqual(tags(spoil(market, 0)), ["Gap"])
+    const other = make()
+    other.heard(0)
+    other.part("whole", { ...bid("1"), ...ask("2") })
+    other.heard(1)
+    spoil(other, 1)
+    assert.deepStrictEqual(tags(other.lost(0)), ["Gap"])
+    // It is the one that hears, as soon as it has brought something that can be read.
+    assert.deepStrictEqual(tags(other.part("whole", { ...bid("1"), ...ask("2") }, { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("is not known to be in a picture that was asked for before", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    spoil(market)
+    const part = { part: "whole", ...bid("1"), ...ask("2"), previous: undefined, sequence: undefined } as const
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), [])
+    assert.deepStrictEqual(tags(market.pass(30_000)), ["Ask"])
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } })), ["Book"])
+  })
+})
+
+describe("Holes that nobody could be told of", () => {
+  const live = () => {
+    const market = make()
+    market.heard(0, "e1")
+    const [book] = told(market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 1, timestamp: epochMs }))
+    return { market, from: book?.sequence ?? "" }
+  }
+  /** Doubtful, and whole again, with no room for a word of it. */
+  const flap = (market: ReturnType<typeof make>, sequence: number) => {
+    const doubt = market.step({ _tag: "Doubted", listener: 0, cause: "undecoded" })
+    const part = {
+      part: "whole",
+      ...bid("1"),
+      ...ask("2"),
+      previous: undefined,
+      timestamp: epochMs + sequence
+    } as const
+    return [...doubt, ...market.step({ _tag: "Part", listener: 0, part: { ...part, sequence: BigInt(sequence) } })]
+  }
+
+  it("are one, from the beginning of the first to the end of the last", () => {
+    const { from, market } = live()
+    for (let n = 2; n <= 1_000; n++) assert.deepStrictEqual(tags(flap(market, n)), [])
+    const [first, last, book, ...others] = market.tell({ _tag: "Due" })
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(first, { cause: "overflow", fromSequence: from, to: null, complete: false, isLast: false })
+    assert.deepInclude(last, { fromSequence: from, toSequence: "e1_1000", complete: true, isLast: true })
+    assert.deepInclude(last, { to: "2026-06-11T12:59:46.301Z" })
+    assert.deepInclude(book, { _tag: "Book", sequence: "e1_1000" })
+  })
+
+  it("go on where the end of one was not told and it is doubtful again", () => {
+    const { from, market } = live()
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Doubted", listener: 0, cause: "undecoded" })), ["Gap"])
+    flap(market, 2)
+    market.step({ _tag: "Doubted", listener: 0, cause: "undecoded" })
+    assert.deepStrictEqual(tags(market.tell({ _tag: "Due" })), [])
+    const said = market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 3 })
+    assert.deepStrictEqual(tags(said), ["Gap", "Book"])
+    assert.deepInclude(said.find(({ _tag }) => _tag === "Gap"), {
+      fromSequence: from,
+      toSequence: "e1_3",
+      isLast: true
+    })
+  })
+
+  it("are told before the last book at a stop", () => {
+    const { market } = live()
+    flap(market, 2)
+    assert.deepStrictEqual(tags(market.step({ _tag: "Last" })), ["Gap", "Gap", "Book"])
+  })
+})
+
+describe("A market that is not listed any more", () => {
+  const ends = (market: ReturnType<typeof make>) =>
+    market.step({ _tag: "Left" }).map((one) => one._tag === "Gap" ? [one.complete, one.isLast, one.to] : one)
+
+  it("ends the hole of a doubtful book: it will not be whole again", () => {
+    const market = make()
+    market.heard()
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    market.lost()
+    assert.deepStrictEqual(ends(market), [[false, true, null]])
+  })
+
+  it("leaves a book of which nobody hears what follows, and no hole of one that was never known", () => {
+    const market = make()
+    market.heard()
+    assert.deepStrictEqual(ends(market), [])
+    market.part("whole", { ...bid("1"), ...ask("2") })
+    assert.deepStrictEqual(ends(market), [[false, false, null], [false, true, null]])
+  })
+})
+
+describe("A new picture of a live book", () => {
+  const part = { part: "whole", ...bid("1.5"), ...ask("2"), previous: undefined, sequence: undefined } as const
+  /** Silent, subscribed to anew, and then there is a picture by REST: under the collector's number. */
+  const replaced = (deltas: boolean) => {
+    const market = make({ deltas, interval: 0, depth: "all" })
+    market.heard(0, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 1 })
+    market.lost(0, "stale")
+    market.heard(0, "e1")
+    market.pass(10_000)
+    return told(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } }))
+  }
+
+  it("is led to by a change, and followed at once by an anchor", () => {
+    const [delta, anchor, ...others] = replaced(true)
+    assert.deepStrictEqual(others, [])
+    assert.deepInclude(delta, { _tag: "Delta", previous: "e1_1", bids: [["1.5", "1"], ["1", "0"]], asks: [] })
+    assert.deepInclude(anchor, { _tag: "Book", sequence: delta?.sequence ?? "", ...bid("1.5"), ...ask("2") })
+  })
+
+  it("is one book where changes are not told", () => {
+    assert.deepStrictEqual(replaced(false).map(({ _tag }) => _tag), ["Book"])
   })
 })

@@ -22,14 +22,24 @@ export type Action =
   | { readonly _tag: "change"; readonly place: number; readonly amount: number }
   /** The exchange tells what is true to all who hear it. `side`: where it tells one side. */
   | { readonly _tag: "push"; readonly side: "bids" | "asks" }
-  | { readonly _tag: "connect" }
+  /** `recovers`: what was said since the last that any session heard is said to it first, where the exchange numbers it. */
+  | { readonly _tag: "connect"; readonly recovers: boolean }
   /** The oldest or the newest session ends. */
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
+  /** The oldest or the newest session hears nothing any more, and nobody knows. */
+  | { readonly _tag: "mute"; readonly newest: boolean }
+  /** The newest session is silent, and subscribes to the market anew. */
+  | { readonly _tag: "silence" }
   | { readonly _tag: "doubt" }
+  /** The exchange tells what is true to all who hear it, and none of them can read it. */
+  | { readonly _tag: "spoil"; readonly side: "bids" | "asks" }
   /** An answer to the question that waits for one. */
   | { readonly _tag: "answer"; readonly fails: boolean }
   | { readonly _tag: "pass"; readonly ms: number }
+  /** From here on there is no room for what is due; or there is again. */
+  | { readonly _tag: "block" }
+  | { readonly _tag: "unblock" }
 
 export interface Version {
   readonly bids: ReadonlyArray<Level>
@@ -49,9 +59,23 @@ export class World {
   private epochs = 0
   private offset = 0
   private nextId = 0
-  private readonly sessions: Array<{ readonly id: number; readonly epoch: string }> = []
-  /** What was true when a picture was asked for. */
-  private asked: { readonly version: Version; readonly at: number } | undefined
+  private readonly sessions: Array<{ readonly id: number; readonly epoch: string; mutedAt: number | undefined }> = []
+  /** What was true when a picture was asked for. `spoils`: how often somebody could not read something until then. */
+  private asked: { readonly version: Version; readonly at: number; readonly spoils: number } | undefined
+  /** What was last told of each side; undefined: nothing yet, or it could not be read. */
+  private readonly last: { bids: ReadonlyArray<Level> | undefined; asks: ReadonlyArray<Level> | undefined } = {
+    bids: undefined,
+    asks: undefined
+  }
+  private spoils = 0
+  /** Of an epoch, by offset. */
+  private readonly said: Array<{ readonly offset: number; readonly part: Machine.Part | undefined }> = []
+  /** The offset that sessions have come to, or that the answer to a subscription named. */
+  private position: number | undefined
+  /** That were not told to their end yet, by the sequences of the last good state and of the first that was whole again. */
+  private readonly holes: Array<{ readonly from: string; to: string | undefined }> = []
+  isBlocked = false
+  wasBlocked = false
 
   constructor(setup: Setup) {
     this.setup = setup
@@ -88,26 +112,53 @@ export class World {
   }
 
   tell(input: Machine.Input): void {
-    for (const command of Machine.step(this.state, input, this.moment)) this.commands.push({ ...command, at: this.now })
+    for (const command of this.step(input)) {
+      // All else waits until there is room: what is made by each input would grow without end.
+      assert.include(["Count", "Stale"], command._tag)
+    }
     this.work()
   }
 
-  /** All that is due. */
+  private step(input: Machine.Input): ReadonlyArray<Machine.Command> {
+    const { phase } = this.state
+    const commands = Machine.step(this.state, input, this.moment)
+    const { hole, kept } = this.state
+    if (phase !== "doubtful" && hole !== undefined) this.holes.push({ from: hole.fromSequence, to: undefined })
+    for (const command of commands) {
+      if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now, spoils: this.spoils }
+      if (command._tag === "Gap") this.checkTold(command)
+      this.commands.push({ ...command, at: this.now })
+    }
+    const last = this.holes.at(-1)
+    if (phase === "doubtful" && hole === undefined && last !== undefined) last.to = kept?.stamp.sequence
+    return commands
+  }
+
+  /** Both events together are about all that was doubtful since it was told last. */
+  private checkTold({ fromSequence, isLast, toSequence }: Extract<Machine.Command, { readonly _tag: "Gap" }>): void {
+    assert.strictEqual(this.holes[0]?.from, fromSequence)
+    if (!isLast) return
+    assert.strictEqual(this.holes.at(-1)?.to, toSequence ?? undefined)
+    this.holes.length = 0
+  }
+
+  /** All that is due, if there is room. */
   private work(): void {
+    if (this.isBlocked) return
     for (let n = 0; n < 5; n++) {
       const wake = Machine.wakeAt(this.state)
-      if (wake === undefined || Time.between(wake, this.moment.at) < 0) return
-      for (const command of Machine.step(this.state, { _tag: "Due" }, this.moment)) {
-        if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now }
-        this.commands.push({ ...command, at: this.now })
+      if (wake === undefined || Time.between(wake, this.moment.at) < 0) {
+        // Of those that are open what was over before belongs to them.
+        return assert.isUndefined(this.holes.at(-1)?.to, "what is over was told")
       }
+      this.step({ _tag: "Due" })
     }
     assert.fail("something is due for ever")
   }
 
   private pass(ms: number): void {
     const end = this.now + ms
-    for (;;) {
+    for (; !this.isBlocked;) {
       const wake = Machine.wakeAt(this.state)
       const next = wake === undefined ? end : Math.max(this.now, Math.ceil(Time.between(Time.instant(0), wake)))
       if (next > end) break
@@ -130,6 +181,35 @@ export class World {
     }
   }
 
+  /** The sides that a push has. */
+  private sidesOf(side: "bids" | "asks"): ReadonlyArray<"bids" | "asks"> {
+    return this.setup.bySides ? [side] : ["bids", "asks"]
+  }
+
+  /** `part`: undefined if it cannot be read. */
+  private bring(id: number, part: Machine.Part | undefined): void {
+    this.tell(
+      part === undefined ? { _tag: "Doubted", listener: id, cause: "undecoded" } : { _tag: "Part", listener: id, part }
+    )
+  }
+
+  private say(part: Machine.Part | undefined): void {
+    this.said.push({ offset: this.offset, part })
+    for (const { id, mutedAt } of this.sessions) {
+      if (mutedAt !== undefined) continue
+      this.bring(id, part)
+      this.position = this.offset
+    }
+  }
+
+  /** A live book is what the exchange said last, and that could be read. */
+  checkKept(): void {
+    const { kept, leader, phase } = this.state
+    if (phase !== "live" || this.sessions.find(({ id }) => id === leader)?.mutedAt !== undefined) return
+    if (leader === undefined) return
+    assert.deepStrictEqual({ bids: kept?.bids, asks: kept?.asks }, { ...this.last })
+  }
+
   act(action: Action): void {
     switch (action._tag) {
       case "change": {
@@ -140,36 +220,66 @@ export class World {
       case "push": {
         this.offset += 1
         const part = this.partOf(this.truth, this.setup.bySides ? action.side : "whole")
-        for (const { id } of this.sessions) this.tell({ _tag: "Part", listener: id, part })
+        for (const side of this.sidesOf(action.side)) this.last[side] = this.truth[side]
+        this.say(part)
         return
       }
       case "connect": {
         if (this.sessions.length >= 2) return
-        const session = { id: this.nextId++, epoch: `e${this.epochs}` }
+        const session = { id: this.nextId++, epoch: `e${this.epochs}`, mutedAt: undefined }
         this.sessions.push(session)
-        this.tell({
-          _tag: "Heard",
-          listener: session.id,
-          recovered: false,
-          epoch: this.setup.numbered ? session.epoch : undefined
-        })
+        const { position } = this
+        const { numbered } = this.setup
+        const isRecovered = action.recovers && numbered && position !== undefined
+        const since = isRecovered ? BigInt(position) : undefined
+        this.tell({ _tag: "Heard", listener: session.id, since, epoch: numbered ? session.epoch : undefined })
+        if (isRecovered) {
+          for (const { part } of this.said.filter(({ offset }) => offset > position)) this.bring(session.id, part)
+        }
+        this.position = this.offset
         return
       }
       case "drop": {
         const session = action.newest ? this.sessions.pop() : this.sessions.shift()
         if (session === undefined) return
-        this.tell({ _tag: "Lost", listener: session.id, cause: "disconnected", aliveAt: this.moment.at })
+        const aliveAt = Time.instant(session.mutedAt ?? this.now)
+        this.tell({ _tag: "Lost", listener: session.id, cause: "disconnected", aliveAt })
+        return
+      }
+      case "mute": {
+        const session = action.newest ? this.sessions.at(-1) : this.sessions[0]
+        // What joins within this millisecond may have missed what it missed.
+        if (session !== undefined) session.mutedAt ??= this.now - 1
         return
       }
       case "restart": {
         while (this.sessions.length > 0) this.act({ _tag: "drop", newest: false })
         this.epochs += 1
         this.offset = 0
+        this.position = undefined
+        this.said.length = 0
+        return
+      }
+      case "silence": {
+        const session = this.sessions.at(-1)
+        if (session === undefined) return
+        const epoch = this.setup.numbered ? session.epoch : undefined
+        const aliveAt = Time.instant(session.mutedAt ?? this.now)
+        session.mutedAt = undefined
+        this.tell({ _tag: "Lost", listener: session.id, cause: "stale", aliveAt })
+        this.tell({ _tag: "Heard", listener: session.id, since: undefined, epoch })
         return
       }
       case "doubt": {
         const [session] = this.sessions
         if (session !== undefined) this.tell({ _tag: "Doubted", listener: session.id, cause: "undecoded" })
+        return
+      }
+      case "spoil": {
+        this.offset += 1
+        if (this.sessions.some(({ mutedAt }) => mutedAt === undefined)) this.spoils += 1
+        for (const side of this.sidesOf(action.side)) this.last[side] = undefined
+        this.say(undefined)
         return
       }
       case "answer": {
@@ -178,11 +288,23 @@ export class World {
         this.asked = undefined
         const timestamp = this.setup.bySides ? null : 1_800_000_000_000 + asked.at
         const part = { ...this.partOf(asked.version, "whole"), sequence: undefined, timestamp }
-        this.tell({ _tag: "Answer", part: action.fails ? undefined : part })
+        const { parts } = this.state
+        this.tell({ _tag: "Answer", part: action.fails ? undefined : part, sentAt: Time.instant(asked.at) })
+        if (this.state.parts === parts) return
+        assert.strictEqual(asked.spoils, this.spoils, "made before something that could not be read")
+        this.last.bids = this.state.kept?.bids
+        this.last.asks = this.state.kept?.asks
         return
       }
       case "pass":
         return this.pass(action.ms)
+      case "block":
+        this.isBlocked = true
+        this.wasBlocked = true
+        return
+      case "unblock":
+        this.isBlocked = false
+        return this.work()
     }
   }
 }

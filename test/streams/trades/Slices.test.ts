@@ -16,6 +16,7 @@ import { wallex } from "../../../src/streams/exchanges/Wallex.ts"
 import * as Session from "../../../src/streams/Feed/Session.ts"
 import * as Topics from "../../../src/streams/Feed/Topics.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
+import * as Repeats from "../../../src/streams/protocols/Repeats.ts"
 import * as Rhythm from "../../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../../src/streams/StatusEvents.ts"
 import * as TradesChannel from "../../../src/streams/trades/TradesChannel.ts"
@@ -162,5 +163,27 @@ describe("What is kept of a frame", () => {
     assert.isBelow(grown((i) => Json.whole(String(id(Json.parseFrame(text(i)))))), markets * MiB / 4)
     // What the others would look like if it were.
     assert.isAbove(grown((i) => id(Json.parseFrame(text(i)))), markets * MiB / 2)
+  })
+
+  it("is not the message, of the rows of each topic's last one", () => {
+    const repeats = Repeats.make((row) => row)
+    const row = (n: number) => `{"id":"73802972_7380${1000 + n}","price":"11379465211.125","side":"buy"}`
+    // Longer messages are not kept at all.
+    const share = filling.slice(0, 60_000)
+    const topics = MiB / share.length
+    const growth = grown((i) => {
+      for (let topic = 0; topic < topics; topic++) {
+        // Each message has a filling of its own, and rows that the next ones have too.
+        for (let n = 0; n < 4; n++) {
+          const rows = Array.from({ length: 8 }, (_, k) => row(n - k + 8)).join()
+          const text = `{"rows":[${rows}],"filling":"${n}${share}"}`
+          const known = repeats.rowsOf(`topic ${i} ${topic}`, text)
+          assert.isDefined(known)
+          Json.parseFrame(text, known)
+        }
+      }
+      return repeats
+    })
+    assert.isBelow(growth, markets * MiB / 4)
   })
 })

@@ -4,8 +4,7 @@
 import kafkajs, { type KafkaConfig, type ProducerConfig } from "kafkajs"
 import * as Address from "../../Address.ts"
 import type { EventRecord } from "../../MarketEvent.ts"
-import type { Partitions } from "./Partitions.ts"
-import { RecordMessage } from "./ProduceRequest.ts"
+import { type Partitions, PartitionsChanged } from "./Partitions.ts"
 import type { Secrets } from "./Secrets.ts"
 import { makeSockets, type Sockets, type Transport } from "./Transport.ts"
 
@@ -108,19 +107,25 @@ export const make = (settings: Settings, topic: string, partitions: Partitions, 
     sockets.destroy(event.payload.broker)
     hooks.onRequestTimeout(Address.shown(event.payload.broker))
   })
+  const attempt = (records: ReadonlyArray<EventRecord>, compressSmall: boolean, apart: boolean) => {
+    partitions.begin()
+    return producer.send({
+      topic,
+      messages: partitions.messages(records, compressSmall, apart),
+      acks: -1,
+      timeout: settings.timeouts.ack,
+      compression
+    })
+  }
   return {
     send: async (records, compressSmall) => {
       if (!connected) {
         await producer.connect()
         connected = true
       }
-      partitions.begin()
-      const answers = await producer.send({
-        topic,
-        messages: records.map((record) => new RecordMessage(record, compressSmall)),
-        acks: -1,
-        timeout: settings.timeouts.ack,
-        compression
+      const answers = await attempt(records, compressSmall, false).catch((cause: unknown) => {
+        if (cause instanceof PartitionsChanged) return attempt(records, compressSmall, true)
+        throw cause
       })
       const unanswered = partitions.unanswered(answers)
       if (unanswered === undefined || unanswered.length > 0) throw new IncompleteAnswer(unanswered ?? [])

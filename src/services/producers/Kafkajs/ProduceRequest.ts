@@ -12,26 +12,31 @@ import type { EventRecord } from "../../MarketEvent.ts"
 import * as Varint from "../../Varint.ts"
 import type { Transport } from "./Transport.ts"
 
-/** What kafkajs is given: a message for all it does itself, and the record for us. */
-export class RecordMessage implements Message {
-  readonly record: EventRecord
-  readonly key: string
-  readonly value: string | Buffer
-  readonly headers: EventRecord["headers"]
-  readonly timestamp: string
+/**
+ * What kafkajs is given: all records of one partition as one message, for whatever it does itself. It goes through its messages some ten
+ * times, and copies the partition's list with each that it puts there: a message for each record was a tenth of a trade's whole cost.
+ */
+export class RecordsMessage implements Message {
+  readonly records: readonly [EventRecord, ...ReadonlyArray<EventRecord>]
+  /** How many partitions the topic had when these were found to go to the same one; undefined: it is one record, and goes where its key goes. */
+  readonly partitions: number | undefined
   /** Compress also a batch that is too small to be worth it. */
   readonly compressSmall: boolean
+  /** Not looked at, but kafkajs refuses a message that has none. */
+  readonly value = ""
 
-  constructor(record: EventRecord, compressSmall = false) {
-    const { value } = record
-    this.record = record
+  constructor(
+    records: readonly [EventRecord, ...ReadonlyArray<EventRecord>],
+    partitions: number | undefined = undefined,
+    compressSmall = false
+  ) {
+    this.records = records
+    this.partitions = partitions
     this.compressSmall = compressSmall
-    this.key = record.key
-    this.value = typeof value === "string" || Buffer.isBuffer(value)
-      ? value
-      : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
-    this.headers = record.headers
-    this.timestamp = String(record.timestamp)
+  }
+
+  get key(): string {
+    return this.records[0].key
   }
 }
 
@@ -42,19 +47,44 @@ export interface Request {
   readonly timeout: number
   readonly topicData: ReadonlyArray<{
     readonly topic: string
-    readonly partitions: ReadonlyArray<{ readonly partition: number; readonly messages: ReadonlyArray<Message> }>
+    readonly partitions: ReadonlyArray<{
+      readonly partition: number
+      readonly messages: ReadonlyArray<Message>
+      readonly firstSequence?: number
+    }>
   }>
   /** A number of `CompressionTypes`. */
   readonly compression?: number | undefined
   readonly transactionalId?: string | undefined
 }
 
-const isOurs = (message: Message): message is RecordMessage => message instanceof RecordMessage
+const isOurs = (message: Message): message is RecordsMessage => message instanceof RecordsMessage
 
 /** Ours, all of it: another user of kafkajs in this process has messages that we do not know. */
 export const isKnown = (request: Request): boolean =>
   request.transactionalId === undefined && (request.compression ?? none) <= gzip &&
   request.topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(isOurs)))
+
+/** For kafkajs's own encoders, which know nothing of ours: a message for each record, with what they look at. */
+export const spelledOut = (request: Request): Request => ({
+  ...request,
+  topicData: request.topicData.map((topic) => ({
+    ...topic,
+    partitions: topic.partitions.map((partition) => ({
+      ...partition,
+      messages: partition.messages.flatMap((message) => isOurs(message) ? message.records.map(messageOf) : [message])
+    }))
+  }))
+})
+
+const messageOf = ({ headers, key, timestamp, value }: EventRecord): Message => ({
+  key,
+  value: typeof value === "string" || Buffer.isBuffer(value)
+    ? value
+    : Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+  headers,
+  timestamp: String(timestamp)
+})
 
 const none = 0
 const gzip = 1
@@ -170,7 +200,7 @@ export const encode = async (request: Request, compress: Transport["gzip"]): Pro
     const batches = await Promise.all(partitions.map(async ({ messages, partition }) => {
       const ours = messages.filter(isOurs)
       const batch = await encodeBatch(
-        ours.map(({ record }) => record),
+        ours.flatMap(({ records }) => records),
         packer,
         ours.some(({ compressSmall }) => compressSmall)
       )

@@ -72,8 +72,10 @@ export const encodeBy = (compress: Transport["gzip"]): void =>
     Produce.protocol = (options) => {
       const make = original(options)
       return (args) => {
+        if (options.version < firstVersion || !ProduceRequest.isKnown(args)) {
+          return make(ProduceRequest.spelledOut(args))
+        }
         const call = make(args)
-        if (options.version < firstVersion || !ProduceRequest.isKnown(args)) return call
         const encode = async () => {
           const bytes = await ProduceRequest.encode(args, compress)
           // What kafkajs asks of one of its encoders.

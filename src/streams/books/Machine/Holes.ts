@@ -36,9 +36,14 @@ export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ 
 /** Its leader fell silent, and nobody who hears it has seen it: what is told of it rests on nothing having come or gone since. */
 export const isForlorn = (s: State): boolean => s.phase === "live" && s.leader === undefined
 
+/** What it has brought says nothing against what is kept. */
+export const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
+  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
+  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
+
 /** Nobody may say of it any more that it is true. */
-export const open = (s: State, cause: Cause, out: Array<Command>): void => {
-  const { kept, phase } = s
+export const open = (s: State, cause: Cause): void => {
+  const { gap, kept, phase } = s
   s.leader = undefined
   s.changedAt = undefined
   s.isCrossed = false
@@ -47,12 +52,13 @@ export const open = (s: State, cause: Cause, out: Array<Command>): void => {
   s.isUrgent = false
   const { receivedAt, sequence, time } = kept.stamp
   s.hole = { cause, from: time ?? Time.iso(Time.wallTime(receivedAt)), fromSequence: sequence }
-  out.push({ _tag: "Gap", ...s.hole, to: null, toSequence: null, complete: false })
+  if (gap === undefined) s.gap = { hole: s.hole, isTold: false, end: undefined }
+  else gap.end = undefined
 }
 
 /** What is kept is the true picture, by what that listener brings. */
-export const close = (s: State, leader: Listener, out: Array<Command>): void => {
-  const { hole, kept, phase } = s
+export const close = (s: State, leader: Listener): void => {
+  const { gap, kept, phase } = s
   if (s.leader !== leader.id && s.options.linked === undefined) {
     // Older than what leads now. Were they kept, one that goes on for it later would mix them with what is new.
     for (const one of s.listeners) if (one !== leader) one.bids = one.asks = undefined
@@ -67,17 +73,21 @@ export const close = (s: State, leader: Listener, out: Array<Command>): void => 
   s.phase = "live"
   s.isUrgent = true
   s.hole = undefined
-  if (hole === undefined) return
+  if (gap === undefined) return
   const { receivedAt, sequence, time } = kept.stamp
-  const to = time ?? Time.iso(Time.wallTime(receivedAt))
-  out.push({ _tag: "Gap", ...hole, to, toSequence: sequence, complete: true })
+  gap.end = { _tag: "Whole", to: time ?? Time.iso(Time.wallTime(receivedAt)), toSequence: sequence }
+}
+
+/** Whoever was told that it is doubtful would wait for ever to be told that it is whole; and of a live book nobody hears what follows. */
+export const left = (s: State): void => {
+  open(s, "disconnected")
+  if (s.gap !== undefined) s.gap.end = { _tag: "Left" }
 }
 
 export const heard = (
   s: State,
-  { epoch, isPartly = false, listener: id, recovered }: Extract<Input, { readonly _tag: "Heard" }>,
-  now: Time.Instant,
-  out: Array<Command>
+  { epoch, isPartly = false, listener: id, since }: Extract<Input, { readonly _tag: "Heard" }>,
+  now: Time.Instant
 ): void => {
   const before = s.listeners.find((one) => one.id === id)
   if (before?.heardAt === null) {
@@ -93,15 +103,18 @@ export const heard = (
     bids: undefined,
     asks: undefined,
     brought: undefined,
-    isCounted: false
+    isCounted: false,
+    isSpoiled: false
   }
   s.listeners.push(listener)
   s.deafSince = null
   if (s.leader !== undefined) return
-  // All that it missed follows: what is kept is where that goes on from.
-  const goesOn = recovered && epoch !== undefined && s.number?.epoch === epoch && s.number.suffix !== null
+  // What follows goes on from what is kept, or from before it; not from what another session brought that was never a book here.
+  const { number } = s
+  const goesOn = since !== undefined && number !== undefined && number.epoch === epoch && number.sequence >= since &&
+    number.suffix !== null
   if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
-    return close(s, inherit(s, listener), out)
+    return close(s, inherit(s, listener))
   }
   const { linked } = s.options
   if (linked === undefined) s.ask.failed = 0
@@ -113,9 +126,9 @@ export const heard = (
 export const lost = (
   s: State,
   { aliveAt, cause, listener: id }: Extract<Input, { readonly _tag: "Lost" }>,
-  now: Time.Instant,
-  out: Array<Command>
+  now: Time.Instant
 ): void => {
+  const elders = s.listeners.slice(0, s.listeners.findIndex((one) => one.id === id))
   const gone = remove(s, id)
   if (s.listeners.length === 0) {
     s.ask.at = undefined
@@ -124,37 +137,42 @@ export const lost = (
   if (gone === undefined || (s.leader !== id && !isForlorn(s))) return
   const isLeading = s.leader === id
   const other = successor(s, aliveAt)
-  if (other !== undefined) {
-    if (isLeading) goOn(s, other, gone, causeOf(cause), now, out)
+  // What an elder brought beside the one that led is newer than that, or only later: nobody can tell.
+  if (other !== undefined && (s.options.linked !== undefined || !elders.includes(other) || isAsKept(s, other))) {
+    if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }
   // Its silence makes no book doubtful; it is subscribed to anew, and then looked at.
   if (cause === "stale" && !s.isCrossed) {
     if (!isLeading) return
     s.leader = undefined
-  } else open(s, causeOf(cause), out)
+  } else open(s, causeOf(cause))
   if (s.listeners.length > 0) expectPicture(s, now)
 }
 
 export const doubted = (
   s: State,
   { cause, listener: id }: Extract<Input, { readonly _tag: "Doubted" }>,
-  now: Time.Instant,
-  out: Array<Command>
+  now: Time.Instant
 ): void => {
   // Whole pictures have come since, or come now: a silence that was strange has left nothing out.
   if (cause === "stale") return
   const listener = s.listeners.find((one) => one.id === id)
   if (listener === undefined) return
-  const before = { bids: listener.bids, asks: listener.asks }
   listener.bids = listener.asks = undefined
+  listener.isSpoiled = true
+  // A picture that was made before it does not know what is missing.
+  if (listener.heardAt !== null) listener.heardAt = now
+  s.ask.isOutdated = s.ask.isPending
+  // No other goes on for it: that one has mostly heard the same, and what it could not read either is missing from what it would inherit.
   if (s.leader !== id && !isForlorn(s)) return
-  const other = successor(s, now, id)
+  // Of a book that changes keep each session has heard for itself, and knows whether all was there.
+  const other = s.options.linked === undefined ? undefined : successor(s, now)
   if (other !== undefined) {
-    if (s.leader === id) goOn(s, other, before, causeOf(cause), now, out)
+    s.leader = other.id
     return
   }
-  open(s, causeOf(cause), out)
+  open(s, causeOf(cause))
   expectPicture(s, now)
 }
 
@@ -204,14 +222,14 @@ const remove = (s: State, id: number): Listener | undefined => {
   return at === -1 ? undefined : s.listeners.splice(at, 1)[0]
 }
 
-/** One that has heard the market since before the other was last alive, and to whom the exchange counts on. */
-const successor = (s: State, aliveAt: Time.Instant, except?: number): Listener | undefined =>
+/** One that has heard the market since before the other was last alive, has read all of it, and to whom the exchange counts on. */
+const successor = (s: State, aliveAt: Time.Instant): Listener | undefined =>
   s.phase !== "live" ?
     undefined :
-    s.listeners.findLast(({ asks, bids, brought, epoch, heardAt, id }) =>
+    s.listeners.findLast(({ asks, bids, brought, epoch, heardAt, isSpoiled }) =>
       // Changes that it hears lead on from its own book alone.
       (s.options.linked === undefined || (bids !== undefined && asks !== undefined)) &&
-      id !== except && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
+      !isSpoiled && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
       (s.number === undefined || s.options.linked !== undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )
@@ -227,7 +245,7 @@ const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener 
 }
 
 /** Another leads from here on. While sides cross what is kept is not what is true, and each side alone is newer than that. */
-const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.Instant, out: Array<Command>): void => {
+const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.Instant): void => {
   const { asks, bids, id } = inherit(s, other, before)
   s.leader = id
   if (s.options.linked !== undefined) return
@@ -235,7 +253,7 @@ const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.
   if (doCross) s.isCrossed = true
   else if (s.isCrossed) {
     // Of two sessions: which of the two sides is the newer nobody can tell.
-    open(s, cause, out)
+    open(s, cause)
     expectPicture(s, now)
   }
 }

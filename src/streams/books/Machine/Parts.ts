@@ -3,8 +3,8 @@ import { compare, timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
-import type { Command, Input, Listener, Numbered, Part, State } from "./State.ts"
+import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import type { Command, Input, Listener, Numbered, Part, Stamp, State } from "./State.ts"
 
 export const part = (
   s: State,
@@ -16,10 +16,12 @@ export const part = (
   if (listener === undefined || part.part === "delta") return count("early", out)
   const number = part.link === undefined ? numberOf(s, listener, part) : linkedNumberOf(s, listener, part)
   if (part.sequence !== undefined) listener.brought = part.sequence
-  if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks })
-  if (number === "old" || isBehind(s, listener, part, number)) return count("old", out)
+  if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
+  if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
+  if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
+  if (isBehind(s, listener, number)) return count("old", out)
   apply(s, listener, part, number, source, now, out)
 }
 
@@ -30,14 +32,14 @@ export const answer = (
   now: Time.Moment,
   out: Array<Command>
 ): void => {
-  const { isVoid } = s.ask
-  s.ask.isPending = s.ask.isVoid = false
+  const { isOutdated, isVoid } = s.ask
+  s.ask.isPending = s.ask.isVoid = s.ask.isOutdated = false
   const listener = s.listeners.at(-1)
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
   // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
   const isBefore = sentAt !== undefined && (listener.heardAt === null || Time.between(listener.heardAt, sentAt) < 0)
-  if (part === undefined || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
+  if (part === undefined || isOutdated || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought since is no older.
   listener.bids ??= part.bids
   listener.asks ??= part.asks
@@ -83,10 +85,13 @@ const linkedNumberOf = (s: State, listener: Listener, part: Part): Numbered | "o
   return { epoch, sequence, suffix: part.timestamp === null ? null : `.${Math.floor(part.timestamp / 1000)}` }
 }
 
-/** What has no number that is comparable is judged by who brings it, and beside a picture that was asked for by its time. */
-const isBehind = (s: State, listener: Listener, part: Part, number: Numbered | undefined): boolean => {
+/** Beside a picture that was asked for a part is judged by its time. */
+const isEarlierThanAnswer = (s: State, part: Part): boolean =>
+  s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)
+
+/** What has no number that is comparable is judged by who brings it. */
+const isBehind = (s: State, listener: Listener, number: Numbered | undefined): boolean => {
   const leader = leaderOf(s)
-  if (s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)) return true
   if (leader === undefined || leader === listener) return false
   if (number !== undefined && number.epoch === s.number?.epoch) return false
   return s.listeners.indexOf(listener) < s.listeners.indexOf(leader)
@@ -108,7 +113,7 @@ const apply = (
   if (bids === undefined || asks === undefined) {
     count("early", out)
     // Nobody knows the other side, but the book of before is not true any more.
-    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected", out)
+    if (isForlorn(s) && !isAsKept(s, listener)) open(s, "disconnected")
     return
   }
   const isLeading = s.leader === listener.id
@@ -117,13 +122,35 @@ const apply = (
     const isWhole = part.part === "whole"
     if (isWhole) listener.bids = listener.asks = undefined
     // While another leads, what this one has is of no account yet.
-    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed", out)
+    if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed")
     else if (isLeading) s.isCrossed = true
     if (isWhole && isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
     return
   }
   count("applied", out)
   s.isCrossed = false
+  keep(s, listener, { bids, asks }, part, number, source, now)
+}
+
+/** One that goes on for another has perhaps brought a side that is newer than what is kept. */
+export const catchUp = (s: State, now: Time.Moment): void => {
+  // Of a book that changes keep it brings that by itself (`Linked.ts`), with its number.
+  if (s.options.linked !== undefined) return
+  const leader = leaderOf(s)
+  if (leader?.bids === undefined || leader.asks === undefined) return
+  if (s.phase !== "live" || s.isCrossed || isAsKept(s, leader)) return
+  keep(s, leader, { bids: leader.bids, asks: leader.asks }, { timestamp: null }, undefined, "ws", now)
+}
+
+const keep = (
+  s: State,
+  listener: Listener,
+  { asks, bids }: Levels.Both,
+  part: Pick<Part, "timestamp" | "time" | "link">,
+  number: Numbered | undefined,
+  source: Source,
+  now: Time.Moment
+): void => {
   s.parts += 1
   if (number !== undefined) {
     s.number = number
@@ -143,35 +170,31 @@ const apply = (
   }
   s.keptBy = listener.id
   if (part.link === "whole") s.ask.isWorn = false
-  close(s, listener, out)
+  close(s, listener)
   // A new picture is followed by an anchor.
   if (part.link === "whole" && s.options.deltas) s.isUrgent = true
   noteChange(s, now.at)
 }
 
-/** What it has brought says nothing against what is kept. */
-const isAsKept = ({ kept }: State, { asks, bids }: Listener): boolean =>
-  (bids === undefined || (kept !== undefined && Levels.isSame(bids, kept.bids))) &&
-  (asks === undefined || (kept !== undefined && Levels.isSame(asks, kept.asks)))
-
 /** Of the exchange's number, or counted here from the picture on. */
 const sequenceOf = (
   s: State,
   number: Numbered | undefined,
-  { link }: Part,
+  { link }: Pick<Part, "link">,
   { wall }: Time.Moment
-): { readonly sequence: string; readonly isOwn: boolean } => {
+): Pick<Stamp, "sequence" | "epoch" | "isOwn"> => {
   if (number !== undefined && number.suffix !== null) {
     s.epoch = undefined
     const { epoch, sequence, suffix } = number
-    return { sequence: `${epoch === "" ? "" : `${epoch}_`}${sequence}${suffix}`, isOwn: true }
+    const name = epoch === "" ? "" : `${epoch}_`
+    return { sequence: `${name}${sequence}${suffix}`, epoch: epoch + suffix, isOwn: true }
   }
   if (s.epoch === undefined || s.phase !== "live" || link === "whole") {
     s.pictures += 1
     const name = s.options.collector + Time.epochMillis(wall).toString(36) + s.pictures.toString(36)
     s.epoch = { name, n: 0 }
   } else s.epoch = { name: s.epoch.name, n: s.epoch.n + 1 }
-  return { sequence: `${s.epoch.name}_${s.epoch.n}`, isOwn: false }
+  return { sequence: `${s.epoch.name}_${s.epoch.n}`, epoch: s.epoch.name, isOwn: false }
 }
 
 /** A change that was taken back before it was told is none. */

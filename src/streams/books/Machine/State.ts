@@ -41,6 +41,8 @@ export type Cause = "sequence" | "checksum" | "crossed" | "disconnected" | "over
 /** What a picture is known by. */
 export interface Stamp {
   readonly sequence: string
+  /** In which its number counts: what has another one is a new picture, and not what was changed. */
+  readonly epoch: string
   /** The number is the exchange's: whoever listens to it has the same. */
   readonly isOwn: boolean
   /** Counts the parts of the market in this life; together with `receivedAt` it makes the id unique. */
@@ -71,6 +73,8 @@ export interface Listener {
   brought: bigint | undefined
   /** A part of it that has a number was applied. */
   isCounted: boolean
+  /** Something that it brought could not be read, and neither of its sides is known since. */
+  isSpoiled: boolean
 }
 
 /** The exchange's number of the newest part. */
@@ -86,6 +90,23 @@ export interface Hole {
   /** The last good state's time, or when it was received. */
   readonly from: string
   readonly fromSequence: string
+}
+
+/** How a hole ended: whole again with that state, or its market was left while it was open. */
+export type End =
+  | { readonly _tag: "Whole"; readonly to: string; readonly toSequence: string }
+  | { readonly _tag: "Left" }
+
+/**
+ * What is told, or yet to be told, of holes: two events, of which the second is the last. Holes that follow each other before anything could be
+ * told between them are one, from the beginning of the first: a book that flaps while nothing can be told would else make events without end.
+ */
+export interface Gap {
+  readonly hole: Hole
+  /** The first of the two was told. */
+  isTold: boolean
+  /** Undefined: it is open. */
+  end: End | undefined
 }
 
 export interface State {
@@ -117,7 +138,9 @@ export interface State {
   isUrgent: boolean
   /** Since when what is kept is not what was told. */
   changedAt: Time.Instant | undefined
+  /** Of a doubtful book: what it is doubtful for now. */
   hole: Hole | undefined
+  gap: Gap | undefined
   readonly ask: {
     /** When a picture is to be asked for. */
     at: Time.Instant | undefined
@@ -125,6 +148,8 @@ export interface State {
     isPending: boolean
     /** It was asked before those who hear the market now heard it: what was since then the answer does not know. */
     isVoid: boolean
+    /** Something was said since it was asked that nobody could read: whether the answer has it is not known. */
+    isOutdated: boolean
     /** Questions in a row that came to nothing. */
     failed: number
     /** When the last question left. */
@@ -135,18 +160,18 @@ export interface State {
 }
 
 export type Input =
-  /** From here on that session hears the market. `recovered`: what it said since it was lost follows. */
+  /** From here on that session hears the market. `since`: all that was said behind that number follows; undefined: something may be missing. */
   | {
     readonly _tag: "Heard"
     readonly listener: number
-    readonly recovered: boolean
+    readonly since: bigint | undefined
     readonly epoch: string | undefined
     /** Not all that the exchange tells of it: the rest follows, by the same input once more. Left out: all. */
     readonly isPartly?: boolean | undefined
   }
   /** From here on it does not. `aliveAt`: when its connection last brought anything. */
   | { readonly _tag: "Lost"; readonly listener: number; readonly cause: Channel.Cause; readonly aliveAt: Time.Instant }
-  /** It hears the market, but something it said is missing. */
+  /** It hears the market, but something it said is missing, or could not be read. */
   | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause | Cause }
   /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). `source`: the socket if left out. */
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Part; readonly source?: Source | undefined }
@@ -163,6 +188,8 @@ export type Input =
   | { readonly _tag: "Answer"; readonly part: Part | undefined; readonly sentAt?: Time.Instant | undefined }
   /** Time has passed, and there is room for what is due. */
   | { readonly _tag: "Due" }
+  /** The market is not listed or not chosen any more: it is forgotten, and nothing is told of it after this. */
+  | { readonly _tag: "Left" }
   /** Nothing is told after this. */
   | { readonly _tag: "Last" }
 
@@ -196,6 +223,8 @@ export type Command =
     readonly fromSequence: string
     readonly toSequence: string | null
     readonly complete: boolean
+    /** The second of the two. */
+    readonly isLast: boolean
   }
   /** For a picture, when the budget has room. */
   | { readonly _tag: "Ask" }
@@ -222,5 +251,14 @@ export const initial = (options: Options): State => ({
   isUrgent: false,
   changedAt: undefined,
   hole: undefined,
-  ask: { at: undefined, isPending: false, isVoid: false, failed: 0, askedAt: Time.never, isWorn: false }
+  gap: undefined,
+  ask: {
+    at: undefined,
+    isPending: false,
+    isVoid: false,
+    isOutdated: false,
+    failed: 0,
+    askedAt: Time.never,
+    isWorn: false
+  }
 })

@@ -9,6 +9,7 @@ const spread = 1_000
 
 /** When there is something to do next; undefined: nothing before the next part. */
 export const wakeAt = (s: State): Time.Instant | undefined => {
+  if (s.gap !== undefined && (!s.gap.isTold || s.gap.end !== undefined)) return Time.never
   const ask = s.ask.isPending ? undefined : s.ask.at
   if (s.phase !== "live") return ask
   const deaf = s.deafSince === null ? undefined : Time.plus(s.deafSince, deafFor)
@@ -53,7 +54,22 @@ const cut = (s: State, { asks, bids, stamp }: Picture): Picture => ({
   stamp
 })
 
+/** Of the two events about a hole what can be told by now: before anything else of the book. */
+export const gaps = (s: State, out: Array<Command>): void => {
+  const { gap } = s
+  if (gap === undefined) return
+  const { end, hole: { cause, from, fromSequence } } = gap
+  const told = { _tag: "Gap", cause, from, fromSequence } as const
+  if (!gap.isTold) out.push({ ...told, to: null, toSequence: null, complete: false, isLast: false })
+  gap.isTold = true
+  if (end === undefined) return
+  const { to, toSequence } = end._tag === "Whole" ? end : { to: null, toSequence: null }
+  out.push({ ...told, to, toSequence, complete: end._tag === "Whole", isLast: true })
+  s.gap = undefined
+}
+
 export const due = (s: State, now: Time.Moment, out: Array<Command>): void => {
+  gaps(s, out)
   const { kept } = s
   if (s.phase !== "live" || kept === undefined || s.isCrossed) return
   if (isOver(changeDue(s), now.at)) change(s, kept, now, out)
@@ -64,14 +80,18 @@ export const due = (s: State, now: Time.Moment, out: Array<Command>): void => {
 
 /** Nothing is told after it: what waits for its turn would never be. */
 export const last = (s: State, now: Time.Moment, out: Array<Command>): void => {
+  gaps(s, out)
   const { changedAt, isCrossed, isUrgent, kept, phase } = s
   if (phase !== "live" || kept === undefined || isCrossed) return
   if (isUrgent || changedAt !== undefined) change(s, kept, now, out)
 }
 
 const change = (s: State, kept: Picture, now: Time.Moment, out: Array<Command>): void => {
-  if (s.options.deltas && !s.isUrgent && s.told !== undefined) out.push(delta(s, s.told, kept))
-  else out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
+  const { isUrgent, options: { deltas }, told } = s
+  const leadsOn = deltas && !isUrgent && told !== undefined
+  if (leadsOn) out.push(delta(s, told, kept))
+  // A reader who lost something of the picture before need not wait for the next refresh.
+  if (!leadsOn || told.stamp.epoch !== kept.stamp.epoch) out.push(book(s, cut(s, kept), kept.stamp.receivedAt, now))
   // By its turn, not by when it was ready: else what was late once would be late for ever.
   if (!s.isUrgent) s.turnAt = slotBefore(s, now.at)
   s.told = cut(s, kept)

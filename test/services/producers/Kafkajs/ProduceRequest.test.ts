@@ -7,7 +7,7 @@ import { promisify } from "node:util"
 import { gzip, gzipSync } from "node:zlib"
 import type { EventRecord } from "../../../../src/services/MarketEvent.ts"
 import { encodeBy } from "../../../../src/services/producers/Kafkajs/patches.ts"
-import { encode, RecordMessage, worthCompressing } from "../../../../src/services/producers/Kafkajs/ProduceRequest.ts"
+import { encode, RecordsMessage, worthCompressing } from "../../../../src/services/producers/Kafkajs/ProduceRequest.ts"
 
 /** As kafkajs's codec does it: so that the packed bytes are the same too. */
 const asKafkajs = (data: Uint8Array) => promisify<Uint8Array, Buffer>(gzip)(data)
@@ -34,13 +34,28 @@ const batch: fc.Arbitrary<Batch> = fc.record({
 })
 
 /** All that kafkajs itself looks at. */
-const foreign = ({ headers, key, timestamp, value }: RecordMessage): Message => ({ key, value, headers, timestamp })
+const foreign = ({ headers, key, timestamp, value }: EventRecord): Message => ({
+  key,
+  value: typeof value === "string" ? value : Buffer.from(value),
+  headers,
+  timestamp: String(timestamp)
+})
+
+/** In messages of some records each, as they come when partitions are known, or not. */
+const ours = (records: ReadonlyArray<EventRecord>): ReadonlyArray<Message> => {
+  const [first, ...others] = records
+  if (first === undefined) return []
+  const half = others.splice(others.length / 2)
+  return [new RecordsMessage([first, ...others], 12), ...half.map((one) => new RecordsMessage([one]))]
+}
+
+const theirs = (records: ReadonlyArray<EventRecord>): ReadonlyArray<Message> => records.map(foreign)
 
 const bytesOf = async (
   version: number,
   compression: number,
   topics: ReadonlyArray<{ readonly topic: string; readonly batches: ReadonlyArray<Batch> }>,
-  messageOf: (message: RecordMessage) => Message
+  messagesOf: (records: ReadonlyArray<EventRecord>) => ReadonlyArray<Message>
 ) => {
   const { request } = Produce.protocol({ version })({
     acks: -1,
@@ -51,7 +66,7 @@ const bytesOf = async (
       partitions: batches.map(({ partition, records }) => ({
         partition,
         firstSequence: 0,
-        messages: records.map((one) => messageOf(new RecordMessage(one)))
+        messages: messagesOf(records)
       }))
     }))
   })
@@ -96,16 +111,16 @@ describe("a produce request", () => {
         fc.constantFrom(0, 1),
         fc.array(fc.record({ topic: text, batches: fc.array(batch, { maxLength: 4 }) }), { maxLength: 2 }),
         async (version, compression, topics) => {
-          const ours = await bytesOf(version, compression, topics, (message) => message) ?? Buffer.alloc(0)
-          const plain = await bytesOf(version, 0, topics, foreign) ?? Buffer.alloc(0)
-          if (compression === 0) return assert.isTrue(plain.equals(ours))
-          const packed = partsOf(await bytesOf(version, compression, topics, foreign) ?? Buffer.alloc(0)).batches
+          const made = await bytesOf(version, compression, topics, ours) ?? Buffer.alloc(0)
+          const plain = await bytesOf(version, 0, topics, theirs) ?? Buffer.alloc(0)
+          if (compression === 0) return assert.isTrue(plain.equals(made))
+          const packed = partsOf(await bytesOf(version, compression, topics, theirs) ?? Buffer.alloc(0)).batches
           const expected = partsOf(plain).batches.map((one, n) => {
             const isSmall = one.length - headBytes < worthCompressing
             seen[isSmall ? "small" : "packed"] += 1
             return isSmall ? one : packed[n] ?? one
           })
-          const { batches, frame } = partsOf(ours)
+          const { batches, frame } = partsOf(made)
           assert.deepStrictEqual(frame, partsOf(plain).frame)
           assert.deepStrictEqual(batches, expected)
         }
@@ -115,18 +130,25 @@ describe("a produce request", () => {
     })
   }, 120_000)
 
-  it("leaves alone what others send, and brokers that know no headers", async () => {
-    const one = new RecordMessage({ key: "k", value: "v", headers: {}, timestamp: 1_700_000_000_000 })
+  it("leaves alone what others send, and brokers that know no headers: kafkajs's own encoder has each record of ours", async () => {
+    const record = (value: string): EventRecord => ({ key: "k", value, headers: {}, timestamp: 1_700_000_000_000 })
+    const two = new RecordsMessage([record("v"), record("w")], 12)
     const made = (version: number, messages: ReadonlyArray<Message>) =>
       Produce.protocol({ version })({
         acks: -1,
         timeout: 1,
-        topicData: [{ topic: "t", partitions: [{ partition: 0, messages }] }]
+        topicData: [{ topic: "t", partitions: [{ partition: 0, firstSequence: 0, messages }] }]
       }).request.encode()
     const isKafkajs = (encoder: unknown) => Object(encoder).constructor.name === "Encoder"
-    assert.isFalse(isKafkajs(await made(7, [one])))
-    assert.isTrue(isKafkajs(await made(7, [one, { key: "k", value: null }])))
-    assert.isTrue(isKafkajs(await made(2, [one])))
+    assert.isFalse(isKafkajs(await made(7, [two])))
+    const other = { key: "k", value: null }
+    for (const [version, messages] of [[7, [two, other]], [2, [two]]] as const) {
+      const encoder = await made(version, messages)
+      assert.isTrue(isKafkajs(encoder))
+      const apart = messages.flatMap((one) => one === two ? two.records.map(foreign) : [other])
+      const expected = await made(version, apart)
+      assert.isTrue(Object(encoder).buffer.equals(Object(expected).buffer))
+    }
   })
 
   const gzipped = (value: string, compressSmall = false) => ({
@@ -137,7 +159,7 @@ describe("a produce request", () => {
       topic: "t",
       partitions: [{
         partition: 0,
-        messages: [new RecordMessage({ key: "k", value, headers: {}, timestamp: 0 }, compressSmall)]
+        messages: [new RecordsMessage([{ key: "k", value, headers: {}, timestamp: 0 }], undefined, compressSmall)]
       }]
     }]
   })
