@@ -2,6 +2,7 @@
  * A market's book that changes keep (`Exchange.Link`), in front of its machine: each session that hears the market has a book of its own
  * (`Sync.ts`), and what that comes to is told to the machine as whole pictures, faults as doubts. Pure, changed in place by its one owner.
  */
+import type * as Time from "../../services/Time.ts"
 import type { Books } from "../Exchange.ts"
 import type * as Machine from "./Machine.ts"
 import * as Sync from "./Sync.ts"
@@ -29,7 +30,7 @@ export const make = (options: Options): State => ({
 export type Input =
   | Exclude<Machine.Input, { readonly _tag: "Part" | "Answer" }>
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Sync.Part }
-  | { readonly _tag: "Answer"; readonly part: Sync.Part | undefined }
+  | { readonly _tag: "Answer"; readonly part: Sync.Part | undefined; readonly sentAt?: Time.Instant | undefined }
 
 /** Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. */
 export const patience = ({ resync }: Books): Machine.Patience => // One that nobody brings is asked for at once, spread by whoever asks; on a socket it comes with the subscription.
@@ -58,6 +59,10 @@ export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> 
       Sync.lose(sync)
       return [input, ...others(s, input.listener)]
     }
+    case "Left":
+      for (const sync of s.sessions.values()) Sync.close(sync)
+      s.sessions.clear()
+      return [input]
     case "Part":
       return taken(s, input.listener, input.part)
     case "Answer":
