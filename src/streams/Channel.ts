@@ -63,6 +63,11 @@ export interface Member {
    * brought something before. Left out where nobody could tell.
    */
   readonly isMissing?: ((silentSince: Time.Instant, wasHeard: boolean) => Effect.Effect<boolean>) | undefined
+  /**
+   * What this session is to do so that a book of the market is whole again, once: subscribe to its topics anew, or leave for a new connection.
+   * Left out, or undefined: nothing.
+   */
+  readonly remedy?: (() => "resubscribe" | "redial" | undefined) | undefined
   /** To be seen on the page. `null`: it has no connection. */
   readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
   readonly showSuspect: (suspect: boolean) => void

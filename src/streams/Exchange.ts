@@ -174,12 +174,14 @@ export interface TradesData {
 
 /**
  * A level of an order book: canonical decimals (`Decimal`), the price in the exchange's own unit (`Exchange.units` is applied by the feed).
- * In a part that changes a book (`delta`) the amount is the level's new total, and `"0"` takes it away.
+ * In a part that changes a book (`delta`) the amount is the level's new total, and `"0"` takes it away. `digits`: what the exchange's
+ * checksum wants of this level, made by `decode` of the text received, which canonical decimals do not keep (`0.00044780`); left out
+ * where there is no checksum.
  *
  * @since 0.1.0
  * @category models
  */
-export type Level = readonly [price: string, amount: string]
+export type Level = readonly [price: string, amount: string, digits?: string]
 
 /**
  * What a frame brings of a market's order book.
@@ -199,11 +201,27 @@ export interface BookPart {
   readonly previous: bigint | undefined
   /** The number that the part leads to, counted by the exchange; undefined where it gives none. */
   readonly sequence: bigint | undefined
+  /** What names the state for readers, where `sequence` does not: a number that every connection has alike. Left out: `sequence` does. */
+  readonly number?: bigint | undefined
+  /** Of the book that this part leads to (`Books.checksum`), as text; left out where the exchange gives none with it. */
+  readonly checksum?: string | undefined
   /** Epoch ms, digits below cut off; null where the exchange gives none. */
   readonly timestamp: number | null
   /** The same with all its digits, where there are more (`ExchangeTime`). */
   readonly time?: string | undefined
 }
+
+/**
+ * How a part of a book follows from what is known. `replaced`: each part is a whole picture (or a whole side), and the newer one stands for
+ * the older. All others bring a picture and then changes (`delta`). `exact`: `previous` is the number that we have; the number that it
+ * leads to may be the same (nothing changed) or a lower one (the exchange began to count anew). `overlap`: `previous` is that number or a
+ * lower one, and `sequence` a higher one. `counted`: the exchange numbers the frames of the connection (`counted`). `none`: only the
+ * checksum tells.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Link = "replaced" | "exact" | "overlap" | "counted" | "none"
 
 /**
  * What an exchange is said to do with its order books.
@@ -212,8 +230,21 @@ export interface BookPart {
  * @category models
  */
 export interface Books {
-  /** `replaced`: each part is a whole picture (or a whole side), and the newer one stands for the older. */
-  readonly link: "replaced"
+  readonly link: Link
+  /** By which the exchange proves a book, over its best `levels` a side after a part was applied and cut. Best levels first. */
+  readonly checksum?: {
+    readonly levels: number
+    readonly of: (asks: ReadonlyArray<Level>, bids: ReadonlyArray<Level>) => string
+  } | undefined
+  /** Levels a side that the reader itself has to cut a book to after each part. Left out: the server says which levels leave it. */
+  readonly cut?: number | undefined
+  /**
+   * What gives a new picture, where parts are changes. `picture`: the question of that name, which gives the first one too; else the
+   * socket gives the first one, and a new one when its topic is subscribed to anew (`resubscribe`), or only on a new connection (`redial`).
+   */
+  readonly resync?: "picture" | "resubscribe" | "redial" | undefined
+  /** A true book of its may be crossed, as before trading begins or in an auction. Left out: one that is crossed is wrong. */
+  readonly mayCross?: boolean | undefined
   /** True: it has so many markets that nobody wants all of their books, and which has to be said (`MARKETS`, or its own setting). */
   readonly ofNamedMarkets?: boolean | undefined
   /** Levels a side that it gives at most; undefined where it is not said. */
@@ -227,6 +258,10 @@ export interface Books {
   readonly picture:
     | {
       readonly path: (market: Market) => string
+      /** What the question takes of `limits.restPerMinute`: 1 if left out. */
+      readonly cost?: number | undefined
+      /** Levels a side that are asked for. A side that has fewer is known wholly; left out: any is. */
+      readonly levels?: number | undefined
       readonly decode: (
         body: unknown
       ) => Either.Either<Omit<BookPart, "_tag" | "exchangeSymbol" | "part">, DecodeFailure>

@@ -433,6 +433,16 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     check: (now, deaf) => {
       const into = gathering()
       if (!ready) return outcome(into)
+      for (const [topic, member] of members) {
+        const remedy = member.remedy?.()
+        if (remedy === "resubscribe") tell(into, { _tag: "Anew", topic }, now)
+        if (remedy !== "redial") continue
+        const { symbol } = member.market
+        into.error = new FeedError({
+          reason: "stale",
+          message: `the book of ${symbol} begins only on a new connection`
+        })
+      }
       tell(into, { _tag: "Check", deaf }, now)
       for (const { channel, remedy, silence, topic } of into.stale) {
         board.stale(remedy)

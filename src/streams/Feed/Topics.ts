@@ -13,7 +13,7 @@ import type { Cause } from "../Channel.ts"
 import * as Rhythm from "../Rhythm.ts"
 import { denied, granted, recalled, rejected, subscribed, unsubscribed } from "./Topics/Answers.ts"
 import { next, sync } from "./Topics/Joining.ts"
-import { brought, check, missed } from "./Topics/Silence.ts"
+import { anew, brought, check, missed } from "./Topics/Silence.ts"
 import { type Command, deafen, type Input, type State, type Timing } from "./Topics/State.ts"
 
 export { bringing, brought } from "./Topics/Silence.ts"
@@ -98,6 +98,9 @@ export const step = (s: State, input: Input, now: Time.Instant): ReadonlyArray<C
       break
     case "Brought":
       return brought(s, input.channel, input.exchangeSymbol, now)
+    case "Anew":
+      anew(s, input.topic, out)
+      break
     case "Missed":
       missed(s, input.cause, out)
       break

@@ -17,9 +17,11 @@ import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import type * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
 import * as Markets from "./Markets.ts"
 import type { BooksOptions } from "./Options.ts"
+import type * as Sync from "./Sync.ts"
 import * as Wheel from "./Wheel.ts"
 
 export interface Options {
@@ -39,7 +41,13 @@ export interface Options {
 }
 
 /** A whole book, as an answer has it. */
-export type Picture = Omit<Machine.Part, "part">
+export type Picture = Omit<Sync.Part, "part">
+
+/** New connections for the sake of books are so far apart, doubled each time, ms; after so long a rest the first again. */
+const redialAfter = { first: 60_000, last: 600_000, rest: 600_000 }
+
+/** Books that ask in one moment were lost with one connection. */
+const atOnce = 1_000
 
 /** Events that wait to be taken; beyond it markets wait to be told. */
 const maxWaiting = 1_024
@@ -98,7 +106,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     changed.unsafeOpen()
   }
 
-  const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment): void => {
+  const tell = (kept: Markets.Kept, input: Linked.Input, at: Time.Moment): void => {
     if (isStopped) return
     push(markets.tell(kept, input, at))
     // By now, and not by when the part came: what is told on receipt says when it was handed over.
@@ -135,7 +143,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const answered = (kept: Markets.Kept, path: string, found: Rest.Answer<Picture> | undefined): void => {
     const { parts } = kept.state
     const at = now()
-    const part = found === undefined ? undefined : markets.partOf(kept, { part: "whole", ...found.value })
+    const part = found === undefined ? undefined : { part: "whole", ...found.value } as const
     tell(kept, { _tag: "Answer", part, sentAt: found?.sentAt }, at)
     if (found === undefined || kept.state.parts === parts) return
     options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
@@ -152,6 +160,31 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       : Effect.sync(() => tell(kept, { _tag: "Answer", part: undefined }, now()))
   }
 
+  const remedy = exchange.books?.link === "replaced" || exchange.books?.resync === "picture"
+    ? undefined
+    : exchange.books?.resync
+  const redials = { at: Time.never, wait: redialAfter.first }
+
+  const mayRedial = (at: Time.Instant): boolean => {
+    const since = Time.between(redials.at, at)
+    if (since < atOnce) return true
+    if (since < redials.wait) return false
+    redials.wait = since > redials.wait + redialAfter.rest
+      ? redialAfter.first
+      : Math.min(redialAfter.last, redials.wait * 2)
+    redials.at = at
+    return true
+  }
+
+  /** A session does it; whether it helped is seen by what comes. */
+  const remedied = (kept: Markets.Kept): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const at = now()
+      if (!kept.isListed || isStopped) return
+      if (Machine.isWanted(kept.state) && (remedy !== "redial" || mayRedial(at.at))) kept.remedy = remedy
+      tell(kept, { _tag: "Answer", part: undefined }, at)
+    })
+
   /** What has changed of each market since it was told, at once and whatever its turn. */
   const tellLast = Effect.sync(() => {
     const at = now()
@@ -160,7 +193,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
-  if (picture !== undefined) {
+  if (remedy !== undefined) {
+    yield* Effect.forkScoped(supervise(Effect.forever(Effect.flatMap(Queue.take(asked), remedied))))
+  } else if (picture !== undefined) {
     // One at a time: it is the budget that bounds them.
     yield* Effect.forkScoped(
       supervise(Effect.forever(Effect.flatMap(Queue.take(asked), (kept) => askFor(picture, kept))))
@@ -169,7 +204,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   return {
     name: "books",
-    open: () => open(markets, (kept, input, at) => isStopping ? [] : (tell(kept, input, at), []), now),
+    open: () => open(markets, (kept, input, at) => isStopping ? [] : (tell(kept, input, at), []), now, () => {}),
     listed: (symbols) => markets.listed(symbols),
     stopping: () => {
       isStopping = true
@@ -205,7 +240,7 @@ export const alone = (
     onAsk: () => {},
     onLeft: (events) => void (before = [...before, ...events])
   })
-  const tell = (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => {
+  const tell = (kept: Markets.Kept, input: Linked.Input, at: Time.Moment) => {
     last = at
     const events = [...before, ...markets.tell(kept, input, at), ...markets.tell(kept, { _tag: "Due" }, at)]
     before = input._tag === "Part" || input._tag === "Answer" ? [] : events
@@ -213,12 +248,12 @@ export const alone = (
   }
   return {
     name: "books",
-    open: () => open(markets, tell, now),
+    open: () => open(markets, tell, now, (events) => void (before = [...before, ...events])),
     listed: (symbols) => markets.listed(symbols),
     flush: Effect.void,
     answered: (market, found, at) => {
       const kept = markets.of(market)
-      return tell(kept, { _tag: "Answer", part: markets.partOf(kept, { part: "whole", ...found }) }, at)
+      return tell(kept, { _tag: "Answer", part: { part: "whole", ...found } }, at)
     },
     left: () => {
       const events = before
@@ -228,17 +263,31 @@ export const alone = (
   }
 }
 
+/** Parts of one market that are kept for the answer to its subscription; later ones are holes that the first picture mends. */
+const maxEarly = 2_000
+
 /** What one session hears. A market that is told by several topics is heard as a whole with the last of them, and lost with the first. */
 const open = (
   markets: Markets.Markets,
-  tell: (kept: Markets.Kept, input: Machine.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
-  now: () => Time.Moment
+  tell: (kept: Markets.Kept, input: Linked.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
+  now: () => Time.Moment,
+  /** What is told while no part is taken. */
+  later: (events: ReadonlyArray<MarketEvent>) => void
 ): Hearing => {
   /** Those that are heard, and as whom. */
   const heard = new Map<Markets.Kept, number>()
   /** Of those, how many of their topics. */
   const topics = new Map<Markets.Kept, Set<object>>()
+  /** Parts of books that changes keep that came before the answer to the subscription: the first picture often does. */
+  const early = new Map<Markets.Kept, Array<Sync.Part>>()
   let parts = 0
+
+  const hold = (kept: Markets.Kept, part: Sync.Part): void => {
+    const held = early.get(kept) ?? []
+    early.set(kept, held)
+    if (part.part !== "delta") held.length = 0
+    if (held.length < maxEarly) held.push(part)
+  }
 
   const doubted = (kept: Markets.Kept, cause: Cause): void => {
     const listener = heard.get(kept)
@@ -263,12 +312,17 @@ const open = (
         if (heard.has(kept) && isPartly) return
         heard.set(kept, listener)
         const since = after === undefined ? undefined : BigInt(after)
+        kept.remedy = undefined
         tell(kept, { _tag: "Heard", listener, since, epoch, isPartly }, now())
+        const held = early.get(kept) ?? []
+        early.delete(kept)
+        for (const part of held) later(tell(kept, { _tag: "Part", listener, part }, now()))
       },
       lost: (cause, { aliveAt, id: listener }) => {
         const those = topics.get(kept)
         if (those?.delete(topic) !== true) return
         if (those.size === 0) topics.delete(kept)
+        early.delete(kept)
         if (heard.delete(kept)) tell(kept, { _tag: "Lost", listener, cause, aliveAt }, now())
       },
       doubted: (cause) => doubted(kept, cause),
@@ -278,9 +332,17 @@ const open = (
         if (data._tag !== "books") return []
         parts += 1
         const listener = heard.get(kept)
-        const part = markets.partOf(kept, Markets.toPart(data))
-        if (part === undefined) doubted(kept, "undecoded")
-        return part === undefined || listener === undefined ? [] : tell(kept, { _tag: "Part", listener, part }, at)
+        const part = Markets.toPart(data)
+        if (listener !== undefined) return tell(kept, { _tag: "Part", listener, part }, at)
+        if (kept.linked !== undefined) hold(kept, part)
+        return []
+      },
+      remedy: () => {
+        const { linked, remedy } = kept
+        const listener = heard.get(kept)
+        if (remedy === undefined || listener === undefined || linked?.sessions.get(listener)?.isLive !== false) return
+        kept.remedy = undefined
+        return remedy
       },
       // The page shows the state of the book instead.
       showStatus: () => {},

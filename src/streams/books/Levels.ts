@@ -3,10 +3,13 @@
  * Plain functions of plain data; a side that was made is never changed.
  */
 import * as Decimal from "../../services/Decimal.ts"
-import type { Level } from "../Exchange.ts"
+import type * as Exchange from "../Exchange.ts"
 import { whole } from "../protocols/Json.ts"
 
 export type Side = "bids" | "asks"
+
+/** As events have it. */
+export type Level = readonly [price: string, amount: string]
 
 export type Levels = ReadonlyArray<Level>
 
@@ -17,30 +20,64 @@ export interface Both {
 }
 
 /** Below zero where the first price is the better one of that side. */
-const order = (side: Side): (a: Level, b: Level) => number =>
+const order = (side: Side): (a: Exchange.Level, b: Exchange.Level) => number =>
   side === "bids" ? ([a], [b]) => Decimal.compare(b, a) : ([a], [b]) => Decimal.compare(a, b)
 
 /**
  * A side of what a frame has, in any order. `places`: the power of ten that makes the canonical unit of a price. A later level of a price
  * stands for the earlier. Undefined if a price is none in that unit: then nothing of it is true.
  */
-export const sideOf = (side: Side, levels: Levels, places: number): Levels | undefined => {
-  const kept: Array<Level> = []
-  for (const [price, amount] of levels) {
-    const shifted = Decimal.shift(price, places)
-    if (shifted === undefined) return undefined
-    kept.push([whole(shifted), whole(amount)])
-  }
-  const better = order(side)
-  // Nearly all exchanges send their sides in order, some of them the wrong way round.
-  if (!isInOrder(kept, better)) {
-    if (isInOrder(kept.reverse(), better)) return withoutZero(kept)
-    return withoutZero(ordered(kept.reverse(), better))
-  }
-  return withoutZero(kept)
+export const sideOf = (side: Side, levels: ReadonlyArray<Exchange.Level>, places: number): Levels | undefined => {
+  const found = inUnit(levels, places, (price, amount): Level => [price, amount])
+  return found === undefined ? undefined : inOrder(side, found)
 }
 
-const isInOrder = (levels: Levels, better: (a: Level, b: Level) => number): boolean => {
+/** The same with what a checksum wants of each level. */
+export const provenSideOf = (
+  side: Side,
+  levels: ReadonlyArray<Exchange.Level>,
+  places: number
+): ReadonlyArray<Exchange.Level> | undefined => {
+  const found = changesOf(levels, places)
+  return found === undefined ? undefined : inOrder(side, found)
+}
+
+/** Of what a frame changes: as many as it has, in its order, those of amount zero too. Undefined as in `sideOf`. */
+export const changesOf = (
+  levels: ReadonlyArray<Exchange.Level>,
+  places: number
+): Array<Exchange.Level> | undefined =>
+  inUnit(
+    levels,
+    places,
+    (price, amount, digits): Exchange.Level => digits === undefined ? [price, amount] : [price, amount, whole(digits)]
+  )
+
+const inUnit = <L>(
+  levels: ReadonlyArray<Exchange.Level>,
+  places: number,
+  make: (price: string, amount: string, digits: string | undefined) => L
+): Array<L> | undefined => {
+  const made: Array<L> = []
+  for (const [price, amount, digits] of levels) {
+    const shifted = Decimal.shift(price, places)
+    if (shifted === undefined) return undefined
+    made.push(make(whole(shifted), whole(amount), digits))
+  }
+  return made
+}
+
+const inOrder = <L extends Exchange.Level>(side: Side, levels: Array<L>): ReadonlyArray<L> => {
+  const better = order(side)
+  // Nearly all exchanges send their sides in order, some of them the wrong way round.
+  if (!isInOrder(levels, better)) {
+    if (isInOrder(levels.reverse(), better)) return withoutZero(levels)
+    return withoutZero(ordered(levels.reverse(), better))
+  }
+  return withoutZero(levels)
+}
+
+const isInOrder = <L>(levels: ReadonlyArray<L>, better: (a: L, b: L) => number): boolean => {
   for (let i = 1; i < levels.length; i++) {
     const [one, next] = [levels[i - 1], levels[i]]
     if (one !== undefined && next !== undefined && better(one, next) >= 0) return false
@@ -49,10 +86,12 @@ const isInOrder = (levels: Levels, better: (a: Level, b: Level) => number): bool
 }
 
 /** A later level of a price stands for the earlier. */
-const ordered = (levels: Levels, better: (a: Level, b: Level) => number): Levels =>
-  Array.from(new Map(levels.map((level) => [level[0], level])).values()).sort(better)
+const ordered = <L extends Exchange.Level>(
+  levels: ReadonlyArray<L>,
+  better: (a: L, b: L) => number
+): ReadonlyArray<L> => Array.from(new Map(levels.map((level) => [level[0], level])).values()).sort(better)
 
-const withoutZero = (levels: Levels): Levels =>
+const withoutZero = <L extends Exchange.Level>(levels: ReadonlyArray<L>): ReadonlyArray<L> =>
   levels.some(([, amount]) => amount === "0") ? levels.filter(([, amount]) => amount !== "0") : levels
 
 /** The best so many; all of them if there are fewer. */

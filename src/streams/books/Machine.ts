@@ -4,8 +4,8 @@
  * again, which two `gap`s tell (docs/design/contract.md "Books").
  */
 import * as Time from "../../services/Time.ts"
-import { deafFor, doubted, heard, isWanted, left, lost, open } from "./Machine/Holes.ts"
-import { answer, catchUp, part } from "./Machine/Parts.ts"
+import { answered, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
+import { answer, catchUp, count, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
 import { due, gaps, isOver, last } from "./Machine/Telling.ts"
 
@@ -17,6 +17,7 @@ export {
   type Input,
   type Options,
   type Part,
+  type Patience,
   type State,
   type Told
 } from "./Machine/State.ts"
@@ -41,6 +42,15 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
     case "Answer":
       answer(s, input, now, out)
       break
+    case "Passed":
+      count(input.outcome, out)
+      break
+    case "Answered":
+      answered(s, input.fits, now.at, out)
+      break
+    case "Worn":
+      worn(s, now.at)
+      break
     case "Due":
       // Subscribed to anew it was not, in time.
       if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected")
@@ -63,5 +73,6 @@ const ask = (s: State, now: Time.Instant, out: Array<Command>): void => {
   s.ask.at = undefined
   if (!isWanted(s)) return
   s.ask.isPending = true
+  s.ask.askedAt = now
   out.push({ _tag: "Ask" })
 }

@@ -4,22 +4,28 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import { partitionOf } from "../../services/Murmur2.ts"
 import * as Time from "../../services/Time.ts"
 import type * as Board from "../Board.ts"
-import type { BookPart, Exchange, Market } from "../Exchange.ts"
+import type { BookPart, Books, Exchange, Level, Market } from "../Exchange.ts"
 import * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import * as Events from "./Events.ts"
 import * as Levels from "./Levels.ts"
+import * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
+import * as Sync from "./Sync.ts"
 
 export interface Kept {
   readonly market: Market
   readonly state: Machine.State
+  /** The book of each session, where changes keep it. */
+  readonly linked: Linked.State | undefined
   readonly pulse: Rhythm.Pulse
   readonly status: Board.Market
   /** The power of ten that makes the canonical unit of its prices. */
   readonly places: number
   /** That tell of it, on one session. */
   readonly topics: number
+  /** What a session that has no book of it is to do to get one; undefined: nothing, or it does it. */
+  remedy: "resubscribe" | "redial" | undefined
   /** Of the first event of its hole. */
   gapId: string | undefined
   /** Since when no picture of it could be had. */
@@ -44,10 +50,8 @@ export interface Options extends Pick<Machine.Options, "collector" | "depth" | "
 export interface Markets {
   readonly of: (market: Market) => Kept
   readonly all: () => Iterable<Kept>
-  /** What a machine says to an input. */
-  readonly tell: (kept: Kept, input: Machine.Input, now: Time.Moment) => ReadonlyArray<MarketEvent>
-  /** A part as a frame has it; undefined if one of its prices is none. */
-  readonly partOf: (kept: Kept, part: Machine.Part) => Machine.Part | undefined
+  /** What a machine says to an input, whose part is as exchanges have it, in any unit. One with a price that is none was not readable. */
+  readonly tell: (kept: Kept, input: Linked.Input, now: Time.Moment) => ReadonlyArray<MarketEvent>
   readonly listed: (symbols: ReadonlySet<string>) => void
 }
 
@@ -57,11 +61,24 @@ const turn = 10
 /** Turns are spread over so long, ms, whatever the interval: the machine takes what is left of them by its own. */
 const longest = 60_000
 
+/** First pictures are asked for within so long, ms. */
+const firstAsks = 500
+
 export const make = (options: Options): Markets => {
   const { board, exchange, ledger, statusEvents } = options
   const { books: counts } = board
   const entry = { exchange: exchange.id, lane: "book" } as const
   const markets = new Map<string, Kept>()
+
+  const books = exchange.books?.link === "replaced" ? undefined : exchange.books
+  const pool = Sync.pool()
+  const action = books?.resync === undefined || books.resync === "picture" ? "snapshot" : books.resync
+
+  /** Markets that nobody brings a first picture of are not asked for all at once. */
+  const patienceOf = (books: Books, phase: number): Machine.Patience => {
+    const { doubted, heard } = Linked.patience(books)
+    return { doubted, heard: heard + phase % firstAsks }
+  }
 
   const placesOf = ({ symbol }: Market): number => {
     const quote = symbol.slice(symbol.indexOf("/") + 1)
@@ -97,7 +114,7 @@ export const make = (options: Options): Markets => {
         return event
       }
       case "Ask":
-        counts.resyncs["snapshot"] = (counts.resyncs["snapshot"] ?? 0) + 1
+        counts.resyncs[action] = (counts.resyncs[action] ?? 0) + 1
         kept.wantedSince ??= now.wall
         options.onAsk(kept)
         return undefined
@@ -112,13 +129,63 @@ export const make = (options: Options): Markets => {
     }
   }
 
+  const inputsOf = ({ linked, places }: Kept, input: Linked.Input): ReadonlyArray<Machine.Input> => {
+    if (input._tag !== "Part" && input._tag !== "Answer") {
+      return linked === undefined ? [input] : Linked.toMachine(linked, input)
+    }
+    const { part } = input
+    if (linked === undefined) {
+      const sides = part === undefined
+        ? undefined
+        : sidesOf(part, (name, levels) => Levels.sideOf(name, levels, places))
+      if (input._tag === "Answer") {
+        return [{ ...input, part: part === undefined || sides === undefined ? undefined : { ...part, ...sides } }]
+      }
+      return sides === undefined ? [unreadable(input.listener)] : [{ ...input, part: { ...input.part, ...sides } }]
+    }
+    const sides = part === undefined ?
+      undefined :
+      sidesOf(
+        part,
+        (name, levels) =>
+          part.part === "delta" ? Levels.changesOf(levels, places) : Levels.provenSideOf(name, levels, places)
+      )
+    if (input._tag === "Answer") {
+      const picture = part === undefined || sides === undefined ? undefined : { ...part, ...sides }
+      return Linked.toMachine(linked, { ...input, part: picture })
+    }
+    return Linked.toMachine(
+      linked,
+      sides === undefined ? unreadable(input.listener) : { ...input, part: { ...input.part, ...sides } }
+    )
+  }
+
+  const unreadable = (listener: number): Extract<Machine.Input, { readonly _tag: "Doubted" }> => ({
+    _tag: "Doubted",
+    listener,
+    cause: "undecoded"
+  })
+
+  /** Undefined if one of its prices is none in the canonical unit. */
+  const sidesOf = <L extends Level>(
+    { asks, bids }: Pick<BookPart, "asks" | "bids">,
+    sideOf: (name: Levels.Side, levels: ReadonlyArray<Level>) => ReadonlyArray<L> | undefined
+  ): { readonly bids: ReadonlyArray<L>; readonly asks: ReadonlyArray<L> } | undefined => {
+    const [high, low] = [sideOf("bids", bids), sideOf("asks", asks)]
+    if (high !== undefined && low !== undefined) return { bids: high, asks: low }
+    board.failure("number")
+    return undefined
+  }
+
   const tell: Markets["tell"] = (kept, input, now) => {
     if (!kept.isListed) return []
     const { phase } = kept.state
     const events: Array<MarketEvent> = []
-    for (const command of Machine.step(kept.state, input, now)) {
-      const event = toEvent(kept, command, now)
-      if (event !== undefined) events.push(event)
+    for (const one of inputsOf(kept, input)) {
+      for (const command of Machine.step(kept.state, one, now)) {
+        const event = toEvent(kept, command, now)
+        if (event !== undefined) events.push(event)
+      }
     }
     if (kept.state.phase !== phase) {
       counts[phase] -= 1
@@ -144,6 +211,7 @@ export const make = (options: Options): Markets => {
       const found = markets.get(market.symbol)
       if (found !== undefined && found.market.exchangeSymbol === market.exchangeSymbol) return found
       if (found !== undefined) leave(found)
+      const phase = phaseOf(market.symbol)
       const kept: Kept = {
         market,
         state: Machine.initial({
@@ -153,14 +221,17 @@ export const make = (options: Options): Markets => {
           interval: options.interval,
           refresh: options.refresh,
           deltas: options.deltas,
-          phase: phaseOf(market.symbol),
-          canAsk: options.canAsk ?? exchange.books?.picture !== undefined,
-          hasOwnNumbers: exchange.books?.numbers === "own"
+          phase,
+          canAsk: options.canAsk ?? (exchange.books?.picture !== undefined || books !== undefined),
+          hasOwnNumbers: exchange.books?.numbers === "own",
+          linked: books === undefined ? undefined : patienceOf(books, phase)
         }),
+        linked: books === undefined ? undefined : Linked.make({ books, depth: options.depth, pool }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),
         topics: exchange.socket.topics("books", market).length,
+        remedy: undefined,
         gapId: undefined,
         wantedSince: undefined,
         isListed: true
@@ -171,13 +242,6 @@ export const make = (options: Options): Markets => {
       return kept
     },
     tell,
-    partOf: ({ places }, part) => {
-      const bids = Levels.sideOf("bids", part.bids, places)
-      const asks = Levels.sideOf("asks", part.asks, places)
-      if (bids !== undefined && asks !== undefined) return { ...part, bids, asks }
-      board.failure("number")
-      return undefined
-    },
     listed: (symbols) => {
       for (const [symbol, kept] of markets) {
         if (symbols.has(symbol)) continue
@@ -188,13 +252,17 @@ export const make = (options: Options): Markets => {
   }
 }
 
-/** What of a frame's part a machine takes. */
-export const toPart = ({ asks, bids, part, previous, sequence, time, timestamp }: BookPart): Machine.Part => ({
+/** What of a frame's part is kept. */
+export const toPart = (
+  { asks, bids, checksum, number, part, previous, sequence, time, timestamp }: BookPart
+): Sync.Part => ({
   part,
   bids,
   asks,
   previous,
   sequence,
   timestamp,
+  ...number === undefined ? {} : { number },
+  ...checksum === undefined ? {} : { checksum },
   ...time === undefined ? {} : { time }
 })

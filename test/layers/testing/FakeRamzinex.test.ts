@@ -4,7 +4,7 @@ import type { Book } from "../../../src/layers/testing/FakeBooks.ts"
 import * as FakeRamzinex from "../../../src/layers/testing/FakeRamzinex.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
-import type { BookPart } from "../../../src/streams/Exchange.ts"
+import type { BookPart, Level } from "../../../src/streams/Exchange.ts"
 import { ramzinex } from "../../../src/streams/exchanges/Ramzinex.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -106,7 +106,7 @@ it.scopedLive("a decoder finds the true book in each picture, by either way", ()
     const client = yield* subscriber(fake, "orderbook:2", "orderbook:11", "orderbook:20")
     const levels = (symbol: string, { asks, bids }: Pick<BookPart, "asks" | "bids">): Book => {
       const inRial = symbol !== "20"
-      const canonical = ([price, amount]: readonly [string, string]): readonly [string, string] => {
+      const canonical = ([price, amount]: Level): readonly [string, string] => {
         const { scale, units } = Oracle.parsed(price)
         return [Oracle.printed({ units, scale: inRial ? scale + 1 : scale }), amount]
       }

@@ -3,7 +3,6 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Decimal from "../../../src/services/Decimal.ts"
 import * as Levels from "../../../src/streams/books/Levels.ts"
-import type { Level } from "../../../src/streams/Exchange.ts"
 
 /** Canonical decimals, many of which are one and the same double. */
 const decimal = fc.tuple(
@@ -12,7 +11,7 @@ const decimal = fc.tuple(
 ).map(([whole, fraction]) => fraction === "" ? whole : `${whole}.${fraction}`)
 
 const price = decimal.filter(Decimal.isPositive)
-const level: fc.Arbitrary<Level> = fc.tuple(price, decimal)
+const level: fc.Arbitrary<Levels.Level> = fc.tuple(price, decimal)
 const levels = fc.array(level, { maxLength: 12 })
 
 /** By integers, as `Decimal.compare` has it by text. */
@@ -21,7 +20,7 @@ const units = (text: string): bigint => {
   return BigInt(whole + fraction.padEnd(30, "0"))
 }
 
-const side = (name: Levels.Side, all: ReadonlyArray<Level>): Levels.Levels => {
+const side = (name: Levels.Side, all: ReadonlyArray<Levels.Level>): Levels.Levels => {
   const found = Levels.sideOf(name, all, 0)
   if (found === undefined) throw new Error("no side")
   return found

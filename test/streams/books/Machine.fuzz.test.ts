@@ -5,8 +5,8 @@ import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as Conflation from "../../../src/services/Delivery/Conflation.ts"
 import type { Book, BookDelta } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
+import type { Level } from "../../../src/streams/books/Levels.ts"
 import type * as Machine from "../../../src/streams/books/Machine.ts"
-import type { Level } from "../../../src/streams/Exchange.ts"
 import { type Action, type Setup, World } from "./World.ts"
 
 const runs = Number(process.env["FUZZ_RUNS"] ?? 3_000)

@@ -1,8 +1,8 @@
 /** What a book's machine says, case by case (docs/design/contract.md "Books"). */
 import { assert, describe, it } from "@effect/vitest"
 import * as Time from "../../../src/services/Time.ts"
+import type { Level } from "../../../src/streams/books/Levels.ts"
 import * as Machine from "../../../src/streams/books/Machine.ts"
-import type { Level } from "../../../src/streams/Exchange.ts"
 
 const epochMs = 1_781_182_785_301
 

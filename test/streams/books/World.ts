@@ -4,8 +4,8 @@
  */
 import { assert } from "@effect/vitest"
 import * as Time from "../../../src/services/Time.ts"
+import type { Level } from "../../../src/streams/books/Levels.ts"
 import * as Machine from "../../../src/streams/books/Machine.ts"
-import type { Level } from "../../../src/streams/Exchange.ts"
 
 export interface Setup {
   /** One side a message, without numbers, as Wallex has it. */

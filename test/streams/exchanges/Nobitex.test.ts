@@ -331,7 +331,7 @@ describe("Nobitex's WebSocket", () => {
           assert.isNotNull(row.timestamp)
         }
         for (const { asks, bids } of booksOf(messages)) {
-          for (const decimal of [...asks, ...bids].flat()) {
+          for (const decimal of [...asks, ...bids].flatMap(([price, amount]) => [price, amount])) {
             assert.isTrue(isDecimal(decimal) && Decimal.isPositive(decimal))
           }
         }

@@ -5,7 +5,7 @@ import * as path from "node:path"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
 import type { DecodeFailure } from "../../../src/streams/DecodeFailure.ts"
-import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
+import type { Level, Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { tabdeal } from "../../../src/streams/exchanges/Tabdeal.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
 import { mutated } from "../support/mutate.ts"
@@ -288,8 +288,8 @@ describe("Tabdeal's numbers", () => {
     ]
     fc.assert(
       fc.property(mutated(texts), (text) => {
-        const levels = (side: ReadonlyArray<readonly [string, string]>) =>
-          assert.isTrue(side.every((level) => level.every(isDecimal)))
+        const levels = (side: ReadonlyArray<Level>) =>
+          assert.isTrue(side.every(([price, amount]) => isDecimal(price) && isDecimal(amount)))
         for (const message of decode(text)) {
           if (message._tag !== "books") continue
           levels(message.bids)

@@ -71,6 +71,15 @@ export const missed = (s: State, cause: Cause, out: Array<Command>): void => {
   }
 }
 
+/** One that is not active yet begins in any case. */
+export const anew = (s: State, name: string, out: Array<Command>): void => {
+  const topic = s.topics.get(name)
+  if (topic?.status !== "active") return
+  deafen(s, topic, "unsubscribed", out)
+  topic.leaveFirst = s.options.canLeave
+  want(s, topic, out)
+}
+
 export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Command>): void => {
   if (deaf) {
     if (s.silentSince !== null) s.silentSince = now

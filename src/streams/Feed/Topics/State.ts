@@ -138,6 +138,8 @@ export type Input =
   | { readonly _tag: "Denied"; readonly id: string; readonly remedy: Remedy }
   /** Frames are played again: whoever recorded them had sent the command with that id about these topics. */
   | { readonly _tag: "Recalled"; readonly id: string; readonly topics: ReadonlyArray<string> }
+  /** It brings what nobody can use until it is subscribed to anew. */
+  | { readonly _tag: "Anew"; readonly topic: string }
   /** The server took it back. */
   | { readonly _tag: "Unsubscribed"; readonly topic: string; readonly resubscribe: boolean }
   /** Data came; see `brought`. */

@@ -17,8 +17,19 @@ const patience = 3
 export const deafFor = 10_000
 
 /** What a channel's cause is to a book. A frame that a limit of ours refused held too much. */
-const causeOf = (cause: Channel.Cause): Cause =>
-  cause === "undecoded" ? "overflow" : cause === "sequence" ? "sequence" : "disconnected"
+const causeOf = (cause: Channel.Cause | Cause): Cause => {
+  switch (cause) {
+    case "undecoded":
+      return "overflow"
+    case "sequence":
+    case "checksum":
+    case "crossed":
+    case "overflow":
+      return cause
+    default:
+      return "disconnected"
+  }
+}
 
 export const leaderOf = (s: State): Listener | undefined => s.listeners.find(({ id }) => id === s.leader)
 
@@ -48,13 +59,16 @@ export const open = (s: State, cause: Cause): void => {
 /** What is kept is the true picture, by what that listener brings. */
 export const close = (s: State, leader: Listener): void => {
   const { gap, kept, phase } = s
-  if (s.leader !== leader.id) {
+  if (s.leader !== leader.id && s.options.linked === undefined) {
     // Older than what leads now. Were they kept, one that goes on for it later would mix them with what is new.
     for (const one of s.listeners) if (one !== leader) one.bids = one.asks = undefined
   }
   s.leader = leader.id
-  s.ask.at = undefined
-  s.ask.failed = 0
+  // A fresh picture is wanted all the same.
+  if (!s.ask.isWorn) {
+    s.ask.at = undefined
+    s.ask.failed = 0
+  }
   if (phase === "live" || kept === undefined) return
   s.phase = "live"
   s.isUrgent = true
@@ -103,8 +117,11 @@ export const heard = (
   if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
     return close(s, inherit(s, listener))
   }
-  s.ask.failed = 0
-  expectPicture(s, now)
+  const { linked } = s.options
+  if (linked === undefined) s.ask.failed = 0
+  // Subscribed to anew for a picture that did not come before: it is asked for again when it would have been.
+  else if (s.ask.failed > 0) return again(s, now)
+  expectPicture(s, now, linked?.heard)
 }
 
 export const lost = (
@@ -122,7 +139,7 @@ export const lost = (
   const isLeading = s.leader === id
   const other = successor(s, aliveAt)
   // What an elder brought beside the one that led is newer than that, or only later: nobody can tell.
-  if (other !== undefined && (!elders.includes(other) || isAsKept(s, other))) {
+  if (other !== undefined && (s.options.linked !== undefined || !elders.includes(other) || isAsKept(s, other))) {
     if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }
@@ -150,25 +167,54 @@ export const doubted = (
   s.ask.isOutdated = s.ask.isPending
   // No other goes on for it: that one has mostly heard the same, and what it could not read either is missing from what it would inherit.
   if (s.leader !== id && !isForlorn(s)) return
+  // Of a book that changes keep each session has heard for itself, and knows whether all was there.
+  const other = s.options.linked === undefined ? undefined : successor(s, now)
+  if (other !== undefined) {
+    s.leader = other.id
+    return
+  }
   open(s, causeOf(cause))
   expectPicture(s, now)
 }
 
 /** The question was not answered, or not with what was needed. */
+const again = (s: State, now: Time.Instant): void => {
+  if (s.ask.isPending) return
+  s.ask.at ??= Time.plus(now, Math.min(askAgain.last, askAgain.first * 2 ** (s.ask.failed - 1)))
+}
+
+/** What was asked for has come, of a book that changes keep. */
+export const answered = (s: State, fits: boolean, now: Time.Instant, out: Array<Command>): void => {
+  s.ask.isPending = false
+  if (!fits || isWanted(s)) unanswered(s, now, out)
+}
+
+/** One that is doubtful asks by itself. */
+export const worn = (s: State, now: Time.Instant): void => {
+  if (s.phase !== "live") return
+  s.ask.isWorn = true
+  if (!s.ask.isPending) s.ask.at = Time.latest(now, Time.plus(s.ask.askedAt, askAgain.first))
+}
+
 export const unanswered = (s: State, now: Time.Instant, out: Array<Command>): void => {
   if (!isWanted(s)) return
   s.ask.failed += 1
-  const wait = Math.min(askAgain.last, askAgain.first * 2 ** (s.ask.failed - 1))
-  s.ask.at = Time.plus(now, wait)
+  s.ask.at = undefined
+  again(s, now)
   if (s.ask.failed === patience) out.push({ _tag: "Stale" })
 }
 
 /** A picture is waited for by somebody who would hear what comes after it. */
-export const isWanted = (s: State): boolean => s.leader === undefined && s.listeners.length > 0
+export const isWanted = (s: State): boolean => (s.leader === undefined || s.ask.isWorn) && s.listeners.length > 0
 
-export const expectPicture = (s: State, now: Time.Instant): void => {
+export const expectPicture = (
+  s: State,
+  now: Time.Instant,
+  within = s.options.linked?.doubted ?? pictureWithin
+): void => {
   s.ask.isVoid = s.ask.isPending
-  if (s.options.canAsk) s.ask.at = Time.plus(now, pictureWithin)
+  s.ask.isWorn = false
+  if (s.options.canAsk) s.ask.at = Time.plus(now, within)
 }
 
 /** The one that was among them. */
@@ -181,9 +227,11 @@ const remove = (s: State, id: number): Listener | undefined => {
 const successor = (s: State, aliveAt: Time.Instant): Listener | undefined =>
   s.phase !== "live" ?
     undefined :
-    s.listeners.findLast(({ brought, epoch, heardAt, isSpoiled }) =>
+    s.listeners.findLast(({ asks, bids, brought, epoch, heardAt, isSpoiled }) =>
+      // Changes that it hears lead on from its own book alone.
+      (s.options.linked === undefined || (bids !== undefined && asks !== undefined)) &&
       !isSpoiled && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
-      (s.number === undefined ||
+      (s.number === undefined || s.options.linked !== undefined ||
         (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
     )
 
@@ -201,6 +249,7 @@ const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener 
 const goOn = (s: State, other: Listener, before: Sides, cause: Cause, now: Time.Instant): void => {
   const { asks, bids, id } = inherit(s, other, before)
   s.leader = id
+  if (s.options.linked !== undefined) return
   const doCross = bids !== undefined && asks !== undefined && Levels.isCrossed({ bids, asks })
   if (doCross) s.isCrossed = true
   else if (s.isCrossed) {

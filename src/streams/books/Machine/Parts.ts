@@ -1,5 +1,5 @@
 /** What a part does to a book that each part replaces: the newer stands for the older. */
-import { timeOf } from "../../../services/ExchangeTime.ts"
+import { compare, timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
@@ -17,20 +17,21 @@ import {
 
 export const part = (
   s: State,
-  { listener: id, part }: Extract<Input, { readonly _tag: "Part" }>,
+  { listener: id, part, source = "ws" }: Extract<Input, { readonly _tag: "Part" }>,
   now: Time.Moment,
   out: Array<Command>
 ): void => {
   const listener = s.listeners.find((one) => one.id === id)
   if (listener === undefined || part.part === "delta") return count("early", out)
-  const number = numberOf(s, listener, part)
+  const number = part.link === undefined ? numberOf(s, listener, part) : linkedNumberOf(s, listener, part)
   if (part.sequence !== undefined) listener.brought = part.sequence
+  if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
   if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
   if (isBehind(s, listener, number)) return count("old", out)
-  apply(s, listener, part, number, "ws", now, out)
+  apply(s, listener, part, number, source, now, out)
 }
 
 /** A picture that was asked for. */
@@ -55,7 +56,7 @@ export const answer = (
   if (isWanted(s)) unanswered(s, now.at, out)
 }
 
-const count = (outcome: Extract<Command, { readonly _tag: "Count" }>["outcome"], out: Array<Command>): void => {
+export const count = (outcome: Extract<Command, { readonly _tag: "Count" }>["outcome"], out: Array<Command>): void => {
   out.push({ _tag: "Count", outcome })
 }
 
@@ -74,6 +75,25 @@ const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | 
   if (epoch === noEpoch) return "old"
   if (part.timestamp === null) return { epoch, sequence, suffix: null }
   return isEarlier(part, s) ? "old" : { epoch, sequence, suffix: `.${Math.floor(part.timestamp / 1000)}` }
+}
+
+/**
+ * Of a book that changes keep. What led to a lower number than the listener's last was a chain that goes on from there, or a picture; of
+ * another listener, it has just not come as far.
+ */
+const linkedNumberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | undefined => {
+  // Whoever counts is not asked: another server may be a moment behind.
+  const [time, before] = [timeOf(part), s.kept?.stamp.time ?? null]
+  if (s.keptBy !== listener.id && time !== null && before !== null && compare(time, before) < 0) return "old"
+  const { brought, epoch } = listener
+  const { link, sequence } = part
+  if (epoch === undefined || sequence === undefined) return undefined
+  const last = s.number
+  if (last?.epoch !== epoch) return { epoch, sequence, suffix: "" }
+  if (sequence > last.sequence) return { epoch, sequence, suffix: last.suffix }
+  if (sequence === last.sequence) return s.phase === "live" && s.leader !== undefined ? "old" : last
+  if (link === "changed" && (brought === undefined || sequence >= brought)) return "old"
+  return { epoch, sequence, suffix: part.timestamp === null ? null : `.${Math.floor(part.timestamp / 1000)}` }
 }
 
 /** Beside a picture that was asked for a part is judged by its time. */
@@ -118,7 +138,7 @@ const apply = (
     return
   }
   const isLeading = s.leader === listener.id
-  if (Levels.isCrossed({ bids, asks })) {
+  if (part.link === undefined && Levels.isCrossed({ bids, asks })) {
     count(isLeading ? "applied" : "early", out)
     const isWhole = part.part === "whole"
     if (isWhole) listener.bids = listener.asks = undefined
@@ -135,6 +155,8 @@ const apply = (
 
 /** One that goes on for another has perhaps brought a side that is newer than what is kept. */
 export const catchUp = (s: State, now: Time.Moment): void => {
+  // Of a book that changes keep it brings that by itself (`Linked.ts`), with its number.
+  if (s.options.linked !== undefined) return
   const leader = leaderOf(s)
   if (leader?.bids === undefined || leader.asks === undefined) return
   if (s.phase !== "live" || s.isCrossed || isAsKept(s, leader)) return
@@ -145,7 +167,7 @@ const keep = (
   s: State,
   listener: Listener,
   { asks, bids }: Levels.Both,
-  part: Pick<Part, "timestamp" | "time">,
+  part: Pick<Part, "timestamp" | "time" | "link">,
   number: Numbered | undefined,
   source: Source,
   now: Time.Moment
@@ -159,7 +181,7 @@ const keep = (
     bids,
     asks,
     stamp: {
-      ...sequenceOf(s, number, now),
+      ...sequenceOf(s, number, part, now),
       n: s.parts,
       receivedAt: Time.epochMillis(now.wall),
       time: timeOf(part),
@@ -167,7 +189,11 @@ const keep = (
       source
     }
   }
+  s.keptBy = listener.id
+  if (part.link === "whole") s.ask.isWorn = false
   close(s, listener)
+  // A new picture is followed by an anchor.
+  if (part.link === "whole" && s.options.deltas) s.isUrgent = true
   noteChange(s, now.at)
 }
 
@@ -175,6 +201,7 @@ const keep = (
 const sequenceOf = (
   s: State,
   number: Numbered | undefined,
+  { link }: Pick<Part, "link">,
   { wall }: Time.Moment
 ): Pick<Stamp, "sequence" | "epoch" | "isOwn"> => {
   if (number !== undefined && number.suffix !== null) {
@@ -183,7 +210,7 @@ const sequenceOf = (
     const prefix = epoch === noEpoch ? "" : `${epoch}_`
     return { sequence: `${prefix}${sequence}${suffix}`, epoch: epoch + suffix, isOwn: true }
   }
-  if (s.epoch === undefined || s.phase !== "live") {
+  if (s.epoch === undefined || s.phase !== "live" || link === "whole") {
     s.pictures += 1
     const name = s.options.collector + Time.epochMillis(wall).toString(36) + s.pictures.toString(36)
     s.epoch = { name, n: 0 }

@@ -27,6 +27,14 @@ export interface Options {
   readonly canAsk: boolean
   /** The exchange's numbers count up for ever, without epochs, also those of a picture that was asked for (`Books.numbers`). */
   readonly hasOwnNumbers?: boolean | undefined
+  /** Each part is the whole book as one listener has it, which changes keep (`Linked.ts`); left out: parts are as the exchange sends them. */
+  readonly linked?: Patience | undefined
+}
+
+/** How long after that a picture is asked for, ms. */
+export interface Patience {
+  readonly heard: number
+  readonly doubted: number
 }
 
 /** Causes of a book's holes. */
@@ -117,6 +125,8 @@ export interface State {
   deafSince: Time.Instant | null
   /** The newest true picture; of a doubtful book the last that was. */
   kept: Picture | undefined
+  /** Which listener brought it. */
+  keptBy: number | undefined
   number: Numbered | undefined
   /** Of the numbers that are counted here: unique to one picture. Undefined while the exchange's own are used. */
   epoch: { readonly name: string; readonly n: number } | undefined
@@ -147,6 +157,10 @@ export interface State {
     isOutdated: boolean
     /** Questions in a row that came to nothing. */
     failed: number
+    /** When the last question left. */
+    askedAt: Time.Instant
+    /** Of a live book: soon it will not be known far enough. */
+    isWorn: boolean
   }
 }
 
@@ -163,9 +177,15 @@ export type Input =
   /** From here on it does not. `aliveAt`: when its connection last brought anything. */
   | { readonly _tag: "Lost"; readonly listener: number; readonly cause: Channel.Cause; readonly aliveAt: Time.Instant }
   /** It hears the market, but something it said is missing, or could not be read. */
-  | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause }
-  /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). */
-  | { readonly _tag: "Part"; readonly listener: number; readonly part: Part }
+  | { readonly _tag: "Doubted"; readonly listener: number; readonly cause: Channel.Cause | Cause }
+  /** Its sides are in order, and in the canonical unit (`Levels.sideOf`). `source`: the socket if left out. */
+  | { readonly _tag: "Part"; readonly listener: number; readonly part: Part; readonly source?: Source | undefined }
+  /** A part of a book that changes keep that came to nothing. */
+  | { readonly _tag: "Passed"; readonly outcome: "early" | "old" }
+  /** What was asked for has come, and was taken by those whose books changes keep. `fits`: one of them has its book by it. */
+  | { readonly _tag: "Answered"; readonly fits: boolean }
+  /** A fresh picture of a live book is wanted, which goes on meanwhile. */
+  | { readonly _tag: "Worn" }
   /**
    * What was asked for; undefined: there was no answer. `sentAt`: when the question left, or before, if the answer is older, kept in a cache on
    * the way; left out: it knows all that was said so far.
@@ -178,7 +198,10 @@ export type Input =
   /** Nothing is told after this. */
   | { readonly _tag: "Last" }
 
-export type Part = Omit<BookPart, "_tag" | "exchangeSymbol">
+export type Part = Omit<BookPart, "_tag" | "exchangeSymbol" | "bids" | "asks"> & Both & {
+  /** Of a book that changes keep: it begins with this picture, or a change led to it. Left out: of any other. */
+  readonly link?: "whole" | "changed" | undefined
+}
 
 /** An event of the book's lane, but for what the feed knows of its market. */
 export interface Told {
@@ -221,6 +244,7 @@ export const initial = (options: Options): State => ({
   leader: undefined,
   deafSince: null,
   kept: undefined,
+  keptBy: undefined,
   number: undefined,
   epoch: undefined,
   pictures: 0,
@@ -233,5 +257,13 @@ export const initial = (options: Options): State => ({
   changedAt: undefined,
   hole: undefined,
   gap: undefined,
-  ask: { at: undefined, isPending: false, isVoid: false, isOutdated: false, failed: 0 }
+  ask: {
+    at: undefined,
+    isPending: false,
+    isVoid: false,
+    isOutdated: false,
+    failed: 0,
+    askedAt: Time.never,
+    isWorn: false
+  }
 })

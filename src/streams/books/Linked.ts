@@ -1,0 +1,167 @@
+/**
+ * A market's book that changes keep (`Exchange.Link`), in front of its machine: each session that hears the market has a book of its own
+ * (`Sync.ts`), and what that comes to is told to the machine as whole pictures, faults as doubts. Pure, changed in place by its one owner.
+ */
+import type * as Time from "../../services/Time.ts"
+import type { Books } from "../Exchange.ts"
+import type * as Machine from "./Machine.ts"
+import * as Sync from "./Sync.ts"
+
+export interface Options {
+  readonly books: Books
+  /** Levels a side that are told; `all`: those that are kept. */
+  readonly depth: number | "all"
+  readonly pool: Sync.Pool
+}
+
+export interface State extends Options {
+  readonly sessions: Map<number, Sync.State>
+  /** The number of the newest state that was told to the machine; a picture by REST of before is of a server that is behind. */
+  reached: bigint | undefined
+}
+
+export const make = (options: Options): State => ({
+  ...options,
+  sessions: new Map(),
+  reached: undefined
+})
+
+/** What the machine is told, but parts and answers are as exchanges have them (`Sync.Part`). */
+export type Input =
+  | Exclude<Machine.Input, { readonly _tag: "Part" | "Answer" }>
+  | { readonly _tag: "Part"; readonly listener: number; readonly part: Sync.Part }
+  | { readonly _tag: "Answer"; readonly part: Sync.Part | undefined; readonly sentAt?: Time.Instant | undefined }
+
+/** Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. */
+export const patience = ({ resync }: Books): Machine.Patience => // One that nobody brings is asked for at once, spread by whoever asks; on a socket it comes with the subscription.
+({ heard: resync === "picture" ? 0 : 30_000, doubted: 0 })
+
+/** What the machine is told for it, in order. */
+export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> => {
+  switch (input._tag) {
+    case "Heard": {
+      const sync = s.sessions.get(input.listener) ?? Sync.make(s)
+      s.sessions.set(input.listener, sync)
+      // All sessions of an exchange whose numbers are its own count alike.
+      const told = s.books.numbers === "own" ? { ...input, epoch: "" } : input
+      return [told, ...inherited(s, input.listener, sync)]
+    }
+    case "Lost": {
+      const gone = s.sessions.get(input.listener)
+      if (gone !== undefined) Sync.close(gone)
+      s.sessions.delete(input.listener)
+      return [input, ...others(s, input.listener)]
+    }
+    case "Doubted": {
+      const sync = s.sessions.get(input.listener)
+      // What a silence has left out is told by the next part.
+      if (input.cause === "stale" || sync === undefined) return [input]
+      Sync.lose(sync)
+      return [input, ...others(s, input.listener)]
+    }
+    case "Left":
+      for (const sync of s.sessions.values()) Sync.close(sync)
+      s.sessions.clear()
+      return [input]
+    case "Part":
+      return taken(s, input.listener, input.part)
+    case "Answer":
+      return answered(s, input.part)
+    default:
+      return [input]
+  }
+}
+
+const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machine.Input> => {
+  const sync = s.sessions.get(listener)
+  if (sync === undefined) return [{ _tag: "Passed", outcome: "early" }]
+  const outcome = Sync.take(sync, part)
+  switch (outcome) {
+    case "whole":
+    case "changed":
+      return [stateOf(s, listener, sync, outcome), ...worn(s, sync)]
+    case "same":
+      return []
+    case "early":
+      return [{ _tag: "Passed", outcome }, ...inherited(s, listener, sync)]
+    case "old":
+      return [{ _tag: "Passed", outcome }]
+    default:
+      return [{ _tag: "Doubted", listener, cause: outcome }, ...others(s, listener)]
+  }
+}
+
+/** Each session that waits for a picture takes it if it fits. */
+const answered = (s: State, picture: Sync.Part | undefined): ReadonlyArray<Machine.Input> => {
+  const inputs: Array<Machine.Input> = []
+  let fits = false
+  for (const [listener, sync] of s.sessions) {
+    const outcome = picture === undefined ? undefined : Sync.fit(sync, picture, s.reached)
+    if (outcome === undefined) continue
+    if (outcome === "whole") {
+      fits = true
+      inputs.push(stateOf(s, listener, sync, outcome, sync.last === picture ? "rest" : "ws"))
+    } else inputs.push({ _tag: "Doubted", listener, cause: outcome })
+  }
+  return [...inputs, { _tag: "Answered", fits }]
+}
+
+/** A session that would have to ask for a picture has it of another one. */
+const inherited = (s: State, listener: number, sync: Sync.State): ReadonlyArray<Machine.Input> => {
+  if (s.books.resync !== "picture") return []
+  for (const [other, from] of s.sessions) {
+    if (other !== listener && from.isLive && Sync.adopt(sync, from)) return [stateOf(s, listener, sync, "changed")]
+  }
+  return []
+}
+
+/** The book goes on with another session that has it: as that has it. */
+const others = (s: State, except: number): ReadonlyArray<Machine.Input> => {
+  const inputs: Array<Machine.Input> = []
+  for (const [listener, sync] of s.sessions) {
+    if (listener !== except && sync.isLive) inputs.push(stateOf(s, listener, sync, "changed"))
+  }
+  return inputs
+}
+
+const stateOf = (
+  s: State,
+  listener: number,
+  sync: Sync.State,
+  link: "whole" | "changed",
+  source: "ws" | "rest" = "ws"
+): Machine.Input => {
+  const { number, time, timestamp } = sync.last ?? { timestamp: null }
+  const { sequence } = sync
+  // A picture on the socket may begin to count anew.
+  if (sequence !== undefined && (link === "whole" || s.reached === undefined || sequence > s.reached)) {
+    s.reached = sequence
+  }
+  return {
+    _tag: "Part",
+    listener,
+    source,
+    part: {
+      part: "whole",
+      ...Sync.best(sync, s.depth),
+      previous: undefined,
+      sequence: number ?? sequence,
+      timestamp,
+      link,
+      ...time === undefined ? {} : { time }
+    }
+  }
+}
+
+/** Where as many are told as are known: fewer levels a side than this are too few to go on with. */
+const leastKnown = 20
+
+/** A fresh picture is asked for while the book is whole: once, until it comes. */
+const worn = ({ books, depth }: State, sync: Sync.State): ReadonlyArray<Machine.Input> => {
+  if (books.resync !== "picture" || sync.buffer !== undefined) return []
+  // Of all that a picture can have never.
+  const most = Math.ceil((books.picture?.levels ?? 0) / 2)
+  if (!Sync.isWorn(sync, depth === "all" ? Math.min(leastKnown, most) : Math.min(depth, most))) return []
+  Sync.expect(sync)
+  return [{ _tag: "Worn" }]
+}

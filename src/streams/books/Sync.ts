@@ -1,0 +1,192 @@
+/**
+ * A book that changes keep, as one session hears it: a pure machine without a clock. It is whole (`isLive`) from a picture on, for as long as
+ * each part follows from what is known and leads to what the exchange says of it; else it waits for the next picture. Changed in place by its
+ * one owner.
+ */
+import type { Books } from "../Exchange.ts"
+import type * as Levels from "./Levels.ts"
+import * as Buffer from "./Sync/Buffer.ts"
+import { judge, type Part } from "./Sync/Link.ts"
+import * as Side from "./Sync/Side.ts"
+
+export { type Pool, pool } from "./Sync/Buffer.ts"
+export type { Part } from "./Sync/Link.ts"
+
+/** Levels a side that are kept at the most: what is worse is not known. */
+const mostKept = 5_000
+
+export interface Options {
+  readonly books: Books
+  /** What the buffers of all markets take together. */
+  readonly pool: Buffer.Pool
+}
+
+export interface State extends Options {
+  readonly bids: Side.Side
+  readonly asks: Side.Side
+  isLive: boolean
+  /** The number that it has; undefined where there are none, or while it waits. */
+  sequence: bigint | undefined
+  /** The part that it is at; undefined while it waits. */
+  last: Part | undefined
+  /** Changes since a picture by REST is waited for, also while the book is whole; undefined: none is. */
+  buffer: Buffer.Buffer | undefined
+}
+
+/** Why it is not whole any more. */
+export type Fault = "sequence" | "checksum" | "crossed"
+
+/**
+ * What a part came to. `whole`, `changed`: the book is at that part now. `same`: nothing changed. `early`: there is no picture yet. `old`: it
+ * says nothing that is not known. Any other: the book was whole and is not any more.
+ */
+export type Outcome = "whole" | "changed" | "same" | "early" | "old" | Fault
+
+export const make = ({ books, pool }: Options): State => {
+  const state: State = {
+    books,
+    pool,
+    bids: Side.make("bids"),
+    asks: Side.make("asks"),
+    isLive: false,
+    sequence: undefined,
+    last: undefined,
+    buffer: undefined
+  }
+  lose(state)
+  return state
+}
+
+/** Something that it did not hear is missing: what it has is not the book any more. */
+export const lose = (s: State): void => {
+  s.isLive = false
+  s.sequence = s.last = undefined
+  Side.clear(s.bids)
+  Side.clear(s.asks)
+  if (s.books.resync === "picture") expect(s)
+}
+
+/** A picture by REST is asked for: what changes until it comes is what it is followed by. */
+export const expect = (s: State): void => {
+  s.buffer ??= Buffer.make(s.pool)
+}
+
+/** What it has waited for is of no use to anybody. */
+export const close = (s: State): void => {
+  if (s.buffer !== undefined) Buffer.clear(s.buffer)
+  s.buffer = undefined
+}
+
+export const take = (s: State, part: Part): Outcome => {
+  if (part.part !== "delta") return fresh(s, part, [])
+  const waits = s.buffer === undefined ? undefined : Buffer.push(s.buffer, s.books.link, part)
+  if (!s.isLive) return waits ?? "early"
+  const outcome = follow(s, part)
+  // A picture is waited for since this part: the next one has it not, or not all of it.
+  if (!s.isLive && waits === undefined && s.buffer !== undefined) Buffer.push(s.buffer, s.books.link, part)
+  return outcome
+}
+
+const follow = (s: State, part: Part): Outcome => {
+  const verdict = judge(s.books.link, s.sequence, part)
+  if (verdict === "old") return "old"
+  if (verdict === "missing") return wrong(s, "sequence")
+  const isSame = part.bids.length === 0 && part.asks.length === 0 && part.sequence === s.sequence
+  apply(s, part)
+  return judged(s, part, isSame ? "same" : "changed")
+}
+
+/**
+ * A picture by REST, of a whole book. Undefined: it is older than what was heard since, or was not waited for, or leads to a lower number than
+ * `reached`, and nothing comes of it. A fault: what it leads to is wrong, and a newer one is to be had.
+ */
+export const fit = (s: State, picture: Part, reached?: bigint): "whole" | Fault | undefined => {
+  const { buffer } = s
+  if (buffer === undefined || picture.sequence === undefined) return undefined
+  const after = Buffer.after(buffer, picture.sequence)
+  // What changed between was not kept, and what is known is newer.
+  if (after === undefined || (reached !== undefined && (after.at(-1)?.sequence ?? picture.sequence) < reached)) {
+    return undefined
+  }
+  const outcome = fresh(s, picture, after)
+  if (outcome === "whole") close(s)
+  return outcome
+}
+
+/** It stands for all that was before: nothing of that is true for its sake. */
+const fresh = (s: State, picture: Part, after: ReadonlyArray<Part>): "whole" | Fault => {
+  const levels = s.books.picture?.levels
+  const isWhole = (side: Part["bids"]) => s.books.resync !== "picture" || levels === undefined || side.length < levels
+  Side.replace(s.bids, picture.bids, isWhole(picture.bids))
+  Side.replace(s.asks, picture.asks, isWhole(picture.asks))
+  s.isLive = true
+  arrive(s, picture)
+  for (const part of after) apply(s, part)
+  return judged(s, after.at(-1) ?? picture, "whole")
+}
+
+/**
+ * Another session of an exchange that counts alike on all of them has the book: its state is a picture. True: this one has it now, and goes on
+ * by itself.
+ */
+export const adopt = (s: State, from: State): boolean => {
+  const { buffer } = s
+  if (s.isLive || buffer === undefined || from.sequence === undefined || from.last === undefined) return false
+  const after = Buffer.after(buffer, from.sequence)
+  if (after === undefined) return false
+  Side.copy(s.bids, from.bids)
+  Side.copy(s.asks, from.asks)
+  s.isLive = true
+  arrive(s, from.last)
+  for (const part of after) apply(s, part)
+  if (judged(s, after.at(-1) ?? from.last, "whole") !== "whole") return false
+  close(s)
+  return true
+}
+
+const apply = (s: State, part: Part): void => {
+  // A later level of a price stands for the earlier.
+  for (const level of part.bids) Side.put(s.bids, level)
+  for (const level of part.asks) Side.put(s.asks, level)
+  arrive(s, part)
+}
+
+/** It is at that part. */
+const arrive = (s: State, part: Part): void => {
+  s.sequence = part.sequence
+  s.last = part
+  bound(s)
+}
+
+/** Only when the whole part was applied: within it a level may come before the one that leaves. */
+const bound = ({ asks, bids, books }: State): void => {
+  const { cut } = books
+  for (const side of [bids, asks]) {
+    if (cut !== undefined) Side.cut(side, cut)
+    Side.bound(side, mostKept)
+  }
+}
+
+const judged = <A extends "whole" | "changed" | "same">(s: State, { checksum }: Part, outcome: A): A | Fault => {
+  const { asks, bids, books } = s
+  const { levels, of } = books.checksum ?? {}
+  if (levels !== undefined && of !== undefined && checksum !== undefined) {
+    if (of(Side.top(asks, levels), Side.top(bids, levels)) !== checksum) return wrong(s, "checksum")
+  }
+  return books.mayCross !== true && Side.isCrossed(bids, asks) ? wrong(s, "crossed") : outcome
+}
+
+const wrong = (s: State, fault: Fault): Fault => {
+  lose(s)
+  return fault
+}
+
+/** As events have it: best first, so many levels a side. */
+export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both => ({
+  bids: Side.best(bids, depth),
+  asks: Side.best(asks, depth)
+})
+
+/** A fresh picture is wanted while the book is whole: soon fewer than so many levels of a side would be known. */
+export const isWorn = ({ asks, bids }: State, wanted: number): boolean =>
+  Side.isWorn(bids, wanted) || Side.isWorn(asks, wanted)

@@ -1,0 +1,199 @@
+/**
+ * Books that changes keep against a true book, for each way in which changes follow one another: only what was true is told, in order, and
+ * each doubtful period by two gaps and with one action. `BOOK_SEEDS=10000` is the long run.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import type { Level } from "../../../src/streams/books/Levels.ts"
+import { type Action, type Link, LinkedWorld, type Said, type Setup } from "./LinkedWorld.ts"
+
+const runs = Number(process.env["BOOK_SEEDS"] ?? 300)
+
+const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
+  fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({ _tag: fc.constant("change" as const), place: fc.nat(15), amount: fc.nat(3) })
+    },
+    { weight: 6, arbitrary: fc.record({ _tag: fc.constant("push" as const) }) },
+    { weight: 8, arbitrary: fc.record({ _tag: fc.constant("deliver" as const), frames: fc.constantFrom(1, 2, 10) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constantFrom("beat" as const, "reset" as const) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ _tag: fc.constantFrom("drop" as const, "double" as const, "delay" as const) })
+    },
+    { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("cut" as const), newest: fc.boolean() }) },
+    {
+      weight: 3,
+      arbitrary: fc.record({
+        _tag: fc.constant("answer" as const),
+        fails: fc.boolean(),
+        lag: fc.constantFrom(0, 0, 1, 2, 5)
+      })
+    },
+    {
+      weight: 3,
+      arbitrary: fc.record({ _tag: fc.constant("pass" as const), ms: fc.constantFrom(1, 500, 1_000, 11_000, 31_000) })
+    }
+  ),
+  { minLength: 10, maxLength: 120, size: "max" }
+)
+
+const setup = (link: Link): fc.Arbitrary<Setup> =>
+  fc.record({
+    link: fc.constant(link),
+    deltas: fc.boolean(),
+    depth: fc.constantFrom(1, 3),
+    interval: fc.constantFrom(0, 1_000),
+    window: fc.constantFrom(5, 8)
+  })
+
+/** A session from the beginning, so that most of a story is about a book that was known. */
+const begin = (world: LinkedWorld): void => {
+  world.act({ _tag: "connect" })
+  world.act({ _tag: "pass", ms: 1 })
+  world.act({ _tag: "deliver", frames: 1 })
+  world.act({ _tag: "answer", fails: false, lag: 0 })
+}
+
+const isSame = (a: ReadonlyArray<Level>, b: ReadonlyArray<Level>): boolean => JSON.stringify(a) === JSON.stringify(b)
+
+const put = (reader: Map<string, string>, levels: ReadonlyArray<Level>): void => {
+  for (const [price, amount] of levels) {
+    if (amount === "0") reader.delete(price)
+    else reader.set(price, amount)
+  }
+}
+
+const ordered = (side: "bids" | "asks", reader: Map<string, string>): ReadonlyArray<Level> =>
+  [...reader].sort(([a], [b]) => side === "bids" ? Number(b) - Number(a) : Number(a) - Number(b))
+
+/** The state of a version that may be told: so many levels, or where that is the window of a picture, any that begin a side. */
+const isOf = (true_: ReadonlyArray<Level>, told: ReadonlyArray<Level>, { deltas, depth, link }: Setup): boolean => {
+  const least = link === "none" ? Math.min(4, true_.length) : link === "overlap" ? 0 : true_.length
+  const isWhole = told.length >= Math.min(least, deltas ? least : depth, true_.length)
+  return isWhole && isSame(true_.slice(0, told.length), told)
+}
+
+interface Told {
+  readonly events: number
+  readonly gaps: number
+}
+
+const judge = (world: LinkedWorld, setup: Setup): Told => {
+  const bids = new Map<string, string>()
+  const asks = new Map<string, string>()
+  let sequence: string | undefined
+  let hole: Extract<Said, { readonly _tag: "Gap" }> | undefined
+  let last = 0
+  /** When a picture was asked for, since the book was last whole. */
+  let asks_: Array<number> = []
+  let events = 0
+  let gaps = 0
+  for (const said of world.commands) {
+    switch (said._tag) {
+      // Dials are bounded by themselves, and who hears anew needs a picture of its own.
+      case "Connected":
+        asks_ = []
+        break
+      case "Ask": {
+        const before = asks_.at(-1)
+        const wait = Math.min(600_000, 30_000 * 2 ** (asks_.length - 1))
+        if (before !== undefined) {
+          assert.isTrue(said.at - before >= wait, `asked ${asks_.length} times, again after ${said.at - before}`)
+        }
+        asks_.push(said.at)
+        break
+      }
+      case "Gap": {
+        assert.strictEqual(said.complete, hole !== undefined, "one pair for each doubtful period")
+        if (hole === undefined) {
+          gaps += 1
+          asks_ = []
+        } else {assert.deepStrictEqual([said.from, said.fromSequence, said.cause], [
+            hole.from,
+            hole.fromSequence,
+            hole.cause
+          ])}
+        hole = said.complete ? undefined : said
+        break
+      }
+      case "Book":
+      case "Delta": {
+        assert.isUndefined(hole, "a doubtful book is silent")
+        events += 1
+        asks_ = []
+        if (said._tag === "Book") {
+          bids.clear()
+          asks.clear()
+        } else assert.strictEqual(said.previous, sequence)
+        sequence = said.sequence
+        put(bids, said.bids)
+        put(asks, said.asks)
+        const [bidsNow, asksNow] = [ordered("bids", bids), ordered("asks", asks)]
+        const at = world.versions.findIndex((version, i) =>
+          i >= last && isOf(version.bids, bidsNow, setup) && isOf(version.asks, asksNow, setup)
+        )
+        assert.isTrue(at >= 0, `it was never so, or was before: ${JSON.stringify([bidsNow, asksNow])}`)
+        last = at
+        if (said._tag === "Book") {
+          const told = said.sequence
+          const { link } = setup
+          if (link === "exact" || link === "overlap") assert.match(told, /^\d+(\.\d+)?$/)
+        }
+        break
+      }
+    }
+  }
+  return { events, gaps }
+}
+
+describe.each(["exact", "overlap", "counted", "none"] as const)("Books by the link %s", (link) => {
+  it("tell only what was true, in order, and each doubtful period by a pair of gaps and one action", () => {
+    let [events, gaps] = [0, 0]
+    fc.assert(
+      fc.property(setup(link), actions, (one, all) => {
+        const world = new LinkedWorld(one)
+        begin(world)
+        for (const action of all) world.act(action)
+        const told = judge(world, one)
+        events += told.events
+        gaps += told.gaps
+      }),
+      { numRuns: runs }
+    )
+    // It has said something.
+    assert.isTrue(events > runs && gaps > runs / 4, `${events} events, ${gaps} gaps`)
+  })
+
+  it("are true in the end, whatever was before", () => {
+    fc.assert(
+      fc.property(setup(link), actions, (one, all) => {
+        const world = new LinkedWorld(one)
+        for (const action of all) world.act(action)
+        // Longer than any back-off.
+        for (let n = 0; n < 3; n++) {
+          if (world.sessions.length === 0) world.act({ _tag: "connect" })
+          // What is missing is seen with what follows.
+          world.act({ _tag: "change", place: 1, amount: n + 4 })
+          world.act({ _tag: "push" })
+          world.act({ _tag: "deliver", frames: 1_000 })
+          world.act({ _tag: "pass", ms: 601_000 })
+          world.act({ _tag: "deliver", frames: 1_000 })
+          world.act({ _tag: "answer", fails: false, lag: 0 })
+        }
+        world.act({ _tag: "change", place: 0, amount: 7 })
+        world.act({ _tag: "push" })
+        world.act({ _tag: "deliver", frames: 1_000 })
+        world.act({ _tag: "pass", ms: 2_000 })
+        const { phase, told } = world.state
+        assert.strictEqual(phase, "live")
+        assert.isTrue(isOf(world.truth.bids, told?.bids ?? [], one), "bids")
+        assert.isTrue(isOf(world.truth.asks, told?.asks ?? [], one), "asks")
+        assert.strictEqual(told?.bids[0]?.[1], "7")
+      }),
+      { numRuns: Math.ceil(runs / 3) }
+    )
+  })
+})
