@@ -5,7 +5,7 @@
  */
 import * as Time from "../../services/Time.ts"
 import { answered, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
-import { answer, catchUp, count, part } from "./Machine/Parts.ts"
+import { answer, count, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
 import { due, gaps, isOver, last } from "./Machine/Telling.ts"
 
@@ -31,7 +31,6 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
       break
     case "Lost":
       lost(s, input, now.at)
-      catchUp(s, now)
       break
     case "Doubted":
       doubted(s, input, now.at)

@@ -69,9 +69,15 @@ const failed = (reason: DecodeFailure.Reason, detail: string): Message => ({
 /** How a publication begins, up to its topic: whose it is, is to be known before it is read. */
 const pushed = `{"push":{"channel":"`
 
+/** No name of ours is longer: what is kept by names is bounded by it. */
+const longestName = 128
+
 /** Of a publication that begins as they all do; a name with a quote in it is no name of ours. */
-const topicOfPush = (text: string): string | undefined =>
-  text.startsWith(pushed) ? text.slice(pushed.length, text.indexOf(`"`, pushed.length)) : undefined
+const topicOfPush = (text: string): string | undefined => {
+  if (!text.startsWith(pushed)) return undefined
+  const end = text.indexOf(`"`, pushed.length)
+  return end < 0 || end > pushed.length + longestName ? undefined : text.slice(pushed.length, end)
+}
 
 const pong: Message = { _tag: "ping", reply: "{}" }
 

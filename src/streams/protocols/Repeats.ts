@@ -23,6 +23,8 @@ interface Window<A> {
   rest: number
   /** How long the last such rest was. */
   lastRest: number
+  /** Estimated, of its rows. */
+  bytes: number
 }
 
 /** What a list was made of. */
@@ -42,11 +44,28 @@ export interface Repeats<A> {
 /** A shorter message has too few rows for the looking to be worth it. UTF-16 units. */
 const shortest = 512
 
-/** What is larger is read without: a window is kept for each topic. */
+/**
+ * What is larger is read without: a window is kept for each topic, and who sends it is not trusted. A row of many small parts, as
+ * `[{},{},{}]`, takes fifty times as many bytes as it has characters.
+ */
 const longest = 64 * 1024
 const mostRows = 256
-const longestRow = 2_048
+const longestRow = 512
+const mostParts = 32
 const mostTopics = 4_096
+
+/** Of all topics together, when all is forgotten: estimated bytes. Twenty rows of each of a thousand markets are some 25 million. */
+const mostBytes = 48 * 1024 * 1024
+const bytesOfRow = 1_024
+
+const hasManyParts = (text: string): boolean => {
+  let parts = 0
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x2c || code === 0x5b || code === 0x7b) parts += 1
+  }
+  return parts > mostParts
+}
 
 /** Messages without a row in common are looked at ever more seldom. */
 const longestRest = 1_024
@@ -62,12 +81,26 @@ export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
   const windows = new Map<string, Window<A>>()
   // A list is mapped as soon as its message is read. One for each list, in a WeakMap, was a third of the whole decode in garbage collection.
   let last: Listed<A> | undefined
+  let bytes = 0
+
+  const listed = (window: Window<A>, list: ReadonlyArray<unknown> | undefined, rows: ReadonlyArray<Row<A>>): void => {
+    last = list === undefined ? undefined : { list, rows }
+    bytes -= window.bytes
+    window.bytes = rows.reduce((sum, { text }) => sum + bytesOfRow + text.length, 0)
+    bytes += window.bytes
+    if (bytes <= mostBytes) return
+    windows.clear()
+    bytes = 0
+  }
 
   const windowOf = (topic: string): Window<A> => {
     let window = windows.get(topic)
     if (window === undefined) {
-      if (windows.size >= mostTopics) windows.clear()
-      window = { rows: [], depth: 0, sample: undefined, rest: 0, lastRest: 0 }
+      if (windows.size >= mostTopics) {
+        windows.clear()
+        bytes = 0
+      }
+      window = { rows: [], depth: 0, sample: undefined, rest: 0, lastRest: 0, bytes: 0 }
       windows.set(Json.whole(topic), window)
     }
     return window
@@ -77,7 +110,7 @@ export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
     rowsOf: (topic, text) => {
       if (text.length < shortest || text.length > longest) return undefined
       const window = windowOf(topic)
-      return rested(window) ? reading(window, text, (listed) => void (last = listed)) : undefined
+      return rested(window) ? reading(window, text, listed) : undefined
     },
     map: (list) => last?.list === list ? last.rows.map((row) => row.made ??= read(row.value)) : list.map(read)
   }
@@ -87,7 +120,7 @@ export const make = <A>(read: (row: unknown) => A): Repeats<A> => {
 const reading = <A>(
   window: Window<A>,
   text: string,
-  onListed: (listed: Listed<A>) => void
+  onListed: (window: Window<A>, list: ReadonlyArray<unknown> | undefined, rows: ReadonlyArray<Row<A>>) => void
 ): Json.Rows => {
   const isKept = window.rows.length > 0 || (window.sample !== undefined && text.includes(window.sample))
   const rows: Array<Row<A>> = []
@@ -117,20 +150,23 @@ const reading = <A>(
       return undefined
     },
     read: (from, to, value) => {
-      if (to - from > longestRow) return
-      if (!isKept) sample ??= Json.whole(text.slice(from, to))
-      else rows.push({ text: Json.whole(text.slice(from, to)), value, made: undefined })
+      if (to - from > longestRow || (!isKept && sample !== undefined)) return
+      const row = Json.whole(text.slice(from, to))
+      if (hasManyParts(row)) return
+      if (isKept) rows.push({ text: row, value, made: undefined })
+      else sample = row
     },
     end: (list) => {
       const isWorthIt = isKept && (found > 0 || before.length === 0)
       // One that is not among them, too long, would set the places apart.
       if (isWorthIt && rows.length === list.length && rows.length <= mostRows) {
         Object.assign(window, { rows, depth, sample: undefined, lastRest: 0 })
-        onListed({ list, rows })
+        onListed(window, list, rows)
         return
       }
-      const isFirstLook = !isKept && window.sample === undefined && list.length > 1
+      const isFirstLook = !isKept && window.sample === undefined && sample !== undefined && list.length > 1
       const lastRest = isFirstLook ? window.lastRest : Math.min(longestRest, Math.max(1, window.lastRest * 2))
+      onListed(window, undefined, [])
       Object.assign(window, {
         rows: [],
         sample: isFirstLook ? sample : undefined,

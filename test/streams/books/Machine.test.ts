@@ -468,11 +468,32 @@ describe("Another session that goes on", () => {
     assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
   })
 
-  it("has the side that it brought itself, at once", () => {
+  it("is none that brought another side than the one that led: it may be older, or its connection hangs", () => {
     const market = both()
     market.part("bids", bid("10.5"), { listener: 1 })
-    const books = told(market.lost(0))
-    assert.deepStrictEqual(books.map(({ asks, bids }) => ({ bids, asks })), [{ ...bid("10.5"), ...ask("11") }])
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    assert.deepStrictEqual(tags(market.part("bids", bid("10.5"), { listener: 1 })), [])
+    assert.deepStrictEqual(tags(market.part("asks", ask("11"), { listener: 1 })), ["Gap", "Book"])
+  })
+
+  it("has no sides that another had brought before: the picture that was asked for stands", () => {
+    const market = both()
+    market.part("bids", bid("10.2"), { listener: 1 })
+    market.part("asks", ask("11.2"), { listener: 1 })
+    // The elder is late, and hangs from then on.
+    for (const side of ["bids", "asks"] as const) market.part(side, side === "bids" ? bid("10") : ask("11"))
+    market.part("asks", ask("11.9"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(1)), ["Gap"])
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    const part = { part: "whole", ...bid("10.8"), ...ask("12"), previous: undefined, sequence: undefined } as const
+    const [book] = told(market.tell({ _tag: "Answer", part: { ...part, timestamp: null } }))
+    assert.deepInclude(book, { ...bid("10.8"), ...ask("12"), source: "rest" })
+  })
+
+  it("is none after a silence where another could not read something: a hole", () => {
+    const market = both()
+    market.tell({ _tag: "Doubted", listener: 1, cause: "undecoded" })
+    assert.deepStrictEqual(tags(market.lost(0, "stale")), ["Gap"])
   })
 
   it("is none that brought something else beside the one that led: which is the newer nobody can tell", () => {

@@ -148,4 +148,12 @@ describe("rows that a topic's messages have in common", () => {
     for (let n = 0; n < 200; n++) if (take(message(n, [...windowAt(n, 5), long])).wasAsked) asked += 1
     assert.isBelow(asked, 40)
   })
+
+  it("are not kept where they have many parts: such take fifty times the bytes of their characters", () => {
+    const { take } = reader()
+    const heavy = Array.from({ length: 10 }, (_, i) => `[${i},${Array.from({ length: 40 }, () => "{}").join()}]`)
+    let asked = 0
+    for (let n = 0; n < 1_000; n++) if (take(message(n, heavy)).wasAsked) asked += 1
+    assert.isBelow(asked, 20)
+  })
 })

@@ -186,4 +186,17 @@ describe("What is kept of a frame", () => {
     })
     assert.isBelow(growth, markets * MiB / 4)
   })
+
+  it("is bounded, of the rows of each topic's last one, whatever topics a server makes up", () => {
+    const repeats = Repeats.make((row) => row)
+    const growth = grown((i) => {
+      for (let topic = 0; topic < 50; topic++) {
+        const rows = Array.from({ length: 120 }, (_, n) => `["${String(n).padStart(480, "x")}"]`).join()
+        for (let n = 0; n < 2; n++) Json.parseFrame(`[${rows}]`, repeats.rowsOf(`topic ${i} ${topic}`, `[${rows}]`))
+      }
+      return repeats
+    })
+    // Each row twice, as text and as value: 2 000 topics of 120 rows of half a KiB would be 230 MiB.
+    assert.isBelow(growth, 64 * MiB)
+  })
 })

@@ -104,6 +104,7 @@ export const heard = (
     bids: undefined,
     asks: undefined,
     brought: undefined,
+    isBehind: false,
     isCounted: false,
     isSpoiled: false
   }
@@ -129,7 +130,6 @@ export const lost = (
   { aliveAt, cause, listener: id }: Extract<Input, { readonly _tag: "Lost" }>,
   now: Time.Instant
 ): void => {
-  const elders = s.listeners.slice(0, s.listeners.findIndex((one) => one.id === id))
   const gone = remove(s, id)
   if (s.listeners.length === 0) {
     s.ask.at = undefined
@@ -138,13 +138,14 @@ export const lost = (
   if (gone === undefined || (s.leader !== id && !isForlorn(s))) return
   const isLeading = s.leader === id
   const other = successor(s, aliveAt)
-  // What an elder brought beside the one that led is newer than that, or only later: nobody can tell.
-  if (other !== undefined && (s.options.linked !== undefined || !elders.includes(other) || isAsKept(s, other))) {
+  // Without numbers, what another brought beside the one that led is newer than that, or only later: nobody can tell.
+  const isNumbered = s.number !== undefined || s.options.linked !== undefined
+  if (other !== undefined && (isNumbered || isAsKept(s, other))) {
     if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }
-  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at.
-  if (cause === "stale" && !s.isCrossed) {
+  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at. But another had something that nobody could read.
+  if (cause === "stale" && !s.isCrossed && !s.listeners.some(({ isSpoiled }) => isSpoiled)) {
     if (!isLeading) return
     s.leader = undefined
   } else open(s, causeOf(cause))

@@ -26,11 +26,14 @@ export const part = (
   const number = part.link === undefined ? numberOf(s, listener, part) : linkedNumberOf(s, listener, part)
   if (part.sequence !== undefined) listener.brought = part.sequence
   if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
+  // Also one that others had brought before: what it could not read is older than that.
+  if (part.part === "whole") listener.isSpoiled = false
   if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
-  if (isBehind(s, listener, number)) return count("old", out)
+  listener.isBehind = isBehind(s, listener, number)
+  if (listener.isBehind) return count("old", out)
   apply(s, listener, part, number, source, now, out)
 }
 
@@ -49,9 +52,9 @@ export const answer = (
   // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
   const isBefore = sentAt !== undefined && (listener.heardAt === null || Time.between(listener.heardAt, sentAt) < 0)
   if (part === undefined || isOutdated || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
-  // A side that the socket has brought since is no older.
-  listener.bids ??= part.bids
-  listener.asks ??= part.asks
+  // A side that the socket has brought is no older, but for one that another had brought before.
+  if (listener.bids === undefined || listener.isBehind) listener.bids = part.bids
+  if (listener.asks === undefined || listener.isBehind) listener.asks = part.asks
   apply(s, listener, part, askedNumberOf(s, part), "rest", now, out)
   if (isWanted(s)) unanswered(s, now.at, out)
 }
@@ -151,16 +154,6 @@ const apply = (
   count("applied", out)
   s.isCrossed = false
   keep(s, listener, { bids, asks }, part, number, source, now)
-}
-
-/** One that goes on for another has perhaps brought a side that is newer than what is kept. */
-export const catchUp = (s: State, now: Time.Moment): void => {
-  // Of a book that changes keep it brings that by itself (`Linked.ts`), with its number.
-  if (s.options.linked !== undefined) return
-  const leader = leaderOf(s)
-  if (leader?.bids === undefined || leader.asks === undefined) return
-  if (s.phase !== "live" || s.isCrossed || isAsKept(s, leader)) return
-  keep(s, leader, { bids: leader.bids, asks: leader.asks }, { timestamp: null }, undefined, "ws", now)
 }
 
 const keep = (

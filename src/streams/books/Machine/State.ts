@@ -71,11 +71,13 @@ export interface Listener {
   /** As it last brought them; undefined: not yet. */
   bids: Levels | undefined
   asks: Levels | undefined
+  /** What it last brought another had perhaps brought before. */
+  isBehind: boolean
   /** Number of what it last brought. */
   brought: bigint | undefined
   /** A part of it that has a number was applied. */
   isCounted: boolean
-  /** Something that it brought could not be read, and neither of its sides is known since. */
+  /** Something that it brought could not be read, and since then it has brought neither a whole picture nor both sides. */
   isSpoiled: boolean
 }
 
