@@ -20,7 +20,7 @@ const slow = "**/*.slow.test.ts"
 const timed = "**/*.timed.test.ts"
 
 const lengths = short
-  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "50000", FUZZ_STORIES: "5000", FAULTS_SHORT: "1" }
+  ? { FUZZ_RUNS: "20000", FUZZ_FRAMES: "30000", FUZZ_STORIES: "5000", FAULTS_SHORT: "1" }
   : { FUZZ_RUNS: "200000", FUZZ_FRAMES: "1000000", FUZZ_STORIES: "20000" }
 
 export default defineConfig({
