@@ -201,7 +201,7 @@ describe("tap", () => {
 
   it.live("says which exchanges there are", () =>
     Effect.gen(function*() {
-      const { code, stderr } = yield* Effect.promise(() => exchangeFeeds(["tap", "--exchange", "kraken"]))
+      const { code, stderr } = yield* Effect.promise(() => exchangeFeeds(["tap", "--exchange", "nowhere"]))
       assert.strictEqual(code, 64)
       assert.match(stderr, /bitpin/)
     }))
@@ -222,7 +222,7 @@ describe("a capture file", () => {
       const frame = `{"type":"frame","connection":0,"receivedAt":"2026-06-11T12:59:45.300Z","text":"x"}`
       const table = [
         [file("empty.ndjson", "{}"), /empty\.ndjson:1: expected {"type":"capture"/],
-        [file("other.ndjson", Capture.header("kraken")), /other\.ndjson:1: exchange "kraken" is not known/],
+        [file("other.ndjson", Capture.header("nowhere")), /other\.ndjson:1: exchange "nowhere" is not known/],
         [file("middle.ndjson", header, open, "nonsense", frame), /middle\.ndjson:3: expected an open or a frame/],
         [file("never.ndjson", header, frame, open), /never\.ndjson:2: connection 0 was never opened/],
         [path.join(directory, "nowhere.ndjson"), /ENOENT/]

@@ -121,7 +121,7 @@ const pushOf = ({ data, stream }: typeof Push.Type): Message => {
   if (at > 0 && kind === tradeStream) return eventOf(data, exchangeSymbol)
   if (at > 0 && bookStream.test(kind)) {
     return Either.match(pictureOf(data), {
-      onLeft: failed,
+      onLeft: (failure): Message => ({ _tag: "failure", failure, topic: stream }),
       onRight: (picture): Message => ({ _tag: "books", exchangeSymbol, part: "whole", ...picture })
     })
   }
@@ -242,7 +242,11 @@ export const binance: Exchange = {
     },
     subscribe: (topic, id) => command("SUBSCRIBE", [topic], id),
     // A frame of 437 and more was once taken, and did nothing.
-    batch: { size: 200, subscribe: (topics, id) => command("SUBSCRIBE", topics, id) },
+    batch: {
+      size: 200,
+      subscribe: (topics, id) => command("SUBSCRIBE", topics, id),
+      unsubscribe: (topics, id) => command("UNSUBSCRIBE", topics, id)
+    },
     unsubscribe: (topic, id) => command("UNSUBSCRIBE", [topic], id),
     // Too many frames, or too many topics: whoever goes on is banned.
     isTerminal: (code) => code === 1008,

@@ -119,6 +119,8 @@ const tradesOf = (list: ReadonlyArray<unknown>): ReadonlyArray<Message> => {
   return [...failures, ...trades]
 }
 
+const alreadySubscribed = /already subscribed/i
+
 const answered = (answer: typeof Answer.Type, text: string): ReadonlyArray<Message> => {
   const { error: message = "", method, req_id: id, result, success, symbol } = answer
   if (method === "unsubscribe") return []
@@ -126,6 +128,10 @@ const answered = (answer: typeof Answer.Type, text: string): ReadonlyArray<Messa
     return result === undefined
       ? [unknown(text)]
       : [{ _tag: "subscribed", topic: `${result.channel}:${result.symbol}`, position: undefined, recovered: false }]
+  }
+  // Asked again because its answer came late: that is the answer.
+  if (symbol !== undefined && alreadySubscribed.test(message)) {
+    return [{ _tag: "subscribed", topic: tradePrefix + symbol, position: undefined, recovered: false }]
   }
   const refusal = { code: "error", message, remedy: /msg rate/i.test(message) ? "soon" : "later" } as const
   if (symbol !== undefined) return [{ _tag: "rejected", topic: tradePrefix + symbol, ...refusal }]

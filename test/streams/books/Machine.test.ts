@@ -490,6 +490,19 @@ describe("Another session that goes on", () => {
     assert.deepInclude(book, { ...bid("10.8"), ...ask("12"), source: "rest" })
   })
 
+  it("is none whose newest picture crossed: what it would go on with is older than that", () => {
+    const market = make()
+    market.heard(0, "e1")
+    market.heard(1, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 10 })
+    market.part("whole", { ...bid("3"), ...ask("2") }, { sequence: 11, listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    assert.deepStrictEqual(
+      tags(market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 12, listener: 1 })),
+      ["Gap", "Book"]
+    )
+  })
+
   it("is none after a silence where another could not read something: a hole", () => {
     const market = both()
     market.tell({ _tag: "Doubted", listener: 1, cause: "undecoded" })

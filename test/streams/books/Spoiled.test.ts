@@ -60,7 +60,11 @@ const listening = (name: Name, first: string, second: string) => {
   const answer = () => {
     for (let id = 2; session.hasCommands(); id++) {
       session.command(moment.at)
-      say(name === "tabdeal" ? `{"result":null,"id":${id}}` : JSON.stringify({ id, subscribe: { epoch: "e1" } }))
+      say(
+        name === "tabdeal" || name === "binance"
+          ? `{"result":null,"id":${id}}`
+          : JSON.stringify({ id, subscribe: { epoch: "e1" } })
+      )
     }
   }
   if (exchange.socket.hello !== undefined) say(`{"id":1,"connect":{}}`)
@@ -88,7 +92,22 @@ interface Case {
 const x = [["1", "x"]]
 const offset = { not: "a number" }
 
+let lastUpdateId = 100
+
+const binance = (symbol: string, data: object) =>
+  JSON.stringify({ stream: `${symbol.toLowerCase()}@depth20`, data: { lastUpdateId: lastUpdateId++, ...data } })
+
 const cases: ReadonlyArray<Case> = [
+  {
+    name: "binance",
+    markets: ["BTCIRT", "ETHIRT"],
+    whole: (symbol, bid) => [binance(symbol, { bids: [[bid, "1"]], asks: [["90", "1"]] })],
+    bad: [
+      binance("BTCIRT", { bids: x, asks: [["90", "1"]] }),
+      binance("BTCIRT", { bids: [] }),
+      binance("BTCIRT", { bids: [], asks: [], lastUpdateId: "x" })
+    ]
+  },
   {
     name: "bitpin",
     markets: ["BTC_IRT", "ETH_IRT"],

@@ -171,6 +171,11 @@ describe("Kraken's socket", () => {
       { _tag: "denied", id: "3", code: "error", message: "No", remedy: "later" }
     ])
     assert.deepInclude(denied("Exceeded msg rate")[0], { id: "3", remedy: "soon" })
+    // Seen on the wire 2025-12-20: what was asked for again, as its answer was late, is refused and goes on.
+    assert.deepStrictEqual(
+      decode(`{"error":"Already subscribed","method":"subscribe","req_id":2,"success":false,"symbol":"BTC/USD"}`),
+      [{ _tag: "subscribed", topic: "trade:BTC/USD", position: undefined, recovered: false }]
+    )
     assert.deepStrictEqual(reasonsOf(decode(`{"error":"Exceeded msg rate"}`)), ["unknown"])
     for (
       const quiet of [

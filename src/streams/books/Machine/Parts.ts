@@ -144,7 +144,8 @@ const apply = (
   if (part.link === undefined && Levels.isCrossed({ bids, asks })) {
     count(isLeading ? "applied" : "early", out)
     const isWhole = part.part === "whole"
-    if (isWhole) listener.bids = listener.asks = undefined
+    // What it would go on with, if it came to that, is older than this.
+    if (isWhole) Object.assign(listener, { bids: undefined, asks: undefined, isSpoiled: true })
     // While another leads, what this one has is of no account yet.
     if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed")
     else if (isLeading) s.isCrossed = true
