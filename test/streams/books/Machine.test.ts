@@ -490,6 +490,23 @@ describe("Another session that goes on", () => {
     assert.deepInclude(book, { ...bid("10.8"), ...ask("12"), source: "rest" })
   })
 
+  it("is not gone back to by what a subscription recovers from before the picture that was asked for", () => {
+    const market = make()
+    market.heard(0, "e1")
+    market.part("whole", { ...bid("1"), ...ask("2") }, { sequence: 10, timestamp: epochMs })
+    market.lost(0, "stale")
+    market.heard(1, "e1")
+    assert.deepStrictEqual(tags(market.pass(10_000)), ["Ask"])
+    const answer = { part: "whole", ...bid("5"), ...ask("6"), previous: undefined, sequence: undefined } as const
+    market.tell({ _tag: "Answer", part: { ...answer, timestamp: epochMs + 10_000 } })
+    assert.deepStrictEqual(tags(market.lost(1)), ["Gap"])
+    market.heard(2, "e1", 10n)
+    const part = (price: string, sequence: number, ms: number) =>
+      market.part("whole", { ...bid(price), ...ask("6") }, { listener: 2, sequence, timestamp: epochMs + ms })
+    assert.deepStrictEqual(tags(part("3", 11, 5_000)), [])
+    assert.deepStrictEqual(tags(part("5.5", 12, 10_001)), ["Gap", "Book"])
+  })
+
   it("is none whose newest picture crossed: what it would go on with is older than that", () => {
     const market = make()
     market.heard(0, "e1")

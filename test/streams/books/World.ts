@@ -67,6 +67,8 @@ export class World {
     bids: undefined,
     asks: undefined
   }
+  /** Time of the last picture that was asked for, as it says. */
+  private answered = 0
   private spoils = 0
   /** Of an epoch, by offset. */
   private readonly said: Array<{ readonly offset: number; readonly part: Machine.Part | undefined }> = []
@@ -213,6 +215,8 @@ export class World {
   act(action: Action): void {
     switch (action._tag) {
       case "change": {
+        // No two states have the same millisecond: of those that have, nobody could tell which is the later.
+        this.pass(1)
         this.amounts[action.place % (2 * places)] = action.amount
         this.versions.push({ bids: this.sideNow("bids"), asks: this.sideNow("asks") })
         return
@@ -234,7 +238,13 @@ export class World {
         const since = isRecovered ? BigInt(position) : undefined
         this.tell({ _tag: "Heard", listener: session.id, since, epoch: numbered ? session.epoch : undefined })
         if (isRecovered) {
-          for (const { part } of this.said.filter(({ offset }) => offset > position)) this.bring(session.id, part)
+          for (const { part } of this.said.filter(({ offset }) => offset > position)) {
+            const { kept } = this.state
+            this.bring(session.id, part)
+            // Said while nobody heard: newer than a picture that was asked for before it, and what was said before that stays away.
+            if (part === undefined || this.state.kept === kept || (part.timestamp ?? 0) < this.answered) continue
+            Object.assign(this.last, { bids: part.bids, asks: part.asks })
+          }
         }
         this.position = this.offset
         return
@@ -294,6 +304,7 @@ export class World {
         assert.strictEqual(asked.spoils, this.spoils, "made before something that could not be read")
         this.last.bids = this.state.kept?.bids
         this.last.asks = this.state.kept?.asks
+        this.answered = timestamp ?? 0
         return
       }
       case "pass":

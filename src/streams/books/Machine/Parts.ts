@@ -99,9 +99,11 @@ const linkedNumberOf = (s: State, listener: Listener, part: Part): Numbered | "o
   return { epoch, sequence, suffix: part.timestamp === null ? null : `.${Math.floor(part.timestamp / 1000)}` }
 }
 
-/** Beside a picture that was asked for a part is judged by its time. */
-const isEarlierThanAnswer = (s: State, part: Part): boolean =>
-  s.kept?.stamp.source === "rest" && s.phase === "live" && isEarlier(part, s)
+/**
+ * Beside a picture that was asked for a part is judged by its time, also behind a lost connection: what is recovered then may have been said
+ * before that picture was made.
+ */
+const isEarlierThanAnswer = (s: State, part: Part): boolean => s.kept?.stamp.source === "rest" && isEarlier(part, s)
 
 /**
  * Of a picture that was asked for, where such have numbers. A lower one than is known, so long after that was heard, is of numbers that began
