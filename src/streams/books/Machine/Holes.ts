@@ -238,7 +238,7 @@ const successor = (s: State, aliveAt: Time.Instant): Listener | undefined =>
 
 type Sides = Pick<Listener, "bids" | "asks">
 
-/** The book goes on as it was last brought; a side that the listener brought itself is the newer. */
+/** The book goes on as it was last brought; a side that the listener brought itself stands: it is the same, or while sides cross the newer. */
 const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener => {
   listener.bids ??= before?.bids ?? kept?.bids
   listener.asks ??= before?.asks ?? kept?.asks
