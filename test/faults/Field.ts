@@ -15,7 +15,7 @@ import { FakeTabdealExchange } from "../../src/layers/testing/FakeTabdeal.ts"
 import { FakeWallexExchange } from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
-import { until } from "../e2e/Service.ts"
+import { type Service, until } from "../e2e/Service.ts"
 import { cleanups } from "../e2e/Stage.ts"
 import * as Consumer from "../kafka/Consumer.ts"
 
@@ -239,6 +239,30 @@ export const judge = (field: Field, broker: string, prefix: string) => {
 }
 
 export const isTrade = (event: MarketEvent): event is Trade => event.type === "trade"
+
+/** Waits until each book is known to be true by the service. */
+export const allLive = async (field: Field, service: () => Service, told: () => string): Promise<void> => {
+  let waiting: ReadonlyArray<string> = []
+  await until(
+    "all books live",
+    async () => {
+      const { exchanges }: { readonly exchanges: ReadonlyArray<Status> } = JSON.parse(
+        (await service().get("/api/status")).body
+      )
+      waiting = exchanges.flatMap(({ books: { doubtful, live, waiting }, exchange }) =>
+        doubtful + waiting > 0 ? [`${exchange}: ${live} live, ${doubtful} doubtful, ${waiting} waiting`] : []
+      )
+      return exchanges.reduce((total, { books: { live } }) => total + live, 0) === field.allBooks
+    },
+    120_000,
+    () => `${waiting.join("; ")}\n${told()}\n${service().tail(20)}`
+  )
+}
+
+interface Status {
+  readonly exchange: string
+  readonly books: { readonly waiting: number; readonly live: number; readonly doubtful: number }
+}
 
 /** Waits until there are none, or fails with those that there are. */
 export const none = async (

@@ -46,19 +46,7 @@ describe("nothing is missing untold, and each book was true", () => {
       const judge = Field.judge(field, broker.address, s.topic.replace(".trade.v1", ""))
       const log: Array<string> = []
       const told = () => `seed ${seed}\n${log.join("\n")}`
-      const allLive = () =>
-        until(
-          `all books live, ${told()}`,
-          async () => {
-            const samples = await service.samples()
-            return samples.reduce(
-              (total, { labels, name, value }) =>
-                name === "feeds_books" && labels["state"] === "live" ? total + value : total,
-              0
-            ) === field.allBooks
-          },
-          120_000
-        )
+      const allLive = () => Field.allLive(field, () => service, told)
       const still = field.move(tradesPerSecond, partsPerTurn)
       await allLive()
       // A market of which no trade was kept has no past: what it trades while a killed service is away is nobody's loss.
