@@ -1,12 +1,16 @@
 /** The built service and `EXCHANGES`: one that is taken out of it and put back, and those that do not serve this address. */
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import * as path from "node:path"
 import { assert, beforeAll, describe, it } from "vitest"
 import { judge } from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent } from "../../src/services/MarketEvent.ts"
-import { pause, startBrokerBehindProxy } from "../faults/Outage.ts"
+import * as Field from "../faults/Field.ts"
+import { startBrokerBehindProxy } from "../faults/Outage.ts"
 import * as Consumer from "../kafka/Consumer.ts"
 import { ensureBundle, exchangeFeeds } from "../support/bundle.ts"
 import { brokenLaw, until } from "./Service.ts"
-import { ready, stage } from "./Stage.ts"
+import { cleanups, ready, stage } from "./Stage.ts"
 
 beforeAll(ensureBundle)
 
@@ -51,13 +55,15 @@ describe("an exchange that leaves EXCHANGES", () => {
     assert.strictEqual(brokenLaw(await second.ledger()), undefined)
     const health = JSON.parse((await second.get("/health")).body)
     assert.notProperty(health.checks, "wallex_api")
-    const waiting = await exchangeFeeds(["gaps"], { DATA_DIR: s.dataDir, EXCHANGES: "bitpin" })
     assert.deepStrictEqual(await second.stop("SIGTERM"), { code: 0, signal: null })
     const alone = await exchangeFeeds(["gaps"], { DATA_DIR: s.dataDir })
     assert.strictEqual(alone.code, 0, alone.stderr)
-    assert.match(alone.stdout, /wallex/, `${waiting.stdout}\n${alone.stdout}`)
+    assert.match(alone.stdout, /^wallex .* the next start/m)
 
     const third = s.start(fast)
+    await ready(s)
+    // Nothing answers a subscription at Wallex but trades.
+    s.wallex.trades(6)
     let lost: ReadonlyArray<string> = []
     let holes: ReadonlyArray<MarketEvent> = []
     await until(
@@ -76,7 +82,27 @@ describe("an exchange that leaves EXCHANGES", () => {
       60_000,
       () => [...lost, ...holes.map((hole) => JSON.stringify(hole)), alone.stdout].join("\n")
     )
-    await pause(100)
     assert.deepStrictEqual(await third.stop("SIGTERM"), { code: 0, signal: null })
   }, 180_000)
+})
+
+describe("a region that exchanges do not serve", () => {
+  it("check says so before the first run, with what to do about it", async () => {
+    const field = await Field.start({ markets: 2, exchanges: ["binance", "kraken", "okx"], judgesStates: false })
+    for (const { server } of field.fakes) {
+      server.script.rest = { status: 451, body: "" }
+      server.script.upgrade = { status: 451, body: "" }
+    }
+    const dataDir = mkdtempSync(path.join(tmpdir(), "feeds-region-"))
+    cleanups.push(() => rmSync(dataDir, { recursive: true, force: true }))
+    const outcome = await exchangeFeeds(["check"], { ...field.env, SINK: "file", DATA_DIR: dataDir })
+    assert.strictEqual(outcome.code, 1, outcome.stdout + outcome.stderr)
+    const lines = outcome.stdout.split("\n").filter((line) => line.startsWith("FAILED"))
+    for (const { id } of field.fakes) {
+      const told = lines.filter((line) => line.startsWith(`FAILED  ${id}: `))
+      assert.lengthOf(told, 1, outcome.stdout)
+      assert.match(told[0] ?? "", /not serve/, "says why")
+      assert.match(told[0] ?? "", /_API_URL|another/, "says what to do")
+    }
+  }, 60_000)
 })
