@@ -80,6 +80,8 @@ export const demo = (options: Options): Effect.Effect<number, AppLayer.StartupEr
       WS_BREAKER_TIMEOUT: "2s",
       WS_STAGGER: "100ms",
       RETRY_BASE_DELAY: "250ms",
+      // BitPin drops every connection before one counts as healthy, so that delays would grow until its history has not enough.
+      RETRY_MAX_DELAY: "2s",
       EXCHANGES: exchanges.map(({ id }) => id).join(","),
       CHANNELS: "trades,books",
       BOOK_DEPTH: String(depth),
