@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
@@ -32,6 +33,11 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   [exchanges.ramzinex, (wishes) => FakeRamzinex.make({ ...wishes, window: 50 })],
   // It counts pongs among the five frames a second that it allows: pings each 200 ms would be its own fault.
   [exchanges.binance, ({ ping, ...wishes }) => FakeBinance.make({ ...wishes, ping: Math.max(ping, 500) })],
+  [
+    exchanges.coinbase,
+    ({ ping, ...wishes }) =>
+      FakeCoinbase.make({ ...wishes, heartbeat: ping, restPerSecond: Infinity, perSecond: Infinity })
+  ],
   [exchanges.kraken, ({ ping, ...wishes }) => FakeKraken.make({ ...wishes, heartbeat: ping })],
   // Its waits are scaled down, the exchange's limits are not.
   [exchanges.okx, (wishes) => FakeOkx.make({ ...wishes, pages: Infinity })],
