@@ -7,6 +7,7 @@ import { Effect } from "effect"
 import { writeFileSync } from "node:fs"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
 import * as FakeOkx from "../../src/layers/testing/FakeOkx.ts"
@@ -35,6 +36,8 @@ const all: ReadonlyArray<readonly [exchange: Exchange, world: World]> = [
   [exchanges.kraken, ({ ping, ...wishes }) => FakeKraken.make({ ...wishes, heartbeat: ping })],
   // Its waits are scaled down, the exchange's limits are not.
   [exchanges.okx, (wishes) => FakeOkx.make({ ...wishes, pages: Infinity })],
+  // 600 questions in five seconds are the exchange's limit, and not scaled; nor is what is asked here.
+  [exchanges.bybit, (wishes) => FakeBybit.make({ ...wishes, questions: Infinity })],
   [madeUp, FakeMadeUp.make]
 ]
 

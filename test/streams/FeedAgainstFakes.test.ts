@@ -5,6 +5,7 @@ import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -76,7 +77,8 @@ const fakes = [
   ["ramzinex", FakeRamzinex.make],
   ["binance", FakeBinance.make],
   ["kraken", FakeKraken.make],
-  ["okx", FakeOkx.make]
+  ["okx", FakeOkx.make],
+  ["bybit", FakeBybit.make]
 ] as const
 
 for (const [name, make] of fakes) {

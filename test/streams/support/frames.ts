@@ -161,3 +161,23 @@ export const okxTrade = (instId: string, fields: object = {}): string =>
     data: [{ instId, tradeId: "1051102132", px: "78808.8", sz: "0.5", side: "sell", ts: "1788118931677", ...fields }],
     arg: { channel: "trades-all", instId }
   })
+
+/** Rows of one frame; a field that is left out is that of a captured one. */
+export const bybitTrades = (symbol: string, rows: ReadonlyArray<object>): string =>
+  JSON.stringify({
+    topic: `publicTrade.${symbol}`,
+    ts: 1789875217841,
+    type: "snapshot",
+    data: rows.map((row) => ({
+      i: "2290000001211680903",
+      T: 1789875217840,
+      p: "80413.3",
+      v: "0.06",
+      S: "Sell",
+      seq: 114263055846,
+      s: symbol,
+      BT: false,
+      RPI: false,
+      ...row
+    }))
+  })
