@@ -187,6 +187,8 @@ export const behaviours: ReadonlyArray<Behaviour> = [
   {
     name: "flood: 20 000 trades at once",
     begin: (fake) => fake.trades(20_000),
+    // That all of them arrive is waited for.
+    lasts: 500,
     options: { window: 1 },
     dials: [1, 1],
     alone: true

@@ -74,16 +74,20 @@ const dialsOf = ({ dials, unansweredDials }: Behaviour, exchange: Exchange, hasB
 const isBrought = ({ rest }: Exchange) => (event: MarketEvent): boolean =>
   rest.polling === undefined ? event.type === "trade" : event.type === "book" || event.type === "book_delta"
 
-/** Markets of which the socket has brought something of each channel. */
-const heard = (events: ReadonlyArray<MarketEvent>, exchange: Exchange, hasBooks: boolean): number => {
+/** Counts markets of which the socket has brought something of each channel, from one of the events on. */
+const heardFrom = (events: ReadonlyArray<MarketEvent>, from: number, exchange: Exchange, hasBooks: boolean) => {
   const trades = new Set<string>()
   const books = new Set<string>()
-  for (const event of events) {
-    if (event.type === "status" || event.source !== "ws") continue
-    if (event.type === "trade") trades.add(event.symbol)
-    else books.add(event.symbol)
+  let read = from
+  return (): number => {
+    for (; read < events.length; read++) {
+      const event = events[read]
+      if (event === undefined || event.type === "status" || event.source !== "ws") continue
+      if (event.type === "trade") trades.add(event.symbol)
+      else books.add(event.symbol)
+    }
+    return Math.min(exchange.rest.polling === undefined ? trades.size : markets, hasBooks ? books.size : markets)
   }
-  return Math.min(exchange.rest.polling === undefined ? trades.size : markets, hasBooks ? books.size : markets)
 }
 
 /** Both sides of each book move once more, and then a reader has each as it truly is. */
@@ -175,12 +179,11 @@ const play = (exchange: Exchange, fake: FakeExchange, behaviour: Behaviour, book
     fake.server.heal()
     heal?.(fake)
     const had = count()
-    const from = events.length
+    const heard = heardFrom(events, events.length, exchange, hasBooks)
     // The longest delay is 1.5 s here, the breaker's wait too; live trades may wait 5 s for their history. The rest is a busy machine's.
     const recovery = yield* until(`${name}: data after healing`, () => count() > had, 20_000)
     // All markets: what was asked for in vain is asked for again, and what is silent is missed in time.
-    const all = () => heard(events.slice(from), exchange, hasBooks) === markets
-    yield* until(`${name}: data of all markets after healing`, all, 30_000)
+    yield* until(`${name}: data of all markets after healing`, () => heard() === markets, 30_000)
     yield* Effect.sleep("1 second")
     // From now on books stand still, and then nobody trades: a silent connection is replaced, which is no dial of this behaviour.
     const dials = fake.server.dials.length
