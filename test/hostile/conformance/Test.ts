@@ -13,6 +13,6 @@ export const conforms = <Fake extends FakeExchange>(subject: Subject<Fake>, isDo
       Effect.gen(function*() {
         const rows = yield* conformance(subject)
         if (isDocumented && process.env["CONFORMANCE_DOC"] === "1") Document.write(subject.exchange.id, rows)
-      }).pipe(Effect.provide(layer)), { timeout: 220_000 })
+      }).pipe(Effect.provide(layer)), { timeout: 660_000 })
   })
 }
