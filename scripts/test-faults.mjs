@@ -20,9 +20,9 @@ const run = (options) => {
 }
 
 run(["--project", "long", ...rest])
-// An exchange's conformance waits for most of its time.
+// Most of what they do is waiting.
 run(["--project", "conformance", "--maxWorkers=3", ...rest])
-run(["--project", "faults", ...rest])
+run(["--project", "faults", "--maxWorkers=3", ...rest])
 // One file after the other: what judges times does not bear company.
 run(["--project", "measured", "--no-file-parallelism", ...rest])
 process.exit(code)
