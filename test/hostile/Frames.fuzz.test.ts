@@ -36,7 +36,7 @@ import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../src/streams/StatusEvents.ts"
 import * as TradesChannel from "../../src/streams/trades/TradesChannel.ts"
-import type { World } from "./Conformance.ts"
+import type { World } from "./conformance/Behaviours.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
