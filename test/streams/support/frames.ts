@@ -182,3 +182,13 @@ export const coinbaseTrades = (rows: ReadonlyArray<object>, fields: object = {})
     sequence_num: 0,
     ...fields
   })
+
+/** Events of `level2`, as its data comes. */
+export const coinbaseBook = (events: ReadonlyArray<object>, fields: object = {}): string =>
+  JSON.stringify({
+    events,
+    channel: "l2_data",
+    timestamp: "2026-08-24T22:34:13.813365299Z",
+    sequence_num: 2,
+    ...fields
+  })
