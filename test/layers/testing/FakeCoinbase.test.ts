@@ -1,10 +1,13 @@
+import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, TestClock } from "effect"
+import { Duration, Effect, Layer, TestClock } from "effect"
+import * as NodeWebSocket from "../../../src/layers/node/WebSocket.ts"
 import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeCoinbase from "../../../src/layers/testing/FakeCoinbase.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { Book, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
+import * as Defaults from "../../../src/streams/Defaults.ts"
 import { coinbase } from "../../../src/streams/exchanges/Coinbase.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -406,7 +409,7 @@ describe("books of Coinbase's", () => {
       assert.isFalse(events.some((event) => event.type === "status" && event["channel"] === "trades"))
       yield* go(120)
       assertTrue(fake, events)
-    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 2, heartbeat: 800 }))))
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 2, heartbeat: 800, bookEvery: 1_000 }))))
 
   it.scoped("may be crossed, as in an auction", () =>
     Effect.gen(function*() {
@@ -420,4 +423,33 @@ describe("books of Coinbase's", () => {
       assert.deepInclude(told(events, "BTC/USD").at(-1), { bids: [["7", "1"]], asks: [["6", "1"]] })
       assert.deepStrictEqual(holesOf(events), [])
     }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
+
+  it.scopedLive("of a large market are taken, whose picture is a frame of five megabytes", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeCoinbase.make({ markets: 1, bookEvery: 60_000 })
+      const feed = yield* run(coinbase, { endpoints: fake, channels: ["books"], books: { ...books, depth: 20 } })
+      const nextBook = Effect.repeat(feed.next, { until: (event) => event.type === "book" })
+      yield* nextBook
+      const updates = Array.from({ length: 22_000 }, (_, i) => 70_000 - i).flatMap((price, i) => [
+        {
+          side: "bid",
+          event_time: "2026-08-24T22:34:13.483122Z",
+          price_level: `${price}.25`,
+          new_quantity: "0.0476177"
+        },
+        { side: "offer", event_time: "2026-08-24T22:34:13.483122Z", price_level: `${70_001 + i}.5`, new_quantity: "1" }
+      ])
+      const frame = JSON.stringify({
+        channel: "l2_data",
+        events: [{ type: "snapshot", product_id: "BTC-USD", updates }]
+      })
+      assert.isAbove(frame.length, 4.5e6)
+      fake.server.frame(frame)
+      const book = yield* nextBook
+      const { asks, bids } = book.type === "book" ? book : { asks: [], bids: [] }
+      assert.deepStrictEqual([bids.length, bids[0], asks[0]], [20, ["70000.25", "0.0476177"], ["70001.5", "1"]])
+      assert.lengthOf(fake.server.dials, 1)
+    }).pipe(Effect.provide(
+      Layer.merge(NodeWebSocket.layer({ maxPayload: Defaults.maxPayload(coinbase) }), FetchHttpClient.layer)
+    )))
 })
