@@ -12,6 +12,7 @@ import { runInNewContext } from "node:vm"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
 import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
@@ -95,6 +96,11 @@ const okxTrade = (instId: string, i: number): string =>
   `{"data":[{"instId":"${instId}","tradeId":"105110213${i}","px":"7880${i}.8","sz":"0.00504905","side":"sell",` +
   `"ts":"1788118931677"}],"arg":{"channel":"trades-all","instId":"${instId}"}}`
 
+const bybitTrades = (symbol: string, i: number): string =>
+  `{"topic":"publicTrade.${symbol}","ts":1789875217841,"type":"snapshot","data":[{"i":"229000000121168090${i}",` +
+  `"T":178987521784${i},"p":"8041${i}.3","v":"0.06","S":"${i % 2 === 0 ? "Sell" : "Buy"}","seq":114263055846,` +
+  `"s":"${symbol}","BT":false,"RPI":false}]}`
+
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 
 const wallexSide = (symbol: string, i: number): string =>
@@ -170,6 +176,14 @@ const pools = {
     "{\"id\":\"2\",\"event\":\"error\",\"code\":\"60018\",\"msg\":\"No\"}",
     "pong"
   ],
+  bybit: [
+    ...recorded("bybit/bybit-ws-docs.ndjson"),
+    ...recorded("bybit/bybit-ws-control-linear-20260923.ndjson"),
+    ...recorded("bybit/bybit-ws-trades-btcusdt-20260920.ndjson"),
+    ...ten.map((i) => bybitTrades("BTCUSDT", i)),
+    ...ten.map((i) => bybitTrades("ETHUSDC", i)),
+    "{\"success\":false,\"ret_msg\":\"error:handler not found,topic:publicTrade.BTCUSDT\",\"req_id\":\"2\",\"op\":\"subscribe\"}"
+  ],
   ramzinex: [
     ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
     ...recorded("ramzinex/ramzinex-orderbook.ndjson"),
@@ -213,7 +227,8 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   binance: binanceTrade,
   coinbase: coinbaseTrade,
   kraken: krakenTrade,
-  okx: okxTrade
+  okx: okxTrade,
+  bybit: bybitTrades
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
@@ -225,10 +240,22 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   binance: FakeBinance.make,
   coinbase: FakeCoinbase.make,
   kraken: FakeKraken.make,
-  okx: FakeOkx.make
+  okx: FakeOkx.make,
+  bybit: FakeBybit.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal", "binance", "coinbase", "kraken", "okx"] as const
+const names = [
+  "bitpin",
+  "wallex",
+  "nobitex",
+  "ramzinex",
+  "tabdeal",
+  "binance",
+  "coinbase",
+  "kraken",
+  "okx",
+  "bybit"
+] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   tabdeal: [{ symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTIRT" }],
@@ -236,6 +263,7 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
+  bybit: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDC", exchangeSymbol: "ETHUSDC" }],
   okx: [{ symbol: "BTC/USDT", exchangeSymbol: "BTC-USDT" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH-BTC" }],
   coinbase: [{ symbol: "BTC/USD", exchangeSymbol: "BTC-USD" }, { symbol: "ETH/EUR", exchangeSymbol: "ETH-EUR" }],
   kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
@@ -459,11 +487,11 @@ for (const name of names) {
       ["nesting of 1e4", () => nested(1e4), "too_deep"],
       ["nesting of 1e5", () => nested(1e5), "too_deep"],
       // Only the socket says how long it may be: some exchanges put JSON into a string.
-      // The first name is that of the stream at Tabdeal and Binance: of one that nobody knows.
+      // The first name is that of the stream at Tabdeal, Binance and Bybit: of one that nobody knows.
       [
         "a string of 1 MB",
         () => spoilt(":", `:"${"x".repeat(1e6)}","x":`),
-        name === "tabdeal" || name === "binance" ? "unknown" : "schema"
+        ["tabdeal", "binance", "bybit"].includes(name) ? "unknown" : "schema"
       ],
       ["a number of 100 000 digits", () => spoilt(":", `:${"9".repeat(1e5)},"x":`), "too_large"],
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],

@@ -11,6 +11,7 @@ import {
   binanceBook,
   binanceTrade,
   bitpinPush,
+  bybitTrades,
   coinbaseTrades,
   krakenTrades,
   nobitexBook,
@@ -72,6 +73,13 @@ const pools = {
     okxTrade("ETH-BTC", { px: "0.03", sz: "0" }),
     "pong"
   ],
+  bybit: [
+    ...recording("bybit", "bybit-ws-docs"),
+    ...recording("bybit", "bybit-ws-trades-btcusdt-20260920"),
+    ...recording("bybit", "bybit-ws-trades-btcusdc-20251026"),
+    bybitTrades("BTCUSDT", [{ i: "1" }, { i: "2", S: "Buy", v: "0" }, { i: "3", p: "1.6e-05" }]),
+    bybitTrades("ETHUSDC", [{}])
+  ],
   ramzinex: [
     ...recording("ramzinex", "reconstructed-ramzinex-ws"),
     ...recording("ramzinex", "ramzinex-orderbook"),
@@ -105,7 +113,9 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "coinbase", "kraken", "okx"] as const) {
+  for (
+    const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "coinbase", "kraken", "okx", "bybit"] as const
+  ) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

@@ -182,3 +182,23 @@ export const coinbaseTrades = (rows: ReadonlyArray<object>, fields: object = {})
     sequence_num: 0,
     ...fields
   })
+
+/** Rows of one frame; a field that is left out is that of a captured one. */
+export const bybitTrades = (symbol: string, rows: ReadonlyArray<object>): string =>
+  JSON.stringify({
+    topic: `publicTrade.${symbol}`,
+    ts: 1789875217841,
+    type: "snapshot",
+    data: rows.map((row) => ({
+      i: "2290000001211680903",
+      T: 1789875217840,
+      p: "80413.3",
+      v: "0.06",
+      S: "Sell",
+      seq: 114263055846,
+      s: symbol,
+      BT: false,
+      RPI: false,
+      ...row
+    }))
+  })
