@@ -183,13 +183,10 @@ describe("a capture of both channels gives what was told", () => {
     Effect.flatMap(FakeBinance.FakeBinance, over).pipe(quietly, Effect.provide(FakeBinance.memory({ markets: 6 }))))
   it.scoped("Ramzinex's", () =>
     Effect.flatMap(FakeRamzinex.FakeRamzinex, over).pipe(quietly, Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
-  it.scoped("Coinbase's trades", () =>
-    Effect.flatMap(
-      FakeCoinbase.FakeCoinbase,
-      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
-    ).pipe(
+  it.scoped("Coinbase's, from connections of their own", () =>
+    Effect.flatMap(FakeCoinbase.FakeCoinbase, over).pipe(
       quietly,
-      Effect.provide(FakeCoinbase.memory({ markets: 6 }))
+      Effect.provide(FakeCoinbase.memory({ markets: 6, bookEvery: 250 }))
     ))
   it.scoped("Kraken's trades, from histories in pages", () =>
     Effect.flatMap(
