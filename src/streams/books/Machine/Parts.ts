@@ -176,7 +176,7 @@ const keep = (
   s: State,
   listener: Listener,
   { asks, bids }: Levels.Both,
-  part: Pick<Part, "timestamp" | "time" | "link">,
+  part: Pick<Part, "part" | "timestamp" | "time" | "link">,
   number: Numbered | undefined,
   source: Source,
   now: Time.Moment
@@ -184,7 +184,7 @@ const keep = (
   s.parts += 1
   if (source === "ws" && number === undefined && part.link === undefined) {
     passOver(s, listener, s.kept, { bids, asks })
-    catchUp(listener)
+    catchUp(listener, part)
   }
   if (number !== undefined) {
     s.number = number
