@@ -267,6 +267,11 @@ export interface Books {
       ) => Either.Either<Omit<BookPart, "_tag" | "exchangeSymbol" | "part">, DecodeFailure>
     }
     | undefined
+  /**
+   * What of all this depends on how books are to be told (`Protocol.topics` is given the same): it stands in place of the fields that it names.
+   * Pure. Left out: nothing does.
+   */
+  readonly by?: ((options: BooksOptions) => Partial<Omit<Books, "by" | "ofNamedMarkets">>) | undefined
 }
 
 /**
@@ -357,6 +362,8 @@ export interface Protocol {
       readonly kind: string
       /** Is put behind the address of the WebSocket, be it the exchange's own or set by hand: `/public`. */
       readonly path?: string | undefined
+      /** Topics of one such connection, at most; left out: as many as `Limits.subscriptionsPerConnection`. */
+      readonly subscriptions?: number | undefined
     })
     | undefined
   /** `id` is unique within the connection. `since`: where the last session was, to be gone on from if the server can. */
@@ -465,10 +472,14 @@ export interface Rest {
   }
   /**
    * What a refusal by body looks like: asked of every answer of status 2xx, before it is decoded, and of any other that has no
-   * `Retry-After`. `body` is undefined if it is no JSON. Total, whatever the body; undefined: it is none. Left out: the exchange refuses
-   * by status alone.
+   * `Retry-After`. `body` is undefined if it is no JSON, `text` is the same as it came. Total, whatever the body; undefined: it is none. Left
+   * out: the exchange refuses by status alone.
    */
-  readonly refused?: ((answer: { readonly status: number; readonly body: unknown }) => Refusal | undefined) | undefined
+  readonly refused?:
+    | ((
+      answer: { readonly status: number; readonly body: unknown; readonly text?: string | undefined }
+    ) => Refusal | undefined)
+    | undefined
 }
 
 /**

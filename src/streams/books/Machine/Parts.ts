@@ -5,6 +5,7 @@ import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
 import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered, unread } from "./Holes.ts"
 import { isEarlier, isPastUnread, type Placed, placeOf } from "./Order.ts"
+import { catchUp, isPassed, passOver } from "./Passed.ts"
 import {
   type Command,
   type Input,
@@ -28,11 +29,15 @@ export const part = (
   note(s, listener, part)
   if (place === "torn") return torn(s, listener, now.at, out)
   if (place === "old") return count("old", out)
+  const before = { bids: listener.bids, asks: listener.asks }
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
   const isPast = isPastUnread(s, listener, place, now.at)
-  listener.isBehind = isBehind(s, listener, place) || (s.phase === "doubtful" && !isPast)
+  const isLate = isUnordered(part, place.number) && isPassed(s, listener)
+  listener.isBehind = isLate || isBehind(s, listener, place) || (s.phase === "doubtful" && !isPast)
+  if (isLate) doubtIfAlone(s, listener, now.at)
+  else if (isUnordered(part, place.number)) passOver(s, listener, before, listener)
   if (listener.isBehind) return count("old", out)
   apply(s, listener, part, place.number, source, now, out)
   // What was kept may be of another moment.
@@ -106,6 +111,17 @@ const askedNumberOf = ({ number: last, options }: State, { sequence }: Part): Nu
   return { epoch: noEpoch, sequence, suffix: isLower ? null : last?.suffix ?? "" }
 }
 
+/** What it brings was replaced before. If no other leads, nobody says whether the book is so again, or it is only late. */
+const doubtIfAlone = (s: State, listener: Listener, now: Time.Instant): void => {
+  if (s.phase !== "live" || (s.leader !== undefined && s.leader !== listener.id)) return
+  open(s, "disconnected")
+  expectPicture(s, now)
+}
+
+/** Neither a number nor a time says which of two is the newer. */
+const isUnordered = ({ link, timestamp }: Pick<Part, "link" | "timestamp">, number: Numbered | undefined): boolean =>
+  link === undefined && number === undefined && timestamp === null
+
 /** What has neither a number that is comparable nor a later time is judged by who brings it. */
 const isBehind = (s: State, listener: Listener, { isNewer, number }: Placed): boolean => {
   const leader = leaderOf(s)
@@ -154,12 +170,16 @@ const keep = (
   s: State,
   listener: Listener,
   { asks, bids }: Levels.Both,
-  part: Pick<Part, "timestamp" | "time" | "link">,
+  part: Pick<Part, "part" | "timestamp" | "time" | "link">,
   number: Numbered | undefined,
   source: Source,
   now: Time.Moment
 ): void => {
   s.parts += 1
+  if (source === "ws" && isUnordered(part, number)) {
+    passOver(s, listener, s.kept, { bids, asks })
+    catchUp(listener, s.kept, { bids, asks }, part.part)
+  }
   if (number !== undefined) {
     if (s.number !== undefined && hasBegunAnew(s.number, number)) beginAnew(s, s.number, number)
     s.number = number
