@@ -16,6 +16,7 @@ import * as Delivery from "../services/Delivery.ts"
 import type { Locked } from "../services/DirectoryLock.ts"
 import type { Producer } from "../services/Producer.ts"
 import type { Options as KafkaOptions, Security } from "../services/producers/Kafkajs.ts"
+import { booksOf } from "../streams/books/Declared.ts"
 import { Exchanges } from "../streams/Exchanges.ts"
 import { ConfigInvalid, readSasl, type SaslSettings, type SecuritySettings, type Settings } from "./AppConfig.ts"
 import * as Collector from "./Collector.ts"
@@ -345,9 +346,10 @@ export const withFewerLevels = (settings: Settings): Effect.Effect<ReadonlyArray
   Effect.map(Exchanges, (exchanges) => {
     const { books: { depth }, channels } = settings
     if (!channels.includes("books") || depth === "all") return []
-    return exchanges.flatMap(({ books, id }) =>
-      books?.levels !== undefined && books.levels < depth && settings.exchanges.includes(id)
-        ? [`BOOK_DEPTH: ${id} gives fewer levels here, ${books.levels} a side and not ${depth}`]
+    return exchanges.flatMap((exchange) => {
+      const levels = booksOf(exchange, settings.books)?.levels
+      return levels !== undefined && levels < depth && settings.exchanges.includes(exchange.id)
+        ? [`BOOK_DEPTH: ${exchange.id} gives fewer levels here, ${levels} a side and not ${depth}`]
         : []
-    )
+    })
   })

@@ -3,6 +3,7 @@
  * assumed is said with it.
  */
 import * as Duration from "effect/Duration"
+import { booksOf } from "../streams/books/Declared.ts"
 import type { Exchange } from "../streams/Exchange.ts"
 import type { Settings } from "./AppConfig.ts"
 
@@ -70,7 +71,7 @@ export const of = (
 
 /** The books that these settings ask for, of the exchanges that have them. `listed`: how many markets an exchange was found to have. */
 export const expected = (
-  settings: Pick<Settings, "channels" | "exchanges" | "markets" | "marketsOf">,
+  settings: Pick<Settings, "books" | "channels" | "exchanges" | "markets" | "marketsOf">,
   exchanges: ReadonlyArray<Exchange>,
   listed: ReadonlyMap<string, number> = new Map()
 ): { readonly books: ReadonlyArray<Books>; readonly guessed: ReadonlyArray<string> } => {
@@ -78,7 +79,9 @@ export const expected = (
   const chosen = settings.channels.includes("books")
     ? exchanges.filter(({ id }) => settings.exchanges.includes(id))
     : []
-  const books = chosen.flatMap(({ books, id }) => {
+  const books = chosen.flatMap((exchange) => {
+    const { id } = exchange
+    const books = booksOf(exchange, settings.books)
     if (books === undefined) return []
     const globs = settings.marketsOf[id] ?? settings.markets
     const named = globs.length > 0 && globs.every((glob) => !/[*?]/.test(glob)) ? globs.length : undefined

@@ -57,7 +57,7 @@ export const replay = (
         if (Either.isLeft(parsed)) return invalid(`expected {"type":"capture","v":1,"exchange":...}`)
         const exchange = exchangeOf(parsed.right.exchange)
         if (exchange === undefined) return invalid(`exchange ${JSON.stringify(parsed.right.exchange)} is not known`)
-        player = play(exchange, books)
+        player = play(exchange, books, Lines.askedOf(parsed.right))
         return Either.right([])
       }
       const parsed = Lines.decode(text)
@@ -78,15 +78,15 @@ export const replay = (
 }
 
 /** The decoder and all that knows trades and books, without a socket. */
-const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas">) => {
+const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas">, asked: BooksOptions) => {
   const status = FeedStatus.make([exchange.id])
   const board = Board.make(status, exchange.id)
   const statusEvents = StatusEvents.make(exchange.id, collector)
   const parts = { exchange, board, ledger: Ledger.make() }
   let now: Time.Moment = { at: Time.never, wall: Time.wallTime(0) }
   const trades = TradesChannel.alone(parts)
-  const books = BooksChannel.alone({ ...parts, ...options, statusEvents, collector, now: () => now })
-  const answers = Answers.make({ exchange, board, trades, books })
+  const books = BooksChannel.alone({ ...parts, ...options, statusEvents, collector, asked, now: () => now })
+  const answers = Answers.make({ exchange, asked, board, trades, books })
   const shared: Session.Shared = {
     exchange,
     board,
@@ -112,7 +112,7 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
       const market = { symbol, exchangeSymbol }
       answers.learn(market)
       for (const channel of channels) {
-        const own = exchange.socket.topics(channel, market)
+        const own = exchange.socket.topics(channel, market, asked)
         for (const topic of own) topics.set(topic, { channel, market })
         for (const way of ways) {
           exchange.socket.topics(channel, market, way).forEach((topic, at) => {
@@ -171,7 +171,7 @@ const play = (exchange: Exchange, options: Pick<BooksOptions, "depth" | "deltas"
   }
 }
 
-/** How books may have been asked for when it was recorded, which no line says: an exchange may have a stream for each. */
+/** How books may have been asked for when it was recorded, which no line of an older capture says: an exchange may have a stream for each. */
 const ways: ReadonlyArray<BooksOptions> = [Duration.zero, Defaults.books.interval].flatMap((interval) =>
   ([20, "all"] as const).flatMap((depth) =>
     [false, true].map((deltas) => ({ ...Defaults.books, interval, depth, deltas }))

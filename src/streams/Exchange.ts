@@ -267,6 +267,11 @@ export interface Books {
       ) => Either.Either<Omit<BookPart, "_tag" | "exchangeSymbol" | "part">, DecodeFailure>
     }
     | undefined
+  /**
+   * What of all this depends on how books are to be told (`Protocol.topics` is given the same): it stands in place of the fields that it names.
+   * Pure. Left out: nothing does.
+   */
+  readonly by?: ((options: BooksOptions) => Partial<Omit<Books, "by" | "ofNamedMarkets">>) | undefined
 }
 
 /**

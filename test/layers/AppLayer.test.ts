@@ -254,6 +254,11 @@ describe("AppLayer.withFewerLevels", () => {
       assert.deepStrictEqual(yield* said({ BOOK_DEPTH: "21" }), [
         "BOOK_DEPTH: bitpin gives fewer levels here, 20 a side and not 21"
       ])
+      // As many as it gives by what is asked.
+      list.push({ ...wallex, id: "fourth", books: { ...books, by: ({ deltas }) => deltas ? { levels: 400 } : {} } })
+      const fourth = { EXCHANGES: "fourth", BOOK_DEPTH: "100" }
+      assert.lengthOf(yield* said(fourth), 1)
+      assert.deepStrictEqual(yield* said({ ...fourth, BOOK_DELTAS: "true" }), [])
     }))
 })
 

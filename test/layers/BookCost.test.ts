@@ -97,6 +97,8 @@ describe("what order books cost", () => {
     assert.deepStrictEqual(found.books.map(({ markets }) => markets), [7, 0])
     assert.deepStrictEqual(found.guessed, [])
     assert.deepStrictEqual(BookCost.expected({ ...settingsOf(), channels: ["trades"] }, list).books, [])
+    const deep = [{ ...bitpin, books: { ...pictures, by: () => ({ levels: 1_000 }) } }]
+    assert.deepStrictEqual(BookCost.expected(settingsOf(), deep).books.map(({ levels }) => levels), [1_000])
   })
 
   it("in words, with what was assumed", () => {

@@ -4,6 +4,8 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type * as BooksChannel from "../books/BooksChannel.ts"
+import { booksOf } from "../books/Declared.ts"
+import type { BooksOptions } from "../books/Options.ts"
 import type { Exchange, Market } from "../Exchange.ts"
 import * as Json from "../protocols/Json.ts"
 import type * as TradesChannel from "../trades/TradesChannel.ts"
@@ -11,6 +13,8 @@ import type { RestLine } from "./Lines.ts"
 
 export interface Options {
   readonly exchange: Exchange
+  /** How books were asked of it. */
+  readonly asked: BooksOptions
   readonly board: Board
   readonly trades: TradesChannel.Alone
   readonly books: BooksChannel.Alone
@@ -23,8 +27,9 @@ export interface Answers {
   readonly take: (line: RestLine, now: Time.Moment) => ReadonlyArray<MarketEvent> | string
 }
 
-export const make = ({ board, books, exchange, trades }: Options): Answers => {
-  const { rest: { history }, books: { picture } = {} } = exchange
+export const make = ({ asked, board, books, exchange, trades }: Options): Answers => {
+  const { rest: { history } } = exchange
+  const { picture } = booksOf(exchange, asked) ?? {}
   const markets = new Map<string, Market>()
 
   const subjectOf = ({ channel, market, path }: RestLine) => {

@@ -1,25 +1,36 @@
 /**
  * The lines of a capture, in the order in which things happened:
  *
- *     {"type":"capture","v":1,"exchange":"bitpin"}
+ *     {"type":"capture","v":1,"exchange":"bitpin","books":{"depth":20,"interval":1000,"deltas":false}}
  *     {"type":"open","connection":0,"receivedAt":"2026-06-11T12:59:45.100Z","channels":["trades","books"],"markets":[["BTC/IRT","BTC_IRT"]]}
  *     {"type":"frame","connection":0,"receivedAt":"2026-06-11T12:59:45.301Z","text":"{\"id\":1,\"connect\":{}}"}
  *     {"type":"rest","receivedAt":"2026-06-11T12:59:46.001Z","channel":"trades","market":["BTC/IRT","BTC_IRT"],"path":"/..","text":"[]","rows":[0]}
  *
  * `open` is a new session of that connection, with what it listens to; `markets` is what it listens to from there on. A market with other
- * channels than the line names its own in third place. Older captures name no channels: they are of trades.
+ * channels than the line names its own in third place. Older captures name no channels: they are of trades. `books` is how books were asked of the exchange, which
+ * may have a stream for each way; `interval` is in ms. Left out, as in older captures: in the usual way.
  */
+import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { Channel } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
+import type { BooksOptions } from "../books/Options.ts"
+import * as Defaults from "../Defaults.ts"
 import type { Heard, Recorder } from "../Recorder.ts"
 
 const Header = Schema.Struct({
   type: Schema.Literal("capture"),
   v: Schema.Literal(1),
-  exchange: Schema.String
+  exchange: Schema.String,
+  books: Schema.optional(Schema.Struct({
+    depth: Schema.Union(Schema.Positive.pipe(Schema.int()), Schema.Literal("all")),
+    interval: Schema.NonNegative,
+    deltas: Schema.Boolean
+  }))
 })
+
+export type Header = typeof Header.Type
 
 const ReceivedAt = Schema.DateFromString.pipe(Schema.validDate())
 const Channels = Schema.Array(Channel)
@@ -87,7 +98,20 @@ export const decode = (text: string): Either.Either<Line, string> =>
       "channels of trades and books"
   )
 
-export const header = (exchange: string): string => JSON.stringify({ type: "capture", v: 1, exchange })
+/** `books`: how they are asked of the exchange. */
+export const header = (exchange: string, books?: Pick<BooksOptions, "depth" | "interval" | "deltas">): string => {
+  const { deltas, depth, interval } = books ?? {}
+  return JSON.stringify({
+    type: "capture",
+    v: 1,
+    exchange,
+    ...interval === undefined ? {} : { books: { depth, interval: Duration.toMillis(interval), deltas } }
+  })
+}
+
+/** As they were asked when it was recorded. */
+export const askedOf = ({ books }: Header): BooksOptions =>
+  books === undefined ? Defaults.books : { ...Defaults.books, ...books, interval: Duration.millis(books.interval) }
 
 const isSame = (a: ReadonlyArray<Channel>, b: ReadonlyArray<Channel>): boolean => a.join() === b.join()
 

@@ -13,10 +13,12 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type { Cause, Channel, Hearing, Member } from "../Channel.ts"
+import * as Defaults from "../Defaults.ts"
 import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import { booksOf } from "./Declared.ts"
 import type * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
 import * as Markets from "./Markets.ts"
@@ -63,7 +65,8 @@ const machineOptions = ({ deltas, depth, interval, refresh }: BooksOptions) => (
 
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Channel, never, Scope.Scope> {
   const { emit, exchange, rest, supervise } = options
-  const picture = exchange.books?.picture
+  const declared = booksOf(exchange, options.books)
+  const picture = declared?.picture
   const clock = yield* Effect.clock
   const asked = yield* Queue.unbounded<Markets.Kept>()
   const wheel = Wheel.make<Markets.Kept>()
@@ -78,6 +81,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const markets = Markets.make({
     ...options,
     ...machineOptions(options.books),
+    asked: options.books,
     now,
     onAsk: (kept) => void asked.unsafeOffer(kept),
     onLeft: (events) => isStopping ? undefined : push(events)
@@ -160,9 +164,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       : Effect.sync(() => tell(kept, { _tag: "Answer", part: undefined }, now()))
   }
 
-  const remedy = exchange.books?.link === "replaced" || exchange.books?.resync === "picture"
+  const remedy = declared?.link === "replaced" || declared?.resync === "picture"
     ? undefined
-    : exchange.books?.resync
+    : declared?.resync
   const redials = { at: Time.never, wait: redialAfter.first }
 
   const mayRedial = (at: Time.Instant): boolean => {
@@ -226,7 +230,11 @@ export const alone = (
   options:
     & Pick<Options, "exchange" | "ledger" | "board" | "statusEvents" | "collector">
     & Pick<BooksOptions, "depth" | "deltas">
-    & { readonly now?: (() => Time.Moment) | undefined }
+    & {
+      readonly now?: (() => Time.Moment) | undefined
+      /** How books were asked of the exchange when it was recorded; by default in the usual way. */
+      readonly asked?: BooksOptions | undefined
+    }
 ): Alone => {
   let last: Time.Moment = { at: Time.instant(0), wall: Time.wallTime(0) }
   const now = options.now ?? (() => last)
@@ -235,6 +243,7 @@ export const alone = (
   const markets = Markets.make({
     ...options,
     ...machineOptions({ ...options, interval: Duration.zero, refresh: Duration.zero }),
+    asked: options.asked ?? Defaults.books,
     now,
     canAsk: false,
     onAsk: () => {},

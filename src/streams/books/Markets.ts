@@ -7,10 +7,12 @@ import type * as Board from "../Board.ts"
 import type { BookPart, Books, Exchange, Level, Market } from "../Exchange.ts"
 import * as Rhythm from "../Rhythm.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import { booksOf } from "./Declared.ts"
 import * as Events from "./Events.ts"
 import * as Levels from "./Levels.ts"
 import * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
+import type { BooksOptions } from "./Options.ts"
 import * as Sync from "./Sync.ts"
 
 export interface Kept {
@@ -35,6 +37,8 @@ export interface Kept {
 
 export interface Options extends Pick<Machine.Options, "collector" | "depth" | "interval" | "refresh" | "deltas"> {
   readonly exchange: Exchange
+  /** How books are asked of the exchange (`Books.by`). */
+  readonly asked: BooksOptions
   readonly board: Board.Board
   readonly ledger: Ledger.Shape
   readonly statusEvents: StatusEvents
@@ -70,7 +74,8 @@ export const make = (options: Options): Markets => {
   const entry = { exchange: exchange.id, lane: "book" } as const
   const markets = new Map<string, Kept>()
 
-  const books = exchange.books?.link === "replaced" ? undefined : exchange.books
+  const declared = booksOf(exchange, options.asked)
+  const books = declared?.link === "replaced" ? undefined : declared
   const pool = Sync.pool()
   const action = books?.resync === undefined || books.resync === "picture" ? "snapshot" : books.resync
 
@@ -222,15 +227,15 @@ export const make = (options: Options): Markets => {
           refresh: options.refresh,
           deltas: options.deltas,
           phase,
-          canAsk: options.canAsk ?? (exchange.books?.picture !== undefined || books !== undefined),
-          hasOwnNumbers: exchange.books?.numbers === "own",
+          canAsk: options.canAsk ?? (declared?.picture !== undefined || books !== undefined),
+          hasOwnNumbers: declared?.numbers === "own",
           linked: books === undefined ? undefined : patienceOf(books, phase)
         }),
         linked: books === undefined ? undefined : Linked.make({ books, depth: options.depth, pool }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),
-        topics: exchange.socket.topics("books", market).length,
+        topics: exchange.socket.topics("books", market, options.asked).length,
         remedy: undefined,
         gapId: undefined,
         wantedSince: undefined,

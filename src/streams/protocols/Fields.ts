@@ -50,10 +50,13 @@ export const positive = (name: string, text: string): Result<string> => {
 }
 
 /**
- * A side of a book. A price is above zero, an amount is not below. One that is none spoils all of it: a book without a level that is there
- * is not true.
+ * A side of a book, or what changes of it, with levels of amount zero; what a row has behind its amount is left out. A price is above zero, an
+ * amount is not below. One that is none spoils all of it: a book without a level that is there is not true.
  */
-export const levels = (name: string, rows: Iterable<Level>): Result<ReadonlyArray<Level>> => {
+export const levels = (
+  name: string,
+  rows: Iterable<readonly [price: string, amount: string, ...others: ReadonlyArray<unknown>]>
+): Result<ReadonlyArray<Level>> => {
   const side: Array<Level> = []
   for (const [price, amount] of rows) {
     const canonicalPrice = positiveDecimal(price)

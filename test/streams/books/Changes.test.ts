@@ -2,6 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Either, Layer, TestClock } from "effect"
 import type { Book, MarketEvent } from "../../../src/services/MarketEvent.ts"
+import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import type { BookPart, Books, Exchange, Level, Message } from "../../../src/streams/Exchange.ts"
 import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
 import * as FakeApi from "../support/FakeApi.ts"
@@ -62,11 +63,11 @@ const world = Layer.mergeAll(
   )
 )
 
-const start = (books: Partial<Books>) =>
+const start = (books: Partial<Books>, told: Partial<BooksOptions> = {}) =>
   Effect.gen(function*() {
     const feed = yield* run(exchange(books), {
       channels: ["books"],
-      books: { depth: 20, interval: Duration.zero, refresh: Duration.zero, deltas: false },
+      books: { depth: 20, interval: Duration.zero, refresh: Duration.zero, deltas: false, ...told },
       collector: "me"
     })
     yield* settle
@@ -159,5 +160,22 @@ describe("A feed of changes", () => {
       assert.strictEqual(dials.length, 2)
       yield* seconds(40)
       assert.strictEqual(dials.length, 3)
+    }).pipe(Effect.provide(world)))
+
+  it.scoped("does what the exchange says of books that are told so: pictures or changes, cut as deep as was asked", () =>
+    Effect.gen(function*() {
+      const books: Partial<Books> = {
+        link: "replaced",
+        by: ({ depth }) => depth === 2 ? { link: "none", cut: 2, resync: "resubscribe", numbers: "none" } : {}
+      }
+      const { feed, socket } = yield* start(books, { depth: 2 })
+      yield* say(socket, subscribed, part("whole", undefined, undefined, [["5", "1"], ["4", "1"]]))
+      yield* say(socket, part("delta", undefined, undefined, [["6", "1"]]))
+      yield* say(socket, part("delta", undefined, undefined, [["6", "0"]]))
+      assert.deepStrictEqual(booksOf(yield* feed.rest).at(-1)?.bids, [["5", "1"]])
+      const other = yield* start(books, { depth: 3 })
+      yield* say(other.socket, subscribed, part("whole", undefined, 1n, [["5", "1"], ["4", "1"]]))
+      yield* say(other.socket, part("delta", 1n, 2n, [["6", "1"]]))
+      assert.deepStrictEqual(booksOf(yield* other.feed.rest).map(({ bids }) => bids), [[["5", "1"], ["4", "1"]]])
     }).pipe(Effect.provide(world)))
 })

@@ -82,7 +82,7 @@ export const record = Effect.fnUntraced(
     const { settings } = yield* AppConfig.load(Alone.chosen(env, { channel, exchange, markets }))
     const chosen = yield* AppConfig.choose(settings, exchange)
     const { flush, isFull, line } = yield* writer(out)
-    line(Capture.header(exchange))
+    line(Capture.header(exchange, settings.channels.includes("books") ? settings.books : undefined))
     const events = Alone.events(settings, chosen, Capture.recorder(line))
     const run = Stream.runForEachChunk(events, () => isFull() ? flush : Effect.void)
     const flushing = Effect.forever(Effect.andThen(Effect.sleep(flushEvery), flush))
