@@ -362,6 +362,8 @@ export interface Protocol {
       readonly kind: string
       /** Is put behind the address of the WebSocket, be it the exchange's own or set by hand: `/public`. */
       readonly path?: string | undefined
+      /** Topics of one such connection, at most; left out: as many as `Limits.subscriptionsPerConnection`. */
+      readonly subscriptions?: number | undefined
     })
     | undefined
   /** `id` is unique within the connection. `since`: where the last session was, to be gone on from if the server can. */

@@ -263,9 +263,9 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   let current: ReadonlyArray<Market> = []
 
   /** Which connections a channel is heard on, and what is put behind their address: those of another address are of another kind. */
-  const placeOf = (channel: Channel): { readonly kind: string; readonly path: string } => {
-    const { kind, path = "" } = exchange.socket.connection?.(channel) ?? { kind: "" }
-    return { kind: `${kind} ${path}`, path }
+  const placeOf = (channel: Channel) => {
+    const { kind, path = "", subscriptions: capacity } = exchange.socket.connection?.(channel) ?? { kind: "" }
+    return { kind: `${kind} ${path}`, path, capacity }
   }
 
   const connect = (id: number, place: Connection.Place) =>
@@ -307,9 +307,9 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     const wanted = new Map<string, Subscriptions.Wanted>()
     for (const market of markets) {
       for (const { name: channel } of channels) {
-        const { kind } = placeOf(channel)
+        const { capacity, kind } = placeOf(channel)
         for (const topic of exchange.socket.topics(channel, market, wantedBooks)) {
-          wanted.set(topic, { channel, market, kind })
+          wanted.set(topic, { channel, market, kind, capacity })
         }
       }
     }

@@ -81,10 +81,10 @@ export class FakeBooks {
   }
 
   /** As far as the exchange shows it. */
-  shown(market: Market): Standings {
+  shown(market: Market, levels = this.levels): Standings {
     const { asks, bids } = this.keptOf(market)
     const sorted = (side: Side, sign: bigint) =>
-      [...side].sort(([a], [b]) => Number((a - b) * sign)).slice(0, this.levels).map(([price, amount]): Standing => ({
+      [...side].sort(([a], [b]) => Number((a - b) * sign)).slice(0, levels).map(([price, amount]): Standing => ({
         price: { units: price, scale: market.scale },
         amount: { units: amount, scale: amountScale }
       }))
@@ -92,8 +92,8 @@ export class FakeBooks {
   }
 
   /** What whoever reads the events has to come to. */
-  book(market: Market): Book {
-    const { asks, bids } = this.shown(market)
+  book(market: Market, levels = this.levels): Book {
+    const { asks, bids } = this.shown(market, levels)
     const side = (standings: ReadonlyArray<Standing>) =>
       standings.map(({ amount, price }) => [printed(price), printed(amount)] as const)
     return { bids: side(bids), asks: side(asks) }
@@ -108,4 +108,25 @@ export class FakeBooks {
     }
     return kept
   }
+}
+
+/**
+ * What leads from one to the other: each level that is new or has another amount, and amount zero for each that went. A level that went
+ * only as it is not shown any more is one of those.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const changed = (before: Standings, now: Standings): Standings => {
+  const side = (name: keyof Standings): ReadonlyArray<Standing> => {
+    const known = new Map(before[name].map((one) => [one.price.units, one]))
+    const there = new Set(now[name].map(({ price }) => price.units))
+    return [
+      ...before[name].flatMap(({ amount, price }) =>
+        there.has(price.units) ? [] : [{ price, amount: { ...amount, units: 0n } }]
+      ),
+      ...now[name].filter(({ amount, price }) => known.get(price.units)?.amount.units !== amount.units)
+    ]
+  }
+  return { bids: side("bids"), asks: side("asks") }
 }

@@ -1,13 +1,15 @@
 /**
  * OKX's spot market as its documents and captures have it (docs/design/exchanges/okx.md): each match singly on an address of its own, a client
  * that has to send the text `ping`, one answer for each market of a subscription, refusals that name the command alone, a notice before
- * it ends a connection, codes in the body, a history in pages below an id, limits of two seconds and of an hour.
+ * it ends a connection, codes in the body, a history in pages below an id, limits of two seconds and of an hour. Books on the other address: a
+ * picture and changes, each of which names the number after which it applies.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import { type Book, changed, FakeBooks, type Standing, type Standings } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -35,6 +37,16 @@ export interface Options {
   readonly patience?: number
   /** A refusal does not name the command. */
   readonly nameless?: boolean
+  /** Levels a side of a book, 400 by default. */
+  readonly levels?: number
+}
+
+/** A book, as one connection was told of it. */
+interface Told {
+  shown: Standings
+  seqId: number
+  /** When anything was last said of it, by the steady clock. */
+  at: number
 }
 
 interface Done {
@@ -45,6 +57,15 @@ interface Done {
 }
 
 const channel = "trades-all"
+const books = "books"
+const topicOf = (instId: string): string => `${books}:${instId}`
+
+/** What has changed in a book is said so often, ms; and that nothing has, where nothing was said for so long. */
+const bookEvery = 100
+const quiet = 60_000
+
+/** Number of the first picture of a book. */
+const firstSeqId = 80_274_874_876
 
 const hour = 3_600_000
 
@@ -62,7 +83,7 @@ const refusal = (code: string, msg: string, status = 200): Answer => ({
 })
 
 /**
- * OKX as it speaks: its REST answers, and its WebSocket for business.
+ * OKX as it speaks: its REST answers, and its WebSocket, for business and for the public.
  *
  * @since 0.1.0
  * @category models
@@ -75,11 +96,18 @@ export class FakeOkxExchange extends FakeExchange<object> {
   /** Clients that said nothing. */
   hungUp = 0
   pings = 0
+  /** How often it has said that nothing has changed in a book. */
+  keptAlive = 0
   private readonly options: Options
   private readonly done = new Map<string, Array<Done>>()
   private readonly next = new Map<string, number>()
   private readonly patient = new Map<FakeConnection, () => void>()
   private readonly commands = new Map<FakeConnection, Array<number>>()
+  private readonly books = new FakeBooks(this.random, 400)
+  /** Number of the newest state of a market's book: the same for whoever listens. */
+  private readonly seqIds = new Map<string, number>()
+  private readonly told = new Map<FakeConnection, Map<string, Told>>()
+  private bookTurn = 0
 
   constructor(options: Options = {}, place?: Place) {
     super(options.seed ?? 7, place)
@@ -93,9 +121,9 @@ export class FakeOkxExchange extends FakeExchange<object> {
     this.addMarket({ base: "OLD", quote: "USDT", tradable: false, price: "0.001" })
   }
 
-  /** Trades are heard behind the address, as business is. */
+  /** Trades are heard behind the address, as business is; books are public. */
   protected override get wsSuffixes(): ReadonlyArray<string> {
-    return ["/business"]
+    return ["/business", "/public"]
   }
 
   protected symbolsOf(base: string, quote: string) {
@@ -117,6 +145,7 @@ export class FakeOkxExchange extends FakeExchange<object> {
     this.patient.get(connection)?.()
     this.patient.delete(connection)
     this.commands.delete(connection)
+    this.told.delete(connection)
   }
 
   /** From now on its patience runs anew. */
@@ -171,19 +200,111 @@ export class FakeOkxExchange extends FakeExchange<object> {
     for (const arg of args) {
       const { instId } = arg
       const wrong = () => fail("60018", `Wrong URL or channel:${arg.channel},instId:${instId} doesn't exist.`)
-      if (arg.channel !== channel || !this.has(instId)) wrong()
+      const isBook = arg.channel === books
+      const topic = isBook ? topicOf(instId) : instId
+      if ((arg.channel !== channel && !isBook) || !this.has(instId)) wrong()
       else if (op === "unsubscribe") {
-        connection.subscriptions.delete(instId)
+        connection.subscriptions.delete(topic)
+        this.told.get(connection)?.delete(instId)
         this.say(connection, { id, event: op, arg })
       } else {
         this.server.decide(connection, instId, (granted) => {
           if (!granted) return wrong()
-          connection.subscriptions.set(instId, this.server.clock.wall())
+          connection.subscriptions.set(topic, this.server.clock.wall())
           this.say(connection, { id, event: op, arg })
+          if (isBook) this.tellBook(connection, instId)
         })
       }
     }
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // books
+
+  /** The true book of a market. */
+  book(exchangeSymbol: string): Book {
+    return this.books.book(this.marketOf(exchangeSymbol), this.options.levels)
+  }
+
+  /** So many changes, over the books of all tradable markets in turn. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    for (let n = 0; n < count; n++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market === undefined) continue
+      this.books.change(market)
+      this.seqIds.set(market.exchangeSymbol, this.seqIdOf(market.exchangeSymbol) + 1 + Math.floor(this.random() * 80))
+    }
+  }
+
+  /** It was maintained: the numbers of a market's books begin again, and the chain goes on from the number before. */
+  renumber(exchangeSymbol: string): void {
+    this.seqIds.set(exchangeSymbol, 1_000 + Math.floor(this.random() * 1_000))
+  }
+
+  /** What has changed since each connection was told is lost on the way: what it is told next does not follow. */
+  loseChanges(exchangeSymbol: string, which: Which = () => true): void {
+    this.books.change(this.marketOf(exchangeSymbol))
+    this.seqIds.set(exchangeSymbol, this.seqIdOf(exchangeSymbol) + 5)
+    for (const [connection, all] of this.told) {
+      const told = all.get(exchangeSymbol)
+      if (told !== undefined && which(connection)) this.advance(exchangeSymbol, told)
+    }
+  }
+
+  private seqIdOf(exchangeSymbol: string): number {
+    return this.seqIds.get(exchangeSymbol) ?? firstSeqId
+  }
+
+  private advance(exchangeSymbol: string, told: Told): void {
+    told.shown = this.books.shown(this.marketOf(exchangeSymbol), this.options.levels)
+    told.seqId = this.seqIdOf(exchangeSymbol)
+    told.at = this.server.clock.steady()
+  }
+
+  private tellBook(connection: FakeConnection, instId: string): void {
+    const told: Told = { shown: { bids: [], asks: [] }, seqId: -1, at: 0 }
+    const all = this.told.get(connection) ?? new Map<string, Told>()
+    this.told.set(connection, all)
+    all.set(instId, told)
+    this.advance(instId, told)
+    this.sayBook(connection, instId, "snapshot", told.shown, -1, told.seqId)
+    const later = () => {
+      // It was subscribed to anew, or left.
+      if (all.get(instId) !== told || !this.has(instId)) return
+      this.tellChanges(connection, instId, told)
+      connection.after(bookEvery, later)
+    }
+    connection.after(bookEvery, later)
+  }
+
+  private tellChanges(connection: FakeConnection, instId: string, told: Told): void {
+    const { seqId, shown } = told
+    const isQuiet = this.seqIdOf(instId) === seqId
+    if (isQuiet && this.server.clock.steady() - told.at < quiet) return
+    if (isQuiet) this.keptAlive += 1
+    this.advance(instId, told)
+    this.sayBook(connection, instId, "update", changed(shown, told.shown), seqId, told.seqId)
+  }
+
+  private sayBook(
+    connection: FakeConnection,
+    instId: string,
+    action: "snapshot" | "update",
+    { asks, bids }: Standings,
+    prevSeqId: number,
+    seqId: number
+  ): void {
+    if (this.server.isMuted(instId)) return
+    const rows = (side: ReadonlyArray<Standing>) =>
+      side.map(({ amount, price }) => [printed(price), printed(amount), "0", amount.units === 0n ? "0" : "1"])
+    const ts = String(this.server.clock.wall())
+    const data = [{ asks: rows(asks), bids: rows(bids), ts, checksum: 0, seqId, prevSeqId }]
+    connection.send(JSON.stringify({ arg: { channel: books, instId }, action, data }))
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // trades
 
   /** So many numbers are of no trade: nobody says that there is one for each. */
   skip(exchangeSymbol: string, count: number): void {

@@ -21,6 +21,8 @@ export interface Plan {
 
 export interface Wanted extends Subject {
   readonly kind: string
+  /** Topics of a connection of that kind, where they are fewer than of others. */
+  readonly capacity?: number | undefined
 }
 
 /** `wanted` is in the exchange's own order; `capacity`: topics of one connection; `nextId`: of the next new shard. */
@@ -49,11 +51,12 @@ export const plan = (
     }
   }
   let next = nextId
-  for (const [{ kind }, topics] of groupsOf(wanted, placed)) {
+  for (const [{ capacity: own = capacity, kind }, topics] of groupsOf(wanted, placed)) {
+    const most = Math.min(own, capacity)
     const places = takenOf(kind)
     let shard: number | undefined
     for (const [id, count] of places) {
-      if (count + topics.length <= capacity) {
+      if (count + topics.length <= most) {
         shard = id
         break
       }

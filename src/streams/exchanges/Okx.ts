@@ -1,6 +1,7 @@
 /**
  * OKX, spot (docs/design/exchanges/okx.md). Trades come each match singly (`trades-all`), on an address of their own. Ids count up market by
- * market and leave none out. It pings nobody, and hangs up on whoever does not.
+ * market and leave none out. Books are a picture of 400 levels and changes, each of which names the number after which it applies. It pings
+ * nobody, and hangs up on whoever does not.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -8,8 +9,9 @@ import * as Schema from "effect/Schema"
 import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import type { Exchange, Market, Message, Protocol, Refusal, TradeRow } from "../Exchange.ts"
-import { decoder, epochMillis, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import { decoder, epochMillis, levels, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
+import * as Levels from "../protocols/Levels.ts"
 
 const ListedMarket = Schema.Struct({
   instId: Schema.String,
@@ -27,6 +29,18 @@ const Trade = Schema.Struct({
   ts: Schema.String
 })
 
+/** The number after which a change applies, -1 of a picture; a number may be followed by itself, or by a lower one. */
+const Sequence = Schema.String.pipe(Schema.pattern(/^-?\d{1,20}$/))
+
+/** Rows of price, amount, a field that is not used any more, and how many orders. */
+const Book = Schema.Struct({
+  asks: Levels.Side,
+  bids: Levels.Side,
+  ts: Schema.String,
+  prevSeqId: Sequence,
+  seqId: Sequence
+})
+
 const Arg = Schema.Struct({ channel: Schema.String, instId: Schema.String })
 
 const Event = Schema.Struct({
@@ -42,10 +56,16 @@ const List = Schema.Array(Schema.Unknown)
 const decodeMarket = decoder(ListedMarket)
 const decodeList = decoder(Schema.Struct({ data: List }))
 const decodePush = rowDecoder(Schema.Struct({ arg: Arg, data: List }))
+const decodeBook = rowDecoder(Book)
+const isAction = Schema.is(Schema.Struct({ action: Schema.Literal("snapshot", "update") }))
 const isEvent = Schema.is(Event)
 const isCoded = Schema.is(Schema.Struct({ code: Schema.String, msg: Schema.optional(Schema.String) }))
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({
+  _tag: "failure",
+  failure,
+  ...topic === undefined ? {} : { topic }
+})
 const unknown = (text: string): Message => failed(DecodeFailure.make("unknown", text))
 
 const tradeOf = tradeDecoder(Trade, {
@@ -56,8 +76,12 @@ const tradeOf = tradeDecoder(Trade, {
   time: ["ts", epochMillis]
 })
 
-const channel = "trades-all"
-const topicOf = (instId: string): string => `${channel}:${instId}`
+const channels = { trades: "trades-all", books: "books" } as const
+const topicOf = (channel: string, instId: string): string => `${channel}:${instId}`
+const argOf = (topic: string): typeof Arg.Type => {
+  const at = topic.indexOf(":")
+  return { channel: topic.slice(0, at), instId: topic.slice(at + 1) }
+}
 
 const trades = (exchangeSymbol: string, data: ReadonlyArray<unknown>): ReadonlyArray<Message> => {
   const failures: Array<Message> = []
@@ -68,6 +92,29 @@ const trades = (exchangeSymbol: string, data: ReadonlyArray<unknown>): ReadonlyA
     else rows.push(row.right)
   }
   return rows.length === 0 ? failures : [...failures, { _tag: "trades", exchangeSymbol, rows }]
+}
+
+/** Its `checksum` is always 0 since 2026, whatever the book. */
+const bookOf = (exchangeSymbol: string, push: unknown, item: unknown): Message => {
+  const topic = topicOf(channels.books, exchangeSymbol)
+  if (!isAction(push)) return failed(DecodeFailure.make("schema", "a book that is neither snapshot nor update"), topic)
+  return Either.match(
+    Either.flatMap(
+      decodeBook(item),
+      ({ asks, bids, prevSeqId, seqId, ts }) =>
+        Either.map(Either.all([levels("bids", bids), levels("asks", asks)]), ([bids, asks]): Message => ({
+          _tag: "books",
+          exchangeSymbol,
+          part: push.action === "snapshot" ? "whole" : "delta",
+          bids,
+          asks,
+          previous: push.action === "snapshot" ? undefined : BigInt(prevSeqId),
+          sequence: BigInt(seqId),
+          ...epochMillis(ts) ?? { timestamp: null }
+        }))
+    ),
+    { onLeft: (failure) => failed(failure, topic), onRight: (message) => message }
+  )
 }
 
 /** It upgrades its service, and ends this connection within a minute. */
@@ -84,7 +131,7 @@ const told = (
     case "subscribe":
       return arg === undefined
         ? unknown(text)
-        : { _tag: "subscribed", topic: `${arg.channel}:${arg.instId}`, position: undefined, recovered: false }
+        : { _tag: "subscribed", topic: topicOf(arg.channel, arg.instId), position: undefined, recovered: false }
     case "error":
       return id === undefined
         ? unknown(text)
@@ -109,7 +156,16 @@ const decode: Protocol["decode"] = (text) => {
   }
   return Either.match(decodePush(parsed.right), {
     onLeft: (failure) => [failed(failure)],
-    onRight: ({ arg, data }) => arg.channel === channel ? trades(arg.instId, data) : [unknown(text)]
+    onRight: ({ arg, data }) => {
+      switch (arg.channel) {
+        case channels.trades:
+          return trades(arg.instId, data)
+        case channels.books:
+          return data.map((item) => bookOf(arg.instId, parsed.right, item))
+        default:
+          return [unknown(text)]
+      }
+    }
   })
 }
 
@@ -117,7 +173,7 @@ const command = (op: string, topics: ReadonlyArray<string>, id: number): string 
   JSON.stringify({
     id: String(id),
     op,
-    args: topics.map((topic) => ({ channel, instId: topic.slice(channel.length + 1) }))
+    args: topics.map(argOf)
   })
 
 /** Failures have a code, whatever the status is. */
@@ -193,9 +249,12 @@ export const okx: Exchange = {
   socket: {
     hello: undefined,
     acknowledges: true,
-    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [topicOf(exchangeSymbol)] : [],
+    topics: (channel, { exchangeSymbol }) => [topicOf(channels[channel], exchangeSymbol)],
     connection: (channel) =>
-      channel === "trades" ? { kind: "business", path: "/business" } : { kind: "public", path: "/public" },
+      channel === "trades"
+        ? { kind: "business", path: "/business" }
+        // It advises to keep below 30 books.
+        : { kind: "public", path: "/public", subscriptions: 25 },
     subscribe: (topic, id) => command("subscribe", [topic], id),
     // It allows 480 commands an hour on a connection.
     batch: {
@@ -208,5 +267,15 @@ export const okx: Exchange = {
     keepAlive: { every: Duration.seconds(20), text: "ping" },
     isTerminal: () => false,
     decode
+  },
+  books: {
+    link: "exact",
+    resync: "resubscribe",
+    // Before a market opens, orders lie in its book that will be matched with one another.
+    mayCross: true,
+    ofNamedMarkets: true,
+    levels: 400,
+    numbers: "own",
+    picture: undefined
   }
 }

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Duration, Effect, TestClock } from "effect"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeOkx from "../../../src/layers/testing/FakeOkx.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
-import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
+import type { Book, BookDelta, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -243,4 +244,84 @@ describe("a feed of OKX's", () => {
       assert.include(feed.status().api?.message, "status: HTTP 451: OKX does not serve this address")
       assert.include(feed.status().api?.message, "eea.okx.com")
     }).pipe(Effect.provide(FakeOkx.memory({ markets: 1 }))))
+})
+
+describe("books of OKX's", () => {
+  const booksOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.filter((event): event is Book | BookDelta => event.type === "book" || event.type === "book_delta")
+  const holesOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.flatMap((event) =>
+      event.type === "status" && event.event === "gap" && event["channel"] === "books"
+        ? [[event.symbol, event["cause"], event["complete"]]]
+        : []
+    )
+  const listen = begin({
+    channels: ["books"],
+    books: { depth: "all", interval: Duration.zero, refresh: Duration.zero, deltas: true }
+  })
+  const commandsOf = (fake: FakeOkx.FakeOkxExchange) =>
+    fake.server.accepted.flatMap(({ received }) =>
+      received.filter((text) => text !== "ping").map((text) => JSON.parse(text)).map(({ args, op }) => [
+        op,
+        args.map(({ channel, instId }: { channel: string; instId: string }) => `${channel}:${instId}`)
+      ])
+    )
+  const [btc, eth] = ["books:BTC-USDT", "books:ETH-USDC"]
+
+  it.scoped("a number that does not follow makes its market's book doubtful, and one new subscription whole again", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* listen
+      fake.bookChanges(6)
+      yield* go(1)
+      assert.isTrue(booksOf(events).some(({ type }) => type === "book_delta"))
+      fake.loseChanges("BTC-USDT")
+      // The next three changes do not follow: one hole, one question.
+      for (let n = 0; n < 3; n++) {
+        fake.bookChanges(2)
+        yield* TestClock.adjust("150 millis")
+      }
+      for (let n = 0; n < 40; n++) {
+        fake.bookChanges(2)
+        yield* go(1)
+      }
+      assert.deepStrictEqual(holesOf(events), [["BTC/USDT", "sequence", false], ["BTC/USDT", "sequence", true]])
+      assert.deepStrictEqual(commandsOf(fake), [
+        ["subscribe", [btc, eth]],
+        ["unsubscribe", [btc]],
+        ["subscribe", [btc]]
+      ])
+      const reader = BookReader.make()
+      reader.read(events)
+      for (const { exchangeSymbol, symbol } of fake.tradable) {
+        assert.deepStrictEqual(reader.book(`okx:${symbol}`), fake.book(exchangeSymbol))
+      }
+      assert.strictEqual(feed.status().decodeFailures.size, 0)
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 2 }))))
+
+  it.scoped("that nothing has changed for a minute is no hole, nor are numbers that begin again", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* listen
+      const { applied } = feed.status().books.parts
+      for (let n = 0; n < 65; n++) yield* go(1)
+      assert.lengthOf(booksOf(events), 2)
+      // The exchange has said so, of each.
+      assert.strictEqual(fake.keptAlive, 2)
+      fake.bookChanges(2)
+      yield* go(1)
+      fake.renumber("BTC-USDT")
+      fake.bookChanges(2)
+      yield* go(1)
+      fake.bookChanges(2)
+      yield* go(1)
+      assert.deepStrictEqual(holesOf(events), [])
+      assert.isAbove(feed.status().books.parts.applied, applied)
+      const reader = BookReader.make()
+      reader.read(events)
+      assert.strictEqual(reader.distrusts(), 0)
+      assert.deepStrictEqual(reader.book("okx:BTC/USDT"), fake.book("BTC-USDT"))
+      // What began again is not what was there before under the same number.
+      const sequences = booksOf(events).filter(({ symbol }) => symbol === "BTC/USDT").map(({ sequence }) => sequence)
+      assert.match(sequences.at(-1) ?? "", /^\d{4}\.\d{10}$/)
+      assert.lengthOf(commandsOf(fake), 1)
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 2 }))))
 })

@@ -39,6 +39,13 @@ describe("Subscriptions", () => {
     }
   })
 
+  it("puts fewer on a connection of a kind that takes fewer, and never more than on any", () => {
+    const all = new Map([..."ABCDE"].map((topic) => [topic, { ...subject(topic), kind: "", capacity: 2 }] as const))
+    const shardsOf = (capacity: number) => Subscriptions.plan([], all, capacity, 0).join.map(({ shard }) => shard)
+    assert.deepStrictEqual(shardsOf(100), [0, 0, 1, 1, 2])
+    assert.deepStrictEqual(shardsOf(1), [0, 1, 2, 3, 4])
+  })
+
   it("does not give away a place that a topic that left still holds", () => {
     const shards = [{ id: 0, kind: "upper", topics: wanted(["A"]), taken: 2 }]
     const { join } = Subscriptions.plan(shards, wanted(["A", "C"]), 2, 1)

@@ -6,6 +6,7 @@ import * as FakeBinance from "../../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import * as FakeNobitex from "../../../src/layers/testing/FakeNobitex.ts"
+import * as FakeOkx from "../../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../../src/layers/testing/FakeRamzinex.ts"
 import * as FakeWallex from "../../../src/layers/testing/FakeWallex.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
@@ -146,6 +147,10 @@ describe("Books against the fakes", () => {
     it.scoped(`Binance's ${how}: the same, by its best 20 levels`, () =>
       Effect.flatMap(FakeBinance.FakeBinance, (fake) => story(fake, deltas, 150)).pipe(
         Effect.provide(FakeBinance.memory({ markets: 6 }))
+      ))
+    it.scoped(`OKX's ${how}: the same, by changes that follow one another`, () =>
+      Effect.flatMap(FakeOkx.FakeOkx, (fake) => story(fake, deltas, 150)).pipe(
+        Effect.provide(FakeOkx.memory({ markets: 6, levels: 12 }))
       ))
   }
 

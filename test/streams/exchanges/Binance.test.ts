@@ -8,6 +8,7 @@ import type { BookPart, Level, Message, TradeRow } from "../../../src/streams/Ex
 import { binance } from "../../../src/streams/exchanges/Binance.ts"
 import * as Choice from "../../../src/streams/Markets/Choice.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
+import { decimal } from "../support/decimals.ts"
 import { binanceBook, binanceTrade } from "../support/frames.ts"
 import { mutated } from "../support/mutate.ts"
 import { recording } from "../support/recordings.ts"
@@ -303,20 +304,6 @@ describe("Binance's list of markets", () => {
 })
 
 describe("Binance's numbers", () => {
-  /** Digits as an exchange prints them, and as they are to arrive. */
-  const decimal = fc.tuple(fc.bigInt({ min: 1n, max: 10n ** 19n }), fc.integer({ min: 0, max: 8 })).map(
-    ([units, places]) => {
-      const digits = units.toString().padStart(places + 1, "0")
-      const whole = digits.slice(0, digits.length - places)
-      const fraction = places === 0 ? "" : digits.slice(-places)
-      const stripped = fraction.replace(/0+$/, "")
-      return {
-        text: places === 0 ? whole : `${whole}.${fraction}`,
-        canonical: stripped === "" ? whole : `${whole}.${stripped}`
-      }
-    }
-  )
-
   it("no digit changes on any way", () => {
     fc.assert(
       fc.property(decimal, decimal, fc.bigInt({ min: 1n, max: 10n ** 18n }), (p, q, n) => {

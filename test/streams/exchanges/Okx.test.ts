@@ -5,6 +5,7 @@ import { timeOf } from "../../../src/services/ExchangeTime.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
+import { decimal } from "../support/decimals.ts"
 import { okxTrade } from "../support/frames.ts"
 import { mutated } from "../support/mutate.ts"
 import { line, recording } from "../support/recordings.ts"
@@ -77,8 +78,12 @@ describe("OKX's recordings", () => {
 describe("OKX's socket", () => {
   it("is asked with many markets a frame, with an id, behind the address of business; the ping is no JSON", () => {
     const { batch, connection, keepAlive, subscribe, topics, unsubscribe } = okx.socket
-    assert.deepStrictEqual([topics("trades", market), topics("books", market)], [[topic], []])
+    assert.deepStrictEqual([topics("trades", market), topics("books", market)], [[topic], ["books:BTC-USDT"]])
     assert.deepInclude(connection?.("trades"), { path: "/business" })
+    assert.deepInclude(connection?.("books"), { path: "/public" })
+    assert.deepInclude(JSON.parse(subscribe("books:BTC-USDT", 7, undefined)), {
+      args: [{ channel: "books", instId: "BTC-USDT" }]
+    })
     const arg = (instId: string) => ({ channel: "trades-all", instId })
     assert.deepStrictEqual(JSON.parse(subscribe(topic, 7, undefined)), {
       id: "7",
@@ -130,11 +135,19 @@ describe("OKX's socket", () => {
       ...recording("okx", "okx-ws-docs"),
       ...recording("okx", "okx-ws-trades-btcusdt-20220513").map(singly),
       okxTrade("BTC-USDT", { sz: "1.6e-05" }),
+      ...recording("oracles", "okx-ws-books-btcusdt-20260824-trimmed").slice(2),
       "pong"
     ]
     fc.assert(
       fc.property(mutated(frames), (frame) => {
-        for (const { amount, id, price, side, timestamp } of rowsOf(decode(frame))) {
+        const messages = decode(frame)
+        for (const message of messages) {
+          if (message._tag !== "books") continue
+          for (const [price, amount] of [...message.bids, ...message.asks]) {
+            assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount))
+          }
+        }
+        for (const { amount, id, price, side, timestamp } of rowsOf(messages)) {
           assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount) && !amount.startsWith("-"))
           assert.isTrue(side === "buy" || side === "sell")
           assert.match(id ?? "", /^\d{1,20}$/)
@@ -143,6 +156,68 @@ describe("OKX's socket", () => {
         assert.isUndefined(Reflect.get({}, "polluted"))
       }),
       { numRuns: 20_000 }
+    )
+  })
+})
+
+describe("OKX's books", () => {
+  const push = (data: object, action = "update") =>
+    `{"arg":{"channel":"books","instId":"BTC-USDT"},"action":"${action}","data":[${JSON.stringify(data)}]}`
+  const data = { asks: [["2", "1", "0", "1"]], bids: [["1", "0", "0", "0"]], ts: "1787612486307", checksum: 0 }
+  const book = { _tag: "books", exchangeSymbol: "BTC-USDT", bids: [["1", "0"]], asks: [["2", "1"]] }
+
+  it("are pictures and changes, each with the number after which it applies", () => {
+    const time = { timestamp: 1787612486307 }
+    assert.deepStrictEqual<unknown>(decode(push({ ...data, seqId: 12, prevSeqId: -1 }, "snapshot")), [
+      { ...book, part: "whole", previous: undefined, sequence: 12n, ...time }
+    ])
+    assert.deepStrictEqual<unknown>(decode(push({ ...data, seqId: 15, prevSeqId: 12 })), [
+      { ...book, part: "delta", previous: 12n, sequence: 15n, ...time }
+    ])
+    // Nothing has changed for a minute; and numbers begin again.
+    for (const seqId of [15, 3]) {
+      assert.deepInclude(decode(push({ ...data, asks: [], bids: [], seqId, prevSeqId: 15 }))[0], {
+        part: "delta",
+        previous: 15n,
+        sequence: BigInt(seqId)
+      })
+    }
+    assert.deepInclude(decode(push({ ...data, ts: "soon", seqId: 15, prevSeqId: 12 }))[0], { timestamp: null })
+  })
+
+  it("of which something cannot be read are missing a part, and which book it was is said", () => {
+    const bad = [
+      push({ ...data, seqId: 15 }),
+      push({ ...data, seqId: "1.5", prevSeqId: 12 }),
+      push({ ...data, seqId: 15, prevSeqId: 12 }, "partial"),
+      push({ ...data, asks: [["2"]], seqId: 15, prevSeqId: 12 }),
+      ...[["0", "1"], ["-1", "1"], ["2", "-1"], ["2", "x"]].map((level) =>
+        push({ ...data, asks: [level], seqId: 15, prevSeqId: 12 })
+      )
+    ]
+    for (const text of bad) {
+      const [message, ...others] = decode(text)
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude(message, { _tag: "failure", topic: "books:BTC-USDT" }, text)
+    }
+  })
+
+  it("no digit of theirs changes", () => {
+    fc.assert(
+      fc.property(decimal, decimal, fc.bigInt({ min: 1n, max: 10n ** 18n }), (p, q, n) => {
+        const row = `["${p.text}","${q.text}","0","1"]`
+        const text =
+          `{"arg":{"channel":"books","instId":"A-B"},"action":"update","data":[{"asks":[${row}],"bids":[${row}],` +
+          `"ts":"1787612486307","checksum":0,"seqId":${n},"prevSeqId":${n - 1n}}]}`
+        const levels = [[p.canonical, q.canonical]]
+        assert.deepInclude<unknown>(decode(text)[0] ?? {}, {
+          bids: levels,
+          asks: levels,
+          sequence: n,
+          previous: n - 1n
+        })
+      }),
+      { numRuns: 2_000 }
     )
   })
 })

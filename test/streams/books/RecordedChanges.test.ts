@@ -1,0 +1,85 @@
+/** Captured books that changes keep, through adapter, session and machine: each line has to become what a script made of it by itself. */
+import { assert, describe, it } from "@effect/vitest"
+import { Schema } from "effect"
+import * as FeedStatus from "../../../src/services/FeedStatus.ts"
+import * as Ledger from "../../../src/services/Ledger.ts"
+import { Book, BookDelta, type MarketEvent } from "../../../src/services/MarketEvent.ts"
+import * as Time from "../../../src/services/Time.ts"
+import * as Board from "../../../src/streams/Board.ts"
+import * as BooksChannel from "../../../src/streams/books/BooksChannel.ts"
+import type { BooksOptions } from "../../../src/streams/books/Options.ts"
+import * as Defaults from "../../../src/streams/Defaults.ts"
+import type { Exchange } from "../../../src/streams/Exchange.ts"
+import { okx } from "../../../src/streams/exchanges/Okx.ts"
+import * as Session from "../../../src/streams/Feed/Session.ts"
+import * as Topics from "../../../src/streams/Feed/Topics.ts"
+import * as Rhythm from "../../../src/streams/Rhythm.ts"
+import * as StatusEvents from "../../../src/streams/StatusEvents.ts"
+import { recording } from "../support/recordings.ts"
+
+const moment = { at: Time.instant(0), wall: Time.wallTime(Date.parse("2026-08-24T22:35:00.000Z")) }
+
+/** One session that listens to that market's book and its changes. */
+const player = (exchange: Exchange, [symbol, exchangeSymbol]: readonly [string, string], asked: BooksOptions) => {
+  const board = Board.make(FeedStatus.make([exchange.id]), exchange.id)
+  const statusEvents = StatusEvents.make(exchange.id, "test")
+  const channel = BooksChannel.alone({
+    exchange,
+    board,
+    ledger: Ledger.make(),
+    statusEvents,
+    collector: "test",
+    depth: asked.depth,
+    deltas: true,
+    asked
+  })
+  const market = { symbol, exchangeSymbol }
+  const topics = exchange.socket.topics("books", market, asked).map((topic) =>
+    [topic, { channel: "books" as const, market }] as const
+  )
+  const session = Session.make({
+    shared: {
+      exchange,
+      board,
+      channels: [channel],
+      statusEvents,
+      timing: Topics.defaultTiming,
+      positions: new Map(),
+      refused: new Set()
+    },
+    connection: 0,
+    topics: new Map(topics),
+    rhythm: Rhythm.make(),
+    now: moment.at
+  })
+  session.handle([{ _tag: "open", ...moment }])
+  while (session.hasCommands()) session.command(moment.at)
+  return {
+    say: (text: string): ReadonlyArray<MarketEvent> =>
+      session.handle([{ _tag: "text", text, ...moment }]).events.filter(({ type }) => type !== "status")
+  }
+}
+
+const decodeEvent = Schema.decodeUnknownSync(Schema.Union(Book, BookDelta))
+
+const asked: BooksOptions = { ...Defaults.books, deltas: true }
+
+const files: ReadonlyArray<
+  readonly [name: string, exchange: Exchange, market: readonly [string, string], asked: BooksOptions]
+> = [
+  ["okx-ws-books-btcusdt-20260824-trimmed", okx, ["BTC/USDT", "BTC-USDT"], asked],
+  // Before books had numbers: a book without one cannot be followed, and nothing is told of it.
+  ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked]
+]
+
+describe("Recorded changes", () => {
+  for (const [name, exchange, market, asked] of files) {
+    it(`${name}: each line is what it says`, () => {
+      const expected = recording("oracles", `expected/${name}`).map((line): unknown => JSON.parse(line))
+      const { say } = player(exchange, market, asked)
+      const told = recording("oracles", name).map(say)
+      assert.deepStrictEqual<unknown>(told, expected)
+      for (const event of told.flat()) assert.deepStrictEqual<unknown>(decodeEvent(event), event)
+    })
+  }
+})
