@@ -13,6 +13,7 @@ import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -35,7 +36,7 @@ import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../src/streams/StatusEvents.ts"
 import * as TradesChannel from "../../src/streams/trades/TradesChannel.ts"
-import type { World } from "./Conformance.ts"
+import type { World } from "./conformance/Behaviours.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
@@ -80,6 +81,11 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `last-trades:${symbol}`,
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
+
+const coinbaseTrade = (product: string, i: number): string =>
+  `{"events":[{"trades":[{"product_id":"${product}","trade_id":"106972629${i}","price":"6331${i}.25","size":"0.0000004${i}",` +
+  `"time":"2026-08-12T19:27:47.53265${i}Z","side":"BUY"}],"type":"update"}],"channel":"market_trades",` +
+  `"timestamp":"2026-08-12T19:27:48.364886251Z","sequence_num":${i}}`
 
 /** Its price in quotes, where the table spoils it. */
 const krakenTrade = (symbol: string, i: number): string =>
@@ -157,6 +163,12 @@ const pools = {
     "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
   ],
+  coinbase: [
+    ...recorded("coinbase/coinbase-advanced-ws-control-20260907.ndjson"),
+    ...recorded("coinbase/coinbase-advanced-ws-trades-btcusd-20260812.ndjson"),
+    ...ten.map((i) => coinbaseTrade("BTC-USD", i)),
+    ...ten.map((i) => coinbaseTrade("ETH-EUR", i))
+  ],
   kraken: [
     ...recorded("kraken/kraken-ws-control-2026.ndjson"),
     ...recorded("kraken/kraken-ws-trades-btcusd-20260925.ndjson"),
@@ -223,6 +235,7 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   ramzinex: ramzinexTrades,
   tabdeal: tabdealBook,
   binance: binanceTrade,
+  coinbase: coinbaseTrade,
   kraken: krakenTrade,
   okx: okxTrade,
   bybit: bybitTrades
@@ -235,12 +248,24 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   ramzinex: FakeRamzinex.make,
   tabdeal: FakeTabdeal.make,
   binance: FakeBinance.make,
+  coinbase: FakeCoinbase.make,
   kraken: FakeKraken.make,
   okx: FakeOkx.make,
   bybit: FakeBybit.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal", "binance", "kraken", "okx", "bybit"] as const
+const names = [
+  "bitpin",
+  "wallex",
+  "nobitex",
+  "ramzinex",
+  "tabdeal",
+  "binance",
+  "coinbase",
+  "kraken",
+  "okx",
+  "bybit"
+] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   tabdeal: [{ symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTIRT" }],
@@ -250,6 +275,7 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   ],
   bybit: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDC", exchangeSymbol: "ETHUSDC" }],
   okx: [{ symbol: "BTC/USDT", exchangeSymbol: "BTC-USDT" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH-BTC" }],
+  coinbase: [{ symbol: "BTC/USD", exchangeSymbol: "BTC-USD" }, { symbol: "ETH/EUR", exchangeSymbol: "ETH-EUR" }],
   kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   binance: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDT", exchangeSymbol: "ETHUSDT" }],
@@ -302,7 +328,8 @@ const session = (
   const one = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
   one.handle([{ _tag: "open", ...moment(0) }])
   if (exchange.socket.hello !== undefined) {
-    one.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", ...moment(0) }])
+    const greeting = exchange.id === "coinbase" ? "{\"channel\":\"heartbeats\"}" : "{\"id\":1,\"connect\":{}}"
+    one.handle([{ _tag: "text", text: greeting, ...moment(0) }])
   }
   while (one.hasCommands()) {
     const id = /"id":(\d+)/.exec(one.command(moment(0).at) ?? "")?.[1]

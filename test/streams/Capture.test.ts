@@ -7,6 +7,7 @@ import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
 import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -189,6 +190,14 @@ describe("a capture of both channels gives what was told", () => {
       // By 20 levels it is asked for its stream of 50.
       return over(Object.assign(fake, { book: (exchangeSymbol: string) => book(exchangeSymbol, 50) }))
     }).pipe(quietly, Effect.provide(FakeBybit.memory({ markets: 6 }))))
+  it.scoped("Coinbase's trades", () =>
+    Effect.flatMap(
+      FakeCoinbase.FakeCoinbase,
+      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
+    ).pipe(
+      quietly,
+      Effect.provide(FakeCoinbase.memory({ markets: 6 }))
+    ))
   it.scoped("Kraken's trades, from histories in pages", () =>
     Effect.flatMap(
       FakeKraken.FakeKraken,

@@ -698,3 +698,68 @@ describe("A new picture of a live book", () => {
     assert.deepStrictEqual(replaced(false).map(({ _tag }) => _tag), ["Book"])
   })
 })
+
+describe("Of two sessions whose parts have no numbers", () => {
+  const both = () => {
+    const market = make({ interval: 0 })
+    market.heard(0)
+    market.part("bids", bid("10"))
+    market.part("asks", ask("11"))
+    market.heard(1)
+    return market
+  }
+  const late = () => {
+    const market = both()
+    market.part("bids", bid("10.1"))
+    market.part("asks", ask("11.5"))
+    market.part("bids", bid("10.2"))
+    return market
+  }
+  const bring = (market: ReturnType<typeof make>) => [
+    ...market.part("bids", bid("10.1"), { listener: 1 }),
+    ...market.part("asks", ask("11.5"), { listener: 1 })
+  ]
+
+  it("one that is late has not the book until it has come as far, and then leads", () => {
+    const market = late()
+    const commands = bring(market)
+    assert.deepStrictEqual([outcomes(commands), tags(commands)], [["old", "old"], []])
+    const caught = market.part("bids", bid("10.2"), { listener: 1 })
+    assert.deepStrictEqual([outcomes(caught), tags(caught)], [["applied"], []])
+    assert.deepStrictEqual(outcomes(market.part("asks", ask("11.5"))), ["old"])
+  })
+
+  it("one that is ahead leads at once", () => {
+    const market = late()
+    market.part("asks", ask("11.5"), { listener: 1 })
+    const [book] = told(market.part("bids", bid("10.3"), { listener: 1 }))
+    assert.deepInclude(book, { ...bid("10.3"), ...ask("11.5") })
+  })
+
+  it("a late one alone is a hole until it has come as far", () => {
+    const market = late()
+    bring(market)
+    assert.deepStrictEqual(tags(market.lost(0)), ["Gap"])
+    assert.deepStrictEqual(tags(market.part("asks", ask("11.5"), { listener: 1 })), [])
+    const [gap, book] = market.part("bids", bid("10.2"), { listener: 1 }).filter(({ _tag }) => _tag !== "Count")
+    assert.deepInclude(gap, { _tag: "Gap", complete: true })
+    assert.deepInclude(book, { _tag: "Book", ...bid("10.2"), ...ask("11.5") })
+  })
+
+  it("one that goes on and then brings what was replaced before is a hole: it is late, or the book is so again", () => {
+    const market = both()
+    market.part("bids", bid("10.5"), { listener: 1 })
+    market.part("asks", ask("11"), { listener: 1 })
+    market.part("bids", bid("10.6"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(1)), [])
+    assert.deepStrictEqual(tags(market.part("bids", bid("10.5"))), ["Gap"])
+    market.part("asks", ask("11"))
+    assert.deepStrictEqual(tags(market.part("bids", bid("10.6"))), ["Gap", "Book"])
+  })
+
+  it("one that brought a side that is not in the book leaves a hole when the other falls silent", () => {
+    const market = both()
+    market.part("bids", bid("10.5"), { listener: 1 })
+    assert.deepStrictEqual(tags(market.lost(0, "stale")), ["Gap"])
+  })
+})

@@ -12,6 +12,7 @@ import {
   binanceTrade,
   bitpinPush,
   bybitTrades,
+  coinbaseTrades,
   krakenTrades,
   nobitexBook,
   nobitexTrade,
@@ -50,6 +51,14 @@ const pools = {
     nobitexTrade("BTCIRT"),
     nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
     nobitexBook("BTCIRT")
+  ],
+  coinbase: [
+    ...recording("coinbase", "coinbase-advanced-ws-control-20260907"),
+    ...recording("coinbase", "coinbase-advanced-ws-trades-btcusd-20260812"),
+    coinbaseTrades([{ trade_id: "1" }, { trade_id: "3", size: "1.6e-05", side: "SELL" }, { trade_id: "2", size: "0" }]),
+    coinbaseTrades([{ trade_id: "4" }, { trade_id: "4", product_id: "ETH-EUR" }], {
+      sequence_num: "18446744073709551616"
+    })
   ],
   kraken: [
     ...recording("kraken", "kraken-ws-control-2026"),
@@ -105,7 +114,9 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "kraken", "okx", "bybit"] as const) {
+  for (
+    const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "coinbase", "kraken", "okx", "bybit"] as const
+  ) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

@@ -162,6 +162,27 @@ export const okxTrade = (instId: string, fields: object = {}): string =>
     arg: { channel: "trades-all", instId }
   })
 
+/** Rows of `market_trades`, as they are in one event of one frame. */
+export const coinbaseTrades = (rows: ReadonlyArray<object>, fields: object = {}): string =>
+  JSON.stringify({
+    events: [{
+      trades: rows.map((row) => ({
+        product_id: "BTC-USD",
+        trade_id: "1069726291",
+        price: "63310.25",
+        size: "0.00000043",
+        time: "2026-08-12T19:27:47.532655Z",
+        side: "BUY",
+        ...row
+      })),
+      type: "update"
+    }],
+    channel: "market_trades",
+    timestamp: "2026-08-12T19:27:48.098821666Z",
+    sequence_num: 0,
+    ...fields
+  })
+
 /** Rows of one frame; a field that is left out is that of a captured one. */
 export const bybitTrades = (symbol: string, rows: ReadonlyArray<object>): string =>
   JSON.stringify({

@@ -103,6 +103,7 @@ export const heard = (
     heardAt: isPartly ? null : now,
     bids: undefined,
     asks: undefined,
+    passed: { bids: [], asks: [] },
     brought: undefined,
     isBehind: false,
     isCounted: false,
@@ -144,8 +145,10 @@ export const lost = (
     if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }
-  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at. But another had something that nobody could read.
-  if (cause === "stale" && !s.isCrossed && !s.listeners.some(({ isSpoiled }) => isSpoiled)) {
+  // Its silence makes no book doubtful; it is subscribed to anew, and then looked at. But another had something that nobody could read, or
+  // that is not in the book.
+  const isUnseen = s.options.linked !== undefined || s.listeners.every((one) => isAsKept(s, one))
+  if (cause === "stale" && !s.isCrossed && isUnseen && !s.listeners.some(({ isSpoiled }) => isSpoiled)) {
     if (!isLeading) return
     s.leader = undefined
   } else open(s, causeOf(cause))

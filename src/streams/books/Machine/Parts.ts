@@ -4,6 +4,7 @@ import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
 import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { catchUp, isPassed, passOver } from "./Passed.ts"
 import {
   type Command,
   type Input,
@@ -29,10 +30,15 @@ export const part = (
   // Also one that others had brought before: what it could not read is older than that.
   if (part.part === "whole") listener.isSpoiled = false
   if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
+  const before = { bids: listener.bids, asks: listener.asks }
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
-  listener.isBehind = isBehind(s, listener, number)
+  const isUnordered = part.link === undefined && number === undefined
+  const isLate = isUnordered && isPassed(s, listener)
+  listener.isBehind = isLate || isBehind(s, listener, number)
+  if (isLate) doubtIfAlone(s, listener, now.at)
+  else if (isUnordered) passOver(s, listener, before, listener)
   if (listener.isBehind) return count("old", out)
   apply(s, listener, part, number, source, now, out)
 }
@@ -115,6 +121,13 @@ const askedNumberOf = ({ number: last, options }: State, { sequence }: Part): Nu
   return { epoch: noEpoch, sequence, suffix: isLower ? null : last?.suffix ?? "" }
 }
 
+/** What it brings was replaced before. If no other leads, nobody says whether the book is so again, or it is only late. */
+const doubtIfAlone = (s: State, listener: Listener, now: Time.Instant): void => {
+  if (s.phase !== "live" || (s.leader !== undefined && s.leader !== listener.id)) return
+  open(s, "disconnected")
+  expectPicture(s, now)
+}
+
 /** What has no number that is comparable is judged by who brings it. */
 const isBehind = (s: State, listener: Listener, number: Numbered | undefined): boolean => {
   const leader = leaderOf(s)
@@ -169,6 +182,10 @@ const keep = (
   now: Time.Moment
 ): void => {
   s.parts += 1
+  if (source === "ws" && number === undefined && part.link === undefined) {
+    passOver(s, listener, s.kept, { bids, asks })
+    catchUp(listener)
+  }
   if (number !== undefined) {
     s.number = number
     listener.isCounted = true

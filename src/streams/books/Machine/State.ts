@@ -73,6 +73,8 @@ export interface Listener {
   asks: Levels | undefined
   /** What it last brought another had perhaps brought before. */
   isBehind: boolean
+  /** Sides without numbers that others have brought and replaced since it hears the market. */
+  readonly passed: { readonly bids: Array<Levels>; readonly asks: Array<Levels> }
   /** Number of what it last brought. */
   brought: bigint | undefined
   /** A part of it that has a number was applied. */
