@@ -249,6 +249,12 @@ export class FakeBybitExchange extends FakeExchange<object> {
     for (const { exchangeSymbol } of markets) this.tellChanges(exchangeSymbol)
   }
 
+  /** One change of a market's book. */
+  changeBook(exchangeSymbol: string): void {
+    this.change(this.marketOf(exchangeSymbol))
+    this.tellChanges(exchangeSymbol)
+  }
+
   /** Changes of a market's book are lost on the way to everybody: what is told next does not follow. */
   loseChanges(exchangeSymbol: string): void {
     const market = this.marketOf(exchangeSymbol)
@@ -308,11 +314,10 @@ export class FakeBybitExchange extends FakeExchange<object> {
     return stream
   }
 
+  /** It is a part of the answer: a market that is mute has one. */
   private picture(connection: FakeConnection, topic: string): void {
     const stream = this.streamOf(topic)
-    if (stream !== undefined && !this.server.isMuted(stream.symbol)) {
-      connection.send(this.bookFrame(stream, "snapshot", stream.shown))
-    }
+    if (stream !== undefined) connection.send(this.bookFrame(stream, "snapshot", stream.shown))
   }
 
   private tellChanges(exchangeSymbol: string): void {
