@@ -34,6 +34,8 @@ export interface Options {
   readonly perSecond?: number
   /** A client that sends no `ping` for so long is hung up on, ms; 600 000 by default. */
   readonly patience?: number
+  /** Answers do not name the command, as those to a command without an id do not. */
+  readonly nameless?: boolean
   /** Pictures are in no order, and changes take away levels that were not there. */
   readonly oddities?: boolean
 }
@@ -167,7 +169,7 @@ export class FakeBybitExchange extends FakeExchange<object> {
   protected frame(connection: FakeConnection, text: string): void {
     const { args, op, req_id } = commandOf(text)
     const say = (success: boolean, ret_msg: string, said = op): void => {
-      const named = req_id === undefined ? {} : { req_id }
+      const named = req_id === undefined || this.options.nameless === true ? {} : { req_id }
       connection.send(JSON.stringify({ success, ret_msg, conn_id: "d9avrao7pl3bpiuoku0g-7tmms", ...named, op: said }))
     }
     switch (op) {

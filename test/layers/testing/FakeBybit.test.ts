@@ -311,6 +311,20 @@ describe("a feed of Bybit's", () => {
       assert.isFalse(events.some((event) => event.type === "status" && event.event === "stale"))
     }).pipe(Effect.provide(FakeBybit.memory({ markets: 12 }))))
 
+  it.scoped("where answers name no command, each topic is found to be subscribed already when it is asked for again", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* begin()
+      // Nobody trades, so that no data can stand for the answer.
+      yield* go(40)
+      assert.isTrue(fake.refusedFor.every((words) => words.includes("already subscribed")))
+      assert.deepInclude([...feed.status().connections.values()][0]?.subscriptions, { active: 12, rejected: 0 })
+      assert.lengthOf(fake.server.accepted, 1)
+      fake.trades(24)
+      yield* go(1)
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      assert.deepStrictEqual(gapsOf(events), [])
+    }).pipe(Effect.provide(FakeBybit.memory({ markets: 12, nameless: true }))))
+
   it.scoped("a region that is not served, and an address that asked too often, are told apart and with what to do", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-09-20T03:33:37.840Z"))
