@@ -6,6 +6,8 @@ import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import { FakeBinanceExchange } from "../../src/layers/testing/FakeBinance.ts"
 import { FakeBitpinExchange } from "../../src/layers/testing/FakeBitpin.ts"
 import type { Book } from "../../src/layers/testing/FakeBooks.ts"
+import { FakeBybitExchange } from "../../src/layers/testing/FakeBybit.ts"
+import { FakeCoinbaseExchange } from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import { FakeKrakenExchange } from "../../src/layers/testing/FakeKraken.ts"
 import { FakeNobitexExchange } from "../../src/layers/testing/FakeNobitex.ts"
@@ -31,6 +33,8 @@ interface Options {
 /** A fake, and how its books are moved and seen. */
 interface One {
   readonly fake: FakeExchange
+  /** Its trades change its books. */
+  readonly movesBooks?: boolean
   /** Left out: it has none. */
   readonly books?: {
     /** So many changes, over all of its markets in turn; none of a market twice if there are no more of them than markets. */
@@ -40,6 +44,9 @@ interface One {
     readonly bySide?: boolean
   }
 }
+
+/** Milliseconds: servers that are to be heard of although nothing happens. */
+const ping = 2_000
 
 type Look = (exchangeSymbol: string, book: Book) => void
 
@@ -88,14 +95,16 @@ const make = (
   { judgesStates, markets }: Options,
   remember: (key: string, book: Book) => void
 ): ReadonlyArray<One> => {
-  const bitpin = new FakeBitpinExchange({ markets, window: 3, history: 300 })
+  const bitpin = new FakeBitpinExchange({ markets, window: 3, history: 300, ping })
   const wallex = new FakeWallexExchange({ markets, history: 300 })
-  const nobitex = new Nobitex({ markets, history: 300 })
-  const ramzinex = new FakeRamzinexExchange({ markets })
+  const nobitex = new Nobitex({ markets, history: 300, ping })
+  const ramzinex = new FakeRamzinexExchange({ markets, ping })
   const tabdeal = new Tabdeal({ markets })
-  const binance = new FakeBinanceExchange({ markets, ping: 2_000 })
+  const binance = new FakeBinanceExchange({ markets, ping })
   const kraken = new FakeKrakenExchange({ markets })
   const okx = new FakeOkxExchange({ markets })
+  const coinbase = new FakeCoinbaseExchange({ markets })
+  const bybit = new FakeBybitExchange({ markets })
   if (judgesStates) {
     for (const fake of [nobitex, tabdeal]) {
       const symbols = new Map(fake.tradable.map(({ exchangeSymbol, symbol }) => [exchangeSymbol, symbol]))
@@ -111,6 +120,7 @@ const make = (
     },
     {
       fake: nobitex,
+      movesBooks: true,
       books: {
         move: (parts) => {
           const { tradable } = nobitex
@@ -120,10 +130,12 @@ const make = (
       }
     },
     { fake: ramzinex, books: { move: (parts) => ramzinex.bookChanges(parts), of: (symbol) => ramzinex.book(symbol) } },
-    { fake: tabdeal, books: { move: () => {}, of: (symbol) => tabdeal.book(symbol) } },
+    { fake: tabdeal, movesBooks: true, books: { move: () => {}, of: (symbol) => tabdeal.book(symbol) } },
     { fake: binance, books: { move: (parts) => binance.bookChanges(parts), of: (symbol) => binance.book(symbol) } },
     { fake: kraken },
-    { fake: okx }
+    { fake: okx, books: { move: (parts) => okx.bookChanges(parts), of: (symbol) => okx.book(symbol) } },
+    { fake: coinbase, books: { move: (parts) => coinbase.bookChanges(parts), of: (symbol) => coinbase.book(symbol) } },
+    { fake: bybit }
   ]
 }
 
@@ -149,10 +161,10 @@ export const start = async (options: Options) => {
     }
   }
 
-  /** Trades of each exchange, and changes of each one's books ten times a second, until it is called. */
-  const move = (tradesPerSecond: number, partsPerTurn: number): () => void => {
+  /** Trades of each exchange, and changes of each one's books ten times a second. */
+  const move = (tradesPerSecond: number, partsPerTurn: number) => {
     look()
-    const stops = fakes.map((fake) => fake.flood(tradesPerSecond))
+    let stops = fakes.map((fake) => fake.flood(tradesPerSecond))
     const moving = setInterval(() => {
       for (const { books } of ones) books?.move(partsPerTurn)
       look()
@@ -162,7 +174,14 @@ export const start = async (options: Options) => {
       for (const each of stops) each()
     }
     cleanups.push(stop)
-    return stop
+    return {
+      /** Books stand still. Trades go on where they do not move books, so that no connection is given up for its silence. */
+      calm: () => {
+        stop()
+        stops = ones.flatMap(({ fake, movesBooks }) => movesBooks === true ? [] : [fake.flood(tradesPerSecond)])
+      },
+      stop
+    }
   }
 
   /** So many markets, and so many of them with a book. */

@@ -47,7 +47,7 @@ describe("nothing is missing untold, and each book was true", () => {
       const log: Array<string> = []
       const told = () => `seed ${seed}\n${log.join("\n")}`
       const allLive = () => Field.allLive(field, () => service, told)
-      const still = field.move(tradesPerSecond, partsPerTurn)
+      const flow = field.move(tradesPerSecond, partsPerTurn)
       await allLive()
       // A market of which no trade was kept has no past: what it trades while a killed service is away is nobody's loss.
       await until(`each market has traded, ${told()}`, async () => {
@@ -153,8 +153,8 @@ describe("nothing is missing untold, and each book was true", () => {
       for (const { server } of field.fakes) server.heal()
       broker.thaw()
       await proxy.refuse(false)
+      flow.calm()
       await allLive()
-      still()
       const after = (find: () => ReadonlyArray<string>) => async () => {
         await judge.read()
         return find()
@@ -162,7 +162,13 @@ describe("nothing is missing untold, and each book was true", () => {
       // Whoever lost a connection at last has its picture by REST after ten seconds; Tabdeal gives one each 2 s.
       await Field.none("books unlike the exchange's", after(judge.unlike), 60_000, told())
       // Tabdeal is asked within its budget, and holes are filled within theirs, or told when they are too old.
-      await Field.none("trades missing untold", after(judge.untold), minutes > 5 ? 600_000 : 120_000, told())
+      const open = async () =>
+        (await service.samples()).filter(({ name, value }) => name === "feeds_gaps_open" && value > 0).map((one) =>
+          JSON.stringify(one)
+        )
+      await Field.none("open holes", open, minutes > 5 ? 600_000 : 120_000, told())
+      flow.stop()
+      await Field.none("trades missing untold", after(judge.untold), 60_000, told())
       await until(
         `the ledger closes, ${told()}`,
         async () => brokenLaw(await service.ledger()) === undefined,

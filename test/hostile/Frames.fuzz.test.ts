@@ -87,6 +87,11 @@ const coinbaseTrade = (product: string, i: number): string =>
   `"time":"2026-08-12T19:27:47.53265${i}Z","side":"BUY"}],"type":"update"}],"channel":"market_trades",` +
   `"timestamp":"2026-08-12T19:27:48.364886251Z","sequence_num":${i}}`
 
+const coinbaseBook = (product: string, i: number, type = "update"): string =>
+  `{"channel":"l2_data","sequence_num":${i},"timestamp":"2026-08-24T22:34:13.81336529${i}Z","events":[{"type":"${type}",` +
+  `"product_id":"${product}","updates":[{"side":"bid","event_time":"","price_level":"3229${i}","new_quantity":"155.903075"},` +
+  `{"side":"offer","event_time":"","price_level":"32311.5","new_quantity":"76.37807${i}"}]}]}`
+
 /** Its price in quotes, where the table spoils it. */
 const krakenTrade = (symbol: string, i: number): string =>
   `{"data":[{"symbol":"${symbol}","side":"buy","price":"8374${i}.3","qty":0.00044780,"ord_type":"limit",` +
@@ -167,7 +172,9 @@ const pools = {
     ...recorded("coinbase/coinbase-advanced-ws-control-20260907.ndjson"),
     ...recorded("coinbase/coinbase-advanced-ws-trades-btcusd-20260812.ndjson"),
     ...ten.map((i) => coinbaseTrade("BTC-USD", i)),
-    ...ten.map((i) => coinbaseTrade("ETH-EUR", i))
+    ...ten.map((i) => coinbaseTrade("ETH-EUR", i)),
+    ...ten.map((i) => coinbaseBook("BTC-USD", i)),
+    ...ten.map((i) => coinbaseBook("BTC-USD", i, "snapshot"))
   ],
   kraken: [
     ...recorded("kraken/kraken-ws-control-2026.ndjson"),
@@ -288,6 +295,17 @@ const reasons = ["json", "schema", "too_deep", "too_large", "number", "time", "s
 /** What a socket of the exchange brings. */
 const brought = ({ rest }: Exchange): ReadonlyArray<ChannelName> => rest.polling === undefined ? ["trades"] : ["books"]
 
+/** What a server says to it. */
+const answerOf = ({ id: name, socket }: Exchange, command: string): string | undefined => {
+  if (name === "coinbase") {
+    const { channel, product_ids } = JSON.parse(command)
+    return JSON.stringify({ channel: "subscriptions", events: [{ subscriptions: { [channel]: product_ids } }] })
+  }
+  const id = /"id":(\d+)/.exec(command)?.[1]
+  if (id === undefined) return undefined
+  return socket.hello === undefined ? `{"result":null,"id":${id}}` : `{"id":${id},"subscribe":{}}`
+}
+
 /** A session without a socket, all of its topics granted where there are books, and what is counted about it. */
 const session = (
   exchange: Exchange,
@@ -332,10 +350,11 @@ const session = (
     one.handle([{ _tag: "text", text: greeting, ...moment(0) }])
   }
   while (one.hasCommands()) {
-    const id = /"id":(\d+)/.exec(one.command(moment(0).at) ?? "")?.[1]
-    if (id === undefined || !channels.includes("books")) continue
-    const granted = exchange.socket.hello === undefined ? `{"result":null,"id":${id}}` : `{"id":${id},"subscribe":{}}`
-    one.handle([{ _tag: "text", text: granted, ...moment(0) }])
+    const command = one.command(moment(0).at) ?? ""
+    const answer = answerOf(exchange, command)
+    if (answer !== undefined && channels.includes("books")) {
+      one.handle([{ _tag: "text", text: answer, ...moment(0) }])
+    }
   }
   assert.isTrue(one.isReady())
   const counted = (): ReadonlyMap<string, number> => new Map(status.exchanges()[0]?.decodeFailures)

@@ -190,13 +190,10 @@ describe("a capture of both channels gives what was told", () => {
       // By 20 levels it is asked for its stream of 50.
       return over(Object.assign(fake, { book: (exchangeSymbol: string) => book(exchangeSymbol, 50) }))
     }).pipe(quietly, Effect.provide(FakeBybit.memory({ markets: 6 }))))
-  it.scoped("Coinbase's trades", () =>
-    Effect.flatMap(
-      FakeCoinbase.FakeCoinbase,
-      (fake) => over(Object.assign(fake, { book: () => ({ bids: [], asks: [] }) }), { channels: ["trades"] })
-    ).pipe(
+  it.scoped("Coinbase's, from connections of their own", () =>
+    Effect.flatMap(FakeCoinbase.FakeCoinbase, over).pipe(
       quietly,
-      Effect.provide(FakeCoinbase.memory({ markets: 6 }))
+      Effect.provide(FakeCoinbase.memory({ markets: 6, bookEvery: 250 }))
     ))
   it.scoped("Kraken's trades, from histories in pages", () =>
     Effect.flatMap(

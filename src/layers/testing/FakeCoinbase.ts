@@ -2,13 +2,14 @@
  * Coinbase's spot market as its documents and captures have it (docs/design/exchanges/coinbase.md): one channel a frame, answers that name all
  * that the connection has, errors that name nothing, numbers of a connection's frames that count answers and heartbeats too, trades of a
  * quarter of a second in one frame, newest first, with the maker's side, another name of a book whose data has the first one's; by REST pages
- * below an id, and a first page that is some seconds old.
+ * below an id, and a first page that is some seconds old. Of a book it sends all levels in any order, then changes without numbers of their own.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import { type Book, changed, FakeBooks, type Standing, type Standings } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -40,6 +41,8 @@ export interface Options {
   readonly silence?: number
   /** Trades wait for so long for others that go into a frame with them, ms; 250 by default. 0: for none. */
   readonly batch?: number
+  /** What has changed in books is said so often, ms; 50 by default. */
+  readonly bookEvery?: number
   /** Rows of a market that a subscription begins with, 5 by default. */
   readonly snapshot?: number
   /** How old a page is that was asked for without a cursor, ms; 3 000 by default. */
@@ -65,11 +68,18 @@ interface Session {
   next: number
   /** Trades that wait for others. */
   readonly waiting: Array<Done>
+  /** Books as it was told of them, by product; undefined: it has yet to be told. */
+  readonly books: Map<string, Standings | undefined>
+  /** So many of its next frames get lost. */
+  losing: number
   spokenAt: number
 }
 
 const tradesChannel = "market_trades"
-const channels: ReadonlyArray<string> = [tradesChannel]
+const booksChannel = "level2"
+/** What a book's data comes under. */
+const booksData = "l2_data"
+const channels: ReadonlyArray<string> = [tradesChannel, booksChannel]
 
 /** Rows of a page, at most. */
 const pageSize = 1_000
@@ -112,6 +122,8 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
   private readonly done = new Map<string, Array<Done>>()
   private readonly sessions = new Map<FakeConnection, Session>()
   private heard: ReadonlyArray<number> = []
+  private readonly books = new FakeBooks(this.random, Infinity)
+  private bookTurn = 0
 
   constructor(options: Options = {}, place?: Place) {
     super(options.seed ?? 8, place)
@@ -140,7 +152,13 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
   private sessionOf(connection: FakeConnection): Session {
     const known = this.sessions.get(connection)
     if (known !== undefined) return known
-    const session: Session = { next: 0, waiting: [], spokenAt: this.server.clock.steady() }
+    const session: Session = {
+      next: 0,
+      waiting: [],
+      books: new Map(),
+      losing: 0,
+      spokenAt: this.server.clock.steady()
+    }
     this.sessions.set(connection, session)
     return session
   }
@@ -164,9 +182,9 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
     this.sessions.delete(connection)
   }
 
-  /** The next frames of these clients get lost on the way: so many, each with its number. */
+  /** The next frames of these clients get lost on the way, whatever they are: so many, each with its number. */
   lose(count = 1, which: Which = () => true): void {
-    for (const [connection, session] of this.sessions) if (which(connection)) session.next += count
+    for (const [connection, session] of this.sessions) if (which(connection)) session.losing += count
   }
 
   /** Numbered, as each frame is that says something. */
@@ -181,10 +199,9 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
     const now = this.server.clock.wall()
     const timestamp = `${new Date(now).toISOString().slice(0, -1)}000001Z`
     session.spokenAt = this.server.clock.steady()
-    connection.send(
-      JSON.stringify({ channel, client_id: "", timestamp, sequence_num: session.next++, events }),
-      issued
-    )
+    const text = JSON.stringify({ channel, client_id: "", timestamp, sequence_num: session.next++, events })
+    if (session.losing > 0) session.losing -= 1
+    else connection.send(text, issued)
   }
 
   private fail(connection: FakeConnection, message: string): void {
@@ -220,7 +237,10 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
       return this.list(connection)
     }
     if (type === "unsubscribe") {
-      for (const product of products) connection.subscriptions.delete(keyOf(channel, this.productOf(product)))
+      for (const product of products.map((one) => this.productOf(one))) {
+        connection.subscriptions.delete(keyOf(channel, product))
+        if (channel === booksChannel) this.sessionOf(connection).books.delete(product)
+      }
       return this.list(connection)
     }
     const { denied, ignored } = this.server.script
@@ -276,6 +296,13 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
   /** What a subscription begins with comes before its answer. */
   private begin(connection: FakeConnection, channel: string, product: string): void {
     connection.subscriptions.set(keyOf(channel, product), this.server.clock.wall())
+    if (channel === booksChannel) {
+      const { books } = this.sessionOf(connection)
+      if (books.size === 0) this.tick(connection)
+      books.set(product, undefined)
+      if (!this.server.isMuted(product)) this.sayBook(connection, product)
+      return
+    }
     if (this.server.isMuted(product)) return
     const all = this.done.get(product) ?? []
     const last = all.slice(Math.max(0, all.length - (this.options.snapshot ?? 5)))
@@ -291,6 +318,89 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
     const trades = all.map(({ push }) => push).reverse()
     this.say(connection, tradesChannel, [{ type, trades }], all.map(({ issued }) => issued))
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // books
+
+  /** The true book of a market. */
+  book(exchangeSymbol: string): Book {
+    return this.books.book(this.marketOf(exchangeSymbol))
+  }
+
+  /** So many changes of a market's book. */
+  changeBook(exchangeSymbol: string, count = 1): void {
+    const market = this.marketOf(exchangeSymbol)
+    for (let n = 0; n < count; n++) this.books.change(market)
+  }
+
+  /** So many changes, over the books of all tradable markets in turn. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    for (let n = 0; n < count; n++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market !== undefined) this.books.change(market)
+    }
+  }
+
+  /** While it has books. */
+  private tick(connection: FakeConnection): void {
+    connection.after(this.options.bookEvery ?? 50, () => {
+      this.sayChanges(connection)
+      if (this.sessionOf(connection).books.size > 0) this.tick(connection)
+    })
+  }
+
+  /** All of it, in any order. */
+  private sayBook(connection: FakeConnection, product: string): void {
+    const shown = this.books.shown(this.marketOf(product))
+    this.sessionOf(connection).books.set(product, shown)
+    const updates = this.updates(shown)
+    for (let i = updates.length - 1; i > 0; i--) {
+      const j = Math.floor(this.random() * (i + 1))
+      const [a, b] = [updates[i], updates[j]]
+      if (a !== undefined && b !== undefined) [updates[i], updates[j]] = [b, a]
+    }
+    this.say(connection, booksData, [{ type: "snapshot", product_id: product, updates }])
+  }
+
+  /** Of all its books that have changed, in one frame. */
+  private sayChanges(connection: FakeConnection): void {
+    const { books } = this.sessionOf(connection)
+    const events: Array<object> = []
+    for (const [product, before] of books) {
+      if (!this.has(product) || this.server.isMuted(product)) continue
+      const market = this.marketOf(product)
+      const shown = this.books.shown(market)
+      if (before === undefined) {
+        this.sayBook(connection, product)
+        continue
+      }
+      const updates = this.updates(changed(before, shown))
+      if (updates.length === 0) continue
+      books.set(product, shown)
+      // It takes levels away that nobody was told of, and tells of a market of which nothing has changed.
+      if (this.random() < 0.2) {
+        updates.unshift(
+          this.update("bid", { price: { units: 1n, scale: market.scale }, amount: { units: 0n, scale: 8 } })
+        )
+      }
+      if (this.random() < 0.1) events.push({ type: "update", product_id: product, updates: [] })
+      events.push({ type: "update", product_id: product, updates })
+    }
+    if (events.length > 0) this.say(connection, booksData, events)
+  }
+
+  private updates({ asks, bids }: Standings): Array<object> {
+    return [...bids.map((one) => this.update("bid", one)), ...asks.map((one) => this.update("offer", one))]
+  }
+
+  private update(side: "bid" | "offer", { amount, price }: Standing): object {
+    const event_time = isoOf(this.server.clock.wall(), 0)
+    return { side, event_time, price_level: printed(price), new_quantity: printed(amount) }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // trades
 
   protected publish({ amount, market, micros, price, side, time }: Filled): void {
     const { exchangeSymbol, symbol } = market

@@ -12,8 +12,14 @@ import * as Side from "./Sync/Side.ts"
 export { type Pool, pool } from "./Sync/Buffer.ts"
 export type { Part } from "./Sync/Link.ts"
 
-/** Levels a side that are kept at the most: what is worse is not known. */
-const mostKept = 5_000
+/** Levels a side that are told of at the most. */
+const mostTold = 5_000
+
+/**
+ * Levels a side that are kept at the most: what is worse is not known. Where a fresh picture can be asked for while the book goes on, those that
+ * are told; where only a new connection gives one, all that any market has, or a price that wanders off would in time come to their end.
+ */
+const mostKept = ({ resync }: Books): number => resync === "redial" ? 50_000 : mostTold
 
 export interface Options {
   readonly books: Books
@@ -163,7 +169,7 @@ const bound = ({ asks, bids, books }: State): void => {
   const { cut } = books
   for (const side of [bids, asks]) {
     if (cut !== undefined) Side.cut(side, cut)
-    Side.bound(side, mostKept)
+    Side.bound(side, mostKept(books))
   }
 }
 
@@ -182,10 +188,10 @@ const wrong = (s: State, fault: Fault): Fault => {
 }
 
 /** As events have it: best first, so many levels a side. */
-export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both => ({
-  bids: Side.best(bids, depth),
-  asks: Side.best(asks, depth)
-})
+export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both => {
+  const most = depth === "all" ? mostTold : Math.min(depth, mostTold)
+  return { bids: Side.best(bids, most), asks: Side.best(asks, most) }
+}
 
 /** A fresh picture is wanted while the book is whole: soon fewer than so many levels of a side would be known. */
 export const isWorn = ({ asks, bids }: State, wanted: number): boolean =>

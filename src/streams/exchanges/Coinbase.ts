@@ -1,7 +1,7 @@
 /**
  * Coinbase, spot, by the WebSocket of Advanced Trade and the REST of Exchange, which have the same trades under the same ids
  * (docs/design/exchanges/coinbase.md). Both say the maker's side. Ids count up market by market and leave none out. The frames of a connection
- * are numbered, whatever they are about.
+ * are numbered, whatever they are about, and by that alone a book knows that nothing of it is missing.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -9,8 +9,8 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, Protocol, Refusal } from "../Exchange.ts"
-import { decoder, isoTime, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import type { BookPart, Exchange, Level, Market, Message, Protocol, Refusal } from "../Exchange.ts"
+import { decoder, isoTime, levels, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 import * as Trades from "../protocols/Trades.ts"
 
@@ -43,11 +43,27 @@ const PastTrade = Schema.Struct({
   side: Schema.Literal("buy", "sell")
 })
 
+/** An amount is the level's new total. */
+const Update = Schema.Struct({
+  side: Schema.Literal("bid", "offer"),
+  price_level: Schema.String,
+  new_quantity: Schema.String
+})
+
 const List = Schema.Array(Schema.Unknown)
 
 const decodeList = decoder(List)
 const decodeProduct = decoder(Product)
 const decodeTrades = rowDecoder(Schema.Struct({ events: Schema.Array(Schema.Struct({ trades: List })) }))
+const decodeEvents = rowDecoder(Schema.Struct({ events: List }))
+const decodeBook = rowDecoder(
+  Schema.Struct({
+    type: Schema.Literal("snapshot", "update"),
+    product_id: Schema.String,
+    updates: Schema.Array(Update)
+  })
+)
+const isStamped = Schema.is(Schema.Struct({ timestamp: Schema.String }))
 const decodeNamed = rowDecoder(Schema.Struct({ product_id: Schema.String }))
 const decodeSubscriptions = decoder(
   Schema.Struct({
@@ -61,7 +77,11 @@ const decodeSubscriptions = decoder(
 const isNumbered = Schema.is(Schema.Struct({ sequence_num: Id }))
 const isRefusal = Schema.is(Schema.Struct({ message: Schema.String }))
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({
+  _tag: "failure",
+  failure,
+  ...topic === undefined ? {} : { topic }
+})
 const unknown = (text: string): Message => failed(DecodeFailure.make("unknown", text))
 
 const takerOf = (maker: Side): Side => maker === "buy" ? "sell" : "buy"
@@ -84,7 +104,10 @@ const pastTradeOf = tradeDecoder(PastTrade, {
 
 const symbolOf = (row: unknown) => Either.map(decodeNamed(row), ({ product_id }) => product_id)
 
-const tradesChannel = "market_trades"
+const channels = { trades: "market_trades", books: "level2" } as const
+
+/** Data of a book comes under another name than it is subscribed to by. */
+const booksData = "l2_data"
 
 const topicOf = (channel: string, product: string): string => `${channel}:${product}`
 
@@ -105,13 +128,52 @@ const subscribed = (value: unknown): ReadonlyArray<Message> =>
       )
   })
 
+/** Of one market; a frame may have several. The first one after a subscription has the whole book, in any order. */
+const bookOf = (event: unknown, time: Pick<BookPart, "timestamp" | "time">): Message => {
+  const named = symbolOf(event)
+  if (Either.isLeft(named)) return failed(named.left)
+  const read = Either.flatMap(decodeBook(event), ({ product_id: exchangeSymbol, type, updates }) => {
+    const bids: Array<Level> = []
+    const asks: Array<Level> = []
+    for (const { new_quantity, price_level, side } of updates) {
+      if (side === "bid") bids.push([price_level, new_quantity])
+      else asks.push([price_level, new_quantity])
+    }
+    return Either.map(Either.all([levels("bids", bids), levels("asks", asks)]), ([bids, asks]): Message => ({
+      _tag: "books",
+      exchangeSymbol,
+      part: type === "snapshot" ? "whole" : "delta",
+      bids,
+      asks,
+      previous: undefined,
+      sequence: undefined,
+      ...time
+    }))
+  })
+  return Either.getOrElse(read, (failure) => failed(failure, topicOf(channels.books, named.right)))
+}
+
+const booksOf = (value: unknown): ReadonlyArray<Message> => {
+  // Frames have the time of their sending; that of each level is another.
+  const time = (isStamped(value) ? isoTime(value.timestamp) : undefined) ?? { timestamp: null }
+  return Either.match(decodeEvents(value), {
+    onLeft: (failure) => [failed(failure)],
+    onRight: ({ events }) => events.map((event) => bookOf(event, time))
+  })
+}
+
+/** Something of a book could not be read, and nobody can tell of which. */
+const isAnybodys = (message: Message): boolean => message._tag === "failure" && message.topic === undefined
+
 const told = (value: Readonly<Record<PropertyKey, unknown>>, text: string): ReadonlyArray<Message> => {
   switch (value["channel"]) {
-    case tradesChannel:
+    case channels.trades:
       return Either.match(decodeTrades(value), {
         onLeft: (failure) => [failed(failure)],
         onRight: ({ events }) => Trades.byMarket(events.flatMap(({ trades }) => trades), symbolOf, tradeOf)
       })
+    case booksData:
+      return booksOf(value)
     case "subscriptions":
       return [{ _tag: "ready" }, ...subscribed(value)]
     // It says nothing of any market.
@@ -128,6 +190,8 @@ const decode: Protocol["decode"] = (text) => {
   const value = parsed.right
   if (!Predicate.isRecord(value)) return [unknown(text)]
   const messages = told(value, text)
+  // As a frame that did not come: the next one's number then tells that something of all books may be missing.
+  if (value["channel"] === booksData && messages.some(isAnybodys)) return messages
   // Before all else, and of every frame: answers and heartbeats are numbered as data is.
   return isNumbered(value) ? [{ _tag: "counted", sequence: BigInt(value.sequence_num) }, ...messages] : messages
 }
@@ -222,7 +286,9 @@ export const coinbase: Exchange = {
     // A connection of which nothing is heard is ended; and one that subscribed to nothing within five seconds.
     hello: `{"type":"subscribe","channel":"heartbeats"}`,
     acknowledges: true,
-    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [topicOf(tradesChannel, exchangeSymbol)] : [],
+    topics: (channel, { exchangeSymbol }) => [topicOf(channels[channel], exchangeSymbol)],
+    // A hole of one book is one of all that its connection carries, and only a new one mends it, which begins with whole books.
+    connection: (channel) => channel === "books" ? { kind: "books", subscriptions: 20 } : { kind: "trades" },
     subscribe: (topic) => command("subscribe", [topic]),
     batch: {
       size: 50,
@@ -232,5 +298,15 @@ export const coinbase: Exchange = {
     unsubscribe: (topic) => command("unsubscribe", [topic]),
     isTerminal: () => false,
     decode
+  },
+  books: {
+    link: "counted",
+    resync: "redial",
+    // In an auction.
+    mayCross: true,
+    ofNamedMarkets: true,
+    levels: 5_000,
+    numbers: "none",
+    picture: undefined
   }
 }

@@ -1,8 +1,13 @@
+import { FetchHttpClient } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Duration, Effect, Layer, TestClock } from "effect"
+import * as NodeWebSocket from "../../../src/layers/node/WebSocket.ts"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeCoinbase from "../../../src/layers/testing/FakeCoinbase.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
-import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
+import type { Book, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
+import type { BooksOptions } from "../../../src/streams/books/Options.ts"
+import * as Defaults from "../../../src/streams/Defaults.ts"
 import { coinbase } from "../../../src/streams/exchanges/Coinbase.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -50,15 +55,20 @@ it.scopedLive("begins with a picture, then answers with all that there is; count
     ])
     fake.trade("ETH-EUR")
     fake.trade("BTC-USD")
-    fake.lose(2)
     yield* client.frameCount(5)
-    assert.strictEqual(client.documents[4]?.sequence_num, 5)
+    assert.strictEqual(client.documents[4]?.sequence_num, 3)
     assert.deepStrictEqual(client.documents[4]?.events[0].trades.map((row: any) => [row.product_id, row.trade_id]), [
       ["BTC-USD", "1069726291"],
       ["ETH-EUR", "1069726290"]
     ])
     client.send(command("unsubscribe", "BTC-USD"))
     yield* client.frameCount(6)
+    // One that is lost has its number all the same.
+    fake.lose()
+    client.send(heartbeats)
+    client.send(heartbeats)
+    yield* client.frameCount(7)
+    assert.deepStrictEqual(client.documents.slice(5).map(({ sequence_num }) => sequence_num), [4, 6])
     assert.deepStrictEqual(client.documents[5]?.events[0].subscriptions.market_trades, ["ETH-EUR"])
     assert.strictEqual(fake.errors, 1)
   }))
@@ -220,11 +230,8 @@ describe("a feed of Coinbase's", () => {
       yield* go(20)
       assert.deepStrictEqual(gapsOf(events), [])
       assert.deepStrictEqual(pagesOf(fake), [])
-      // Trades that nobody was told of, as their frame was lost.
-      fake.server.script.mute = "all"
-      fake.trades(6)
-      fake.server.heal()
       fake.lose()
+      fake.trades(6)
       yield* go(40)
       assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
       assert.deepStrictEqual(gapsOf(events).toSorted(), ["BTC/USD sequence 3 filled", "ETH/EUR sequence 3 filled"])
@@ -296,4 +303,153 @@ describe("a feed of Coinbase's", () => {
       assert.include(feed.status().api?.message, "not served in this region")
       assert.include(feed.status().api?.message, "COINBASE_WS_URL")
     }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
+})
+
+describe("books of Coinbase's", () => {
+  const books: BooksOptions = { depth: "all", interval: Duration.zero, refresh: Duration.zero, deltas: false }
+
+  const holesOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.flatMap((event) =>
+      event.type === "status" && event.event === "gap" && event["channel"] === "books"
+        ? [`${event.symbol} ${event["cause"]} ${event["complete"] === true ? "whole" : "doubtful"}`]
+        : []
+    )
+
+  const told = (events: ReadonlyArray<MarketEvent>, symbol: string) =>
+    events.filter((event): event is Book => event.type === "book" && event.symbol === symbol)
+
+  /** What a reader of the topic ends with is what the exchange has. */
+  const assertTrue = (fake: FakeCoinbase.FakeCoinbaseExchange, events: ReadonlyArray<MarketEvent>) => {
+    const reader = BookReader.make()
+    reader.read(events)
+    for (const { exchangeSymbol, symbol } of fake.tradable) {
+      assert.deepStrictEqual(reader.book(`coinbase:${symbol}`), fake.book(exchangeSymbol), symbol)
+    }
+    assert.strictEqual(reader.distrusts(), 0)
+  }
+
+  /** What a connection was asked for but heartbeats, by channel. */
+  const askedOf = ({ server }: FakeCoinbase.FakeCoinbaseExchange) =>
+    server.accepted.map(({ received }) =>
+      received.map((text) => JSON.parse(text)).flatMap(({ channel, product_ids }) =>
+        product_ids === undefined ? [] : [`${channel} ${product_ids.length}`]
+      ).join()
+    )
+
+  for (const deltas of [false, true]) {
+    it.scoped(`are true in each state, over heartbeats, orphans and drops${deltas ? ", by their changes" : ""}`, () =>
+      Effect.gen(function*() {
+        const { events, fake, feed, go } = yield* begin({
+          channels: ["trades", "books"],
+          books: { ...books, deltas, refresh: Duration.seconds(60) }
+        })
+        for (let n = 0; n < 30; n++) {
+          fake.bookChanges(5)
+          fake.trades(2)
+          yield* go(1)
+        }
+        assertTrue(fake, events)
+        assert.deepStrictEqual(holesOf(events), [])
+        fake.server.drop(1006)
+        for (let n = 0; n < 10; n++) {
+          fake.bookChanges(5)
+          yield* go(1)
+        }
+        assertTrue(fake, events)
+        assert.deepStrictEqual(
+          holesOf(events).toSorted(),
+          fake.tradable.flatMap(({ symbol }) => [`${symbol} disconnected doubtful`, `${symbol} disconnected whole`])
+            .toSorted()
+        )
+        assert.strictEqual(feed.status().decodeFailures.size, 0)
+      }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 3 }))))
+  }
+
+  it.scoped("a lost frame, whatever was in it, is a hole of all books of its connection and of no other; one new connection mends it", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* begin({ channels: ["trades", "books"], books })
+      assert.deepStrictEqual(askedOf(fake).toSorted(), ["level2 20", "level2 5", "market_trades 25"])
+      const [small] = fake.server.accepted.filter(({ subscriptions }) =>
+        [...subscriptions.keys()].filter((key) => key.startsWith("level2")).length === 5
+      )
+      assert.isDefined(small)
+      yield* go(10)
+      // A heartbeat.
+      fake.lose(1, (one) => one === small)
+      yield* go(2.5)
+      const doubtful = holesOf(events)
+      assert.lengthOf(doubtful, 5)
+      assert.isTrue(doubtful.every((text) => text.endsWith("sequence doubtful")))
+      yield* go(5)
+      assert.deepStrictEqual(askedOf(fake).slice(3), ["level2 5"])
+      assert.lengthOf(holesOf(events), 10)
+      fake.bookChanges(50)
+      yield* go(1)
+      assertTrue(fake, events)
+      assert.deepStrictEqual(feed.status().books.resyncs, { redial: 5 })
+      // Trades were not dialled anew for it.
+      assert.lengthOf(askedOf(fake).filter((text) => text.startsWith("market_trades")), 1)
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 25 }))))
+
+  it.scoped("holes without end cost a new connection a minute, then one in two, and trades nothing", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({ channels: ["trades", "books"], books })
+      const isBooks = (one: { readonly subscriptions: ReadonlyMap<string, number> }) =>
+        [...one.subscriptions.keys()].some((key) => key.startsWith("level2"))
+      const dials: Array<number> = []
+      for (let n = 0; n < 125; n++) {
+        fake.lose(1, isBooks)
+        fake.trades(1)
+        yield* go(2)
+        if (n % 25 === 24) dials.push(fake.server.dials.length)
+      }
+      // Asked for at once, 30 s later and 60 s after that: the second new one when a minute has passed, the third not within two.
+      assert.deepStrictEqual(dials, [3, 4, 4, 4, 4])
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      assert.isFalse(events.some((event) => event.type === "status" && event["channel"] === "trades"))
+      yield* go(120)
+      assertTrue(fake, events)
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 2, heartbeat: 800, bookEvery: 1_000 }))))
+
+  it.scoped("may be crossed, as in an auction", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({ channels: ["books"], books })
+      const level = (side: string, price_level: string) => ({ side, event_time: "", price_level, new_quantity: "1" })
+      fake.server.frame(JSON.stringify({
+        channel: "l2_data",
+        events: [{ type: "snapshot", product_id: "BTC-USD", updates: [level("bid", "7"), level("offer", "6")] }]
+      }))
+      yield* go(1)
+      assert.deepInclude(told(events, "BTC/USD").at(-1), { bids: [["7", "1"]], asks: [["6", "1"]] })
+      assert.deepStrictEqual(holesOf(events), [])
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
+
+  it.scopedLive("of a large market are taken, whose picture is a frame of five megabytes", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeCoinbase.make({ markets: 1, bookEvery: 60_000 })
+      const feed = yield* run(coinbase, { endpoints: fake, channels: ["books"], books: { ...books, depth: 20 } })
+      const nextBook = Effect.repeat(feed.next, { until: (event) => event.type === "book" })
+      yield* nextBook
+      const updates = Array.from({ length: 22_000 }, (_, i) => 70_000 - i).flatMap((price, i) => [
+        {
+          side: "bid",
+          event_time: "2026-08-24T22:34:13.483122Z",
+          price_level: `${price}.25`,
+          new_quantity: "0.0476177"
+        },
+        { side: "offer", event_time: "2026-08-24T22:34:13.483122Z", price_level: `${70_001 + i}.5`, new_quantity: "1" }
+      ])
+      const frame = JSON.stringify({
+        channel: "l2_data",
+        events: [{ type: "snapshot", product_id: "BTC-USD", updates }]
+      })
+      assert.isAbove(frame.length, 4.5e6)
+      fake.server.frame(frame)
+      const book = yield* nextBook
+      const { asks, bids } = book.type === "book" ? book : { asks: [], bids: [] }
+      assert.deepStrictEqual([bids.length, bids[0], asks[0]], [20, ["70000.25", "0.0476177"], ["70001.5", "1"]])
+      assert.lengthOf(fake.server.dials, 1)
+    }).pipe(Effect.provide(
+      Layer.merge(NodeWebSocket.layer({ maxPayload: Defaults.maxPayload(coinbase) }), FetchHttpClient.layer)
+    )))
 })

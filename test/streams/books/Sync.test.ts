@@ -225,12 +225,26 @@ describe("A picture that was asked for", () => {
   })
 
   it("keeps 5 000 levels a side: what is worse than these is not known", () => {
-    const sync = make({ link: "counted", resync: "redial" })
+    const sync = make({ link: "none", resync: "resubscribe" })
     const prices = Array.from({ length: 6_000 }, (_, i) => 10_000 - i)
     Sync.take(sync, whole(undefined, levels(...prices), []))
     assert.strictEqual(all(sync).bids.length, 5_000)
     Sync.take(sync, delta(undefined, undefined, { bids: [["10000", "0"], ["4999", "2"], ["4000", "2"]] }))
     assert.strictEqual(all(sync).bids.length, 4_999)
     assert.deepStrictEqual(all(sync).bids.at(-1), ["5001", "1"])
+  })
+
+  it("where only a new connection has another, more are kept than the 5 000 that are told, and come up when better ones go", () => {
+    const sync = make({ link: "counted", resync: "redial" })
+    const prices = Array.from({ length: 6_000 }, (_, i) => 10_000 - i)
+    Sync.take(sync, whole(undefined, levels(...prices), []))
+    assert.deepStrictEqual([all(sync).bids.length, all(sync).bids.at(-1)], [5_000, ["5001", "1"]])
+    Sync.take(sync, delta(undefined, undefined, { bids: [["10000", "0"], ["5000", "2"], ["4000", "2"]] }))
+    assert.deepStrictEqual(all(sync).bids.slice(-2), [["5001", "1"], ["5000", "2"]])
+    assert.deepStrictEqual(Sync.best(sync, 2).bids, [["9999", "1"], ["9998", "1"]])
+    // A price that falls by half comes to no end.
+    Sync.take(sync, delta(undefined, undefined, { bids: prices.slice(0, 5_500).map((price) => [String(price), "0"]) }))
+    assert.lengthOf(all(sync).bids, 501)
+    assert.deepStrictEqual(all(sync).bids.at(-1), ["4000", "2"])
   })
 })

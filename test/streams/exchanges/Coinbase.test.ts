@@ -2,10 +2,10 @@ import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
-import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
+import type { BookPart, Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { coinbase } from "../../../src/streams/exchanges/Coinbase.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
-import { coinbaseTrades } from "../support/frames.ts"
+import { coinbaseBook, coinbaseTrades } from "../support/frames.ts"
 import { mutated } from "../support/mutate.ts"
 import { line, recording } from "../support/recordings.ts"
 
@@ -16,6 +16,9 @@ const decode = (text: string): ReadonlyArray<Message> => coinbase.socket.decode(
 
 const rowsOf = (messages: ReadonlyArray<Message>): ReadonlyArray<TradeRow> =>
   messages.flatMap((message) => message._tag === "trades" ? message.rows : [])
+
+const partsOf = (messages: ReadonlyArray<Message>): ReadonlyArray<BookPart> =>
+  messages.filter((message): message is BookPart => message._tag === "books")
 
 const reasonsOf = (messages: ReadonlyArray<Message>): ReadonlyArray<string> =>
   messages.flatMap((message) => message._tag === "failure" ? [message.failure.reason] : [])
@@ -137,7 +140,12 @@ describe("Coinbase's socket", () => {
   it("is asked first for heartbeats, then with one channel and many markets a frame", () => {
     const { batch, hello, subscribe, topics, unsubscribe } = coinbase.socket
     assert.deepStrictEqual(JSON.parse(hello ?? ""), { type: "subscribe", channel: "heartbeats" })
-    assert.deepStrictEqual(topics("trades", market), [topic])
+    assert.deepStrictEqual([topics("trades", market), topics("books", market)], [[topic], ["level2:BTC-USD"]])
+    assert.deepStrictEqual(JSON.parse(subscribe("level2:BTC-USD", 7, undefined)), {
+      type: "subscribe",
+      channel: "level2",
+      product_ids: ["BTC-USD"]
+    })
     const frame = (type: string, ...products: ReadonlyArray<string>) => ({
       type,
       channel: "market_trades",
@@ -200,11 +208,18 @@ describe("Coinbase's socket", () => {
       ...recording("coinbase", "coinbase-advanced-ws-control-20260907"),
       ...recording("coinbase", "coinbase-advanced-ws-trades-btcusd-20260812"),
       ...recording("coinbase", "coinbase-advanced-ws-docs"),
+      ...recording("oracles", "coinbase-advanced-ws-l2-btcusd-20260824"),
       coinbaseTrades([{ size: "1.6e-05" }, { product_id: "ETH-EUR" }])
     ]
     fc.assert(
       fc.property(mutated(frames), (frame) => {
-        for (const { amount, id, price, side, timestamp } of rowsOf(decode(frame))) {
+        const messages = decode(frame)
+        for (const { asks, bids } of partsOf(messages)) {
+          for (const [price, amount] of [...bids, ...asks]) {
+            assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount))
+          }
+        }
+        for (const { amount, id, price, side, timestamp } of rowsOf(messages)) {
           assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount) && !amount.startsWith("-"))
           assert.isTrue(side === "buy" || side === "sell")
           assert.match(id ?? "", /^\d{1,20}$/)
@@ -214,6 +229,78 @@ describe("Coinbase's socket", () => {
       }),
       { numRuns: 20_000 }
     )
+  })
+})
+
+describe("Coinbase's books", () => {
+  const name = "coinbase-advanced-ws-l2-btcusd-20260824"
+
+  it("of the capture: a whole one, then changes, each with its frame's number and time", () => {
+    const frames = recording("oracles", name)
+    const decoded = frames.map(decode)
+    assert.deepStrictEqual(
+      decoded.map(([first]) => first?._tag === "counted" ? Number(first.sequence) : undefined),
+      frames.map((_, i) => i)
+    )
+    // Read out of the text in another way.
+    const sideOf = (text: string, side: string) =>
+      Array.from(
+        text.matchAll(/\{"side":"(bid|offer)","event_time":"[^"]*","price_level":"([^"]*)","new_quantity":"([^"]*)"\}/g)
+      ).flatMap(([, own, price, amount]) => own === side ? [[price, amount]] : [])
+    const isAnswer = (text: string) => text.includes("\"subscriptions\"")
+    decoded.forEach((messages, i) => {
+      const text = frames[i] ?? ""
+      const parts = partsOf(messages)
+      assert.lengthOf(parts, isAnswer(text) ? 0 : 1)
+      if (isAnswer(text)) return
+      const [part] = parts
+      assert.deepInclude(part, { exchangeSymbol: "BTC-USD", part: i === 0 ? "whole" : "delta", sequence: undefined })
+      assert.deepStrictEqual<unknown>([part?.bids, part?.asks], [sideOf(text, "bid"), sideOf(text, "offer")])
+      assert.strictEqual(
+        part === undefined ? "" : timeOf(part),
+        JSON.parse(text).timestamp.replace(/\.(\d*)Z/, (_: string, d: string) => `.${d.padEnd(9, "0")}Z`)
+      )
+    })
+    assert.isAbove(partsOf(decoded[0] ?? [])[0]?.bids.length ?? 0, 10)
+  })
+
+  it("two markets of one frame are two parts behind one number; amount zero takes a level away; nothing may have changed", () => {
+    const one = (product_id: string, updates: ReadonlyArray<object>) => ({ type: "update", product_id, updates })
+    const [counted, ...parts] = decode(coinbaseBook([
+      one("BTC-USD", [{ side: "bid", event_time: "", price_level: "5.10", new_quantity: "0" }]),
+      one("ETH-USD", [])
+    ], { sequence_num: 7 }))
+    assert.deepStrictEqual(counted, { _tag: "counted", sequence: 7n })
+    const named = parts.map((part) => part._tag === "books" ? [part.exchangeSymbol, part.bids, part.asks] : part)
+    assert.deepStrictEqual<unknown>(named, [["BTC-USD", [["5.1", "0"]], []], ["ETH-USD", [], []]])
+    const timeless = partsOf(decode(coinbaseBook([one("BTC-USD", [])], { timestamp: "soon" })))
+    assert.deepInclude(timeless[0], { timestamp: null })
+  })
+
+  it("what cannot be read spoils its own market; where nobody knows whose it was, its frame is one that did not come", () => {
+    const level = { side: "bid", event_time: "", price_level: "5", new_quantity: "1" }
+    const good = { type: "update", product_id: "ETH-USD", updates: [level] }
+    const bad = [{ price_level: "0" }, { new_quantity: "-1" }, { side: "buy" }, { price_level: null }]
+    for (const fields of bad) {
+      const event = { type: "update", product_id: "BTC-USD", updates: [level, { ...level, ...fields }] }
+      const [counted, spoiled, other] = decode(coinbaseBook([event, good]))
+      assert.deepInclude(counted, { _tag: "counted" })
+      assert.deepInclude(spoiled, { _tag: "failure", topic: "level2:BTC-USD" })
+      assert.deepInclude(other, { _tag: "books", exchangeSymbol: "ETH-USD" })
+    }
+    const strange = [{ type: "update", updates: [level] }, null, 7]
+    for (const event of strange) {
+      const messages = decode(coinbaseBook([event as never, good]))
+      assert.deepStrictEqual(messages.map(({ _tag }) => _tag), ["failure", "books"])
+    }
+    assert.deepStrictEqual(decode(coinbaseBook([], { events: {} })).map(({ _tag }) => _tag), ["failure"])
+  })
+
+  it("have connections of their own, 20 on each, since a new one costs all of them", () => {
+    const { connection } = coinbase.socket
+    assert.deepInclude(connection?.("books"), { subscriptions: 20 })
+    assert.notStrictEqual(connection?.("books").kind, connection?.("trades").kind)
+    assert.deepInclude(coinbase.books, { link: "counted", resync: "redial", mayCross: true, ofNamedMarkets: true })
   })
 })
 

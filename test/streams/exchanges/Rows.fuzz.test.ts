@@ -12,6 +12,7 @@ import {
   binanceTrade,
   bitpinPush,
   bybitTrades,
+  coinbaseBook,
   coinbaseTrades,
   krakenTrades,
   nobitexBook,
@@ -56,6 +57,11 @@ const pools = {
     ...recording("coinbase", "coinbase-advanced-ws-control-20260907"),
     ...recording("coinbase", "coinbase-advanced-ws-trades-btcusd-20260812"),
     coinbaseTrades([{ trade_id: "1" }, { trade_id: "3", size: "1.6e-05", side: "SELL" }, { trade_id: "2", size: "0" }]),
+    coinbaseBook([{
+      type: "snapshot",
+      product_id: "BTC-USD",
+      updates: ["bid", "offer"].map((side) => ({ side, event_time: "", price_level: "5.10", new_quantity: "0" }))
+    }]),
     coinbaseTrades([{ trade_id: "4" }, { trade_id: "4", product_id: "ETH-EUR" }], {
       sequence_num: "18446744073709551616"
     })

@@ -183,6 +183,16 @@ export const coinbaseTrades = (rows: ReadonlyArray<object>, fields: object = {})
     ...fields
   })
 
+/** Events of `level2`, as its data comes. */
+export const coinbaseBook = (events: ReadonlyArray<object>, fields: object = {}): string =>
+  JSON.stringify({
+    events,
+    channel: "l2_data",
+    timestamp: "2026-08-24T22:34:13.813365299Z",
+    sequence_num: 2,
+    ...fields
+  })
+
 /** Rows of one frame; a field that is left out is that of a captured one. */
 export const bybitTrades = (symbol: string, rows: ReadonlyArray<object>): string =>
   JSON.stringify({
