@@ -11,6 +11,7 @@ import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { Exchange } from "../../../src/streams/Exchange.ts"
 import { bybit } from "../../../src/streams/exchanges/Bybit.ts"
+import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import * as Session from "../../../src/streams/Feed/Session.ts"
 import * as Topics from "../../../src/streams/Feed/Topics.ts"
@@ -65,13 +66,17 @@ const decodeEvent = Schema.decodeUnknownSync(Schema.Union(Book, BookDelta))
 
 const asked: BooksOptions = { ...Defaults.books, deltas: true }
 
+const shallow: BooksOptions = { ...asked, depth: 10 }
+
 const files: ReadonlyArray<
   readonly [name: string, exchange: Exchange, market: readonly [string, string], asked: BooksOptions]
 > = [
   ["okx-ws-books-btcusdt-20260824-trimmed", okx, ["BTC/USDT", "BTC-USDT"], asked],
   // Before books had numbers: a book without one cannot be followed, and nothing is told of it.
   ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked],
-  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked]
+  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked],
+  ["kraken-ws-book10-btcusd-20260824", kraken, ["BTC/USD", "BTC/USD"], shallow],
+  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked]
 ]
 
 /** Whoever recorded it had sent no id; the answer to ours has one. */
