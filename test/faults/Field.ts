@@ -134,7 +134,7 @@ const make = (
     { fake: binance, books: { move: (parts) => binance.bookChanges(parts), of: (symbol) => binance.book(symbol) } },
     { fake: kraken },
     { fake: okx, books: { move: (parts) => okx.bookChanges(parts), of: (symbol) => okx.book(symbol) } },
-    { fake: coinbase },
+    { fake: coinbase, books: { move: (parts) => coinbase.bookChanges(parts), of: (symbol) => coinbase.book(symbol) } },
     { fake: bybit }
   ]
 }
