@@ -337,6 +337,8 @@ export type Message =
      * Left out: whose it was cannot be told, or nothing is missing (an odd time beside levels that were read).
      */
     readonly topic?: string | undefined
+    /** The same where a frame names its market and channel, but not the whole topic. */
+    readonly subject?: { readonly channel: Channel; readonly exchangeSymbol: string } | undefined
   }
 
 /**

@@ -29,6 +29,7 @@ import * as Time from "../../src/services/Time.ts"
 import * as Board from "../../src/streams/Board.ts"
 import * as BooksChannel from "../../src/streams/books/BooksChannel.ts"
 import type { Name as ChannelName } from "../../src/streams/Channel.ts"
+import * as Defaults from "../../src/streams/Defaults.ts"
 import type { Exchange, Market, Protocol } from "../../src/streams/Exchange.ts"
 import { exchanges } from "../../src/streams/exchanges/index.ts"
 import * as Session from "../../src/streams/Feed/Session.ts"
@@ -106,6 +107,15 @@ const bybitTrades = (symbol: string, i: number): string =>
   `"T":178987521784${i},"p":"8041${i}.3","v":"0.06","S":"${i % 2 === 0 ? "Sell" : "Buy"}","seq":114263055846,` +
   `"s":"${symbol}","BT":false,"RPI":false}]}`
 
+/** Ask, with a checksum that is right for none but the first. */
+const krakenBook = (symbol: string, i: number): string =>
+  `{"channel":"book","type":"${i < 5 ? "snapshot" : "update"}","data":[{"symbol":"${symbol}",` +
+  `"bids":[],"asks":[{"price":83744.3,"qty":0.0${i}044780}],"checksum":${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}]}`
+
+const okxBook = (instId: string, i: number): string =>
+  `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
+  `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
+
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 
 const wallexSide = (symbol: string, i: number): string =>
@@ -174,12 +184,15 @@ const pools = {
     ...recorded("kraken/kraken-ws-trades-btcusd-20260925.ndjson"),
     ...ten.map((i) => krakenTrade("BTC/USD", i)),
     ...ten.map((i) => krakenTrade("ETH/BTC", i)),
+    ...ten.map((i) => krakenBook("BTC/USD", i)),
+    ...recorded("oracles/kraken-ws-book10-btcusd-20260824.ndjson"),
     "{\"error\":\"No\",\"method\":\"subscribe\",\"success\":false,\"req_id\":2}"
   ],
   okx: [
     ...recorded("okx/okx-ws-docs.ndjson"),
     ...ten.map((i) => okxTrade("BTC-USDT", i)),
     ...ten.map((i) => okxTrade("ETH-BTC", i)),
+    ...ten.map((i) => okxBook("BTC-USDT", i)),
     "{\"id\":\"2\",\"event\":\"error\",\"code\":\"60018\",\"msg\":\"No\"}",
     "pong"
   ],
@@ -280,6 +293,12 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   wallex: [{ symbol: "TRX/IRT", exchangeSymbol: "TRXTMN" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTTMN" }]
 }
 
+/** Of exchanges that answer by name: what their books are told with. */
+const granted: Readonly<Record<string, ReadonlyArray<string>>> = {
+  okx: [`{"event":"subscribe","arg":{"channel":"books","instId":"BTC-USDT"}}`],
+  kraken: [`{"method":"subscribe","success":true,"result":{"channel":"book","depth":1000,"symbol":"BTC/USD"}}`]
+}
+
 const reasons = ["json", "schema", "too_deep", "too_large", "number", "time", "symbol", "binary", "unknown"]
 
 /** What a socket of the exchange brings. */
@@ -315,7 +334,8 @@ const session = (
   const board = Board.make(status, exchange.id)
   const ledger = Ledger.make()
   const statusEvents = StatusEvents.make(exchange.id, "fuzz")
-  const made = { exchange, board, ledger, statusEvents, collector: "fuzz", depth: "all", deltas: true } as const
+  const asked = { ...Defaults.books, depth: "all", deltas: true } as const
+  const made = { exchange, board, ledger, statusEvents, collector: "fuzz", ...asked, asked }
   const all = { trades: TradesChannel.alone(made), books: BooksChannel.alone(made) }
   const shared: Session.Shared = {
     exchange: { ...exchange, socket: { ...exchange.socket, decode } },
@@ -329,7 +349,7 @@ const session = (
   const topics = new Map(
     channels.flatMap((channel) =>
       listed.flatMap((market) =>
-        exchange.socket.topics(channel, market).map((topic) => [topic, { channel, market }] as const)
+        exchange.socket.topics(channel, market, asked).map((topic) => [topic, { channel, market }] as const)
       )
     )
   )
@@ -345,6 +365,9 @@ const session = (
     if (answer !== undefined && channels.includes("books")) {
       one.handle([{ _tag: "text", text: answer, ...moment(0) }])
     }
+  }
+  for (const text of channels.includes("books") ? granted[exchange.id] ?? [] : []) {
+    one.handle([{ _tag: "text", text, ...moment(0) }])
   }
   assert.isTrue(one.isReady())
   const counted = (): ReadonlyMap<string, number> => new Map(status.exchanges()[0]?.decodeFailures)

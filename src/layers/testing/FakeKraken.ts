@@ -1,13 +1,16 @@
 /**
  * Kraken's spot market as its documents and captures have it (docs/design/exchanges/kraken.md): bare numbers with their zeros, one answer for
  * each market of a subscription, refusals that do not name the market, a heartbeat, times of which REST prints what a double makes of
- * them, errors with status 200, a history in pages from a time on.
+ * them, errors with status 200, a history in pages from a time on. Books are pictures and changes with a checksum of the best ten levels; of a
+ * level that falls out of the depth that was asked nothing is said.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { crc32 } from "node:zlib"
 import type { Place } from "./Carrier.ts"
+import { type Book, changed, FakeBooks, type Standing, type Standings } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { amountScale, FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -44,6 +47,17 @@ export interface Options {
   /** Also in the list of markets: a dark pool, which has no `wsname`, and a tokenised stock with a small letter. */
   readonly oddities?: boolean
 }
+
+/** A book, as one connection was told of it. */
+interface Told {
+  readonly depth: number
+  shown: Standings
+}
+
+const depths = [10, 25, 100, 500, 1_000]
+
+/** Levels a side that a checksum is of. */
+const provenLevels = 10
 
 interface Done {
   /** Epoch nanoseconds. */
@@ -104,6 +118,11 @@ export class FakeKrakenExchange extends FakeExchange<string> {
   private readonly done = new Map<string, Array<Done>>()
   private readonly patient = new Map<FakeConnection, () => void>()
   private readonly heard = new Map<FakeConnection, Array<number>>()
+  private readonly books = new FakeBooks(this.random, 1_000)
+  private readonly told = new Map<FakeConnection, Map<string, Told>>()
+  /** Of these markets the next so many checksums are wrong. */
+  private readonly wrong = new Map<string, number>()
+  private bookTurn = 0
 
   constructor(options: Options = {}, place?: Place) {
     super(options.seed ?? 6, place)
@@ -151,6 +170,7 @@ export class FakeKrakenExchange extends FakeExchange<string> {
     this.patient.get(connection)?.()
     this.patient.delete(connection)
     this.heard.delete(connection)
+    this.told.delete(connection)
   }
 
   private say(connection: FakeConnection, text: string, issued: ReadonlyArray<Issued> = []): void {
@@ -195,8 +215,12 @@ export class FakeKrakenExchange extends FakeExchange<string> {
     if (method !== "subscribe" && method !== "unsubscribe") {
       return answer({ error: "Unsupported method", success: false })
     }
-    if (params.channel !== "trade") return answer({ error: "Unsupported channel", success: false })
-    const { snapshot = false } = params
+    const { channel, depth = 10, snapshot = true } = params
+    const isBook = channel === "book"
+    if (channel !== "trade" && !isBook) return answer({ error: "Unsupported channel", success: false })
+    if (isBook && !depths.includes(depth)) return answer({ error: "Subscription depth not supported", success: false })
+    const topicOf = (symbol: string) => isBook ? `book@${depth}:${symbol}` : symbol
+    const of = (symbol: string) => isBook ? { channel, depth, snapshot, symbol } : { channel, snapshot, symbol }
     const refuse = (symbol: string) =>
       answer({
         error: `Currency pair not supported ${symbol}`,
@@ -213,17 +237,105 @@ export class FakeKrakenExchange extends FakeExchange<string> {
     for (const symbol of params.symbol) {
       if (!this.has(symbol)) refuse(symbol)
       else if (method === "unsubscribe") {
-        connection.subscriptions.delete(symbol)
-        answer({ result: { channel: "trade", symbol }, success: true })
+        // Of another depth nothing is left.
+        if (!connection.subscriptions.delete(topicOf(symbol))) {
+          answer({ error: "Subscription Not Found", success: false, symbol })
+          continue
+        }
+        if (isBook) this.told.get(connection)?.delete(symbol)
+        answer({ result: isBook ? { channel, depth, symbol } : { channel, symbol }, success: true })
       } else {
         this.server.decide(connection, symbol, (granted) => {
           if (!granted) return refuse(symbol)
-          connection.subscriptions.set(symbol, this.server.clock.wall())
-          answer({ result: { channel: "trade", snapshot, symbol }, success: true })
-          if (snapshot) this.snapshot(connection, symbol)
+          connection.subscriptions.set(topicOf(symbol), this.server.clock.wall())
+          answer({ result: of(symbol), success: true })
+          if (isBook) this.tellBook(connection, symbol, depth)
+          else if (snapshot) this.snapshot(connection, symbol)
         })
       }
     }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // books
+
+  /** The true book of a market, by the best so many levels a side. */
+  book(exchangeSymbol: string, levels = 1_000): Book {
+    return this.books.book(this.marketOf(exchangeSymbol), levels)
+  }
+
+  /** So many changes, over the books of all tradable markets in turn: each is told at once. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    for (let n = 0; n < count; n++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market !== undefined) this.changeBook(market.exchangeSymbol)
+    }
+  }
+
+  changeBook(exchangeSymbol: string): void {
+    this.books.change(this.marketOf(exchangeSymbol))
+    for (const [connection, all] of this.told) {
+      const told = all.get(exchangeSymbol)
+      if (told !== undefined) this.tellChanges(connection, exchangeSymbol, told)
+    }
+  }
+
+  /** The next so many checksums of a market are not those of its book. */
+  spoil(exchangeSymbol: string, count: number): void {
+    this.wrong.set(exchangeSymbol, count)
+  }
+
+  private tellBook(connection: FakeConnection, symbol: string, depth: number): void {
+    const told: Told = { depth, shown: this.books.shown(this.marketOf(symbol), depth) }
+    const all = this.told.get(connection) ?? new Map<string, Told>()
+    this.told.set(connection, all)
+    all.set(symbol, told)
+    this.sayBook(connection, symbol, "snapshot", told.shown, told.shown)
+  }
+
+  private tellChanges(connection: FakeConnection, symbol: string, told: Told): void {
+    const market = this.marketOf(symbol)
+    const [before, all] = [told.shown, this.books.shown(market)]
+    told.shown = this.books.shown(market, told.depth)
+    const { asks, bids } = changed(before, told.shown)
+    const said = (name: keyof Standings, side: ReadonlyArray<Standing>) => {
+      const there = new Set(all[name].map(({ price }) => price.units))
+      // It fell out, and is there all the same.
+      return side.filter(({ amount, price }) => amount.units > 0n || !there.has(price.units))
+    }
+    const changes = { bids: said("bids", bids), asks: said("asks", asks) }
+    if (changes.bids.length + changes.asks.length > 0) this.sayBook(connection, symbol, "update", changes, told.shown)
+  }
+
+  private sayBook(
+    connection: FakeConnection,
+    symbol: string,
+    type: "snapshot" | "update",
+    { asks, bids }: Standings,
+    whole: Standings
+  ): void {
+    if (this.server.isMuted(symbol)) return
+    const market = this.marketOf(symbol)
+    const rows = (side: ReadonlyArray<Standing>) => {
+      const texts = side.map((level) => {
+        const { price, qty } = printedLevel(market, level)
+        return `{"price":${price},"qty":${qty}}`
+      })
+      const [first] = texts
+      // One price may come twice in a change: the later one stands.
+      const twice = type === "update" && first !== undefined && this.random() < 0.2
+      return `[${(twice ? [first.replace(/"qty":.*/, `"qty":7.00000000}`), ...texts] : texts).join(",")}]`
+    }
+    const wrong = this.wrong.get(symbol) ?? 0
+    if (wrong > 0 && type === "update") this.wrong.set(symbol, wrong - 1)
+    const checksum = checksumOf(market, whole) ^ (wrong > 0 && type === "update" ? 1 : 0)
+    const timestamp = `${second(this.server.clock.wall())}343688Z`
+    this.say(
+      connection,
+      `{"channel":"book","type":"${type}","data":[{"symbol":"${symbol}","bids":${rows(bids)},"asks":${rows(asks)},` +
+        `"checksum":${checksum >>> 0},"timestamp":"${timestamp}"}]}`
+    )
   }
 
   private snapshot(connection: FakeConnection, symbol: string): void {
@@ -363,6 +475,24 @@ const pair = (altname: string, fields: object): object => ({
   ...fields
 })
 
+/** With the digits of the market. */
+const printedLevel = ({ scale }: Market, { amount, price }: Standing) => ({
+  price: padded(price, scale),
+  qty: padded(amount, amountScale)
+})
+
+/** Of the ten best asks, then of the ten best bids: their digits without points and leading zeros. */
+const checksumOf = (market: Market, { asks, bids }: Standings): number => {
+  const digits = (text: string) => text.replace(".", "").replace(/^0+/, "")
+  const texts = [asks, bids].flatMap((side) =>
+    side.slice(0, provenLevels).map((level) => {
+      const { price, qty } = printedLevel(market, level)
+      return digits(price) + digits(qty)
+    })
+  )
+  return crc32(texts.join(""))
+}
+
 const frame = (type: string, all: ReadonlyArray<Done>): string =>
   `{"channel":"trade","type":"${type}","data":[${all.map(({ push }) => push).join(",")}]}`
 
@@ -371,6 +501,7 @@ interface Command {
   readonly params: {
     readonly channel?: string
     readonly symbol: ReadonlyArray<string>
+    readonly depth?: number
     readonly snapshot?: boolean
   }
   readonly req_id?: number

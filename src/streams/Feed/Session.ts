@@ -357,11 +357,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "failure":
         board.failure(message.failure.reason)
-        if (message.topic !== undefined) toMember(message.topic, (member) => member.spoiled?.())
-        return
+        return spoil(message)
       default:
         return take(into, message, now)
     }
+  }
+
+  const spoil = ({ subject, topic }: Extract<Message, { readonly _tag: "failure" }>): void => {
+    const [of] = subject === undefined
+      ? [topic]
+      : Topics.bringing(topics, subject.channel, subject.exchangeSymbol)
+    if (of !== undefined) toMember(of, (member) => member.spoiled?.())
   }
 
   const topicOf = (id: string): string | undefined => Topics.topicOf(topics, id)

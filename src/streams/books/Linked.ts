@@ -32,9 +32,15 @@ export type Input =
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Sync.Part }
   | { readonly _tag: "Answer"; readonly part: Sync.Part | undefined; readonly sentAt?: Time.Instant | undefined }
 
-/** Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. */
-export const patience = ({ resync }: Books): Machine.Patience => // One that nobody brings is asked for at once, spread by whoever asks; on a socket it comes with the subscription.
-({ heard: resync === "picture" ? 0 : 30_000, doubted: 0 })
+/**
+ * Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. One that nobody brings is asked
+ * for at once, spread by whoever asks; on a socket it comes with the subscription.
+ */
+export const patience = ({ resync }: Books): Machine.Patience => ({
+  heard: resync === "picture" ? 0 : 30_000,
+  doubted: 0,
+  apart: 10_000
+})
 
 /** What the machine is told for it, in order. */
 export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> => {

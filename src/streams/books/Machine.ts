@@ -4,7 +4,7 @@
  * again, which two `gap`s tell (docs/design/contract.md "Books").
  */
 import * as Time from "../../services/Time.ts"
-import { answered, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
+import { answered, asking, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
 import { answer, count, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
 import { due, gaps, isOver, last } from "./Machine/Telling.ts"
@@ -72,6 +72,6 @@ const ask = (s: State, now: Time.Instant, out: Array<Command>): void => {
   s.ask.at = undefined
   if (!isWanted(s)) return
   s.ask.isPending = true
-  s.ask.askedAt = now
+  asking(s, now)
   out.push({ _tag: "Ask" })
 }

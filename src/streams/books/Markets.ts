@@ -81,8 +81,8 @@ export const make = (options: Options): Markets => {
 
   /** Markets that nobody brings a first picture of are not asked for all at once. */
   const patienceOf = (books: Books, phase: number): Machine.Patience => {
-    const { doubted, heard } = Linked.patience(books)
-    return { doubted, heard: heard + phase % firstAsks }
+    const { heard, ...others } = Linked.patience(books)
+    return { ...others, heard: heard + phase % firstAsks }
   }
 
   const placesOf = ({ symbol }: Market): number => {

@@ -1,6 +1,7 @@
 /**
  * Kraken, spot, by its WebSocket v2 (docs/design/exchanges/kraken.md). Numbers are bare JSON numbers whose digits count. Ids count up market
- * by market and leave none out. A subscription begins with the market's last 50 trades.
+ * by market and leave none out. A subscription begins with the market's last 50 trades. Books are a picture of as many levels as were asked for
+ * and changes, each with a checksum of the best ten; what falls out of them is not said.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
@@ -8,9 +9,12 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import { Side } from "../../services/MarketEvent.ts"
+import type { BooksOptions } from "../books/Options.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Listed, Market, Message, PageEdge, Protocol, Refusal } from "../Exchange.ts"
-import { decoder, epochSeconds, isoTime, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import * as Defaults from "../Defaults.ts"
+import type { Exchange, Level as BookLevel, Listed, Market, Message, PageEdge, Protocol, Refusal } from "../Exchange.ts"
+import * as Checksum from "../protocols/Checksum.ts"
+import { decoder, epochSeconds, isoTime, levels, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 import * as Trades from "../protocols/Trades.ts"
 
@@ -45,13 +49,26 @@ const Trade = Schema.Struct({
   timestamp: Schema.String
 })
 
+const Level = Schema.Struct({ price: Schema.String, qty: Schema.String })
+
+/** Pictures of 2024 have no time. */
+const Book = Schema.Struct({
+  symbol: Schema.String,
+  bids: Schema.Array(Level),
+  asks: Schema.Array(Level),
+  checksum: Schema.String.pipe(Schema.pattern(/^\d{1,10}$/)),
+  timestamp: Schema.optional(Schema.String)
+})
+
 const Answer = Schema.Struct({
   method: Schema.Literal("subscribe", "unsubscribe"),
   success: Schema.Boolean,
   error: Schema.optional(Schema.String),
   req_id: Schema.optional(Schema.String),
   symbol: Schema.optional(Schema.String),
-  result: Schema.optional(Schema.Struct({ channel: Schema.String, symbol: Schema.String }))
+  result: Schema.optional(
+    Schema.Struct({ channel: Schema.String, symbol: Schema.String, depth: Schema.optional(Schema.String) })
+  )
 })
 
 const Result = Schema.Struct({ result: Schema.Record({ key: Schema.String, value: Schema.Unknown }) })
@@ -59,6 +76,10 @@ const Result = Schema.Struct({ result: Schema.Record({ key: Schema.String, value
 const decodeResult = decoder(Result)
 const decodePair = decoder(Pair)
 const decodePush = rowDecoder(Schema.Struct({ data: Schema.Array(Schema.Unknown) }))
+const decodeBookPush = rowDecoder(
+  Schema.Struct({ type: Schema.Literal("snapshot", "update"), data: Schema.Array(Schema.Unknown) })
+)
+const decodeBook = rowDecoder(Book)
 const decodeSymbol = rowDecoder(Schema.Struct({ symbol: Schema.String }))
 const isAnswer = Schema.is(Answer)
 const isFailed = Schema.is(Schema.Struct({ error: Schema.Array(Schema.String) }))
@@ -96,24 +117,95 @@ const symbolOf = (row: unknown) => Either.map(decodeSymbol(row), ({ symbol }) =>
 
 const tradePrefix = "trade:"
 
+const proven = (
+  name: string,
+  rows: ReadonlyArray<typeof Level.Type>
+): Either.Either<ReadonlyArray<BookLevel>, DecodeFailure.DecodeFailure> =>
+  Either.map(
+    levels(name, rows.map(({ price, qty }) => [price, qty] as const)),
+    (read) =>
+      read.map(([price, amount], at): BookLevel => {
+        const row = rows[at]
+        return row === undefined ? [price, amount] : [price, amount, Checksum.listedDigits(row.price, row.qty)]
+      })
+  )
+
+const bookOf = (type: "snapshot" | "update", item: unknown): Message => {
+  const book = Either.flatMap(
+    decodeBook(item),
+    (book) =>
+      Either.map(Either.all([proven("bids", book.bids), proven("asks", book.asks)]), ([bids, asks]): Message => ({
+        _tag: "books",
+        exchangeSymbol: book.symbol,
+        part: type === "snapshot" ? "whole" : "delta",
+        bids,
+        asks,
+        previous: undefined,
+        sequence: undefined,
+        checksum: book.checksum,
+        ...(book.timestamp === undefined ? undefined : isoTime(book.timestamp)) ?? { timestamp: null }
+      }))
+  )
+  if (Either.isRight(book)) return book.right
+  // Its depth is not said, and with it not which topic it was.
+  return Either.match(decodeSymbol(item), {
+    onLeft: () => failed(book.left),
+    onRight: ({ symbol }): Message => ({
+      _tag: "failure",
+      failure: book.left,
+      subject: { channel: "books", exchangeSymbol: symbol }
+    })
+  })
+}
+
+/** Levels a side that a book may be subscribed to with. */
+const depths = [10, 25, 100, 500, 1_000]
+const deepest = 1_000
+
+const depthOf = ({ depth }: BooksOptions): number =>
+  depths.find((levels) => depth !== "all" && levels >= depth) ?? deepest
+
+/** `book@25:BTC/USD`: whoever leaves has to name the depth as well. */
+const bookTopic = (depth: number | string, symbol: string): string => `book@${depth}:${symbol}`
+const bookPattern = /^book@(\d+):/
+
+/**
+ * A refusal names the market or not, but never the channel: ids of commands for books are so many higher, by the place of their depth. They
+ * stay below two to the power of 31.
+ */
+const apart = 10_000_000
+
+const idOf = (id: number, depth: string | undefined): number => id + apart * (depths.indexOf(Number(depth)) + 1)
+
+/** Which command it was, and what the topic of a market was called there. */
+const commandOf = (reqId: string) => {
+  const depth = depths[Math.floor(Number(reqId) / apart) - 1]
+  return {
+    id: String(Number(reqId) % apart),
+    topicOf: (symbol: string) => depth === undefined ? tradePrefix + symbol : bookTopic(depth, symbol)
+  }
+}
+
 const alreadySubscribed = /already subscribed/i
 
 const answered = (answer: typeof Answer.Type, text: string): ReadonlyArray<Message> => {
-  const { error: message = "", method, req_id: id, result, success, symbol } = answer
+  const { error: message = "", method, req_id: reqId, result, success, symbol } = answer
   if (method === "unsubscribe") return []
   if (success) {
-    return result === undefined
-      ? [unknown(text)]
-      : [{ _tag: "subscribed", topic: `${result.channel}:${result.symbol}`, position: undefined, recovered: false }]
+    if (result === undefined) return [unknown(text)]
+    const { channel, depth, symbol } = result
+    const topic = depth === undefined ? `${channel}:${symbol}` : bookTopic(depth, symbol)
+    return [{ _tag: "subscribed", topic, position: undefined, recovered: false }]
   }
+  const { id, topicOf } = commandOf(reqId ?? "0")
   // Asked again because its answer came late: that is the answer.
   if (symbol !== undefined && alreadySubscribed.test(message)) {
-    return [{ _tag: "subscribed", topic: tradePrefix + symbol, position: undefined, recovered: false }]
+    return [{ _tag: "subscribed", topic: topicOf(symbol), position: undefined, recovered: false }]
   }
   const refusal = { code: "error", message, remedy: /msg rate/i.test(message) ? "soon" : "later" } as const
-  if (symbol !== undefined) return [{ _tag: "rejected", topic: tradePrefix + symbol, ...refusal }]
+  if (symbol !== undefined) return [{ _tag: "rejected", topic: topicOf(symbol), ...refusal }]
   // Not each refusal says which market it is about.
-  return [id === undefined ? unknown(text) : { _tag: "denied", id, ...refusal }]
+  return [reqId === undefined ? unknown(text) : { _tag: "denied", id, ...refusal }]
 }
 
 const decode: Protocol["decode"] = (text) => {
@@ -127,6 +219,11 @@ const decode: Protocol["decode"] = (text) => {
         onLeft: (failure) => [failed(failure)],
         onRight: ({ data }) => Trades.byMarket(data, symbolOf, tradeOf)
       })
+    case "book":
+      return Either.match(decodeBookPush(value), {
+        onLeft: (failure) => [failed(failure)],
+        onRight: ({ data, type }) => data.map((item) => bookOf(type, item))
+      })
     // They say nothing of any market: a topic is silent all the same.
     case "heartbeat":
     case "status":
@@ -136,12 +233,14 @@ const decode: Protocol["decode"] = (text) => {
   return isAnswer(value) ? answered(value, text) : [unknown(text)]
 }
 
-const command = (method: string, topics: ReadonlyArray<string>, id: number): string =>
-  JSON.stringify({
-    method,
-    params: { channel: "trade", symbol: topics.map((topic) => topic.slice(tradePrefix.length)), snapshot: true },
-    req_id: id
-  })
+const command = (method: string, topics: ReadonlyArray<string>, id: number): string => {
+  const depth = bookPattern.exec(topics[0] ?? "")?.[1]
+  const symbol = topics.map((topic) => topic.slice(topic.indexOf(":") + 1))
+  const params = depth === undefined
+    ? { channel: "trade", symbol, snapshot: true }
+    : { channel: "book", symbol, depth: Number(depth), snapshot: true }
+  return JSON.stringify({ method, params, req_id: idOf(id, depth) })
+}
 
 const tooOften = /rate limit|too many requests/i
 const throttled = /throttled: *(\d+)/i
@@ -231,7 +330,9 @@ export const kraken: Exchange = {
   socket: {
     hello: undefined,
     acknowledges: true,
-    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [tradePrefix + exchangeSymbol] : [],
+    topics: (channel, { exchangeSymbol }, books = Defaults.books) => [
+      channel === "trades" ? tradePrefix + exchangeSymbol : bookTopic(depthOf(books), exchangeSymbol)
+    ],
     subscribe: (topic, id) => command("subscribe", [topic], id),
     // One frame a market would be refused at random.
     batch: {
@@ -244,5 +345,15 @@ export const kraken: Exchange = {
     keepAlive: { every: Duration.seconds(30), text: "{\"method\":\"ping\"}" },
     isTerminal: () => false,
     decode
+  },
+  books: {
+    link: "none",
+    checksum: { levels: 10, of: Checksum.listed },
+    resync: "resubscribe",
+    ofNamedMarkets: true,
+    levels: deepest,
+    numbers: "none",
+    picture: undefined,
+    by: (options) => ({ cut: depthOf(options), levels: depthOf(options) })
   }
 }

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Duration, Effect, TestClock } from "effect"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeKraken from "../../../src/layers/testing/FakeKraken.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
-import type { MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
+import type { Book, BookDelta, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
 import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -55,7 +56,7 @@ it.scopedLive("is strict: frames that come too fast, channels it has not, client
     client.ws.send(JSON.stringify(subscribe({ symbol: ["BTC/USD"] }, 5)))
     yield* client.frameCount(5)
     assert.deepStrictEqual(client.documents.slice(1).map(({ error, req_id, symbol }) => [error, req_id, symbol]), [
-      ["Unsupported channel", 3, undefined],
+      ["Subscription depth not supported", 3, undefined],
       ["Currency pair not supported NO/USD", 4, undefined],
       ["Unsupported method", undefined, undefined],
       ["Exceeded msg rate", undefined, undefined]
@@ -263,4 +264,100 @@ describe("a feed of Kraken's", () => {
       yield* go(60)
       assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
     }).pipe(Effect.provide(FakeKraken.memory({ markets: 2, oddities: true }))))
+})
+
+describe("books of Kraken's", () => {
+  const booksOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.filter((event): event is Book | BookDelta => event.type === "book" || event.type === "book_delta")
+  const holesOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.flatMap((event) =>
+      event.type === "status" && event.event === "gap" && event["channel"] === "books"
+        ? [[event.symbol, event["cause"], event["complete"]]]
+        : []
+    )
+  const listen = (depth: number) =>
+    begin({
+      channels: ["books"],
+      books: { depth, interval: Duration.zero, refresh: Duration.zero, deltas: true }
+    })
+  const commandsOf = (fake: FakeKraken.FakeKrakenExchange) =>
+    fake.server.accepted.flatMap(({ received }) =>
+      received.map((text) => JSON.parse(text)).filter(({ method }) => method !== "ping").map(({ method, params }) => [
+        method,
+        params.depth,
+        ...params.symbol
+      ])
+    )
+  const [btc, eth] = ["BTC/USD", "ETH/EUR"] as const
+  const read = (events: ReadonlyArray<MarketEvent>) => {
+    const reader = BookReader.make()
+    reader.read(events)
+    return reader
+  }
+
+  it.scoped("are cut to the depth that holds what is wanted: nobody says what falls out of it, and it comes back", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* listen(8)
+      assert.deepStrictEqual(commandsOf(fake), [["subscribe", 10, btc, eth]])
+      for (let n = 0; n < 20; n++) {
+        fake.bookChanges(20)
+        yield* go(1)
+      }
+      assert.deepStrictEqual(holesOf(events), [])
+      for (const symbol of [btc, eth]) {
+        assert.isAbove(fake.book(symbol).asks.length, 12)
+        assert.deepStrictEqual(read(events).book(`kraken:${symbol}`), fake.book(symbol, 10))
+      }
+      assert.strictEqual(feed.status().decodeFailures.size, 0)
+    }).pipe(Effect.provide(FakeKraken.memory({ markets: 2 }))))
+
+  it.scoped("a checksum that is not the book's makes it doubtful, and one new subscription whole again", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* listen(25)
+      fake.bookChanges(10)
+      yield* go(1)
+      const before = booksOf(events).length
+      fake.spoil(btc, 3)
+      for (let n = 0; n < 3; n++) fake.changeBook(btc)
+      // Nothing is told while it is doubtful, and the others go on.
+      fake.changeBook(eth)
+      yield* go(0)
+      assert.isTrue(booksOf(events).slice(before).every(({ symbol }) => symbol === eth))
+      for (let n = 0; n < 20; n++) {
+        fake.bookChanges(4)
+        yield* go(1)
+      }
+      assert.deepStrictEqual(holesOf(events), [[btc, "checksum", false], [btc, "checksum", true]])
+      assert.deepStrictEqual(commandsOf(fake), [
+        ["subscribe", 25, btc, eth],
+        ["unsubscribe", 25, btc],
+        ["subscribe", 25, btc]
+      ])
+      for (const symbol of [btc, eth]) {
+        assert.deepStrictEqual(read(events).book(`kraken:${symbol}`), fake.book(symbol, 25))
+      }
+    }).pipe(Effect.provide(FakeKraken.memory({ markets: 2 }))))
+
+  it.scoped("one that stays wrong is asked for once in 10 s at most, then ever less often; when it is right again, so is the book", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* listen(10)
+      fake.spoil(btc, Infinity)
+      const askedAt: Array<number> = []
+      for (let second = 0; second < 320; second++) {
+        for (let n = 0; n < 4; n++) fake.changeBook(btc)
+        const before = commandsOf(fake).length
+        yield* go(1)
+        if (commandsOf(fake).length > before) askedAt.push(second)
+      }
+      const apart = askedAt.slice(1).map((at, i) => at - (askedAt[i] ?? 0))
+      assert.deepStrictEqual(apart.map((seconds) => Math.round(seconds / 10)), [1, 2, 4, 8, 16])
+      assert.isTrue(apart.every((seconds) => seconds >= 10))
+      fake.spoil(btc, 0)
+      for (let second = 0; second < 340; second++) {
+        fake.bookChanges(2)
+        yield* go(1)
+      }
+      assert.deepStrictEqual(holesOf(events).at(-1), [btc, "checksum", true])
+      assert.deepStrictEqual(read(events).book(`kraken:${btc}`), fake.book(btc, 10))
+    }).pipe(Effect.provide(FakeKraken.memory({ markets: 2 }))))
 })

@@ -5,6 +5,7 @@ import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
 import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
+import * as FakeKraken from "../../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../../src/layers/testing/FakeNobitex.ts"
 import * as FakeOkx from "../../../src/layers/testing/FakeOkx.ts"
 import * as FakeRamzinex from "../../../src/layers/testing/FakeRamzinex.ts"
@@ -151,6 +152,10 @@ describe("Books against the fakes", () => {
     it.scoped(`OKX's ${how}: the same, by changes that follow one another`, () =>
       Effect.flatMap(FakeOkx.FakeOkx, (fake) => story(fake, deltas, 150)).pipe(
         Effect.provide(FakeOkx.memory({ markets: 6, levels: 12 }))
+      ))
+    it.scoped(`Kraken's ${how}: the same, each proved by its checksum`, () =>
+      Effect.flatMap(FakeKraken.FakeKraken, (fake) => story(fake, deltas)).pipe(
+        Effect.provide(FakeKraken.memory({ markets: 6 }))
       ))
   }
 

@@ -10,6 +10,7 @@ import * as BooksChannel from "../../../src/streams/books/BooksChannel.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { Exchange } from "../../../src/streams/Exchange.ts"
+import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import * as Session from "../../../src/streams/Feed/Session.ts"
 import * as Topics from "../../../src/streams/Feed/Topics.ts"
@@ -64,12 +65,16 @@ const decodeEvent = Schema.decodeUnknownSync(Schema.Union(Book, BookDelta))
 
 const asked: BooksOptions = { ...Defaults.books, deltas: true }
 
+const shallow: BooksOptions = { ...asked, depth: 10 }
+
 const files: ReadonlyArray<
   readonly [name: string, exchange: Exchange, market: readonly [string, string], asked: BooksOptions]
 > = [
   ["okx-ws-books-btcusdt-20260824-trimmed", okx, ["BTC/USDT", "BTC-USDT"], asked],
   // Before books had numbers: a book without one cannot be followed, and nothing is told of it.
-  ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked]
+  ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked],
+  ["kraken-ws-book10-btcusd-20260824", kraken, ["BTC/USD", "BTC/USD"], shallow],
+  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked]
 ]
 
 describe("Recorded changes", () => {

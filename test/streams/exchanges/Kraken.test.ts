@@ -3,9 +3,12 @@ import { Either, FastCheck as fc, Schema } from "effect"
 import { printed } from "../../../src/layers/testing/Oracle.ts"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { booksOf } from "../../../src/streams/books/Declared.ts"
+import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
+import { decimal } from "../support/decimals.ts"
 import { krakenTrades } from "../support/frames.ts"
 import { mutated } from "../support/mutate.ts"
 import { line, recording } from "../support/recordings.ts"
@@ -140,7 +143,10 @@ describe("Kraken's trades", () => {
 describe("Kraken's socket", () => {
   it("is subscribed to with many markets a frame, by their names in v2, the last trades included", () => {
     const { batch, keepAlive, subscribe, topics, unsubscribe } = kraken.socket
-    assert.deepStrictEqual([topics("trades", market), topics("books", market)], [["trade:BTC/USD"], []])
+    assert.deepStrictEqual([topics("trades", market), topics("books", market)], [
+      ["trade:BTC/USD"],
+      ["book@25:BTC/USD"]
+    ])
     const params = { channel: "trade", symbol: ["BTC/USD"], snapshot: true }
     assert.deepStrictEqual(JSON.parse(subscribe("trade:BTC/USD", 7, undefined)), {
       method: "subscribe",
@@ -184,10 +190,49 @@ describe("Kraken's socket", () => {
         `{"channel":"heartbeat"}`
       ]
     ) assert.deepStrictEqual(decode(quiet), [])
-    for (const strange of ["[]", "7", "{}", `{"channel":"book","data":[]}`, `{"method":"subscribe","success":true}`]) {
+    for (const strange of ["[]", "7", "{}", `{"channel":"ohlc","data":[]}`, `{"method":"subscribe","success":true}`]) {
       assert.deepStrictEqual(reasonsOf(decode(strange)), ["unknown"], strange)
     }
     assert.deepStrictEqual(reasonsOf(decode(`{"channel":"trade","data":{}}`)), ["schema"])
+  })
+
+  it("is asked for books with the least depth that holds what is wanted, and answers are those of books", () => {
+    const { batch, subscribe, topics, unsubscribe } = kraken.socket
+    const wanted = (depth: number | "all") => {
+      const options = { ...Defaults.books, depth }
+      const { cut, levels } = booksOf(kraken, options) ?? {}
+      assert.strictEqual(cut, levels)
+      return [topics("books", market, options), cut]
+    }
+    for (
+      const [depth, levels] of [[1, 10], [10, 10], [11, 25], [26, 100], [101, 500], [501, 1000], [5000, 1000], [
+        "all",
+        1000
+      ]] as const
+    ) assert.deepStrictEqual(wanted(depth), [[`book@${levels}:BTC/USD`], levels])
+    const [topic, other] = ["book@100:BTC/USD", "book@100:ETH/BTC"] as const
+    const params = { channel: "book", symbol: ["BTC/USD"], depth: 100, snapshot: true }
+    const command = JSON.parse(subscribe(topic, 7, undefined))
+    assert.deepInclude(command, { method: "subscribe", params })
+    // Whoever leaves has to name the depth too.
+    assert.deepInclude(JSON.parse(unsubscribe?.(topic, 8) ?? ""), { method: "unsubscribe", params })
+    const both = JSON.parse(batch?.subscribe([topic, other], 9) ?? "")
+    assert.deepStrictEqual(both.params, { ...params, symbol: ["BTC/USD", "ETH/BTC"] })
+    const id = command.req_id
+    assert.isBelow(JSON.parse(subscribe("book@1000:BTC/USD", 9_999_999, undefined)).req_id, 2 ** 31)
+    const said = (fields: object) => decode(JSON.stringify({ method: "subscribe", req_id: id, ...fields }))
+    assert.deepInclude(said({ success: true, result: { channel: "book", depth: 100, symbol: "BTC/USD" } })[0], {
+      _tag: "subscribed",
+      topic
+    })
+    const error = "Currency pair not supported BTC/USD"
+    assert.deepInclude(said({ success: false, error, symbol: "BTC/USD" })[0], { _tag: "rejected", topic })
+    assert.deepInclude(said({ success: false, error: "Already subscribed", symbol: "BTC/USD" })[0], { topic })
+    // Which market it was is not said: it is matched with its command.
+    assert.deepInclude(said({ success: false, error: "Subscription depth not supported" })[0], {
+      _tag: "denied",
+      id: "7"
+    })
   })
 
   const isDecimal = Schema.is(Schema.String.pipe(Schema.pattern(/^(0|[1-9]\d*)(\.\d*[1-9])?$/)))
@@ -198,9 +243,17 @@ describe("Kraken's socket", () => {
       ...recording("kraken", "kraken-ws-trades-btcusd-20260925"),
       krakenTrades([{ trade_id: "1" }, { trade_id: "2", qty: "1.6e-05", side: "sell" }, { trade_id: "3", qty: "0" }])
     ]
+    frames.push(...recording("oracles", "kraken-ws-book10-btcusd-20260824").slice(2))
     fc.assert(
       fc.property(mutated(frames), (frame) => {
-        for (const { amount, id, price, side, timestamp } of rowsOf(decode(frame))) {
+        const messages = decode(frame)
+        for (const message of messages) {
+          if (message._tag !== "books") continue
+          for (const [price, amount, digits = "-"] of [...message.bids, ...message.asks]) {
+            assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount) && digits !== "-")
+          }
+        }
+        for (const { amount, id, price, side, timestamp } of rowsOf(messages)) {
           assert.isTrue(isDecimal(price) && isPositive(price) && isDecimal(amount) && !amount.startsWith("-"))
           assert.isTrue(side === "buy" || side === "sell")
           assert.match(id ?? "", /^\d{1,20}$/)
@@ -210,6 +263,47 @@ describe("Kraken's socket", () => {
       }),
       { numRuns: 20_000 }
     )
+  })
+})
+
+describe("Kraken's books", () => {
+  const push = (row: string, type = "update", checksum = "2416540570") =>
+    `{"channel":"book","type":"${type}","data":[{"symbol":"BTC/USD","bids":[${row}],"asks":[],"checksum":${checksum},` +
+    `"timestamp":"2026-08-24T22:21:58.343688Z"}]}`
+
+  it("no digit of theirs changes, and the checksum has them as they stand in the frame", () => {
+    fc.assert(
+      fc.property(decimal, decimal, (p, q) => {
+        const [message] = decode(push(`{"price":${p.text},"qty":${q.text}}`))
+        const digits = [p, q].map(({ text }) => text.replace(".", "").replace(/^0*/, "")).join("")
+        assert.deepInclude<unknown>(message ?? {}, { bids: [[p.canonical, q.canonical, digits]] })
+      }),
+      { numRuns: 2_000 }
+    )
+  })
+
+  it("are pictures and changes; one that cannot be read is of its market's book, whatever its depth", () => {
+    const row = `{"price":78858.8,"qty":0.00000000}`
+    const common = { exchangeSymbol: "BTC/USD", bids: [["78858.8", "0", "788588"]], asks: [], checksum: "2416540570" }
+    assert.deepInclude<unknown>(decode(push(row))[0] ?? {}, {
+      ...common,
+      part: "delta",
+      time: "2026-08-24T22:21:58.343688Z"
+    })
+    assert.deepInclude<unknown>(decode(push(row, "snapshot"))[0] ?? {}, { ...common, part: "whole" })
+    const timeless = push(row, "snapshot").replace(/,"timestamp":"[^"]*"/, "")
+    assert.deepInclude<unknown>(decode(timeless)[0] ?? {}, { ...common, timestamp: null })
+    for (
+      const bad of [push("{}"), push(`{"price":0,"qty":1}`), push(`{"price":1,"qty":-1}`), push(row, "update", "-7")]
+    ) {
+      const [message, ...others] = decode(bad)
+      assert.deepStrictEqual(others, [])
+      assert.deepInclude<unknown>(message ?? {}, {
+        _tag: "failure",
+        subject: { channel: "books", exchangeSymbol: "BTC/USD" }
+      })
+    }
+    assert.deepStrictEqual(reasonsOf(decode(`{"channel":"book","type":"other","data":[]}`)), ["schema"])
   })
 })
 

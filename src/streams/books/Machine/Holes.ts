@@ -218,7 +218,21 @@ export const expectPicture = (
 ): void => {
   s.ask.isVoid = s.ask.isPending
   s.ask.isWorn = false
-  if (s.options.canAsk) s.ask.at = Time.plus(now, within)
+  if (s.options.canAsk) s.ask.at = Time.latest(Time.plus(now, within), Time.plus(s.ask.askedAt, s.ask.apart))
+}
+
+/**
+ * A question leaves. Of a book that changes keep: one that is lost again and again is asked for ever less often, and as often as any other when
+ * it has stayed whole for some time.
+ */
+export const asking = (s: State, now: Time.Instant): void => {
+  const { apart = 0 } = s.options.linked ?? {}
+  // Further questions of one period are apart by themselves, and a fresh picture of a live book says nothing of its state.
+  if (s.ask.failed === 0 && !s.ask.isWorn) {
+    const since = Time.between(s.ask.askedAt, now)
+    s.ask.apart = since > 4 * s.ask.apart + 60_000 ? apart : Math.min(askAgain.last, s.ask.apart * 2)
+  }
+  s.ask.askedAt = now
 }
 
 /** The one that was among them. */

@@ -35,6 +35,8 @@ export interface Options {
 export interface Patience {
   readonly heard: number
   readonly doubted: number
+  /** Between the questions of two doubtful periods at the least; more of a book that does not stay whole. */
+  readonly apart: number
 }
 
 /** Causes of a book's holes. */
@@ -163,6 +165,8 @@ export interface State {
     failed: number
     /** When the last question left. */
     askedAt: Time.Instant
+    /** How long after it the first question of the next doubtful period may leave, ms: doubled while books are lost soon after it. */
+    apart: number
     /** Of a live book: soon it will not be known far enough. */
     isWorn: boolean
   }
@@ -268,6 +272,7 @@ export const initial = (options: Options): State => ({
     isOutdated: false,
     failed: 0,
     askedAt: Time.never,
+    apart: options.linked?.apart ?? 0,
     isWorn: false
   }
 })
