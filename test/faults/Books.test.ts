@@ -133,8 +133,8 @@ describe("order books of a thousand markets", () => {
       for (const fake of field.fakes) fake.server.heal()
       await proxy.refuse(false)
       const watched = await watch()
-      flow.calm()
       await allLive()
+      flow.calm()
       const after = (find: () => ReadonlyArray<string>) => async () => {
         await judge.read()
         return find()

@@ -135,7 +135,7 @@ const make = (
     { fake: kraken },
     { fake: okx, books: { move: (parts) => okx.bookChanges(parts), of: (symbol) => okx.book(symbol) } },
     { fake: coinbase, books: { move: (parts) => coinbase.bookChanges(parts), of: (symbol) => coinbase.book(symbol) } },
-    { fake: bybit }
+    { fake: bybit, books: { move: (parts) => bybit.bookChanges(parts), of: (symbol) => bybit.book(symbol) } }
   ]
 }
 

@@ -153,8 +153,8 @@ describe("nothing is missing untold, and each book was true", () => {
       for (const { server } of field.fakes) server.heal()
       broker.thaw()
       await proxy.refuse(false)
-      flow.calm()
       await allLive()
+      flow.calm()
       const after = (find: () => ReadonlyArray<string>) => async () => {
         await judge.read()
         return find()

@@ -116,6 +116,13 @@ const okxBook = (instId: string, i: number): string =>
   `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
   `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
 
+const bybitBook = (symbol: string, i: number): string =>
+  `{"topic":"orderbook.50.${symbol}","ts":1787612486096,"type":"${
+    i === 0 ? "snapshot" : "delta"
+  }","data":{"s":"${symbol}",` +
+  `"b":[["3229${i}","155.903075"],["32280","${i === 0 ? 1 : 0}"]],"a":[["32311.5","76.37807${i}"]],"u":${7 + i},` +
+  `"seq":11309922962${i}},"cts":178761248609${i}}`
+
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 
 const wallexSide = (symbol: string, i: number): string =>
@@ -200,8 +207,11 @@ const pools = {
     ...recorded("bybit/bybit-ws-docs.ndjson"),
     ...recorded("bybit/bybit-ws-control-linear-20260923.ndjson"),
     ...recorded("bybit/bybit-ws-trades-btcusdt-20260920.ndjson"),
+    ...recorded("oracles/bybit-ws-orderbook50-btcusdt-20260824.ndjson"),
+    ...ten.map((i) => bybitBook("ETHUSDC", i)),
     ...ten.map((i) => bybitTrades("BTCUSDT", i)),
     ...ten.map((i) => bybitTrades("ETHUSDC", i)),
+    ...["2", "3"].map((id) => `{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"${id}","op":"subscribe"}`),
     "{\"success\":false,\"ret_msg\":\"error:handler not found,topic:publicTrade.BTCUSDT\",\"req_id\":\"2\",\"op\":\"subscribe\"}"
   ],
   ramzinex: [

@@ -1,13 +1,15 @@
 /**
  * Bybit's spot market as its documents and captures have it (docs/design/exchanges/bybit.md): ids that jump, the last 60 trades by REST and no
  * others, frames of at most ten topics of which a bad one refuses the rest, answers that name a command and no topic, a client that has to
- * ping, codes in bodies of status 200, and a 403 for ten minutes where too much was asked.
+ * ping, codes in bodies of status 200, and a 403 for ten minutes where too much was asked. Books are pictures
+ * and changes that are counted by one, topic by topic, for all clients alike; the server keeps them to so many levels.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import type { Place } from "./Carrier.ts"
+import { type Book, changed, FakeBooks, type Standing, type Standings } from "./FakeBooks.ts"
 import type { FakeConnection } from "./FakeConnection.ts"
 import { FakeExchange, type Filled } from "./FakeExchange.ts"
 import { bases, type Market } from "./FakeMarkets.ts"
@@ -32,6 +34,10 @@ export interface Options {
   readonly perSecond?: number
   /** A client that sends no `ping` for so long is hung up on, ms; 600 000 by default. */
   readonly patience?: number
+  /** Answers do not name the command, as those to a command without an id do not. */
+  readonly nameless?: boolean
+  /** Pictures are in no order, and changes take away levels that were not there. */
+  readonly oddities?: boolean
 }
 
 /**
@@ -64,6 +70,17 @@ interface Past {
   readonly push: object
   readonly issued: Issued
 }
+
+/** What a topic of a book has told, which is the same for all that hear it. */
+interface BookStream {
+  readonly topic: string
+  readonly symbol: string
+  readonly levels: number
+  shown: Standings
+  u: number
+}
+
+const bookTopic = /^orderbook\.(1|50|200|1000)\.(.+)$/
 
 const tradePrefix = "publicTrade."
 
@@ -101,6 +118,11 @@ export class FakeBybitExchange extends FakeExchange<object> {
   private gathered: Array<Past> | undefined
   private seq = firstSeq
   private bannedUntil = 0
+  /** Beyond 50 levels a side: what a change takes out of sight, another brings back. */
+  private readonly books = new FakeBooks(this.random, 1_000, 120)
+  private readonly streams = new Map<string, BookStream>()
+  private bookTurn = 0
+  private pictures = 0
 
   constructor(options: Options = {}, place?: Place) {
     super(options.seed ?? 8, place)
@@ -147,7 +169,7 @@ export class FakeBybitExchange extends FakeExchange<object> {
   protected frame(connection: FakeConnection, text: string): void {
     const { args, op, req_id } = commandOf(text)
     const say = (success: boolean, ret_msg: string, said = op): void => {
-      const named = req_id === undefined ? {} : { req_id }
+      const named = req_id === undefined || this.options.nameless === true ? {} : { req_id }
       connection.send(JSON.stringify({ success, ret_msg, conn_id: "d9avrao7pl3bpiuoku0g-7tmms", ...named, op: said }))
     }
     switch (op) {
@@ -193,16 +215,151 @@ export class FakeBybitExchange extends FakeExchange<object> {
       }
       if ([...connection.subscriptions.keys(), ...args].join("").length > maxChars) return refuse("error:args too long")
       for (const topic of begin) connection.subscriptions.set(topic, this.server.clock.wall())
-      say(true, "subscribe")
+      // A picture comes before the answer as often as behind it.
+      const isFirst = this.pictures++ % 2 === 0
+      if (!isFirst) say(true, "subscribe")
+      for (const topic of begin) this.picture(connection, topic)
+      if (isFirst) say(true, "subscribe")
     }
     if (ackDelay > 0) connection.after(ackDelay, settle)
     else settle()
   }
 
   private isTopic(topic: string): boolean {
-    const symbol = this.tradesOf(topic)
+    const symbol = this.tradesOf(topic) ?? bookTopic.exec(topic)?.[2]
     return symbol !== undefined && this.has(symbol)
   }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // books
+
+  /** The true book of a market, by the best so many levels a side. */
+  book(exchangeSymbol: string, levels = 1_000): Book {
+    return this.books.book(this.marketOf(exchangeSymbol), levels)
+  }
+
+  /** So many changes, over the books of all tradable markets in turn; those of one market are told together. */
+  bookChanges(count: number): void {
+    const { tradable } = this
+    const markets = new Set<Market>()
+    for (let n = 0; n < count; n++) {
+      const market = tradable[this.bookTurn++ % tradable.length]
+      if (market === undefined) continue
+      this.change(market)
+      markets.add(market)
+    }
+    for (const { exchangeSymbol } of markets) this.tellChanges(exchangeSymbol)
+  }
+
+  /** One change of a market's book. */
+  changeBook(exchangeSymbol: string): void {
+    this.change(this.marketOf(exchangeSymbol))
+    this.tellChanges(exchangeSymbol)
+  }
+
+  /** Changes of a market's book are lost on the way to everybody: what is told next does not follow. */
+  loseChanges(exchangeSymbol: string): void {
+    const market = this.marketOf(exchangeSymbol)
+    for (const stream of this.streamsOf(exchangeSymbol)) {
+      const before = stream.u
+      while (stream.u === before) {
+        this.change(market)
+        this.advance(stream)
+      }
+    }
+  }
+
+  /** The service was restarted: a picture, and numbers from 1 on. `type`: what the frame calls itself. */
+  restart(exchangeSymbol: string, type: "snapshot" | "delta" = "snapshot"): void {
+    for (const stream of this.streamsOf(exchangeSymbol)) {
+      this.advance(stream)
+      stream.u = 1
+      this.tell(stream, type, stream.shown)
+    }
+  }
+
+  /** A picture that nobody asked for. */
+  resend(exchangeSymbol: string): void {
+    for (const stream of this.streamsOf(exchangeSymbol)) {
+      this.advance(stream)
+      stream.u += 1
+      this.tell(stream, "snapshot", stream.shown)
+    }
+  }
+
+  /** The best levels, said again with the same number: of `orderbook.1`, where nothing has changed for three seconds. */
+  repeat(exchangeSymbol: string): void {
+    for (const stream of this.streamsOf(exchangeSymbol)) {
+      if (stream.levels === 1) this.tell(stream, "snapshot", stream.shown)
+    }
+  }
+
+  /** The engine's number is of all that it does, seen by a topic or not. */
+  private change(market: Market): void {
+    this.books.change(market)
+    this.seq += 1 + Math.floor(this.random() * 8)
+  }
+
+  private streamsOf(exchangeSymbol: string): ReadonlyArray<BookStream> {
+    return [...this.streams.values()].filter(({ symbol }) => symbol === exchangeSymbol)
+  }
+
+  private streamOf(topic: string): BookStream | undefined {
+    const [, levels = "", symbol = ""] = bookTopic.exec(topic) ?? []
+    if (symbol === "") return undefined
+    let stream = this.streams.get(topic)
+    if (stream === undefined) {
+      const shown = this.books.shown(this.marketOf(symbol), Number(levels))
+      stream = { topic, symbol, levels: Number(levels), shown, u: 217_107_084 + 1_000 * this.streams.size }
+      this.streams.set(topic, stream)
+    }
+    return stream
+  }
+
+  /** It is a part of the answer: a market that is mute has one. */
+  private picture(connection: FakeConnection, topic: string): void {
+    const stream = this.streamOf(topic)
+    if (stream !== undefined) connection.send(this.bookFrame(stream, "snapshot", stream.shown))
+  }
+
+  private tellChanges(exchangeSymbol: string): void {
+    for (const stream of this.streamsOf(exchangeSymbol)) {
+      const changes = this.advance(stream)
+      if (changes === undefined) continue
+      if (stream.levels === 1) this.tell(stream, "snapshot", stream.shown)
+      else this.tell(stream, "delta", changes)
+    }
+  }
+
+  /** To where the book is now; undefined: nothing of what it shows has changed, and nothing is counted. */
+  private advance(stream: BookStream): Standings | undefined {
+    const before = stream.shown
+    stream.shown = this.books.shown(this.marketOf(stream.symbol), stream.levels)
+    const changes = changed(before, stream.shown)
+    if (changes.bids.length + changes.asks.length === 0) return undefined
+    stream.u += 1
+    return changes
+  }
+
+  private tell(stream: BookStream, type: "snapshot" | "delta", sides: Standings): void {
+    this.push(stream.symbol, stream.topic, [], () => this.bookFrame(stream, type, sides))
+  }
+
+  private bookFrame({ symbol: s, topic, u }: BookStream, type: "snapshot" | "delta", sides: Standings): string {
+    const ts = this.server.clock.wall()
+    const row = ({ amount, price }: Standing) => [printed(price), printed(amount)]
+    const { oddities = false } = this.options
+    const side = (standings: ReadonlyArray<Standing>, odd: string) => {
+      const rows = standings.map(row)
+      if (!oddities) return rows
+      return type === "snapshot" ? rows.toSorted(() => this.random() - 0.5) : [...rows, [odd, "0"]]
+    }
+    const [b, a] = [side(sides.bids, "0.00001"), side(sides.asks, "99999999")]
+    return JSON.stringify({ topic, ts, type, data: { s, b, a, u, seq: this.seq }, cts: ts - 2 })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // trades
 
   /** So many trades of one order, in as few frames as take them. */
   sweep(exchangeSymbol: string, count: number): void {

@@ -1,15 +1,19 @@
 /**
  * Bybit, spot, by its version 5 (docs/design/exchanges/bybit.md). Trades have ids that jump, so none is missed by its number, and REST has the
- * last 60 alone. One topic that it does not like refuses the whole frame that names it.
+ * last 60 alone. One topic that it does not like refuses the whole frame that names it. Books are a picture and changes, which it counts by one,
+ * topic by topic; what names their states is the number of its engine.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { BooksOptions } from "../books/Options.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
+import * as Defaults from "../Defaults.ts"
 import type { Exchange, Market, Message, Protocol, Refusal, TradeRow } from "../Exchange.ts"
-import { decoder, epochMillis, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import { decoder, epochMillis, levels, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
+import * as Levels from "../protocols/Levels.ts"
 
 const ListedMarket = Schema.Struct({
   symbol: Schema.String,
@@ -41,6 +45,16 @@ const PastTrade = Schema.Struct({
   time: Schema.String
 })
 
+const Whole = Schema.String.pipe(Schema.pattern(/^\d{1,19}$/))
+
+/** `u` counts the frames of a topic, `seq` what the engine does; `cts` is its time, `ts` that of the sender. */
+const Book = Schema.Struct({
+  type: Schema.Literal("snapshot", "delta"),
+  ts: Schema.String,
+  cts: Schema.optional(Schema.String),
+  data: Schema.Struct({ s: Schema.String, b: Levels.Side, a: Levels.Side, u: Whole, seq: Whole })
+})
+
 const List = Schema.Array(Schema.Unknown)
 
 /** It says of no topic by itself what became of it. */
@@ -53,6 +67,7 @@ const Answer = Schema.Struct({
 
 const decodeMarket = decoder(ListedMarket)
 const decodeList = decoder(Schema.Struct({ result: Schema.Struct({ list: List }) }))
+const decodeBook = rowDecoder(Book)
 const decodePush = rowDecoder(Schema.Struct({ data: List }))
 const decodeSymbol = rowDecoder(Schema.Struct({ s: Schema.String }))
 const isAnswer = Schema.is(Answer)
@@ -102,6 +117,38 @@ const trades = (topic: string, push: unknown): ReadonlyArray<Message> => {
   return rows.length === 0 ? failures : [...failures, { _tag: "trades", exchangeSymbol, rows }]
 }
 
+const bookTopic = /^orderbook\.\d+\.(.+)$/
+
+/** Levels a side of the least stream that has as many as are wanted. */
+const levelsOf = ({ depth }: Pick<BooksOptions, "depth">): number => depth === "all" || depth > 50 ? 1_000 : 50
+
+/** What stands for the restart of its service, whatever the frame calls itself: all of the book is in it. */
+const restarted = 1n
+
+/** An odd time is counted, and the book goes on without. */
+const book = (topic: string, exchangeSymbol: string, push: unknown): ReadonlyArray<Message> => {
+  const decoded = decodeBook(push)
+  if (Either.isLeft(decoded)) return [failed(decoded.left, topic)]
+  const { cts, data: { a, b, s, seq, u }, ts, type } = decoded.right
+  if (s !== exchangeSymbol) return [failed(DecodeFailure.make("symbol", `${s} on ${topic}`), topic)]
+  const sides = Either.all({ bids: levels("bids", b), asks: levels("asks", a) })
+  if (Either.isLeft(sides)) return [failed(sides.left, topic)]
+  const sequence = BigInt(u)
+  const isWhole = type === "snapshot" || sequence === restarted
+  const time = epochMillis(cts ?? ts)
+  const part: Message = {
+    _tag: "books",
+    exchangeSymbol,
+    part: isWhole ? "whole" : "delta",
+    ...sides.right,
+    previous: isWhole ? undefined : sequence - 1n,
+    sequence,
+    number: BigInt(seq),
+    ...time ?? { timestamp: null }
+  }
+  return time === undefined ? [part, failed(DecodeFailure.make("time", cts ?? ts))] : [part]
+}
+
 const alreadySubscribed = /already subscribed,topic:(.+)$/
 
 /**
@@ -140,7 +187,9 @@ const decode: Protocol["decode"] = (text) => {
   if (!Predicate.isRecord(value)) return [unknown(text)]
   const { topic } = value
   if (typeof topic !== "string") return isAnswer(value) ? answered(value, text) : [unknown(text)]
-  return topic.startsWith(tradePrefix) ? trades(topic, value) : [unknown(text)]
+  if (topic.startsWith(tradePrefix)) return trades(topic, value)
+  const symbol = bookTopic.exec(topic)?.[1]
+  return symbol === undefined ? [unknown(text)] : book(topic, symbol, value)
 }
 
 const command = (op: string, args: ReadonlyArray<string>, id: number): string =>
@@ -234,7 +283,9 @@ export const bybit: Exchange = {
   socket: {
     hello: undefined,
     acknowledges: true,
-    topics: (channel, { exchangeSymbol }) => channel === "trades" ? [tradePrefix + exchangeSymbol] : [],
+    topics: (channel, { exchangeSymbol }, books = Defaults.books) => [
+      channel === "trades" ? tradePrefix + exchangeSymbol : `orderbook.${levelsOf(books)}.${exchangeSymbol}`
+    ],
     subscribe: (topic, id) => command("subscribe", [topic], id),
     // An eleventh topic refuses the frame.
     batch: {
@@ -247,5 +298,15 @@ export const bybit: Exchange = {
     keepAlive: { every: Duration.seconds(20), text: "{\"op\":\"ping\"}" },
     isTerminal: () => false,
     decode
+  },
+  books: {
+    link: "exact",
+    resync: "resubscribe",
+    ofNamedMarkets: true,
+    levels: 1_000,
+    numbers: "own",
+    // What REST has is numbered as the stream of 1 000 levels is, and would follow from no other.
+    picture: undefined,
+    by: (options) => ({ levels: levelsOf(options) })
   }
 }

@@ -43,10 +43,10 @@ has to be 0.
 Of books: "books told" are books and changes; "books' holes" are stretches without a true book, each told by two \`gap\` events; "untrue or
 untold" counts states that a reader came to and that never were, or were before the one it had, and changes that nobody heard of without a
 \`gap\` to say so: it has to be 0. In the end each reader has the exchange's own book. Wallex has books on connections of their own,
-so that it dials twice. Tabdeal's trades come by asking, and its books by the socket.
+so that it dials twice. Tabdeal's trades come by asking, and its books by the socket. Where the last three columns are missing, only trades were collected.
 `
 
-/** Puts an exchange's section where it was, or behind the last. */
+/** Puts an exchange's section in the place of the one before. */
 export const write = (name: string, rows: ReadonlyArray<Row>): void => {
   const sections = new Map(
     readFileSync(file, "utf8").split(/^## /m).slice(1).map((
@@ -54,5 +54,6 @@ export const write = (name: string, rows: ReadonlyArray<Row>): void => {
     ) => [text.slice(0, text.indexOf("\n")), text.trimEnd()])
   )
   sections.set(name, `${name}\n\nOn ${new Date().toISOString().slice(0, 10)}.\n\n${table(rows)}`)
-  writeFileSync(file, `${head}\n${[...sections.values()].map((text) => `## ${text}\n`).join("\n")}`)
+  const inOrder = [...sections.keys()].sort().map((name) => `## ${sections.get(name)}\n`)
+  writeFileSync(file, `${head}\n${inOrder.join("\n")}`)
 }

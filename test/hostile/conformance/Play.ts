@@ -10,6 +10,7 @@ import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
+import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import type { Exchange } from "../../../src/streams/Exchange.ts"
 import type * as Topics from "../../../src/streams/Feed/Topics.ts"
 import { defaults, run, until } from "../Running.ts"
@@ -146,14 +147,21 @@ const play = (exchange: Exchange, fake: FakeExchange, behaviour: Behaviour, book
     const { begin, fromStart = false, heal, lasts = 2_500, name } = behaviour
     const hasBooks = books !== undefined
     const [least] = dialsOf(behaviour, exchange, hasBooks)
-    const bookTopics = (exchangeSymbol: string) => exchange.socket.topics("books", { exchangeSymbol, symbol: "" })
+    // Refreshed while nothing changes, too.
+    const asked: BooksOptions = {
+      depth: "all",
+      interval: Duration.seconds(1),
+      refresh: Duration.seconds(4),
+      deltas: true
+    }
+    const bookTopics = (exchangeSymbol: string) =>
+      exchange.socket.topics("books", { exchangeSymbol, symbol: "" }, asked)
     const truth = books === undefined ? undefined : TrueBooks.make(fake, books, bookTopics)
     if (fromStart) begin(fake)
     const running = yield* run(exchange, {
       endpoints: fake,
       channels: hasBooks ? ["trades", "books"] : ["trades"],
-      // Refreshed while nothing changes, too.
-      books: { depth: "all", interval: Duration.seconds(1), refresh: Duration.seconds(4), deltas: true },
+      books: asked,
       // One connection, whatever the exchange allows.
       subscriptionsPerConnection: 3 * markets,
       scale,

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, TestClock } from "effect"
+import { Duration, Effect, TestClock } from "effect"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeBybit from "../../../src/layers/testing/FakeBybit.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
-import type { MarketEvent, Status, Trade } from "../../../src/services/MarketEvent.ts"
+import type { Book, BookDelta, MarketEvent, Status, Trade } from "../../../src/services/MarketEvent.ts"
 import { bybit } from "../../../src/streams/exchanges/Bybit.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
 import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
@@ -54,6 +55,61 @@ it.scopedLive("answers a command as a whole, refuses one for the sake of one top
     const ids = many.data.map(({ i }: any) => BigInt(i))
     const steps = ids.slice(1).map((id: bigint, n: number) => Number(id - ids[n]))
     assert.isTrue(steps.includes(1) && Math.max(...steps) > 10 && Math.min(...steps) > 0)
+  }))
+
+it.scopedLive("has books of many depths: a picture before the answer or behind it, changes counted topic by topic", () =>
+  Effect.gen(function*() {
+    const fake = yield* FakeBybit.make({ markets: 1 })
+    const [first, second] = [yield* connect(fake.wsUrl), yield* connect(fake.wsUrl)]
+    const listen = (depth: number) => ({ req_id: String(depth), op: "subscribe", args: [`orderbook.${depth}.BTCUSDT`] })
+    first.send(listen(50))
+    yield* first.frameCount(2)
+    for (const depth of [1_000, 1, 500]) first.send(listen(depth))
+    yield* first.frameCount(7)
+    const kinds = first.documents.map(({ req_id, topic, type }) => topic === undefined ? req_id : [topic, type])
+    const whole = (depth: number) => [`orderbook.${depth}.BTCUSDT`, "snapshot"]
+    assert.deepStrictEqual(kinds, [whole(50), "50", "1000", whole(1_000), whole(1), "1", "500"])
+    const pictures = first.documents.filter(({ topic }) => topic !== undefined)
+    assert.deepStrictEqual(pictures.map(({ data: { a, b } }) => [b.length, a.length])[0], [50, 50])
+    assert.isAbove(pictures[1].data.b.length, 60)
+    assert.deepStrictEqual(
+      pictures.map(({ data: { seq } }) => seq),
+      Array.from({ length: 3 }, () => pictures[0].data.seq)
+    )
+    second.send(listen(50))
+    yield* second.frameCount(2)
+    for (let n = 0; n < 60; n++) fake.bookChanges(4)
+    fake.repeat("BTCUSDT")
+    fake.restart("BTCUSDT")
+    yield* first.until("u of 1", () => first.documents.filter(({ data }) => data?.u === 1).length === 3)
+    yield* second.until("u of 1", () => second.documents.some(({ data }) => data?.u === 1))
+    const of = (client: typeof first, depth: number) =>
+      client.documents.filter(({ topic }) => topic === `orderbook.${depth}.BTCUSDT`)
+    // The same for both.
+    assert.deepStrictEqual(of(second, 50).slice(1), of(first, 50).slice(1))
+    for (const depth of [50, 1_000]) {
+      const all = of(first, depth)
+      const changes = all.slice(1, -1)
+      assert.deepStrictEqual(
+        changes.map(({ data: { u }, type }) => [type, u - all[0].data.u]),
+        changes.map((_, n) => ["delta", n + 1])
+      )
+      assert.deepStrictEqual([all.at(-1).type, all.at(-1).data.u], ["snapshot", 1])
+    }
+    // What leaves the 50 best is taken away, and what comes into them is named.
+    const sides = { b: new Map<string, string>(), a: new Map<string, string>() }
+    for (const { data } of of(first, 50).slice(0, -1)) {
+      for (const side of ["b", "a"] as const) {
+        for (const [price, amount] of data[side]) {
+          if (amount === "0") sides[side].delete(price)
+          else sides[side].set(price, amount)
+        }
+        assert.strictEqual(sides[side].size, 50)
+      }
+    }
+    const best = of(first, 1)
+    assert.isTrue(best.every(({ type }) => type === "snapshot"))
+    assert.strictEqual(best.at(-2).data.u, best.at(-3).data.u)
   }))
 
 it.scopedLive("is strict: what is no JSON, commands that there are none of, clients that send no ping", () =>
@@ -255,6 +311,20 @@ describe("a feed of Bybit's", () => {
       assert.isFalse(events.some((event) => event.type === "status" && event.event === "stale"))
     }).pipe(Effect.provide(FakeBybit.memory({ markets: 12 }))))
 
+  it.scoped("where answers name no command, each topic is found to be subscribed already when it is asked for again", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* begin()
+      // Nobody trades, so that no data can stand for the answer.
+      yield* go(40)
+      assert.isTrue(fake.refusedFor.every((words) => words.includes("already subscribed")))
+      assert.deepInclude([...feed.status().connections.values()][0]?.subscriptions, { active: 12, rejected: 0 })
+      assert.lengthOf(fake.server.accepted, 1)
+      fake.trades(24)
+      yield* go(1)
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      assert.deepStrictEqual(gapsOf(events), [])
+    }).pipe(Effect.provide(FakeBybit.memory({ markets: 12, nameless: true }))))
+
   it.scoped("a region that is not served, and an address that asked too often, are told apart and with what to do", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-09-20T03:33:37.840Z"))
@@ -276,4 +346,104 @@ describe("a feed of Bybit's", () => {
       yield* go(700)
       assert.include(feed.status().lastError ?? "", "not served in this region")
     }).pipe(Effect.provide(FakeBybit.memory({ markets: 1 }))))
+})
+
+describe("books of Bybit's", () => {
+  const booksOf = (events: ReadonlyArray<MarketEvent>) =>
+    events.filter((event): event is Book | BookDelta => event.type === "book" || event.type === "book_delta")
+  const holesOf = (events: ReadonlyArray<MarketEvent>) =>
+    gapEvents(events).flatMap((event) =>
+      event["channel"] === "books" ? [[event.symbol, event["cause"], event["complete"]]] : []
+    )
+  const listen = (depth: number) =>
+    begin({
+      channels: ["books"],
+      books: { depth, interval: Duration.zero, refresh: Duration.minutes(10), deltas: true }
+    })
+  const commandsOf = ({ server }: FakeBybit.FakeBybitExchange) =>
+    server.accepted.flatMap(({ received }) =>
+      received.map((text) => JSON.parse(text)).flatMap(({ args, op }) => op === "ping" ? [] : [[op, ...args]])
+    )
+  const [btc, eth] = ["orderbook.50.BTCUSDT", "orderbook.50.ETHUSDC"]
+  const assertSame = (fake: FakeBybit.FakeBybitExchange, events: ReadonlyArray<MarketEvent>, levels = 50) => {
+    const reader = BookReader.make()
+    reader.read(events)
+    assert.strictEqual(reader.distrusts(), 0)
+    for (const { exchangeSymbol, symbol } of fake.tradable) {
+      assert.deepStrictEqual(reader.book(`bybit:${symbol}`), fake.book(exchangeSymbol, levels))
+    }
+  }
+
+  for (const [depth, levels] of [[50, 50], [51, 1_000]] as const) {
+    it.scoped(`of ${depth} levels are those of the stream of ${levels}, named by the engine's numbers`, () =>
+      Effect.gen(function*() {
+        const { events, fake, feed, go } = yield* listen(depth)
+        for (let n = 0; n < 30; n++) {
+          fake.bookChanges(7)
+          yield* go(0.1)
+        }
+        assert.deepStrictEqual(commandsOf(fake), [
+          ["subscribe", `orderbook.${levels}.BTCUSDT`, `orderbook.${levels}.ETHUSDC`]
+        ])
+        assert.deepStrictEqual([holesOf(events), feed.status().decodeFailures.size], [[], 0])
+        assertSame(fake, events, levels)
+        const own = booksOf(events).filter(({ symbol }) => symbol === "BTC/USDT")
+        assert.isAbove(own.length, 15)
+        // No number of the topic's, which begins again: ids would come twice.
+        assert.isTrue(
+          own.every(({ id, sequence, type }) =>
+            id === `bybit:BTC/USDT:${type === "book" ? "b" : "d"}:${sequence}` && /^1142\d{8}$/.test(sequence)
+          )
+        )
+        assert.strictEqual(own[0]?.timestamp, "2026-09-20T03:33:37.838Z")
+      }).pipe(Effect.provide(FakeBybit.memory({ markets: 2, oddities: true }))))
+  }
+
+  it.scoped("a number that is left out makes its market's book doubtful, and one new subscription whole again", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* listen(50)
+      fake.bookChanges(6)
+      yield* go(1)
+      fake.loseChanges("BTCUSDT")
+      // What follows does not: one hole, one question.
+      fake.server.script.ackDelay = 500
+      for (let n = 0; n < 3; n++) {
+        fake.bookChanges(8)
+        yield* go(0.1)
+      }
+      fake.server.heal()
+      for (let n = 0; n < 40; n++) {
+        fake.bookChanges(2)
+        yield* go(1)
+      }
+      assert.deepStrictEqual(holesOf(events), [["BTC/USDT", "sequence", false], ["BTC/USDT", "sequence", true]])
+      assert.deepStrictEqual(commandsOf(fake), [["subscribe", btc, eth], ["unsubscribe", btc], ["subscribe", btc]])
+      assertSame(fake, events)
+    }).pipe(Effect.provide(FakeBybit.memory({ markets: 2 }))))
+
+  for (const type of ["snapshot", "delta"] as const) {
+    it.scoped(`a restart of the service is a picture, also where the frame calls itself ${type}: no hole`, () =>
+      Effect.gen(function*() {
+        const { events, fake, go } = yield* listen(50)
+        for (let n = 0; n < 3; n++) {
+          fake.bookChanges(8)
+          yield* go(1)
+          // What it did meanwhile nobody was told.
+          fake.loseChanges("BTCUSDT")
+          fake.restart("BTCUSDT", type)
+          yield* go(1)
+        }
+        fake.bookChanges(8)
+        fake.resend("ETHUSDC")
+        fake.bookChanges(8)
+        yield* go(1)
+        assert.deepStrictEqual(holesOf(events), [])
+        assert.lengthOf(commandsOf(fake), 1)
+        assertSame(fake, events)
+        // The engine goes on counting: no state is named twice, none begins again.
+        const sequences = booksOf(events).filter(({ symbol }) => symbol === "BTC/USDT").map(({ sequence }) => sequence)
+        assert.deepStrictEqual(sequences, sequences.toSorted())
+        assert.isTrue(sequences.every((sequence) => /^\d+$/.test(sequence)))
+      }).pipe(Effect.provide(FakeBybit.memory({ markets: 2 }))))
+  }
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Either, FastCheck as fc, Schema } from "effect"
+import { Duration, Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
@@ -72,6 +72,7 @@ describe("Bybit's recordings", () => {
     ])
     const docs = recording("bybit", "bybit-ws-docs").map(decode)
     assert.deepStrictEqual(docs.map(reasonsOf), [["unknown"], [], ["unknown"], []])
+    // The whole book of a market, which has changes alone: it is not asked for.
     // Of a derivative: its ids are no digits there.
     assert.strictEqual(rowsOf(docs[1] ?? [])[0]?.id, "20f43950-d8dd-5b31-9112-a178eb6023af")
     assert.deepStrictEqual(reasonsOf(decode(line("bybit", "bybit-ws-trades-btcusdt-20260920", 1))), ["unknown"])
@@ -135,6 +136,7 @@ describe("Bybit's socket", () => {
       ...recording("bybit", "bybit-ws-docs"),
       ...recording("bybit", "bybit-ws-control-linear-20260923"),
       ...recording("bybit", "bybit-ws-trades-btcusdc-20251026"),
+      ...recording("oracles", "bybit-ws-orderbook50-btcusdt-20260824"),
       bybitTrades("BTCUSDT", [{ v: "1.6e-05" }, { i: "2" }])
     ]
     fc.assert(
@@ -149,6 +151,94 @@ describe("Bybit's socket", () => {
       }),
       { numRuns: 20_000 }
     )
+  })
+})
+
+describe("Bybit's books", () => {
+  const frame = (fields: object = {}, data: object = {}): string =>
+    JSON.stringify({
+      topic: "orderbook.50.BTCUSDT",
+      ts: 1787612486116,
+      type: "delta",
+      data: {
+        s: "BTCUSDT",
+        b: [],
+        a: [["78716.80", "0.027559"], ["78748.5", "0"]],
+        u: 217107085,
+        seq: 113099229629,
+        ...data
+      },
+      cts: 1787612486108,
+      ...fields
+    })
+  const [name, part] = ["orderbook.50.BTCUSDT", {
+    _tag: "books",
+    exchangeSymbol: "BTCUSDT",
+    part: "delta",
+    bids: [],
+    asks: [["78716.8", "0.027559"], ["78748.5", "0"]],
+    previous: 217107084n,
+    sequence: 217107085n,
+    number: 113099229629n,
+    timestamp: 1787612486108
+  }] as const
+
+  it("follow one another by the number of their topic, and are named by the engine's", () => {
+    assert.deepStrictEqual<unknown>(decode(frame()), [part])
+    const whole = { ...part, part: "whole", previous: undefined }
+    assert.deepStrictEqual<unknown>(decode(frame({ type: "snapshot" })), [whole])
+    // Its service was restarted: that is all of the book, whatever it calls itself.
+    for (const type of ["snapshot", "delta"]) {
+      assert.deepStrictEqual<unknown>(decode(frame({ type }, { u: 1 })), [{ ...whole, sequence: 1n }])
+    }
+    assert.deepStrictEqual<unknown>(decode(frame({}, { u: 2 })), [{ ...part, previous: 1n, sequence: 2n }])
+  })
+
+  it("have the engine's time, or the sender's; an odd one is counted, and the book goes on", () => {
+    assert.deepStrictEqual<unknown>(decode(frame({ cts: undefined })), [{ ...part, timestamp: 1787612486116 }])
+    const [odd, failure] = decode(frame({ cts: "soon" }))
+    assert.deepStrictEqual<unknown>(odd, { ...part, timestamp: null })
+    assert.deepInclude(failure, { _tag: "failure", topic: undefined })
+  })
+
+  it("are spoilt by a level that cannot be read, and say whose they are", () => {
+    for (
+      const [data, reason] of [
+        [{ a: [["78716.8", "-1"]] }, "number"],
+        [{ b: [["0", "1"]] }, "number"],
+        [{ b: [["1"]] }, "schema"],
+        [{ u: "x" }, "schema"],
+        [{ seq: undefined }, "schema"],
+        [{ s: "ETHUSDT" }, "symbol"]
+      ] as const
+    ) {
+      const messages = decode(frame({}, data))
+      assert.deepStrictEqual(reasonsOf(messages), [reason])
+      assert.deepInclude(messages[0], { topic: name })
+    }
+    assert.deepStrictEqual(reasonsOf(decode(frame({ type: "odd" }))), ["schema"])
+  })
+
+  it("are asked for in the least depth that has as many levels as are told", () => {
+    const topicsOf = (depth: number | "all") =>
+      bybit.socket.topics("books", market, {
+        depth,
+        deltas: false,
+        interval: Duration.seconds(1),
+        refresh: Duration.seconds(60)
+      })
+    const [usual, deep] = ["orderbook.50.BTCUSDT", "orderbook.1000.BTCUSDT"]
+    assert.deepStrictEqual([1, 20, 50, 51, 5_000, "all" as const].map(topicsOf), [
+      [usual],
+      [usual],
+      [usual],
+      [deep],
+      [deep],
+      [deep]
+    ])
+    assert.deepStrictEqual(bybit.socket.topics("books", market), [usual])
+    // A picture by REST has the numbers of another topic.
+    assert.isUndefined(bybit.books?.picture)
   })
 })
 

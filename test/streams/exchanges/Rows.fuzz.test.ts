@@ -83,6 +83,7 @@ const pools = {
     ...recording("bybit", "bybit-ws-docs"),
     ...recording("bybit", "bybit-ws-trades-btcusdt-20260920"),
     ...recording("bybit", "bybit-ws-trades-btcusdc-20251026"),
+    ...recording("oracles", "bybit-ws-orderbook50-btcusdt-20260824"),
     bybitTrades("BTCUSDT", [{ i: "1" }, { i: "2", S: "Buy", v: "0" }, { i: "3", p: "1.6e-05" }]),
     bybitTrades("ETHUSDC", [{}])
   ],

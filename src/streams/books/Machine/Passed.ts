@@ -3,7 +3,7 @@
  * so that whoever brings what another has brought and replaced is behind.
  */
 import * as Levels from "../Levels.ts"
-import type { Listener, State } from "./State.ts"
+import type { Listener, Part, State } from "./State.ts"
 
 /** Sides of one listener that are remembered: whoever is later than that is taken for one that is ahead. */
 const most = 16
@@ -28,9 +28,9 @@ export const passOver = ({ listeners }: State, by: Listener, before: Known | und
   }
 }
 
-/** The book is what it brought: it has come as far as any. */
-export const catchUp = ({ passed }: Listener): void => {
-  for (const side of sides) passed[side].length = 0
+/** The book has what it brought: of that side it has come as far as any. The other may be as another brought it. */
+export const catchUp = ({ passed }: Listener, { part }: Pick<Part, "part">): void => {
+  for (const side of sides) if (part === "whole" || part === side) passed[side].length = 0
 }
 
 /** It brings what was replaced since it hears the market: it is late, or a book of before has come again, which looks the same. */
