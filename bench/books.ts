@@ -53,7 +53,8 @@ const api = Layer.succeed(
   )
 )
 
-let socket: MemorySocket | undefined
+/** By market: its books' connection. */
+const socketOf = new Map<string, MemorySocket>()
 
 const serve = (one: MemorySocket) => {
   one.server = (text) => {
@@ -63,6 +64,7 @@ const serve = (one: MemorySocket) => {
         .parse(text)
     if (op !== "subscribe") return
     for (const arg of args) {
+      socketOf.set(arg.instId, one)
       one.push(JSON.stringify({ event: "subscribe", arg, connId: "a" }), frames.picture(arg.instId))
     }
   }
@@ -71,7 +73,6 @@ const serve = (one: MemorySocket) => {
 const sockets = Layer.succeed(Socket.WebSocketConstructor, (url) => {
   const made = new MemorySocket(url)
   serve(made)
-  socket = made
   queueMicrotask(() => made.open())
   return made as unknown as globalThis.WebSocket
 })
@@ -147,12 +148,12 @@ await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
       const before = books().parts.applied
       let began = cpu()
       for (let n = 0; n < perRound; n += burst) {
-        socket?.push(...parts.slice(n, n + burst))
+        for (const { symbol, text } of parts.slice(n, n + burst)) socketOf.get(symbol)?.push(text)
         while (books().parts.applied < before + n + burst) await setImmediate()
       }
       const our = cpu() - began
       began = cpu()
-      for (const part of parts) bare.take(part)
+      for (const { text } of parts) bare.take(text)
       const their = cpu() - began
       if (round < warmUp) continue
       ours.push(perRound * 1000 / our)

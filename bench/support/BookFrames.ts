@@ -48,13 +48,14 @@ export class BookFrames {
   }
 
   /** The next change of a market, all in turn: so many levels, most of them new amounts, some gone and some new. */
-  next(levels: number): string {
+  next(levels: number): { readonly symbol: string; readonly text: string } {
     const book = this.books[this.turn++ % this.books.length]
     if (book === undefined) throw new Error("no markets")
     const previous = book.sequence
     book.sequence += 7
     const half = levels / 2
-    return this.frame(book, "update", previous, this.change(book.asks, 1, half), this.change(book.bids, -1, half))
+    const [asks, bids] = [this.change(book.asks, 1, half), this.change(book.bids, -1, half)]
+    return { symbol: book.symbol, text: this.frame(book, "update", previous, asks, bids) }
   }
 
   private change(side: Side, sign: 1 | -1, count: number): ReadonlyArray<ReadonlyArray<string>> {

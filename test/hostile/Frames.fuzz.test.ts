@@ -107,6 +107,13 @@ const bybitTrades = (symbol: string, i: number): string =>
   `"T":178987521784${i},"p":"8041${i}.3","v":"0.06","S":"${i % 2 === 0 ? "Sell" : "Buy"}","seq":114263055846,` +
   `"s":"${symbol}","BT":false,"RPI":false}]}`
 
+const bybitBook = (symbol: string, i: number): string =>
+  `{"topic":"orderbook.50.${symbol}","ts":1787612486096,"type":"${
+    i === 0 ? "snapshot" : "delta"
+  }","data":{"s":"${symbol}",` +
+  `"b":[["3229${i}","155.903075"],["32280","${i === 0 ? 1 : 0}"]],"a":[["32311.5","76.37807${i}"]],"u":${7 + i},` +
+  `"seq":11309922962${i}},"cts":178761248609${i}}`
+
 /** Ask, with a checksum that is right for none but the first. */
 const krakenBook = (symbol: string, i: number): string =>
   `{"channel":"book","type":"${i < 5 ? "snapshot" : "update"}","data":[{"symbol":"${symbol}",` +
@@ -115,13 +122,6 @@ const krakenBook = (symbol: string, i: number): string =>
 const okxBook = (instId: string, i: number): string =>
   `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
   `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
-
-const bybitBook = (symbol: string, i: number): string =>
-  `{"topic":"orderbook.50.${symbol}","ts":1787612486096,"type":"${
-    i === 0 ? "snapshot" : "delta"
-  }","data":{"s":"${symbol}",` +
-  `"b":[["3229${i}","155.903075"],["32280","${i === 0 ? 1 : 0}"]],"a":[["32311.5","76.37807${i}"]],"u":${7 + i},` +
-  `"seq":11309922962${i}},"cts":178761248609${i}}`
 
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 

@@ -154,13 +154,13 @@ describe("Books against the fakes", () => {
       Effect.flatMap(FakeOkx.FakeOkx, (fake) => story(fake, deltas, 150)).pipe(
         Effect.provide(FakeOkx.memory({ markets: 6, levels: 12 }))
       ))
-    it.scoped(`Kraken's ${how}: the same, each proved by its checksum`, () =>
-      Effect.flatMap(FakeKraken.FakeKraken, (fake) => story(fake, deltas)).pipe(
-        Effect.provide(FakeKraken.memory({ markets: 6 }))
-      ))
     it.scoped(`Bybit's ${how}: the same, by changes that are counted by one`, () =>
       Effect.flatMap(FakeBybit.FakeBybit, (fake) => story(fake, deltas, 150)).pipe(
         Effect.provide(FakeBybit.memory({ markets: 6, oddities: deltas }))
+      ))
+    it.scoped(`Kraken's ${how}: the same, each proved by its checksum`, () =>
+      Effect.flatMap(FakeKraken.FakeKraken, (fake) => story(fake, deltas)).pipe(
+        Effect.provide(FakeKraken.memory({ markets: 6 }))
       ))
   }
 

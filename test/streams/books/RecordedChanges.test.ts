@@ -74,9 +74,9 @@ const files: ReadonlyArray<
   ["okx-ws-books-btcusdt-20260824-trimmed", okx, ["BTC/USDT", "BTC-USDT"], asked],
   // Before books had numbers: a book without one cannot be followed, and nothing is told of it.
   ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked],
+  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked],
   ["kraken-ws-book10-btcusd-20260824", kraken, ["BTC/USD", "BTC/USD"], shallow],
-  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked],
-  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked]
+  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked]
 ]
 
 /** Whoever recorded it had sent no id; the answer to ours has one. */
