@@ -194,8 +194,9 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
     events: ReadonlyArray<object>,
     issued: ReadonlyArray<Issued> = []
   ): void {
-    if (this.server.script.silent) return
     const session = this.sessionOf(connection)
+    // What is not sent has its number all the same: whoever is heard again is known to have left something out.
+    if (this.server.script.silent) return void (session.next += 1)
     const now = this.server.clock.wall()
     const timestamp = `${new Date(now).toISOString().slice(0, -1)}000001Z`
     session.spokenAt = this.server.clock.steady()
@@ -378,10 +379,10 @@ export class FakeCoinbaseExchange extends FakeExchange<object> {
       const updates = this.updates(changed(before, shown))
       if (updates.length === 0) continue
       books.set(product, shown)
-      // It takes levels away that nobody was told of, and tells of a market of which nothing has changed.
+      // It takes levels away that nobody was told of (no ask is so low), and tells of a market of which nothing has changed.
       if (this.random() < 0.2) {
         updates.unshift(
-          this.update("bid", { price: { units: 1n, scale: market.scale }, amount: { units: 0n, scale: 8 } })
+          this.update("offer", { price: { units: 1n, scale: market.scale }, amount: { units: 0n, scale: 8 } })
         )
       }
       if (this.random() < 0.1) events.push({ type: "update", product_id: product, updates: [] })
