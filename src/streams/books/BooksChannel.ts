@@ -18,6 +18,7 @@ import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import * as Asked from "./Asked.ts"
 import { booksOf } from "./Declared.ts"
 import type * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
@@ -68,7 +69,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const declared = booksOf(exchange, options.books)
   const picture = declared?.picture
   const clock = yield* Effect.clock
-  const asked = yield* Queue.unbounded<Markets.Kept>()
+  /** Markets that ask for a picture, and how many of them there are. */
+  const line: Array<Markets.Kept> = []
+  const asked = yield* Queue.unbounded<void>()
   const wheel = Wheel.make<Markets.Kept>()
   const changed = yield* Effect.makeLatch(false)
   const outgoing: Array<MarketEvent> = []
@@ -83,7 +86,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...machineOptions(options.books),
     asked: options.books,
     now,
-    onAsk: (kept) => void asked.unsafeOffer(kept),
+    onAsk: (kept) => {
+      line.push(kept)
+      asked.unsafeOffer(undefined)
+    },
     onLeft: (events) => isStopping ? undefined : push(events)
   })
 
@@ -157,7 +163,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const path = picture.path(kept.market)
     // It may be long ago that it was asked for: the budget is not for pictures that nobody waits for any more.
     return kept.isListed && !isStopped && Machine.isWanted(kept.state)
-      ? rest.aside(path, picture.decode).pipe(
+      ? rest.aside(path, picture.decode, picture.cost).pipe(
         Effect.orElseSucceed(() => undefined),
         Effect.map((found) => answered(kept, path, found))
       )
@@ -197,14 +203,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
-  if (remedy !== undefined) {
-    yield* Effect.forkScoped(supervise(Effect.forever(Effect.flatMap(Queue.take(asked), remedied))))
-  } else if (picture !== undefined) {
-    // One at a time: it is the budget that bounds them.
-    yield* Effect.forkScoped(
-      supervise(Effect.forever(Effect.flatMap(Queue.take(asked), (kept) => askFor(picture, kept))))
-    )
-  }
+  // One at a time: it is the budget that bounds them.
+  const served = (serve: (kept: Markets.Kept) => Effect.Effect<void>) =>
+    Effect.forkScoped(supervise(Effect.forever(Effect.flatMap(Queue.take(asked), () => {
+      const kept = Asked.next(line)
+      return kept === undefined ? Effect.void : serve(kept)
+    }))))
+  if (remedy !== undefined) yield* served(remedied)
+  else if (picture !== undefined) yield* served((kept) => askFor(picture, kept))
 
   return {
     name: "books",

@@ -178,6 +178,15 @@ describe("By overlapping numbers", () => {
     for (const one of [many, large, ...others]) Sync.close(one)
     assert.strictEqual(pool.bytes, 0)
   })
+
+  it("what went of it is known to no picture of before, also where all of it went", () => {
+    const sync = overlap()
+    const levels = Array.from({ length: 50_000 }, (_, i): Level => [String(i + 1), "1"])
+    assert.strictEqual(Sync.take(sync, delta(10, 12, { bids: levels })), "early")
+    assert.strictEqual(sync.buffer?.parts.length, 0)
+    assert.isUndefined(Sync.fit(sync, whole(11, [["5", "1"]], [])))
+    assert.strictEqual(Sync.fit(sync, whole(12, [["5", "1"]], [])), "whole")
+  })
 })
 
 describe("A picture that was asked for", () => {
