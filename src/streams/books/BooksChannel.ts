@@ -49,6 +49,9 @@ export type Picture = Omit<Sync.Part, "part">
 /** New connections for the sake of books are so far apart, doubled each time, ms; after so long a rest the first again. */
 const redialAfter = { first: 60_000, last: 600_000, rest: 600_000 }
 
+/** ms */
+const hour = 3_600_000
+
 /** Books that ask in one moment were lost with one connection. */
 const atOnce = 1_000
 
@@ -295,6 +298,8 @@ const open = (
   const topics = new Map<Markets.Kept, Set<object>>()
   /** Parts of books that changes keep that came before the answer to the subscription: the first picture often does. */
   const early = new Map<Markets.Kept, Array<Sync.Part>>()
+  /** When topics were subscribed to anew within the last hour. */
+  const remedies: Array<Time.Instant> = []
   let parts = 0
 
   const hold = (kept: Markets.Kept, part: Sync.Part): void => {
@@ -342,7 +347,12 @@ const open = (
       },
       doubted: (cause) => doubted(kept, cause),
       // What is kept is older than what could not be read.
-      spoiled: () => doubted(kept, "undecoded"),
+      spoiled: () => {
+        early.delete(kept)
+        doubted(kept, "undecoded")
+      },
+      // What came before it does not lead to what comes after: a picture has to come first.
+      missed: () => void early.delete(kept),
       take: (data, at) => {
         if (data._tag !== "books") return []
         parts += 1
@@ -356,6 +366,12 @@ const open = (
         const { linked, remedy } = kept
         const listener = heard.get(kept)
         if (remedy === undefined || listener === undefined || linked?.sessions.get(listener)?.isLive !== false) return
+        const { at } = now()
+        const { resubscriptions = Infinity } = linked.books
+        while (remedies.length > 0 && Time.between(remedies[0] ?? at, at) >= hour) remedies.shift()
+        // It is done when there is room.
+        if (remedies.length >= resubscriptions) return
+        if (resubscriptions < Infinity) remedies.push(at)
         kept.remedy = undefined
         return remedy
       },

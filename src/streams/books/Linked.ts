@@ -85,6 +85,11 @@ const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machi
   switch (outcome) {
     case "whole":
     case "changed":
+      // Nobody can be asked for a fresh picture while it goes on.
+      if (s.books.resync !== "picture" && Sync.isSpent(sync, s.depth)) {
+        Sync.lose(sync)
+        return [{ _tag: "Doubted", listener, cause: "overflow" }, ...others(s, listener)]
+      }
       return [stateOf(s, listener, sync, outcome), ...worn(s, sync)]
     case "same":
       return []
