@@ -14,8 +14,9 @@ const short = process.env["FAULTS_SHORT"] === "1"
  * The tier of a test file is its suffix:
  * `.test.ts` runs with `npm test`; `.fuzz.test.ts` too, and at length with `npm run test:faults`;
  * `.slow.test.ts` mostly waits, `.timed.test.ts` judges by what happens in a stretch of real time, which a busy neighbour would spoil: both
- * run with `npm run test:faults` only.
+ * run with `npm run test:faults` only, as do `.conformance.test.ts`, which wait for most of their time: each in its process.
  */
+const conformance = "**/*.conformance.test.ts"
 const slow = "**/*.slow.test.ts"
 const timed = "**/*.timed.test.ts"
 
@@ -35,7 +36,7 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/{services,streams,layers,exchanges,hostile,bench}/**/*.test.ts", "test/*.test.ts"],
-          exclude: [slow, timed]
+          exclude: [slow, timed, conformance]
         }
       },
       // `npm run test:faults`, `-- --short` in CI. First the property tests at length and what fakes alone do: two files at a time.
@@ -48,13 +49,15 @@ export default defineConfig({
           testTimeout: 3_600_000
         }
       },
-      // Then the service and the broker.
+      // Next each exchange beside servers that misbehave, by counts and events: `scripts/test-faults.mjs` says how many at a time.
+      { test: { ...shared, name: "conformance", include: [conformance], testTimeout: 3_600_000 } },
+      // Then the service and the broker. Books.test.ts is for a machine of its own.
       {
         test: {
           ...shared,
           name: "faults",
           include: ["test/faults/**/*.test.ts", "test/e2e/**/*.slow.test.ts"],
-          exclude: [timed],
+          exclude: short ? [timed, "test/faults/Books.test.ts"] : [timed],
           globalSetup: ["test/kafka/globalSetup.ts"],
           env: lengths,
           testTimeout: 3_600_000

@@ -476,10 +476,14 @@ export interface Rest {
   }
   /**
    * What a refusal by body looks like: asked of every answer of status 2xx, before it is decoded, and of any other that has no
-   * `Retry-After`. `body` is undefined if it is no JSON. Total, whatever the body; undefined: it is none. Left out: the exchange refuses
-   * by status alone.
+   * `Retry-After`. `body` is undefined if it is no JSON, `text` is the same as it came. Total, whatever the body; undefined: it is none. Left
+   * out: the exchange refuses by status alone.
    */
-  readonly refused?: ((answer: { readonly status: number; readonly body: unknown }) => Refusal | undefined) | undefined
+  readonly refused?:
+    | ((
+      answer: { readonly status: number; readonly body: unknown; readonly text?: string | undefined }
+    ) => Refusal | undefined)
+    | undefined
 }
 
 /**

@@ -196,7 +196,7 @@ const refusalOf = (
   refused === undefined ? Effect.succeed(undefined) : textOf(response).pipe(
     Effect.map((text) => {
       const parsed = Json.parse(text, Json.bodyLimits)
-      return refused({ status: response.status, body: Either.isRight(parsed) ? parsed.right : undefined })
+      return refused({ status: response.status, body: Either.isRight(parsed) ? parsed.right : undefined, text })
     }),
     Effect.orElseSucceed(() => undefined)
   )
@@ -247,7 +247,7 @@ export const make = Effect.fnUntraced(function*(
     }
     const text = yield* textOf(response)
     const parsed = Json.parse(text, Json.bodyLimits)
-    const refusal = Either.isRight(parsed) ? options.refused?.({ status, body: parsed.right }) : undefined
+    const refusal = Either.isRight(parsed) ? options.refused?.({ status, body: parsed.right, text }) : undefined
     if (refusal !== undefined) {
       return yield* new RestError({
         reason: "body",

@@ -1,12 +1,11 @@
 /**
  * The status page in a real Chromium: what changes is seen without a reload, a market's hostile name stays text, the policy holds, axe
- * finds nothing, and it finds its server again after a restart. SCREENSHOTS=1 writes `docs/images`.
+ * finds nothing, and it finds its server again after a restart.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Ref, Scope } from "effect"
 import { readFileSync } from "node:fs"
 import { createRequire } from "node:module"
-import * as path from "node:path"
 import { type Browser, chromium, type Page } from "playwright-core"
 import * as HttpRoutes from "../../src/layers/http/HttpRoutes.ts"
 import type { Series } from "../../src/layers/http/StatusPage.ts"
@@ -15,7 +14,6 @@ import { loopback, make } from "../layers/http/sources.ts"
 import { exchange, failed } from "../services/Health/inputs.ts"
 import { install } from "../support/packages.ts"
 
-const images = path.resolve(import.meta.dirname, "../../docs/images")
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8")
 
 const evil = "<img src=x onerror=\"document.title='owned'\">"
@@ -252,11 +250,6 @@ describe("the status page in Chromium", () => {
             page.evaluate("document.documentElement.scrollWidth - innerWidth")
           )
           assert.isAtMost(Number(overflow), 0, `${colorScheme}, ${width}`)
-          if (process.env["SCREENSHOTS"] === "1") {
-            yield* Effect.promise(() =>
-              page.screenshot({ path: path.join(images, `status-${colorScheme}-${width}.png`) })
-            )
-          }
           yield* Effect.promise(() => page.close())
         }
       }),

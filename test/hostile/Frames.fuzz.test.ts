@@ -12,6 +12,8 @@ import { runInNewContext } from "node:vm"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -35,7 +37,7 @@ import * as Topics from "../../src/streams/Feed/Topics.ts"
 import * as Rhythm from "../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../src/streams/StatusEvents.ts"
 import * as TradesChannel from "../../src/streams/trades/TradesChannel.ts"
-import type { World } from "./Conformance.ts"
+import type { World } from "./conformance/Behaviours.ts"
 import { type Frame, source } from "./Mutations.ts"
 import { layer, run, until } from "./Running.ts"
 
@@ -81,6 +83,16 @@ const ramzinexTrades = (symbol: string, i: number): string =>
     `[[${i}1170867503,1.${i}497553479999998,"2025-10-01 11:51:26","buy",1759319486,"96c4e5930862fa92150961${i}"]]`
   )
 
+const coinbaseTrade = (product: string, i: number): string =>
+  `{"events":[{"trades":[{"product_id":"${product}","trade_id":"106972629${i}","price":"6331${i}.25","size":"0.0000004${i}",` +
+  `"time":"2026-08-12T19:27:47.53265${i}Z","side":"BUY"}],"type":"update"}],"channel":"market_trades",` +
+  `"timestamp":"2026-08-12T19:27:48.364886251Z","sequence_num":${i}}`
+
+const coinbaseBook = (product: string, i: number, type = "update"): string =>
+  `{"channel":"l2_data","sequence_num":${i},"timestamp":"2026-08-24T22:34:13.81336529${i}Z","events":[{"type":"${type}",` +
+  `"product_id":"${product}","updates":[{"side":"bid","event_time":"","price_level":"3229${i}","new_quantity":"155.903075"},` +
+  `{"side":"offer","event_time":"","price_level":"32311.5","new_quantity":"76.37807${i}"}]}]}`
+
 /** Its price in quotes, where the table spoils it. */
 const krakenTrade = (symbol: string, i: number): string =>
   `{"data":[{"symbol":"${symbol}","side":"buy","price":"8374${i}.3","qty":0.00044780,"ord_type":"limit",` +
@@ -98,6 +110,18 @@ const krakenBook = (symbol: string, i: number): string =>
 const okxBook = (instId: string, i: number): string =>
   `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
   `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
+
+const bybitTrades = (symbol: string, i: number): string =>
+  `{"topic":"publicTrade.${symbol}","ts":1789875217841,"type":"snapshot","data":[{"i":"229000000121168090${i}",` +
+  `"T":178987521784${i},"p":"8041${i}.3","v":"0.06","S":"${i % 2 === 0 ? "Sell" : "Buy"}","seq":114263055846,` +
+  `"s":"${symbol}","BT":false,"RPI":false}]}`
+
+const bybitBook = (symbol: string, i: number): string =>
+  `{"topic":"orderbook.50.${symbol}","ts":1787612486096,"type":"${
+    i === 0 ? "snapshot" : "delta"
+  }","data":{"s":"${symbol}",` +
+  `"b":[["3229${i}","155.903075"],["32280","${i === 0 ? 1 : 0}"]],"a":[["32311.5","76.37807${i}"]],"u":${7 + i},` +
+  `"seq":11309922962${i}},"cts":178761248609${i}}`
 
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 
@@ -154,6 +178,14 @@ const pools = {
     "{\"push\":{\"channel\":\"public:trades-BTCIRT\",\"unsubscribe\":{\"code\":2500}}}",
     "{}"
   ],
+  coinbase: [
+    ...recorded("coinbase/coinbase-advanced-ws-control-20260907.ndjson"),
+    ...recorded("coinbase/coinbase-advanced-ws-trades-btcusd-20260812.ndjson"),
+    ...ten.map((i) => coinbaseTrade("BTC-USD", i)),
+    ...ten.map((i) => coinbaseTrade("ETH-EUR", i)),
+    ...ten.map((i) => coinbaseBook("BTC-USD", i)),
+    ...ten.map((i) => coinbaseBook("BTC-USD", i, "snapshot"))
+  ],
   kraken: [
     ...recorded("kraken/kraken-ws-control-2026.ndjson"),
     ...recorded("kraken/kraken-ws-trades-btcusd-20260925.ndjson"),
@@ -170,6 +202,17 @@ const pools = {
     ...ten.map((i) => okxBook("BTC-USDT", i)),
     "{\"id\":\"2\",\"event\":\"error\",\"code\":\"60018\",\"msg\":\"No\"}",
     "pong"
+  ],
+  bybit: [
+    ...recorded("bybit/bybit-ws-docs.ndjson"),
+    ...recorded("bybit/bybit-ws-control-linear-20260923.ndjson"),
+    ...recorded("bybit/bybit-ws-trades-btcusdt-20260920.ndjson"),
+    ...recorded("oracles/bybit-ws-orderbook50-btcusdt-20260824.ndjson"),
+    ...ten.map((i) => bybitBook("ETHUSDC", i)),
+    ...ten.map((i) => bybitTrades("BTCUSDT", i)),
+    ...ten.map((i) => bybitTrades("ETHUSDC", i)),
+    ...["2", "3"].map((id) => `{"success":true,"ret_msg":"subscribe","conn_id":"c","req_id":"${id}","op":"subscribe"}`),
+    "{\"success\":false,\"ret_msg\":\"error:handler not found,topic:publicTrade.BTCUSDT\",\"req_id\":\"2\",\"op\":\"subscribe\"}"
   ],
   ramzinex: [
     ...recorded("ramzinex/reconstructed-ramzinex-ws.ndjson"),
@@ -212,8 +255,10 @@ const ones: Readonly<Record<Name, (symbol: string, i: number) => string>> = {
   ramzinex: ramzinexTrades,
   tabdeal: tabdealBook,
   binance: binanceTrade,
+  coinbase: coinbaseTrade,
   kraken: krakenTrade,
-  okx: okxTrade
+  okx: okxTrade,
+  bybit: bybitTrades
 }
 
 const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) => ReturnType<World>>> = {
@@ -223,11 +268,24 @@ const fakes: Readonly<Record<Name, (options: { markets: number; seed: number }) 
   ramzinex: FakeRamzinex.make,
   tabdeal: FakeTabdeal.make,
   binance: FakeBinance.make,
+  coinbase: FakeCoinbase.make,
   kraken: FakeKraken.make,
-  okx: FakeOkx.make
+  okx: FakeOkx.make,
+  bybit: FakeBybit.make
 }
 
-const names = ["bitpin", "wallex", "nobitex", "ramzinex", "tabdeal", "binance", "kraken", "okx"] as const
+const names = [
+  "bitpin",
+  "wallex",
+  "nobitex",
+  "ramzinex",
+  "tabdeal",
+  "binance",
+  "coinbase",
+  "kraken",
+  "okx",
+  "bybit"
+] as const
 
 const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
   tabdeal: [{ symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" }, { symbol: "USDT/IRT", exchangeSymbol: "USDTIRT" }],
@@ -235,7 +293,9 @@ const markets: Readonly<Record<Name, ReadonlyArray<Market>>> = {
     { symbol: "BTC/IRT", exchangeSymbol: "BTCIRT" },
     { symbol: "1M_PEPE/IRT", exchangeSymbol: "1M_PEPEIRT" }
   ],
+  bybit: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDC", exchangeSymbol: "ETHUSDC" }],
   okx: [{ symbol: "BTC/USDT", exchangeSymbol: "BTC-USDT" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH-BTC" }],
+  coinbase: [{ symbol: "BTC/USD", exchangeSymbol: "BTC-USD" }, { symbol: "ETH/EUR", exchangeSymbol: "ETH-EUR" }],
   kraken: [{ symbol: "BTC/USD", exchangeSymbol: "BTC/USD" }, { symbol: "ETH/BTC", exchangeSymbol: "ETH/BTC" }],
   ramzinex: [{ symbol: "BTC/IRT", exchangeSymbol: "2" }, { symbol: "USDT/IRT", exchangeSymbol: "11" }],
   binance: [{ symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }, { symbol: "ETH/USDT", exchangeSymbol: "ETHUSDT" }],
@@ -253,6 +313,17 @@ const reasons = ["json", "schema", "too_deep", "too_large", "number", "time", "s
 
 /** What a socket of the exchange brings. */
 const brought = ({ rest }: Exchange): ReadonlyArray<ChannelName> => rest.polling === undefined ? ["trades"] : ["books"]
+
+/** What a server says to it. */
+const answerOf = ({ id: name, socket }: Exchange, command: string): string | undefined => {
+  if (name === "coinbase") {
+    const { channel, product_ids } = JSON.parse(command)
+    return JSON.stringify({ channel: "subscriptions", events: [{ subscriptions: { [channel]: product_ids } }] })
+  }
+  const id = /"id":(\d+)/.exec(command)?.[1]
+  if (id === undefined) return undefined
+  return socket.hello === undefined ? `{"result":null,"id":${id}}` : `{"id":${id},"subscribe":{}}`
+}
 
 /** A session without a socket, all of its topics granted where there are books, and what is counted about it. */
 const session = (
@@ -295,13 +366,15 @@ const session = (
   const one = Session.make({ shared, connection: 0, topics, rhythm: Rhythm.make(), now: moment(0).at })
   one.handle([{ _tag: "open", ...moment(0) }])
   if (exchange.socket.hello !== undefined) {
-    one.handle([{ _tag: "text", text: "{\"id\":1,\"connect\":{}}", ...moment(0) }])
+    const greeting = exchange.id === "coinbase" ? "{\"channel\":\"heartbeats\"}" : "{\"id\":1,\"connect\":{}}"
+    one.handle([{ _tag: "text", text: greeting, ...moment(0) }])
   }
   while (one.hasCommands()) {
-    const id = /"id":(\d+)/.exec(one.command(moment(0).at) ?? "")?.[1]
-    if (id === undefined || !channels.includes("books")) continue
-    const granted = exchange.socket.hello === undefined ? `{"result":null,"id":${id}}` : `{"id":${id},"subscribe":{}}`
-    one.handle([{ _tag: "text", text: granted, ...moment(0) }])
+    const command = one.command(moment(0).at) ?? ""
+    const answer = answerOf(exchange, command)
+    if (answer !== undefined && channels.includes("books")) {
+      one.handle([{ _tag: "text", text: answer, ...moment(0) }])
+    }
   }
   for (const text of channels.includes("books") ? granted[exchange.id] ?? [] : []) {
     one.handle([{ _tag: "text", text, ...moment(0) }])
@@ -466,11 +539,11 @@ for (const name of names) {
       ["nesting of 1e4", () => nested(1e4), "too_deep"],
       ["nesting of 1e5", () => nested(1e5), "too_deep"],
       // Only the socket says how long it may be: some exchanges put JSON into a string.
-      // The first name is that of the stream at Tabdeal and Binance: of one that nobody knows.
+      // The first name is that of the stream at Tabdeal, Binance and Bybit: of one that nobody knows.
       [
         "a string of 1 MB",
         () => spoilt(":", `:"${"x".repeat(1e6)}","x":`),
-        name === "tabdeal" || name === "binance" ? "unknown" : "schema"
+        ["tabdeal", "binance", "bybit"].includes(name) ? "unknown" : "schema"
       ],
       ["a number of 100 000 digits", () => spoilt(":", `:${"9".repeat(1e5)},"x":`), "too_large"],
       ["a list of 10 001", () => spoilt(":", `:[${"1,".repeat(10_000)}1],"x":`), "too_large"],

@@ -1,6 +1,6 @@
 /**
  * What a feed does that asks for its trades when the API behaves in one of the ways that APIs are known for. The behaviours of
- * `Conformance.ts` are those of sockets, which such a feed does not open: these stand in their place. On the test's clock.
+ * `conformance` are those of sockets, which such a feed does not open: these stand in their place. On the test's clock.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel, TestClock } from "effect"

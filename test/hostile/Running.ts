@@ -65,7 +65,13 @@ export const run = Effect.fnUntraced(function*(
     restPerMinute: restPerMinute * scale,
     restApart: Duration.times(restApart, 1 / scale)
   }
-  yield* Feed.events({ ...exchange, limits }, {
+  // As the time-out of a connection without frames is: a client that sent nothing for longer than that would hang up on a server that
+  // speaks when it is spoken to, and take its silence for a broken path.
+  const { keepAlive } = exchange.socket
+  const socket = keepAlive === undefined
+    ? exchange.socket
+    : { ...exchange.socket, keepAlive: { ...keepAlive, every: Duration.times(keepAlive.every, 1 / scale) } }
+  yield* Feed.events({ ...exchange, limits, socket }, {
     channels: ["trades"],
     markets: [],
     stagger: scaled.stagger,

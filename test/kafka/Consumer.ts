@@ -109,3 +109,30 @@ export const readTopic = async (
   if (records.length !== total) throw new Error(`kcat has read ${records.length} of ${total} records of ${topic}`)
   return records
 }
+
+/** So many records are asked of a partition at once: more of the largest would not fit into one text. */
+const atOnce = 20_000
+
+/** Reads a topic from its beginning, and each time what has come since: in the order of each partition, an error rather than less. */
+export const following = (address: string, topic: string): () => Promise<ReadonlyArray<Read>> => {
+  const connection = ["-b", address]
+  const next: Array<number> = []
+  return async () => {
+    const ends = await offsetsOf(connection, topic, -1)
+    const records: Array<Read> = []
+    for (const [partition, end] of ends.entries()) {
+      for (let from = next[partition] ?? 0; from < end; from = next[partition]) {
+        const count = Math.min(atOnce, end - from)
+        const where = ["-t", topic, "-p", `${partition}`, "-o", `${from}`, "-c", `${count}`]
+        const out = await kcat(["-C", ...connection, ...where, "-q", "-J"])
+        const read = out.split("\n").filter((line) => line !== "").map(parse)
+        if (read.length !== count || read[0]?.offset !== from) {
+          throw new Error(`kcat has read ${read.length} of ${count} records of ${topic} [${partition}] from ${from}`)
+        }
+        for (const record of read) records.push(record)
+        next[partition] = from + count
+      }
+    }
+    return records
+  }
+}

@@ -6,6 +6,8 @@ import path from "node:path"
 import * as BookReader from "../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -182,6 +184,17 @@ describe("a capture of both channels gives what was told", () => {
     Effect.flatMap(FakeBinance.FakeBinance, over).pipe(quietly, Effect.provide(FakeBinance.memory({ markets: 6 }))))
   it.scoped("Ramzinex's", () =>
     Effect.flatMap(FakeRamzinex.FakeRamzinex, over).pipe(quietly, Effect.provide(FakeRamzinex.memory({ markets: 6 }))))
+  it.scoped("Bybit's, by changes", () =>
+    Effect.flatMap(FakeBybit.FakeBybit, (fake) => {
+      const book = fake.book.bind(fake)
+      // By 20 levels it is asked for its stream of 50.
+      return over(Object.assign(fake, { book: (exchangeSymbol: string) => book(exchangeSymbol, 50) }))
+    }).pipe(quietly, Effect.provide(FakeBybit.memory({ markets: 6 }))))
+  it.scoped("Coinbase's, from connections of their own", () =>
+    Effect.flatMap(FakeCoinbase.FakeCoinbase, over).pipe(
+      quietly,
+      Effect.provide(FakeCoinbase.memory({ markets: 6, bookEvery: 250 }))
+    ))
   it.scoped("Kraken's trades, from histories in pages", () =>
     Effect.flatMap(
       FakeKraken.FakeKraken,

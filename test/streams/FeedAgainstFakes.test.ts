@@ -5,6 +5,8 @@ import { Deferred, Duration, Effect, Fiber, Layer, Stream } from "effect"
 import * as NodeWebSocket from "../../src/layers/node/WebSocket.ts"
 import * as FakeBinance from "../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../src/layers/testing/FakeBybit.ts"
+import * as FakeCoinbase from "../../src/layers/testing/FakeCoinbase.ts"
 import type { FakeExchange } from "../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../src/layers/testing/FakeNobitex.ts"
@@ -75,8 +77,11 @@ const fakes = [
   ["nobitex", FakeNobitex.make],
   ["ramzinex", FakeRamzinex.make],
   ["binance", FakeBinance.make],
+  // What waits in it for others nobody was told of yet.
+  ["coinbase", () => FakeCoinbase.make({ batch: 0 })],
   ["kraken", FakeKraken.make],
-  ["okx", FakeOkx.make]
+  ["okx", FakeOkx.make],
+  ["bybit", FakeBybit.make]
 ] as const
 
 for (const [name, make] of fakes) {

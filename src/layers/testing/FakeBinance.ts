@@ -151,12 +151,17 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     return this.books.lastUpdateId(this.marketOf(exchangeSymbol))
   }
 
+  /** A level is set or taken away; each stream tells it in its turn. */
+  changeBook(exchangeSymbol: string): void {
+    this.books.change(this.marketOf(exchangeSymbol))
+  }
+
   /** So many changes of books, over all tradable markets in turn. */
   bookChanges(count: number): void {
     const { tradable } = this
     for (let n = 0; n < count; n++) {
       const market = tradable[this.bookTurn++ % tradable.length]
-      if (market !== undefined) this.books.change(market)
+      if (market !== undefined) this.changeBook(market.exchangeSymbol)
     }
   }
 

@@ -38,9 +38,6 @@ export interface Book {
 /** Decimals of an amount. */
 const amountScale = 8
 
-/** Prices of a side lie within so many units of the last decimal of the middle. */
-const width = 60
-
 /** By price in units of the market's last decimal. */
 type Side = Map<bigint, bigint>
 
@@ -60,11 +57,21 @@ export class FakeBooks {
   private readonly books = new Map<string, Kept>()
   private readonly random: () => number
   private readonly levels: number
+  private readonly width: number
 
-  /** `levels`: so many a side are shown at most. */
-  constructor(random: () => number, levels = 50) {
+  /**
+   * `levels`: so many a side are shown at most. `width`: prices of a side lie within so many units of the last decimal of the middle; two
+   * of three such prices have an order in the end.
+   */
+  constructor(random: () => number, levels = 50, width = 60) {
     this.random = random
     this.levels = levels
+    this.width = width
+  }
+
+  /** Changes that a book begins with: a wide one is full from the start. */
+  private get first(): number {
+    return this.width <= 60 ? 40 : 6 * this.width
   }
 
   /** One level of the book is set or taken away. Gives the side that changed. */
@@ -72,7 +79,7 @@ export class FakeBooks {
     const kept = this.keptOf(market)
     const name = this.random() < 0.5 ? "bids" : "asks"
     const side = kept[name]
-    const away = BigInt(1 + Math.floor(this.random() * width))
+    const away = BigInt(1 + Math.floor(this.random() * this.width))
     const price = name === "bids" ? kept.middle - away : kept.middle + away
     if (price <= 0n) return name
     if (side.has(price) && this.random() < 0.5) side.delete(price)
@@ -104,7 +111,7 @@ export class FakeBooks {
     if (kept === undefined) {
       kept = { middle: market.price, bids: new Map(), asks: new Map() }
       this.books.set(market.exchangeSymbol, kept)
-      for (let n = 0; n < 40; n++) this.change(market)
+      for (let n = 0; n < this.first; n++) this.change(market)
     }
     return kept
   }

@@ -331,7 +331,7 @@ export const make = Effect.fnUntraced(function*(
     // A frame that no decoder sees is counted all the same (docs/design/laws.md "Input is hostile").
     if (error.frame !== undefined) board.failure(error.frame)
     ended(error).add(1)
-    board.lost(`${error.reason}: ${error.message}`)
+    board.lost(error.message.startsWith(error.reason) ? error.message : `${error.reason}: ${error.message}`)
     board.show()
     const terminal = error.code !== undefined && exchange.socket.isTerminal(error.code)
     const annotations = { exchange: exchange.id, connection: id, reason: error.reason, code: error.code ?? null }

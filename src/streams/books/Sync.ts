@@ -189,7 +189,7 @@ const wrong = (s: State, fault: Fault): Fault => {
 
 /** As events have it: best first, so many levels a side. */
 export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both => {
-  const most = depth === "all" ? mostTold : depth
+  const most = depth === "all" ? mostTold : Math.min(depth, mostTold)
   return { bids: Side.best(bids, most), asks: Side.best(asks, most) }
 }
 

@@ -12,20 +12,11 @@ import { Side } from "../../services/MarketEvent.ts"
 import type { BooksOptions } from "../books/Options.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import * as Defaults from "../Defaults.ts"
-import type {
-  Exchange,
-  Level as BookLevel,
-  Listed,
-  Market,
-  Message,
-  PageEdge,
-  Protocol,
-  Refusal,
-  TradeRow
-} from "../Exchange.ts"
+import type { Exchange, Level as BookLevel, Listed, Market, Message, PageEdge, Protocol, Refusal } from "../Exchange.ts"
 import * as Checksum from "../protocols/Checksum.ts"
 import { decoder, epochSeconds, isoTime, levels, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
+import * as Trades from "../protocols/Trades.ts"
 
 const Id = Schema.String.pipe(Schema.pattern(/^\d{1,20}$/))
 
@@ -122,33 +113,9 @@ const rowOf = tradeDecoder(Row, {
   time: ["2", epochSeconds]
 })
 
-/** Whole numbers as text. */
-const byId = ({ id: a = "" }: TradeRow, { id: b = "" }: TradeRow): number =>
-  a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
+const symbolOf = (row: unknown) => Either.map(decodeSymbol(row), ({ symbol }) => symbol)
 
 const tradePrefix = "trade:"
-
-/** Of one frame, which may have several trades, of several markets. */
-const tradesOf = (list: ReadonlyArray<unknown>): ReadonlyArray<Message> => {
-  const failures: Array<Message> = []
-  const bySymbol = new Map<string, Array<TradeRow>>()
-  for (const item of list) {
-    const row = Either.all([decodeSymbol(item), tradeOf(item)])
-    if (Either.isLeft(row)) {
-      failures.push(failed(row.left))
-      continue
-    }
-    const [{ symbol }, trade] = row.right
-    const rows = bySymbol.get(symbol)
-    if (rows === undefined) bySymbol.set(symbol, [trade])
-    else rows.push(trade)
-  }
-  const trades = Array.from(
-    bySymbol,
-    ([exchangeSymbol, rows]): Message => ({ _tag: "trades", exchangeSymbol, rows: rows.sort(byId) })
-  )
-  return [...failures, ...trades]
-}
 
 const proven = (
   name: string,
@@ -250,7 +217,7 @@ const decode: Protocol["decode"] = (text) => {
     case "trade":
       return Either.match(decodePush(value), {
         onLeft: (failure) => [failed(failure)],
-        onRight: ({ data }) => tradesOf(data)
+        onRight: ({ data }) => Trades.byMarket(data, symbolOf, tradeOf)
       })
     case "book":
       return Either.match(decodeBookPush(value), {

@@ -1,6 +1,8 @@
 /** The exchanges there are, by their ids. One more is one file and one line. */
 import { binance } from "./Binance.ts"
 import { bitpin } from "./Bitpin.ts"
+import { bybit } from "./Bybit.ts"
+import { coinbase } from "./Coinbase.ts"
 import { kraken } from "./Kraken.ts"
 import { nobitex } from "./Nobitex.ts"
 import { okx } from "./Okx.ts"
@@ -14,4 +16,4 @@ import { wallex } from "./Wallex.ts"
  * @since 0.1.0
  * @category constants
  */
-export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, binance, kraken, okx } as const
+export const exchanges = { bitpin, wallex, nobitex, ramzinex, tabdeal, binance, coinbase, kraken, okx, bybit } as const

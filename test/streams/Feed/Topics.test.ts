@@ -166,6 +166,26 @@ describe("Topics: what is listened to", () => {
     ])
   })
 
+  it("is not heard for an answer to something else, which names all that the connection has", () => {
+    const machine = make({ ...setup, topicsPerFrame: 2, leftPerFrame: 2 })
+    machine.sync(["trades:A", "trades:B"])
+    machine.drain()
+    machine.subscribed("trades:A")
+    machine.subscribed("trades:B")
+    machine.at(121_000)
+    machine.check()
+    const both = ["trades:A", "trades:B"]
+    // Before they are left, and when they were left and not asked for yet.
+    for (const name of both) assert.deepStrictEqual(deeds(machine.subscribed(name)), [])
+    const [left] = machine.step({ _tag: "Next" })
+    assert.deepStrictEqual(left, { _tag: "Unsubscribe", id: 3, topics: both })
+    for (const name of both) assert.deepStrictEqual(deeds(machine.subscribed(name)), [])
+    assert.deepStrictEqual(machine.frames(machine.drain()).flat().toSorted(), both)
+    for (const topic of both) {
+      assert.deepStrictEqual(deeds(machine.subscribed(topic)), [{ _tag: "Heard", topic, recovered: false }])
+    }
+  })
+
   it("is lost with the session, once", () => {
     const machine = make(setup)
     machine.sync(["trades:A", "trades:B"])

@@ -4,6 +4,7 @@ import { Deferred, Duration, Effect, TestClock } from "effect"
 import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../../src/layers/testing/FakeBinance.ts"
 import * as FakeBitpin from "../../../src/layers/testing/FakeBitpin.ts"
+import * as FakeBybit from "../../../src/layers/testing/FakeBybit.ts"
 import type { FakeExchange } from "../../../src/layers/testing/FakeExchange.ts"
 import * as FakeKraken from "../../../src/layers/testing/FakeKraken.ts"
 import * as FakeNobitex from "../../../src/layers/testing/FakeNobitex.ts"
@@ -162,6 +163,10 @@ describe("Books against the fakes", () => {
     it.scoped(`Kraken's ${how}: the same, each proved by its checksum`, () =>
       Effect.flatMap(FakeKraken.FakeKraken, (fake) => story(fake, deltas)).pipe(
         Effect.provide(FakeKraken.memory({ markets: 6 }))
+      ))
+    it.scoped(`Bybit's ${how}: the same, by changes that are counted by one`, () =>
+      Effect.flatMap(FakeBybit.FakeBybit, (fake) => story(fake, deltas, 150)).pipe(
+        Effect.provide(FakeBybit.memory({ markets: 6, oddities: deltas }))
       ))
   }
 

@@ -61,13 +61,17 @@ const listening = (name: Name, first: string, second: string) => {
     for (let id = 2; session.hasCommands(); id++) {
       session.command(moment.at)
       say(
-        name === "tabdeal" || name === "binance"
+        name === "coinbase"
+          ? JSON.stringify({ channel: "subscriptions", events: [{ subscriptions: { level2: [first, second] } }] })
+          : name === "tabdeal" || name === "binance"
           ? `{"result":null,"id":${id}}`
           : JSON.stringify({ id, subscribe: { epoch: "e1" } })
       )
     }
   }
-  if (exchange.socket.hello !== undefined) say(`{"id":1,"connect":{}}`)
+  if (exchange.socket.hello !== undefined) {
+    say(name === "coinbase" ? `{"channel":"heartbeats"}` : `{"id":1,"connect":{}}`)
+  }
   answer()
   return say
 }
@@ -97,7 +101,23 @@ let lastUpdateId = 100
 const binance = (symbol: string, data: object) =>
   JSON.stringify({ stream: `${symbol.toLowerCase()}@depth20`, data: { lastUpdateId: lastUpdateId++, ...data } })
 
+const level2 = (type: string, symbol: string, updates: unknown) =>
+  JSON.stringify({ channel: "l2_data", events: [{ type, product_id: symbol, updates }] })
+const level = (side: string, price_level: string, new_quantity = "1") => ({ side, price_level, new_quantity })
+
 const cases: ReadonlyArray<Case> = [
+  {
+    name: "coinbase",
+    markets: ["BTC-IRT", "ETH-IRT"],
+    whole: (symbol, bid) => [level2("snapshot", symbol, [level("bid", bid), level("offer", "90")])],
+    bad: [
+      level2("update", "BTC-IRT", [level("bid", "1", "x")]),
+      level2("update", "BTC-IRT", [level("buy", "1")]),
+      level2("snapshot", "BTC-IRT", [level("bid", "0")]),
+      level2("update", "BTC-IRT", null),
+      level2("delta", "BTC-IRT", [])
+    ]
+  },
   {
     name: "binance",
     markets: ["BTCIRT", "ETHIRT"],

@@ -260,4 +260,18 @@ describe("A picture that was asked for", () => {
     assert.isTrue(Sync.isSpent(sync, "all"))
     assert.isFalse(Sync.isSpent(sync, 20))
   })
+
+  it("where only a new connection has another, more are kept than the 5 000 that are told, and come up when better ones go", () => {
+    const sync = make({ link: "counted", resync: "redial" })
+    const prices = Array.from({ length: 6_000 }, (_, i) => 10_000 - i)
+    Sync.take(sync, whole(undefined, levels(...prices), []))
+    assert.deepStrictEqual([all(sync).bids.length, all(sync).bids.at(-1)], [5_000, ["5001", "1"]])
+    Sync.take(sync, delta(undefined, undefined, { bids: [["10000", "0"], ["5000", "2"], ["4000", "2"]] }))
+    assert.deepStrictEqual(all(sync).bids.slice(-2), [["5001", "1"], ["5000", "2"]])
+    assert.deepStrictEqual(Sync.best(sync, 2).bids, [["9999", "1"], ["9998", "1"]])
+    // A price that falls by half comes to no end.
+    Sync.take(sync, delta(undefined, undefined, { bids: prices.slice(0, 5_500).map((price) => [String(price), "0"]) }))
+    assert.lengthOf(all(sync).bids, 501)
+    assert.deepStrictEqual(all(sync).bids.at(-1), ["4000", "2"])
+  })
 })

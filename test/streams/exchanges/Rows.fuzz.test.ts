@@ -11,6 +11,9 @@ import {
   binanceBook,
   binanceTrade,
   bitpinPush,
+  bybitTrades,
+  coinbaseBook,
+  coinbaseTrades,
   krakenTrades,
   nobitexBook,
   nobitexTrade,
@@ -50,6 +53,19 @@ const pools = {
     nobitexTrade("1M_PEPEIRT", { type: "sell", time: "1762781164193", volume: "0" }),
     nobitexBook("BTCIRT")
   ],
+  coinbase: [
+    ...recording("coinbase", "coinbase-advanced-ws-control-20260907"),
+    ...recording("coinbase", "coinbase-advanced-ws-trades-btcusd-20260812"),
+    coinbaseTrades([{ trade_id: "1" }, { trade_id: "3", size: "1.6e-05", side: "SELL" }, { trade_id: "2", size: "0" }]),
+    coinbaseBook([{
+      type: "snapshot",
+      product_id: "BTC-USD",
+      updates: ["bid", "offer"].map((side) => ({ side, event_time: "", price_level: "5.10", new_quantity: "0" }))
+    }]),
+    coinbaseTrades([{ trade_id: "4" }, { trade_id: "4", product_id: "ETH-EUR" }], {
+      sequence_num: "18446744073709551616"
+    })
+  ],
   kraken: [
     ...recording("kraken", "kraken-ws-control-2026"),
     ...recording("kraken", "kraken-ws-trades-btcusd-20260925"),
@@ -62,6 +78,14 @@ const pools = {
     okxTrade("BTC-USDT"),
     okxTrade("ETH-BTC", { px: "0.03", sz: "0" }),
     "pong"
+  ],
+  bybit: [
+    ...recording("bybit", "bybit-ws-docs"),
+    ...recording("bybit", "bybit-ws-trades-btcusdt-20260920"),
+    ...recording("bybit", "bybit-ws-trades-btcusdc-20251026"),
+    ...recording("oracles", "bybit-ws-orderbook50-btcusdt-20260824"),
+    bybitTrades("BTCUSDT", [{ i: "1" }, { i: "2", S: "Buy", v: "0" }, { i: "3", p: "1.6e-05" }]),
+    bybitTrades("ETHUSDC", [{}])
   ],
   ramzinex: [
     ...recording("ramzinex", "reconstructed-ramzinex-ws"),
@@ -96,7 +120,9 @@ const judged = async (): Promise<typeof Registry> => {
 }
 
 describe("rows, fuzzed", () => {
-  for (const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "kraken", "okx"] as const) {
+  for (
+    const id of ["bitpin", "wallex", "nobitex", "ramzinex", "binance", "coinbase", "kraken", "okx", "bybit"] as const
+  ) {
     it(`${id}: ${frames} spoilt frames are the same to the quick check as to the schemas`, async () => {
       const slow = (await judged()).exchanges[id]
       const fast = exchanges[id]

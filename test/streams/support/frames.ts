@@ -161,3 +161,54 @@ export const okxTrade = (instId: string, fields: object = {}): string =>
     data: [{ instId, tradeId: "1051102132", px: "78808.8", sz: "0.5", side: "sell", ts: "1788118931677", ...fields }],
     arg: { channel: "trades-all", instId }
   })
+
+/** Rows of `market_trades`, as they are in one event of one frame. */
+export const coinbaseTrades = (rows: ReadonlyArray<object>, fields: object = {}): string =>
+  JSON.stringify({
+    events: [{
+      trades: rows.map((row) => ({
+        product_id: "BTC-USD",
+        trade_id: "1069726291",
+        price: "63310.25",
+        size: "0.00000043",
+        time: "2026-08-12T19:27:47.532655Z",
+        side: "BUY",
+        ...row
+      })),
+      type: "update"
+    }],
+    channel: "market_trades",
+    timestamp: "2026-08-12T19:27:48.098821666Z",
+    sequence_num: 0,
+    ...fields
+  })
+
+/** Events of `level2`, as its data comes. */
+export const coinbaseBook = (events: ReadonlyArray<object>, fields: object = {}): string =>
+  JSON.stringify({
+    events,
+    channel: "l2_data",
+    timestamp: "2026-08-24T22:34:13.813365299Z",
+    sequence_num: 2,
+    ...fields
+  })
+
+/** Rows of one frame; a field that is left out is that of a captured one. */
+export const bybitTrades = (symbol: string, rows: ReadonlyArray<object>): string =>
+  JSON.stringify({
+    topic: `publicTrade.${symbol}`,
+    ts: 1789875217841,
+    type: "snapshot",
+    data: rows.map((row) => ({
+      i: "2290000001211680903",
+      T: 1789875217840,
+      p: "80413.3",
+      v: "0.06",
+      S: "Sell",
+      seq: 114263055846,
+      s: symbol,
+      BT: false,
+      RPI: false,
+      ...row
+    }))
+  })

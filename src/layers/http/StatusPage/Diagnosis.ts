@@ -45,17 +45,38 @@ const until = (report: Report, retryAt: string | null): string => {
   return then - now < 1000 ? " It is being tried again." : ` It is tried again ${Words.ago(then, now)}.`
 }
 
-/** How much room there is, and for how long at the pace of the last minute. */
+/**
+ * Where the queue is going at the pace at which it has grown, or shrunk, without a break within the last minute: `full in 3 h`, `empty in 4 s`.
+ * Undefined while that is not known.
+ */
+export const trend = ({ history, queue }: Pick<Report, "history" | "queue">): string | undefined => {
+  if (queue === null) return undefined
+  const minute = history.queuedBytes.slice(-7)
+  const last = minute.at(-1) ?? 0
+  const isGrowing = last > (minute.at(-2) ?? last)
+  let first = last
+  let steps = 0
+  for (const bytes of minute.slice(0, -1).reverse()) {
+    if (isGrowing ? bytes >= first : bytes <= first) break
+    first = bytes
+    steps += 1
+  }
+  if (steps === 0) return undefined
+  const perMs = Math.abs(last - first) / (steps * history.every)
+  return isGrowing
+    ? `full in ${Words.span(Math.max(0, queue.maxBytes - queue.bytes) / perMs)}`
+    : queue.bytes === 0
+    ? undefined
+    : `empty in ${Words.span(queue.bytes / perMs)}`
+}
+
+/** How much room there is, and for how long at the present pace. */
 const room = ({ history, queue }: Report): string => {
   if (queue === null) return ""
   const used = `${Words.bytes(queue.bytes)} of ${Words.bytes(queue.maxBytes)}`
-  const left = queue.maxBytes - queue.bytes
-  if (left <= 0) return ` (${used}, full)`
-  const grown = history.queuedBytes.slice(-7)
-  const [first, last] = [grown[0], grown.at(-1)]
-  if (first === undefined || last === undefined || last <= first) return ` (${used})`
-  const perMs = (last - first) / ((grown.length - 1) * history.every)
-  return ` (${used}, full in ${Words.span(left / perMs)} at this pace)`
+  if (queue.bytes >= queue.maxBytes) return ` (${used}, full)`
+  const going = trend({ history, queue })
+  return going === undefined ? ` (${used})` : ` (${used}, ${going} at this pace)`
 }
 
 /** Only while the queue takes all that comes: beyond its bounds, or without room on the disk, its policy drops. */

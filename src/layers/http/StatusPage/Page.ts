@@ -161,9 +161,11 @@ const total = (counts: Readonly<Record<string, number>>): number =>
 const tile = (name: string, big: string, rest: string): string =>
   `<div><dt>${name}</dt><dd>${big}</dd><dd>${rest}</dd></div>`
 
-/** A figure that the script counts with. */
-const figure = (id: string, value: number, said = Words.count(value)): string =>
-  `<span id="${id}" data-live data-value="${value}"><span title="${value}">${text(said)}</span></span>`
+/** A figure that the script counts with; `at`: when it was true, where that matters. */
+const figure = (id: string, value: number, said = Words.count(value), at?: string): string =>
+  `<span id="${id}" data-live data-value="${value}"${
+    at === undefined ? "" : ` data-at="${Date.parse(at)}"`
+  }><span title="${value}">${text(said)}</span></span>`
 
 /** What the script makes a live figure of; without it, the mean of the last stretch. */
 const rateOf = (id: string, values: ReadonlyArray<number>): string => {
@@ -173,12 +175,13 @@ const rateOf = (id: string, values: ReadonlyArray<number>): string => {
 
 const sumOf = (numbers: ReadonlyArray<number>): number => numbers.reduce((sum, one) => sum + one, 0)
 
-const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string => {
+const tiles = ({ exchanges, history, lanes, queue, recovered, timestamp }: Report): string => {
   const live = exchanges.flatMap(({ events }) => events)
   const events = [...live, ...recovered]
   const lost = sumOf(events.map(({ dropped }) => total(dropped)))
   const dead = sumOf(events.map(({ deadLettered }) => total(deadLettered)))
   const gaps = exchanges.map(({ gaps }) => gaps)
+  const received = sumOf(live.map(({ received }) => received))
   const bytes = queue?.bytes ?? 0
   const capacity = queue?.maxBytes ?? 0
   const chart = (id: string, label: string, values: ReadonlyArray<number>, say: (value: number) => string) =>
@@ -187,7 +190,7 @@ const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string 
     tile(
       "Received",
       rateOf("received-rate", history.received),
-      `${figure("received", sumOf(live.map(({ received }) => received)))} in all${
+      `${figure("received", received, Words.count(received), timestamp)} in all${
         chart("received-chart", "Events received each second, the last half hour", history.received, Words.rate)
       }`
     ),
@@ -202,7 +205,9 @@ const tiles = ({ exchanges, history, lanes, queue, recovered }: Report): string 
     ),
     tile(
       "Waiting on disk",
-      `<span class="big">${figure("queued", sumOf(lanes.map(({ queued }) => queued)))}</span> <span id="trend"></span>`,
+      `<span class="big">${
+        figure("queued", sumOf(lanes.map(({ queued }) => queued)))
+      }</span> <span id="trend" data-live>${text(Diagnosis.trend({ history, queue }) ?? "")}</span>`,
       `${figure("bytes", bytes, Words.bytes(bytes))} of ${
         figure("capacity", capacity, Words.bytes(capacity))
       }, <span id="share" data-live>${text(capacity === 0 ? "-" : `${Math.round(100 * bytes / capacity)} %`)}</span>${

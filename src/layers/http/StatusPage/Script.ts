@@ -7,27 +7,25 @@ export const script = String.raw`
 (function () {
   var doc = document, by = function (id) { return doc.getElementById(id) };
   var link = by("link"), filter = by("filter"), staleOnly = by("stale-only");
-  var last, sort = { column: -1, down: false }, states = {}, shownAt = 0;
+  var seen = [], sort = { column: -1, down: false }, states = {}, shownAt = 0;
 
-  function number(id, from) { var one = from.querySelector("#" + id); return one ? Number(one.dataset.value) : NaN }
+  function number(id, from) { return Number(from.querySelector("#" + id).dataset.value) }
   function show(id, text) { var one = by(id); if (one && one.textContent !== text) one.textContent = text }
   function round(n) { return n >= 10 ? String(Math.round(n)).replace(/\B(?=(?:\d{3})+$)/g, "\u202f") : n > 0 ? n.toFixed(1) : "0" }
-  function span(seconds) {
-    if (seconds < 90) return Math.round(seconds) + " s";
-    if (seconds < 5400) return Math.round(seconds / 60) + " min";
-    return seconds < 129600 ? Math.round(seconds / 3600) + " h" : Math.round(seconds / 86400) + " d";
-  }
 
+  // Over the last ten seconds of the service's own clock: what comes late, or two at once, says nothing of the pace.
   function rates(page) {
-    var now = { at: performance.now(), received: number("received", page), delivered: number("delivered", page), bytes: number("bytes", page) };
-    if (last && now.at > last.at) {
-      var seconds = (now.at - last.at) / 1000;
-      show("received-rate", round(Math.max(0, (now.received - last.received) / seconds)) + " /s");
-      show("delivered-rate", round(Math.max(0, (now.delivered - last.delivered) / seconds)) + " /s");
-      var slope = (now.bytes - last.bytes) / seconds, room = number("capacity", page) - now.bytes;
-      show("trend", slope > 1 ? "full in " + span(room / slope) : slope < -1 ? "empty in " + span(now.bytes / -slope) : "");
-    }
-    last = now;
+    var now = { at: Number(page.querySelector("#received").dataset.at), received: number("received", page), delivered: number("delivered", page) };
+    var newest = seen.length > 0 ? seen[seen.length - 1].at : now.at - 1;
+    if (now.at === newest) return;
+    // Its clock was set back.
+    if (now.at < newest) seen = [];
+    seen.push(now);
+    while (now.at - seen[0].at > 10500) seen.shift();
+    var first = seen[0], seconds = (now.at - first.at) / 1000;
+    if (seconds < 0.9) return;
+    show("received-rate", round(Math.max(0, (now.received - first.received) / seconds)) + " /s");
+    show("delivered-rate", round(Math.max(0, (now.delivered - first.delivered) / seconds)) + " /s");
   }
 
   function log(page) {
@@ -125,7 +123,7 @@ export const script = String.raw`
     };
     source.onmessage = function (message) { update(JSON.parse(message.data)) };
   }
-  function close() { if (source) source.close(); source = undefined; last = undefined }
+  function close() { if (source) source.close(); source = undefined; seen = [] }
   doc.addEventListener("visibilitychange", function () { if (doc.hidden) close(); else open() });
   setInterval(function () {
     if (shownAt) show("age", "updated " + ((performance.now() - shownAt) / 1000).toFixed(0) + " s ago");

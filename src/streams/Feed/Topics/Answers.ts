@@ -16,8 +16,9 @@ export const subscribed = (
 ): void => {
   const topic = s.topics.get(name)
   if (topic === undefined) return
-  // Not asked for since it joined: the answer is from before it left, and the server is to be told of that first.
-  if (topic.status === "wanted" && topic.order === 0) return
+  // Not asked for since it joined or was left: the answer is from before that, and the server is to be told of that first. An answer may name
+  // all that the connection has, whatever was asked.
+  if (topic.status === "wanted" && (topic.order === 0 || topic.leaveFirst)) return
   answeredByName(s, topic)
   grant(s, topic, recovered, now, out)
 }

@@ -90,6 +90,7 @@ export const next = (s: State, now: Instant, out: Array<Command>): void => {
     for (const topic of topics) {
       topic.leaveFirst = false
       topic.asked = false
+      topic.order = 0
     }
     return unsubscribe(s, topics.map(({ topic }) => topic), out)
   }

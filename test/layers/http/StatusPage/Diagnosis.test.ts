@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Ref } from "effect"
 import * as StatusPage from "../../../../src/layers/http/StatusPage.ts"
-import { sentences } from "../../../../src/layers/http/StatusPage/Diagnosis.ts"
+import { sentences, trend } from "../../../../src/layers/http/StatusPage/Diagnosis.ts"
+import { none } from "../../../../src/layers/http/StatusPage/History.ts"
 import type { Report } from "../../../../src/layers/http/StatusPage/Report.ts"
 import { failed } from "../../../services/Health/inputs.ts"
 import { make } from "../sources.ts"
@@ -144,4 +145,17 @@ describe("the line on top of the page", () => {
       assert.match(sentences({ ...report, lanes: [] })[0] ?? "", /the queue is being recovered/)
       assert.match(sentences({ ...report, health: { ...report.health, status: "draining" } })[0] ?? "", /told to stop/)
     }))
+
+  it("where the queue is going is said by its growth without a break, not by the time before it", () => {
+    const at = (bytes: number, queuedBytes: ReadonlyArray<number>) =>
+      trend({ queue: { bytes, maxBytes: 10_000 }, history: { ...none, every: 10_000, queuedBytes } })
+    assert.strictEqual(at(2_000, [0, 0, 0, 0, 0, 1_000, 2_000]), "full in 80 s")
+    assert.strictEqual(at(2_000, [3_000, 1_000, 2_000]), "full in 80 s")
+    assert.strictEqual(at(2_000, [0, 6_000, 4_000, 2_000]), "empty in 10 s")
+    assert.strictEqual(at(0, [4_000, 2_000, 0]), undefined)
+    assert.strictEqual(at(2_000, [2_000, 2_000]), undefined)
+    assert.strictEqual(at(2_000, [2_000]), undefined)
+    assert.strictEqual(at(12_000, [10_000, 12_000]), "full in 0 s")
+    assert.strictEqual(trend({ queue: null, history: none }), undefined)
+  })
 })
