@@ -243,6 +243,8 @@ export interface Books {
    * socket gives the first one, and a new one when its topic is subscribed to anew (`resubscribe`), or only on a new connection (`redial`).
    */
   readonly resync?: "picture" | "resubscribe" | "redial" | undefined
+  /** With `resubscribe`: in an hour one connection has so many new subscriptions at most. Left out: as many as are needed. */
+  readonly resubscriptions?: number | undefined
   /** A true book of its may be crossed, as before trading begins or in an auction. Left out: one that is crossed is wrong. */
   readonly mayCross?: boolean | undefined
   /** True: it has so many markets that nobody wants all of their books, and which has to be said (`MARKETS`, or its own setting). */

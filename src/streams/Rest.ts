@@ -115,9 +115,14 @@ export interface Rest {
   ) => Effect.Effect<Answer<A>, RestError>
   /**
    * As `ask`, for what can be had again: half of the budget stays free for what cannot, which goes first. It waits until the breaker is
-   * closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it.
+   * closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it. `cost`: for how many questions it
+   * counts; 1 if left out.
    */
-  readonly aside: Rest["ask"]
+  readonly aside: <A>(
+    path: string,
+    decode: (body: unknown) => Either.Either<A, DecodeFailure>,
+    cost?: number
+  ) => Effect.Effect<Answer<A>, RestError>
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -344,18 +349,22 @@ export const make = Effect.fnUntraced(function*(
   )
   const turns = yield* Effect.makeSemaphore(1)
   /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
-  const turn: Effect.Effect<void> = turns.withPermits(1)(Effect.gen(function*() {
-    yield* Effect.sleep(Budget.wait(budget, yield* Time.now))
-    yield* quiet
-    Budget.left(budget, yield* Time.now)
-  }))
+  const turn = (cost: number): Effect.Effect<void> =>
+    turns.withPermits(1)(Effect.gen(function*() {
+      yield* Effect.sleep(Budget.wait(budget, yield* Time.now, cost))
+      yield* quiet
+      Budget.left(budget, yield* Time.now, cost)
+    }))
 
   /** Questions that wait for their turn. */
   let inLine = 0
   const lately = Lately.make(Math.ceil(options.restPerMinute / 2))
 
   /** `callOf` is given what has to be waited for just before the question leaves. */
-  const inTurn = <A, E>(callOf: (own: Effect.Effect<void>) => Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  const inTurn = <A, E>(
+    callOf: (own: Effect.Effect<void>) => Effect.Effect<A, E>,
+    cost = 1
+  ): Effect.Effect<A, E> =>
     Effect.suspend(() => {
       let isInLine = true
       inLine += 1
@@ -363,10 +372,10 @@ export const make = Effect.fnUntraced(function*(
         if (!isInLine) return
         isInLine = false
         inLine -= 1
-        Lately.left(lately, now)
+        Lately.left(lately, now, cost)
       })
       return (isSteady ? leaveLine : Effect.void).pipe(
-        Effect.andThen(callOf(Effect.andThen(turn, leaveLine))),
+        Effect.andThen(callOf(Effect.andThen(turn(cost), leaveLine))),
         Effect.ensuring(leaveLine)
       )
     })
@@ -398,12 +407,12 @@ export const make = Effect.fnUntraced(function*(
     isRoomAside,
     (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
   )
-  const aside: Rest["ask"] = (path, decode) => {
+  const aside: Rest["aside"] = (path, decode, cost = 1) => {
     const call = measured(timed(path, decode), () => Effect.void)
     return Effect.flatMap(
       // The breaker may have opened while this waited: then the question would be a probe.
-      Effect.andThen(room, inTurn((own) => Effect.andThen(own, Effect.whenEffect(call, isClosed)))),
-      Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode) })
+      Effect.andThen(room, inTurn((own) => Effect.andThen(own, Effect.whenEffect(call, isClosed)), cost)),
+      Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode, cost) })
     )
   }
 

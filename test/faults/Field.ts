@@ -131,7 +131,10 @@ const make = (
     },
     { fake: ramzinex, books: { move: (parts) => ramzinex.bookChanges(parts), of: (symbol) => ramzinex.book(symbol) } },
     { fake: tabdeal, movesBooks: true, books: { move: () => {}, of: (symbol) => tabdeal.book(symbol) } },
-    { fake: binance, books: { move: (parts) => binance.bookChanges(parts), of: (symbol) => binance.book(symbol) } },
+    {
+      fake: binance,
+      books: { move: (parts) => binance.bookChanges(parts), of: (symbol) => binance.book(symbol, 5_000) }
+    },
     { fake: kraken, books: { move: (parts) => kraken.bookChanges(parts), of: (symbol) => kraken.book(symbol) } },
     { fake: okx, books: { move: (parts) => okx.bookChanges(parts), of: (symbol) => okx.book(symbol) } },
     { fake: coinbase, books: { move: (parts) => coinbase.bookChanges(parts), of: (symbol) => coinbase.book(symbol) } },

@@ -102,6 +102,15 @@ const okxTrade = (instId: string, i: number): string =>
   `{"data":[{"instId":"${instId}","tradeId":"105110213${i}","px":"7880${i}.8","sz":"0.00504905","side":"sell",` +
   `"ts":"1788118931677"}],"arg":{"channel":"trades-all","instId":"${instId}"}}`
 
+/** Ask, with a checksum that is right for none but the first. */
+const krakenBook = (symbol: string, i: number): string =>
+  `{"channel":"book","type":"${i < 5 ? "snapshot" : "update"}","data":[{"symbol":"${symbol}",` +
+  `"bids":[],"asks":[{"price":83744.3,"qty":0.0${i}044780}],"checksum":${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}]}`
+
+const okxBook = (instId: string, i: number): string =>
+  `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
+  `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
+
 const bybitTrades = (symbol: string, i: number): string =>
   `{"topic":"publicTrade.${symbol}","ts":1789875217841,"type":"snapshot","data":[{"i":"229000000121168090${i}",` +
   `"T":178987521784${i},"p":"8041${i}.3","v":"0.06","S":"${i % 2 === 0 ? "Sell" : "Buy"}","seq":114263055846,` +
@@ -113,15 +122,6 @@ const bybitBook = (symbol: string, i: number): string =>
   }","data":{"s":"${symbol}",` +
   `"b":[["3229${i}","155.903075"],["32280","${i === 0 ? 1 : 0}"]],"a":[["32311.5","76.37807${i}"]],"u":${7 + i},` +
   `"seq":11309922962${i}},"cts":178761248609${i}}`
-
-/** Ask, with a checksum that is right for none but the first. */
-const krakenBook = (symbol: string, i: number): string =>
-  `{"channel":"book","type":"${i < 5 ? "snapshot" : "update"}","data":[{"symbol":"${symbol}",` +
-  `"bids":[],"asks":[{"price":83744.3,"qty":0.0${i}044780}],"checksum":${i},"timestamp":"2026-09-25T17:48:26.84435${i}Z"}]}`
-
-const okxBook = (instId: string, i: number): string =>
-  `{"arg":{"channel":"books","instId":"${instId}"},"action":"${i < 5 ? "snapshot" : "update"}","data":[{` +
-  `"asks":[["7880${i}.8","0.1${i}","0","1"]],"bids":[],"ts":"1788118931677","seqId":${i},"prevSeqId":${i - 1}}]}`
 
 const sides = (i: number) => `"bids":[["3229${i}","155.903075"],["32280","1"]],"asks":[["32311.5","76.37807${i}"]]`
 

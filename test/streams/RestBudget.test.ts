@@ -43,6 +43,32 @@ describe("a budget", () => {
   })
 })
 
+describe("a budget whose questions count for several", () => {
+  it("lets no minute have more than it has, and none wait that need not", () => {
+    const asked = fc.array(fc.record({ after: fc.nat(30_000), cost: fc.integer({ min: 1, max: 12 }) }), {
+      maxLength: 40
+    })
+    fc.assert(fc.property(fc.integer({ min: 1, max: 20 }), asked, (perMinute, asked) => {
+      const budget = Budget.make(perMinute, 0)
+      const left: Array<{ readonly at: number; readonly cost: number }> = []
+      let now = 0
+      for (const { after, cost: wanted } of asked) {
+        now += after
+        // One that counts for more than there is goes alone.
+        const cost = Math.min(wanted, perMinute)
+        const used = left.filter(({ at }) => now - at < 61_200).reduce((sum, { cost }) => sum + cost, 0)
+        const wait = Budget.wait(budget, Time.instant(now), wanted)
+        assert.strictEqual(wait === 0, used + cost <= perMinute)
+        now += wait
+        Budget.left(budget, Time.instant(now), wanted)
+        left.push({ at: now, cost })
+        const lately = left.filter(({ at }) => now - at < 60_000).reduce((sum, { cost }) => sum + cost, 0)
+        assert.isAtMost(lately, perMinute)
+      }
+    }))
+  })
+})
+
 describe("the questions to an API", () => {
   const burst = (isDown: boolean) =>
     Effect.gen(function*() {

@@ -104,6 +104,8 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
   closedFor: ReadonlyArray<string> = []
   /** So many answers about a book are as old as its first picture. */
   staleDepths = 0
+  /** Of these markets the changes are lost on the way: what is told later does not follow. */
+  losing: ReadonlySet<string> = new Set()
   /** The most weight that was answered in one minute. */
   heaviest = 0
   private readonly options: Options
@@ -418,6 +420,7 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     if (last === stream.told) return
     const changes = this.books.since(market, stream.told)
     stream.told = last
+    if (stream.levels === undefined && this.losing.has(stream.symbol)) return
     if (stream.levels !== undefined) this.tell(connection, name, this.books.picture(market, stream.levels))
     else this.tell(connection, name, { e: "depthUpdate", E: this.stamp(), s: stream.symbol, ...changes })
   }

@@ -271,6 +271,12 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const tell = (into: Gathering, input: Topics.Input, now: Time.Moment): void =>
     carryOut(into, Topics.step(topics, input, now.at))
 
+  /** Of whatever topic. */
+  const miss = (into: Gathering, cause: Channel.Cause, now: Time.Moment): void => {
+    for (const member of members.values()) member.missed?.()
+    tell(into, { _tag: "Missed", cause }, now)
+  }
+
   /** Once, however often it is asked for again. */
   const tellRefused = (
     into: Gathering,
@@ -353,7 +359,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         const isMissing = counted !== undefined && message.sequence > counted + 1n
         // One that comes twice, or late, is none that is missing.
         if (counted === undefined || message.sequence > counted) counted = message.sequence
-        return isMissing ? tell(into, { _tag: "Missed", cause: "sequence" }, now) : undefined
+        return isMissing ? miss(into, "sequence", now) : undefined
       }
       case "failure":
         board.failure(message.failure.reason)
@@ -396,7 +402,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         failure ??= message.failure
         // Refused by a bound of ours, it may have held data: older than what follows.
         if (message.failure.reason === "too_deep" || message.failure.reason === "too_large") {
-          tell(into, { _tag: "Missed", cause: "undecoded" }, now)
+          miss(into, "undecoded", now)
           // Its number was not read either, and is not to be missed once more.
           counted = undefined
         }

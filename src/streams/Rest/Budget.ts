@@ -20,16 +20,22 @@ export const spacingOf = (perMinute: number): number => Math.ceil(minute / perMi
 /** `spacing`: 0 where as many as are allowed may leave at once. */
 export const make = (perMinute: number, spacing: number): Budget => ({ perMinute, spacing, times: [], next: 0 })
 
-/** A question left. */
-export const left = (self: Budget, now: Time.Instant): void => {
-  self.times[self.next] = now
-  self.next = (self.next + 1) % self.perMinute
+/** A question left that counts for so many. */
+export const left = (self: Budget, now: Time.Instant, cost = 1): void => {
+  for (let n = 0; n < Math.min(cost, self.perMinute); n++) {
+    self.times[self.next] = now
+    self.next = (self.next + 1) % self.perMinute
+  }
 }
 
-/** How long the next one has to wait, ms. */
-export const wait = ({ next, perMinute, spacing, times }: Budget, now: Time.Instant): number => {
+/** How long the next one has to wait that counts for so many, ms. One that counts for more than a minute has goes alone. */
+export const wait = ({ next, perMinute, spacing, times }: Budget, now: Time.Instant, cost = 1): number => {
   const last = times[(next + perMinute - 1) % perMinute]
-  const oldest = times.length < perMinute ? undefined : times[next]
+  // The youngest of those whose places it takes.
+  const places = Math.min(cost, perMinute)
+  const oldest = times.length < perMinute
+    ? times[times.length + places - 1 - perMinute]
+    : times[(next + places - 1) % perMinute]
   return Math.max(
     0,
     last === undefined ? 0 : spacing - Time.between(last, now),

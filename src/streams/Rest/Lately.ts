@@ -16,10 +16,12 @@ const minute = 60_000
 /** `size` is at least 1. */
 export const make = (size: number): Lately => ({ size, times: [], next: 0 })
 
-/** A question left. */
-export const left = (self: Lately, now: Time.Instant): void => {
-  self.times[self.next] = now
-  self.next = (self.next + 1) % self.size
+/** A question left that counts for so many. */
+export const left = (self: Lately, now: Time.Instant, cost = 1): void => {
+  for (let n = 0; n < Math.min(cost, self.size); n++) {
+    self.times[self.next] = now
+    self.next = (self.next + 1) % self.size
+  }
 }
 
 /** `size` of them or more left within the last minute. */

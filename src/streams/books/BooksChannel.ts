@@ -18,6 +18,7 @@ import type { Books, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
+import * as Asked from "./Asked.ts"
 import { booksOf } from "./Declared.ts"
 import type * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
@@ -48,6 +49,9 @@ export type Picture = Omit<Sync.Part, "part">
 /** New connections for the sake of books are so far apart, doubled each time, ms; after so long a rest the first again. */
 const redialAfter = { first: 60_000, last: 600_000, rest: 600_000 }
 
+/** ms */
+const hour = 3_600_000
+
 /** Books that ask in one moment were lost with one connection. */
 const atOnce = 1_000
 
@@ -68,7 +72,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const declared = booksOf(exchange, options.books)
   const picture = declared?.picture
   const clock = yield* Effect.clock
-  const asked = yield* Queue.unbounded<Markets.Kept>()
+  /** Markets that ask for a picture, and how many of them there are. */
+  const line: Array<Markets.Kept> = []
+  const asked = yield* Queue.unbounded<void>()
   const wheel = Wheel.make<Markets.Kept>()
   const changed = yield* Effect.makeLatch(false)
   const outgoing: Array<MarketEvent> = []
@@ -83,7 +89,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     ...machineOptions(options.books),
     asked: options.books,
     now,
-    onAsk: (kept) => void asked.unsafeOffer(kept),
+    onAsk: (kept) => {
+      line.push(kept)
+      asked.unsafeOffer(undefined)
+    },
     onLeft: (events) => isStopping ? undefined : push(events)
   })
 
@@ -157,7 +166,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     const path = picture.path(kept.market)
     // It may be long ago that it was asked for: the budget is not for pictures that nobody waits for any more.
     return kept.isListed && !isStopped && Machine.isWanted(kept.state)
-      ? rest.aside(path, picture.decode).pipe(
+      ? rest.aside(path, picture.decode, picture.cost).pipe(
         Effect.orElseSucceed(() => undefined),
         Effect.map((found) => answered(kept, path, found))
       )
@@ -197,14 +206,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   yield* Effect.forkScoped(supervise(Effect.forever(telling)))
-  if (remedy !== undefined) {
-    yield* Effect.forkScoped(supervise(Effect.forever(Effect.flatMap(Queue.take(asked), remedied))))
-  } else if (picture !== undefined) {
-    // One at a time: it is the budget that bounds them.
-    yield* Effect.forkScoped(
-      supervise(Effect.forever(Effect.flatMap(Queue.take(asked), (kept) => askFor(picture, kept))))
-    )
-  }
+  // One at a time: it is the budget that bounds them.
+  const served = (serve: (kept: Markets.Kept) => Effect.Effect<void>) =>
+    Effect.forkScoped(supervise(Effect.forever(Effect.flatMap(Queue.take(asked), () => {
+      const kept = Asked.next(line)
+      return kept === undefined ? Effect.void : serve(kept)
+    }))))
+  if (remedy !== undefined) yield* served(remedied)
+  else if (picture !== undefined) yield* served((kept) => askFor(picture, kept))
 
   return {
     name: "books",
@@ -289,6 +298,8 @@ const open = (
   const topics = new Map<Markets.Kept, Set<object>>()
   /** Parts of books that changes keep that came before the answer to the subscription: the first picture often does. */
   const early = new Map<Markets.Kept, Array<Sync.Part>>()
+  /** When topics were subscribed to anew within the last hour. */
+  const remedies: Array<Time.Instant> = []
   let parts = 0
 
   const hold = (kept: Markets.Kept, part: Sync.Part): void => {
@@ -336,7 +347,12 @@ const open = (
       },
       doubted: (cause) => doubted(kept, cause),
       // What is kept is older than what could not be read.
-      spoiled: () => doubted(kept, "undecoded"),
+      spoiled: () => {
+        early.delete(kept)
+        doubted(kept, "undecoded")
+      },
+      // What came before it does not lead to what comes after: a picture has to come first.
+      missed: () => void early.delete(kept),
       take: (data, at) => {
         if (data._tag !== "books") return []
         parts += 1
@@ -350,6 +366,12 @@ const open = (
         const { linked, remedy } = kept
         const listener = heard.get(kept)
         if (remedy === undefined || listener === undefined || linked?.sessions.get(listener)?.isLive !== false) return
+        const { at } = now()
+        const { resubscriptions = Infinity } = linked.books
+        while (remedies.length > 0 && Time.between(remedies[0] ?? at, at) >= hour) remedies.shift()
+        // It is done when there is room.
+        if (remedies.length >= resubscriptions) return
+        if (resubscriptions < Infinity) remedies.push(at)
         kept.remedy = undefined
         return remedy
       },

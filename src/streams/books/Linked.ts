@@ -85,6 +85,11 @@ const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machi
   switch (outcome) {
     case "whole":
     case "changed":
+      // Nobody can be asked for a fresh picture while it goes on.
+      if (s.books.resync !== "picture" && Sync.isSpent(sync, s.depth)) {
+        Sync.lose(sync)
+        return [{ _tag: "Doubted", listener, cause: "overflow" }, ...others(s, listener)]
+      }
       return [stateOf(s, listener, sync, outcome), ...worn(s, sync)]
     case "same":
       return []
@@ -162,9 +167,12 @@ const stateOf = (
 /** Where as many are told as are known: fewer levels a side than this are too few to go on with. */
 const leastKnown = 20
 
-/** A fresh picture is asked for while the book is whole: once, until it comes. */
+/**
+ * A fresh picture is asked for while the book is whole. Said with each change until it comes: a question may have come to nothing, as when the
+ * book was doubtful meanwhile and another session went on.
+ */
 const worn = ({ books, depth }: State, sync: Sync.State): ReadonlyArray<Machine.Input> => {
-  if (books.resync !== "picture" || sync.buffer !== undefined) return []
+  if (books.resync !== "picture") return []
   // Of all that a picture can have never.
   const most = Math.ceil((books.picture?.levels ?? 0) / 2)
   if (!Sync.isWorn(sync, depth === "all" ? Math.min(leastKnown, most) : Math.min(depth, most))) return []

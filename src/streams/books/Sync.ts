@@ -12,14 +12,14 @@ import * as Side from "./Sync/Side.ts"
 export { type Pool, pool } from "./Sync/Buffer.ts"
 export type { Part } from "./Sync/Link.ts"
 
-/** Levels a side that are told of at the most. */
+/** Levels a side that are told at the most, and of a book whose pictures can be asked for kept: what is worse is not known. */
 const mostTold = 5_000
 
 /**
- * Levels a side that are kept at the most: what is worse is not known. Where a fresh picture can be asked for while the book goes on, those that
- * are told; where only a new connection gives one, all that any market has, or a price that wanders off would in time come to their end.
+ * Levels a side that are kept at the most where only a new subscription or connection gives a picture: nobody mends the edge of what is known,
+ * so that it is not drawn where a book may come.
  */
-const mostKept = ({ resync }: Books): number => resync === "redial" ? 50_000 : mostTold
+const mostHeld = 50_000
 
 export interface Options {
   readonly books: Books
@@ -169,7 +169,7 @@ const bound = ({ asks, bids, books }: State): void => {
   const { cut } = books
   for (const side of [bids, asks]) {
     if (cut !== undefined) Side.cut(side, cut)
-    Side.bound(side, mostKept(books))
+    Side.bound(side, books.resync === "picture" ? mostTold : mostHeld)
   }
 }
 
@@ -191,6 +191,12 @@ const wrong = (s: State, fault: Fault): Fault => {
 export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both => {
   const most = depth === "all" ? mostTold : Math.min(depth, mostTold)
   return { bids: Side.best(bids, most), asks: Side.best(asks, most) }
+}
+
+/** Fewer levels of a side are known than are told: it is not true any more. */
+export const isSpent = ({ asks, bids }: State, depth: number | "all"): boolean => {
+  const most = depth === "all" ? mostTold : depth
+  return Side.isSpent(bids, most) || Side.isSpent(asks, most)
 }
 
 /** A fresh picture is wanted while the book is whole: soon fewer than so many levels of a side would be known. */

@@ -1,14 +1,17 @@
 /**
  * Binance, spot (docs/design/exchanges/binance.md). Each trade has a number, without holes within its market, and any of them can be asked for.
- * Books are the best 20 levels, whole each time, by the number of the engine's last change.
+ * Books are the best 20 levels, whole each time, by the number of the engine's last change; for more levels, or for changes as they happen, they
+ * are changes that go on from a picture by REST.
  */
 import * as Duration from "effect/Duration"
 import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import * as ExchangeTime from "../../services/ExchangeTime.ts"
+import type { BooksOptions } from "../books/Options.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { BookPart, Exchange, Market, Message, Protocol, Refusal } from "../Exchange.ts"
-import { decoder, epochMillis, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
+import * as Defaults from "../Defaults.ts"
+import type { BookPart, Books, Exchange, Market, Message, Protocol, Refusal } from "../Exchange.ts"
+import { decoder, epochMillis, levels, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 import * as Levels from "../protocols/Levels.ts"
 
@@ -43,6 +46,17 @@ const PastTrade = Schema.Struct({
   isBuyerMaker: Schema.Boolean
 })
 
+/** `U`: number of the first change that it has, `u`: of the last. */
+const Changes = Schema.Struct({
+  e: Schema.Literal("depthUpdate"),
+  E: Schema.String,
+  s: Schema.String,
+  U: Whole,
+  u: Whole,
+  b: Levels.Side,
+  a: Levels.Side
+})
+
 /** The same by socket and by REST: neither names its market, nor a time. */
 const Book = Schema.Struct({ lastUpdateId: Whole, bids: Levels.Side, asks: Levels.Side })
 
@@ -56,13 +70,18 @@ const decodeMarkets = decoder(Markets)
 const decodeMarket = decoder(ListedMarket)
 const decodeTrades = decoder(Schema.Array(Schema.Unknown))
 const decodeBook = rowDecoder(Book)
+const decodeChanges = rowDecoder(Changes)
 const isPush = Schema.is(Push)
 const isEvent = Schema.is(Event)
 const isGranted = Schema.is(Granted)
 const isFailed = Schema.is(Failed)
 const isDenied = Schema.is(Denied)
 
-const failed = (failure: DecodeFailure.DecodeFailure): Message => ({ _tag: "failure", failure })
+const failed = (failure: DecodeFailure.DecodeFailure, topic?: string): Message => ({
+  _tag: "failure",
+  failure,
+  ...topic === undefined ? {} : { topic }
+})
 
 const sideOf = (isBuyerMaker: boolean): "buy" | "sell" => isBuyerMaker ? "sell" : "buy"
 
@@ -97,13 +116,35 @@ const pictureOf = (body: unknown): Either.Either<Picture, DecodeFailure.DecodeFa
       }))
   )
 
+/** It begins behind the number before its first change. */
+const changesOf = (data: unknown, symbol?: string): Either.Either<Message, DecodeFailure.DecodeFailure> =>
+  Either.flatMap(decodeChanges(data), ({ E, U, a, b, s, u }) => {
+    if (symbol !== undefined && symbol !== s) {
+      return Either.left(DecodeFailure.make("symbol", `${s} on the stream of ${symbol}`))
+    }
+    return Either.map(Either.all([levels("bids", b), levels("asks", a)]), ([bids, asks]): Message => ({
+      _tag: "books",
+      exchangeSymbol: s,
+      part: "delta",
+      bids,
+      asks,
+      previous: BigInt(U) - 1n,
+      sequence: BigInt(u),
+      ...timeOf(E) ?? { timestamp: null }
+    }))
+  })
+
 const tradeStream = "trade"
+const changesStream = "depth@100ms"
 const bookStream = /^depth(?:5|10|20)(?:@100ms)?$/
 
 /** `symbol`: as the stream has it; undefined where only the event says it. */
 const eventOf = (data: unknown, symbol?: string): Message => {
   if (!isEvent(data)) return failed(DecodeFailure.make("unknown", "a book without the name of its stream"))
   if (data.e === "serverShutdown") return { _tag: "leaving" }
+  if (data.e === "depthUpdate" && symbol === undefined) {
+    return Either.match(changesOf(data), { onLeft: failed, onRight: (message) => message })
+  }
   if (data.e !== "trade") return failed(DecodeFailure.make("unknown", `event ${data.e}`))
   const row = rowOf(data)
   if (Either.isLeft(row)) return failed(row.left)
@@ -119,9 +160,15 @@ const pushOf = ({ data, stream }: typeof Push.Type): Message => {
   const exchangeSymbol = stream.slice(0, at).toUpperCase()
   const kind = stream.slice(at + 1)
   if (at > 0 && kind === tradeStream) return eventOf(data, exchangeSymbol)
+  if (at > 0 && kind === changesStream) {
+    return Either.match(changesOf(data, exchangeSymbol), {
+      onLeft: (failure) => failed(failure, stream),
+      onRight: (message) => message
+    })
+  }
   if (at > 0 && bookStream.test(kind)) {
     return Either.match(pictureOf(data), {
-      onLeft: (failure): Message => ({ _tag: "failure", failure, topic: stream }),
+      onLeft: (failure) => failed(failure, stream),
       onRight: (picture): Message => ({ _tag: "books", exchangeSymbol, part: "whole", ...picture })
     })
   }
@@ -171,6 +218,28 @@ const pageSize = 1_000
 
 const askedOf = (what: string, limit: number, more = "") => ({ exchangeSymbol }: Market): string =>
   `/api/v3/${what}?symbol=${encodeURIComponent(exchangeSymbol)}&limit=${limit}${more}`
+
+/** Levels a side of the pictures that streams have. */
+const shown = 20
+
+/** Whether a picture of 20 levels says all that is wanted. */
+const isShallow = ({ deltas, depth }: BooksOptions): boolean => !deltas && depth !== "all" && depth <= shown
+
+/** How deep a picture by REST is that changes go on from, and what it takes of the budget, whose questions weigh 25. */
+const deep = { levels: 1_000, cost: 2 }
+const deepest = { levels: 5_000, cost: 10 }
+
+const pictureFor = (levels: number, cost = 1): NonNullable<Books["picture"]> => ({
+  path: askedOf("depth", levels),
+  levels,
+  cost,
+  decode: pictureOf
+})
+
+const byChanges = ({ depth }: BooksOptions): Partial<Books> => {
+  const { cost, levels } = depth === "all" ? deepest : deep
+  return { link: "overlap", resync: "picture", levels, picture: pictureFor(levels, cost) }
+}
 
 const command = (method: string, params: ReadonlyArray<string>, id: number) => JSON.stringify({ method, params, id })
 
@@ -235,9 +304,9 @@ export const binance: Exchange = {
   socket: {
     hello: undefined,
     acknowledges: true,
-    topics: (channel, { exchangeSymbol }, books) => {
-      const isQuick = books !== undefined && Duration.lessThan(books.interval, Duration.seconds(1))
-      const stream = channel === "trades" ? tradeStream : isQuick ? "depth20@100ms" : "depth20"
+    topics: (channel, { exchangeSymbol }, books = Defaults.books) => {
+      const pictures = Duration.lessThan(books.interval, Duration.seconds(1)) ? "depth20@100ms" : "depth20"
+      const stream = channel === "trades" ? tradeStream : isShallow(books) ? pictures : changesStream
       return [`${exchangeSymbol.toLowerCase()}@${stream}`]
     },
     subscribe: (topic, id) => command("SUBSCRIBE", [topic], id),
@@ -255,8 +324,9 @@ export const binance: Exchange = {
   books: {
     link: "replaced",
     ofNamedMarkets: true,
-    levels: 20,
+    levels: shown,
     numbers: "own",
-    picture: { path: askedOf("depth", 20), decode: pictureOf }
+    picture: pictureFor(shown),
+    by: (options) => isShallow(options) ? {} : byChanges(options)
   }
 }

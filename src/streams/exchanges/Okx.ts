@@ -271,6 +271,8 @@ export const okx: Exchange = {
   books: {
     link: "exact",
     resync: "resubscribe",
+    // Each is two of the 480 commands that it takes in an hour.
+    resubscriptions: 60,
     // Before a market opens, orders lie in its book that will be matched with one another.
     mayCross: true,
     ofNamedMarkets: true,

@@ -25,14 +25,14 @@ interface Fake extends Omit<FakeExchange, "id"> {
   readonly bookChanges: (count: number) => void
 }
 
-const start = (fake: Fake, deltas: boolean) =>
+const start = (fake: Fake, deltas: boolean, depth: number | "all" = "all") =>
   Effect.gen(function*() {
     yield* hurryClock
     const stop = yield* Deferred.make<void>()
     const feed = yield* run(exchanges[fake.id], {
       endpoints: { apiUrl: fake.apiUrl, wsUrl: fake.wsUrl },
       channels: ["trades", "books"],
-      books: { depth: "all", interval: Duration.seconds(1), refresh: Duration.seconds(60), deltas },
+      books: { depth, interval: Duration.seconds(1), refresh: Duration.seconds(60), deltas },
       subscriptionsPerConnection: 5,
       stop: Deferred.await(stop)
     })
@@ -84,9 +84,9 @@ const same = (fake: Fake, reader: BookReader.BookReader) => {
 }
 
 /** `least`: so many events at least; fewer of an exchange that tells of a book once a second at most. */
-const story = (fake: Fake, deltas: boolean, least = 200) =>
+const story = (fake: Fake, deltas: boolean, least = 200, depth: number | "all" = "all") =>
   Effect.gen(function*() {
-    const { feed, stop } = yield* start(fake, deltas)
+    const { feed, stop } = yield* start(fake, deltas, depth)
     const reader = BookReader.make()
     yield* go(fake, 15, 5)
     for (const how of [1006, 3001, "reset"] as const) {
@@ -115,6 +115,12 @@ const story = (fake: Fake, deltas: boolean, least = 200) =>
     yield* stop
     yield* settle
   })
+
+/** By all levels of its books, and not by the best 20. */
+const wholly = (fake: FakeBinance.FakeBinanceExchange): Fake => {
+  const book = fake.book.bind(fake)
+  return Object.assign(fake, { book: (exchangeSymbol: string) => book(exchangeSymbol, 5_000) })
+}
 
 describe("Books against the fakes", () => {
   for (const deltas of [false, true]) {
@@ -146,23 +152,28 @@ describe("Books against the fakes", () => {
       Effect.flatMap(FakeRamzinex.FakeRamzinex, (fake) => story(fake, deltas)).pipe(
         Effect.provide(FakeRamzinex.memory({ markets: 6 }))
       ))
-    it.scoped(`Binance's ${how}: the same, by its best 20 levels`, () =>
-      Effect.flatMap(FakeBinance.FakeBinance, (fake) => story(fake, deltas, 150)).pipe(
+    it.scoped(`Binance's ${how}: the same, by changes that go on from a picture by REST`, () =>
+      Effect.flatMap(FakeBinance.FakeBinance, (fake) => story(wholly(fake), deltas, 150, 100)).pipe(
         Effect.provide(FakeBinance.memory({ markets: 6 }))
       ))
     it.scoped(`OKX's ${how}: the same, by changes that follow one another`, () =>
       Effect.flatMap(FakeOkx.FakeOkx, (fake) => story(fake, deltas, 150)).pipe(
         Effect.provide(FakeOkx.memory({ markets: 6, levels: 12 }))
       ))
-    it.scoped(`Bybit's ${how}: the same, by changes that are counted by one`, () =>
-      Effect.flatMap(FakeBybit.FakeBybit, (fake) => story(fake, deltas, 150)).pipe(
-        Effect.provide(FakeBybit.memory({ markets: 6, oddities: deltas }))
-      ))
     it.scoped(`Kraken's ${how}: the same, each proved by its checksum`, () =>
       Effect.flatMap(FakeKraken.FakeKraken, (fake) => story(fake, deltas)).pipe(
         Effect.provide(FakeKraken.memory({ markets: 6 }))
       ))
+    it.scoped(`Bybit's ${how}: the same, by changes that are counted by one`, () =>
+      Effect.flatMap(FakeBybit.FakeBybit, (fake) => story(fake, deltas, 150)).pipe(
+        Effect.provide(FakeBybit.memory({ markets: 6, oddities: deltas }))
+      ))
   }
+
+  it.scoped("Binance's pictures of 20 levels: the same", () =>
+    Effect.flatMap(FakeBinance.FakeBinance, (fake) => story(fake, false, 150, 20)).pipe(
+      Effect.provide(FakeBinance.memory({ markets: 6 }))
+    ))
 
   it.scoped("a market that never changes has its picture 15 s after the start", () =>
     Effect.gen(function*() {

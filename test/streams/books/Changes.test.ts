@@ -178,4 +178,35 @@ describe("A feed of changes", () => {
       yield* say(other.socket, part("delta", 1n, 2n, [["6", "1"]]))
       assert.deepStrictEqual(booksOf(yield* other.feed.rest).map(({ bids }) => bids), [[["5", "1"], ["4", "1"]]])
     }).pipe(Effect.provide(world)))
+
+  it.scoped("what was missing before the answer is not forgotten: changes of behind it do not go on from before it", () =>
+    Effect.gen(function*() {
+      const { feed, socket } = yield* start({ link: "counted", numbers: "none", resync: "redial" })
+      const { dials } = yield* FakeSockets
+      const count = (sequence: bigint): Wire => ({ _tag: "counted", sequence })
+      yield* say(socket, count(0n), part("whole", undefined, undefined, [["5", "1"]]))
+      yield* say(socket, count(2n), part("delta", undefined, undefined, [["6", "1"]]))
+      yield* say(socket, count(3n), subscribed)
+      yield* say(socket, count(4n), part("delta", undefined, undefined, [["7", "1"]]))
+      yield* seconds(2)
+      assert.deepStrictEqual(booksOf(yield* feed.rest), [])
+      yield* seconds(35)
+      assert.strictEqual(dials.length, 2)
+    }).pipe(Effect.provide(world)))
+
+  it.scoped("one connection subscribes anew so many times in an hour, and no more", () =>
+    Effect.gen(function*() {
+      const { socket } = yield* start({ resync: "resubscribe", resubscriptions: 2 })
+      const anew = () => socket.sent.filter((command) => command.startsWith("unsubscribe")).length
+      yield* say(socket, part("whole", undefined, 0n, [["5", "1"]]), subscribed)
+      for (let n = 1; n < 4; n++) {
+        // It does not follow.
+        yield* say(socket, part("delta", 700n, 701n, [["6", "1"]]))
+        const before = anew()
+        for (let second = 0; second < 25 && anew() === before; second++) yield* seconds(1)
+        if (anew() === before) break
+        yield* say(socket, left, part("whole", undefined, BigInt(n), [["5", "1"]]), subscribed)
+      }
+      assert.strictEqual(anew(), 2)
+    }).pipe(Effect.provide(world)))
 })

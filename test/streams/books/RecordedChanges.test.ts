@@ -1,20 +1,23 @@
 /** Captured books that changes keep, through adapter, session and machine: each line has to become what a script made of it by itself. */
 import { assert, describe, it } from "@effect/vitest"
-import { Schema } from "effect"
+import { Either, Schema } from "effect"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import { Book, BookDelta, type MarketEvent } from "../../../src/services/MarketEvent.ts"
 import * as Time from "../../../src/services/Time.ts"
 import * as Board from "../../../src/streams/Board.ts"
 import * as BooksChannel from "../../../src/streams/books/BooksChannel.ts"
+import { booksOf } from "../../../src/streams/books/Declared.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { Exchange } from "../../../src/streams/Exchange.ts"
+import { binance } from "../../../src/streams/exchanges/Binance.ts"
 import { bybit } from "../../../src/streams/exchanges/Bybit.ts"
 import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import * as Session from "../../../src/streams/Feed/Session.ts"
 import * as Topics from "../../../src/streams/Feed/Topics.ts"
+import * as Json from "../../../src/streams/protocols/Json.ts"
 import * as Rhythm from "../../../src/streams/Rhythm.ts"
 import * as StatusEvents from "../../../src/streams/StatusEvents.ts"
 import { recording } from "../support/recordings.ts"
@@ -58,7 +61,15 @@ const player = (exchange: Exchange, [symbol, exchangeSymbol]: readonly [string, 
   while (session.hasCommands()) session.command(moment.at)
   return {
     say: (text: string): ReadonlyArray<MarketEvent> =>
-      session.handle([{ _tag: "text", text, ...moment }]).events.filter(({ type }) => type !== "status")
+      session.handle([{ _tag: "text", text, ...moment }]).events.filter(({ type }) => type !== "status"),
+    answer: (text: string): ReadonlyArray<MarketEvent> => {
+      const { picture } = booksOf(exchange, asked) ?? assert.fail("no books")
+      const found = Either.flatMap(
+        Json.parse(text, Json.bodyLimits),
+        (body) => picture?.decode(body) ?? assert.fail("no picture")
+      )
+      return channel.answered(market, Either.getOrThrow(found), moment)
+    }
   }
 }
 
@@ -74,9 +85,9 @@ const files: ReadonlyArray<
   ["okx-ws-books-btcusdt-20260824-trimmed", okx, ["BTC/USDT", "BTC-USDT"], asked],
   // Before books had numbers: a book without one cannot be followed, and nothing is told of it.
   ["okx-ws-books-btcusdt-20220513", okx, ["BTC/USDT", "BTC-USDT"], asked],
-  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked],
   ["kraken-ws-book10-btcusd-20260824", kraken, ["BTC/USD", "BTC/USD"], shallow],
-  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked]
+  ["kraken-ws-book25-minagbp-20260816", kraken, ["MINA/GBP", "MINA/GBP"], asked],
+  ["bybit-ws-orderbook50-btcusdt-20260824", bybit, ["BTC/USDT", "BTCUSDT"], asked]
 ]
 
 /** Whoever recorded it had sent no id; the answer to ours has one. */
@@ -89,6 +100,31 @@ describe("Recorded changes", () => {
       const expected = recording("oracles", `expected/${name}`).map((line): unknown => JSON.parse(line))
       const { say } = player(exchange, market, asked)
       const told = recording("oracles", name).map((text) => say(answered(text)))
+      assert.deepStrictEqual<unknown>(told, expected)
+      for (const event of told.flat()) assert.deepStrictEqual<unknown>(decodeEvent(event), event)
+    })
+  }
+
+  for (
+    const [name, market, early] of [
+      ["atomeur-20260824", ["ATOM/EUR", "ATOMEUR"], 1],
+      ["lrcbtc-20211012", ["LRC/BTC", "LRCBTC"], 6]
+    ] as const
+  ) {
+    it(`binance-ws-depth-${name}: the same, from the picture on that came after ${early} of its lines`, () => {
+      const expected = recording("oracles", `expected/binance-ws-depth-${name}`).map((line): unknown =>
+        JSON.parse(line)
+      )
+      const { answer, say } = player(binance, market, asked)
+      assert.deepStrictEqual(say(`{"result":null,"id":2}`), [])
+      // Beside the changes the recorder had a stream of pictures, which is none of ours.
+      const lines = recording("oracles", `binance-ws-depth-${name}`).filter((line) => !line.includes("@depth20"))
+      const told = lines.map((line, i) => {
+        const events = say(line)
+        return i + 1 === early
+          ? [...events, ...answer(recording("oracles", `binance-rest-depth-${name}`)[0] ?? "")]
+          : events
+      })
       assert.deepStrictEqual<unknown>(told, expected)
       for (const event of told.flat()) assert.deepStrictEqual<unknown>(decodeEvent(event), event)
     })

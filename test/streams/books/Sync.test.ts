@@ -178,6 +178,15 @@ describe("By overlapping numbers", () => {
     for (const one of [many, large, ...others]) Sync.close(one)
     assert.strictEqual(pool.bytes, 0)
   })
+
+  it("what went of it is known to no picture of before, also where all of it went", () => {
+    const sync = overlap()
+    const levels = Array.from({ length: 50_000 }, (_, i): Level => [String(i + 1), "1"])
+    assert.strictEqual(Sync.take(sync, delta(10, 12, { bids: levels })), "early")
+    assert.strictEqual(sync.buffer?.parts.length, 0)
+    assert.isUndefined(Sync.fit(sync, whole(11, [["5", "1"]], [])))
+    assert.strictEqual(Sync.fit(sync, whole(12, [["5", "1"]], [])), "whole")
+  })
 })
 
 describe("A picture that was asked for", () => {
@@ -225,13 +234,31 @@ describe("A picture that was asked for", () => {
   })
 
   it("keeps 5 000 levels a side: what is worse than these is not known", () => {
-    const sync = make({ link: "none", resync: "resubscribe" })
+    const sync = overlap(6_000)
+    const prices = Array.from({ length: 6_000 }, (_, i) => 10_000 - i)
+    assert.strictEqual(Sync.fit(sync, whole(10, levels(...prices), [])), "whole")
+    assert.strictEqual(all(sync).bids.length, 5_000)
+    Sync.take(sync, delta(10, 11, { bids: [["10000", "0"], ["4999", "2"], ["4000", "2"]] }))
+    assert.strictEqual(all(sync).bids.length, 4_999)
+    assert.deepStrictEqual(all(sync).bids.at(-1), ["5001", "1"])
+  })
+
+  it("that only a new connection gives has no edge where a book may come: the best 5 000 of all that there are are told", () => {
+    const sync = make({ link: "counted", resync: "redial" })
     const prices = Array.from({ length: 6_000 }, (_, i) => 10_000 - i)
     Sync.take(sync, whole(undefined, levels(...prices), []))
     assert.strictEqual(all(sync).bids.length, 5_000)
-    Sync.take(sync, delta(undefined, undefined, { bids: [["10000", "0"], ["4999", "2"], ["4000", "2"]] }))
-    assert.strictEqual(all(sync).bids.length, 4_999)
-    assert.deepStrictEqual(all(sync).bids.at(-1), ["5001", "1"])
+    Sync.take(sync, delta(undefined, undefined, { bids: [["10000", "0"]] }))
+    assert.strictEqual(all(sync).bids.length, 5_000)
+    assert.deepStrictEqual(all(sync).bids.at(-1), ["5000", "1"])
+    assert.isFalse(Sync.isSpent(sync, "all"))
+    // Of a book that is larger than any the edge is a limit of what may be told.
+    const many = Array.from({ length: 50_010 }, (_, i) => 100_000 - i)
+    Sync.take(sync, whole(undefined, levels(...many), []))
+    const gone = many.slice(0, 45_001).map((price): Level => [String(price), "0"])
+    Sync.take(sync, delta(undefined, undefined, { bids: gone }))
+    assert.isTrue(Sync.isSpent(sync, "all"))
+    assert.isFalse(Sync.isSpent(sync, 20))
   })
 
   it("where only a new connection has another, more are kept than the 5 000 that are told, and come up when better ones go", () => {

@@ -4,6 +4,9 @@ import { readFileSync } from "node:fs"
 import * as path from "node:path"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { booksOf } from "../../../src/streams/books/Declared.ts"
+import type { BooksOptions } from "../../../src/streams/books/Options.ts"
+import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { BookPart, Level, Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { binance } from "../../../src/streams/exchanges/Binance.ts"
 import * as Choice from "../../../src/streams/Markets/Choice.ts"
@@ -69,7 +72,8 @@ describe("Binance's recorded lines", () => {
             source: "ws"
           }))
         case "books":
-          return [book(message.exchangeSymbol, message, "ws")]
+          // What changes come to: test/streams/books/RecordedChanges.test.ts.
+          return message.part === "whole" ? [book(message.exchangeSymbol, message, "ws")] : []
         case "leaving":
           return [{ leaving: true }]
         default:
@@ -220,6 +224,46 @@ describe("Binance's books", () => {
     assert.deepStrictEqual(reasonsOf(decode(binanceBook("@depth20"))), ["unknown"])
   })
 
+  it("are changes that go on from a picture by REST where more levels are wanted, or each change", () => {
+    const of = (over: Partial<BooksOptions>) => {
+      const options = { ...Defaults.books, ...over }
+      const { levels, link, picture } = booksOf(binance, options) ?? {}
+      const path = picture?.path(market).replace(/.*&limit=/, "")
+      return [binance.socket.topics("books", market, options)[0]?.split("@depth")[1], link, levels, path, picture?.cost]
+    }
+    assert.deepStrictEqual(of({}), ["20", "replaced", 20, "20", 1])
+    for (const over of [{ deltas: true }, { depth: 21 }, { depth: 5_000, interval: Duration.zero }] as const) {
+      assert.deepStrictEqual(of(over), ["@100ms", "overlap", 1_000, "1000", 2])
+    }
+    assert.deepStrictEqual(of({ depth: "all" }), ["@100ms", "overlap", 5_000, "5000", 10])
+    const data = (fields: object = {}) => ({
+      e: "depthUpdate",
+      E: 1787602966191,
+      s: "BTCUSDT",
+      U: 157,
+      u: 160,
+      b: [["0.0024", "0.00000000"]],
+      a: [["0.0026", "100"]],
+      ...fields
+    })
+    const push = (fields?: object) => JSON.stringify({ stream: "btcusdt@depth@100ms", data: data(fields) })
+    const expected = {
+      _tag: "books",
+      exchangeSymbol: "BTCUSDT",
+      part: "delta",
+      bids: [["0.0024", "0"]],
+      asks: [["0.0026", "100"]],
+      previous: 156n,
+      sequence: 160n,
+      timestamp: 1787602966191
+    }
+    assert.deepStrictEqual<unknown>(decode(push()), [expected])
+    assert.deepStrictEqual<unknown>(decode(JSON.stringify(data())), [expected])
+    for (const bad of [{ U: "x" }, { b: [["0", "1"]] }, { a: [["1", "-1"]] }, { s: "ETHUSDT" }]) {
+      assert.deepInclude<unknown>(decode(push(bad))[0] ?? {}, { _tag: "failure", topic: "btcusdt@depth@100ms" })
+    }
+  })
+
   it("one that cannot be read whole is none", () => {
     assert.deepStrictEqual(reasonsOf(decode(binanceBook("btcusdt@depth20", { bids: [["0", "1"]] }))), ["number"])
     assert.deepStrictEqual(reasonsOf(decode(binanceBook("btcusdt@depth20", { asks: null }))), ["schema"])
@@ -321,6 +365,12 @@ describe("Binance's numbers", () => {
         const book = `{"lastUpdateId":${n},"bids":[["${p.text}","${q.text}"]],"asks":[]}`
         assert.deepInclude(decode(`{"stream":"btcusdt@depth20","data":${book}}`)[0], { bids: [level], sequence: n })
         assert.deepInclude(Either.getOrThrow(picture(book)), { bids: [level], asks: [], sequence: n })
+        const changes = `{"e":"depthUpdate","E":1,"s":"A","U":${n},"u":${n},"b":[["${p.text}","${q.text}"]],"a":[]}`
+        assert.deepInclude(decode(`{"stream":"a@depth@100ms","data":${changes}}`)[0], {
+          bids: [level],
+          previous: n - 1n,
+          sequence: n
+        })
       }),
       { numRuns: 2_000 }
     )

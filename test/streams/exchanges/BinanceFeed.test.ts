@@ -1,6 +1,7 @@
 /** Binance's feed against its fake within the process: holes by number, pages within the weight, notices, refusals, books. On virtual time. */
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, TestClock } from "effect"
+import * as BookReader from "../../../src/layers/testing/BookReader.ts"
 import * as FakeBinance from "../../../src/layers/testing/FakeBinance.ts"
 import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { Book, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
@@ -351,5 +352,103 @@ describe("Binance's books", () => {
       }
       yield* drain
       assert.isAbove(booksOf(events).length, 35)
+    }).pipe(world({ markets: 1 })))
+})
+
+describe("Binance's books by their changes", () => {
+  const all: BooksOptions = {
+    depth: 100,
+    interval: Duration.zero,
+    refresh: Duration.zero,
+    deltas: true
+  }
+  const reads = (events: ReadonlyArray<MarketEvent>) => {
+    const reader = BookReader.make()
+    reader.read(events)
+    return reader
+  }
+  const areTrue = (fake: FakeBinance.FakeBinanceExchange, events: ReadonlyArray<MarketEvent>) => {
+    const reader = reads(events)
+    for (const { exchangeSymbol, symbol } of fake.tradable) {
+      assert.deepStrictEqual(reader.book(`binance:${symbol}`), fake.book(exchangeSymbol, 1_000))
+    }
+  }
+  const picturesOf = ({ server }: FakeBinance.FakeBinanceExchange) =>
+    server.restCalls.filter(({ url }) => url.includes("/depth"))
+
+  it.scoped("go on from a picture that is newer than the first of them; older ones are asked for again, and nothing is told", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeBinance.FakeBinance
+      fake.bookChanges(40)
+      fake.staleDepths = 2
+      const { drain, events, go } = yield* begin({ channels: ["books"], books: all })
+      for (let second = 0; second < 100; second++) {
+        fake.bookChanges(3)
+        yield* go(1)
+        yield* drain
+        if (picturesOf(fake).length < 3) assert.deepStrictEqual(booksOf(events), [])
+      }
+      yield* go(2)
+      yield* drain
+      assert.lengthOf(picturesOf(fake), 3)
+      assert.deepStrictEqual(gapsOf(events), [])
+      areTrue(fake, events)
+    }).pipe(world({ markets: 1 })))
+
+  it.scoped("of 8 markets that begin at once: nothing is asked before Retry-After, trades go first, within the weight, and all are live in the end", () =>
+    Effect.gen(function*() {
+      const { asked, drain, events, fake, feed, go } = yield* begin({
+        channels: ["trades", "books"],
+        books: { ...all, depth: "all" }
+      })
+      const wait = (seconds: number) =>
+        Effect.forEach(Array.from({ length: seconds / 5 }), () => {
+          fake.bookChanges(8)
+          fake.trades(8)
+          return go(5)
+        }, { discard: true })
+      yield* wait(5)
+      // One takes as much as ten histories, and they have half of a minute.
+      assert.isAtMost(picturesOf(fake).length, 6)
+      fake.ban(90_000)
+      const until = fake.server.clock.wall() + 90_000
+      fake.server.script.mute = "all"
+      fake.trades(8)
+      fake.server.heal()
+      yield* wait(85)
+      // The one that was told of the ban, and those that had left before it was.
+      const before = fake.server.restCalls.filter(({ at }) => at >= until - 90_000 && at < until).map(({ at }) => at)
+      assert.isAtMost(Math.max(...before) - Math.min(...before), 1_000)
+      const [pictures, histories] = [picturesOf(fake).length, asked("historicalTrades").length]
+      yield* wait(120)
+      yield* drain
+      assert.isAtLeast(picturesOf(fake).length, 8)
+      assert.isAbove(picturesOf(fake).length, pictures)
+      assert.isAtLeast(asked("historicalTrades").length, histories + 7)
+      assert.deepInclude(feed.status().books, { waiting: 0, doubtful: 0, live: 8 })
+      assert.isAtMost(fake.heaviest, 3_020)
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+    }).pipe(world({ markets: 8 })))
+
+  it.scoped("a change that does not follow makes a book doubtful, and one question whole again", () =>
+    Effect.gen(function*() {
+      const { drain, events, fake, go } = yield* begin({ channels: ["books"], books: all })
+      fake.bookChanges(3)
+      yield* go(1)
+      fake.losing = new Set(["BTCUSDT"])
+      fake.bookChanges(3)
+      yield* go(1)
+      fake.losing = new Set()
+      for (let second = 0; second < 20; second++) {
+        fake.bookChanges(3)
+        yield* go(1)
+      }
+      yield* drain
+      assert.deepStrictEqual(gapsOf(events), [
+        "books BTC/USDT sequence - not filled",
+        "books BTC/USDT sequence - filled"
+      ])
+      assert.lengthOf(picturesOf(fake), 2)
+      areTrue(fake, events)
     }).pipe(world({ markets: 1 })))
 })

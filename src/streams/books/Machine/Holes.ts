@@ -214,7 +214,7 @@ export const answered = (s: State, fits: boolean, now: Time.Instant, out: Array<
 
 /** One that is doubtful asks by itself. */
 export const worn = (s: State, now: Time.Instant): void => {
-  if (s.phase !== "live") return
+  if (s.phase !== "live" || s.ask.isWorn) return
   s.ask.isWorn = true
   if (!s.ask.isPending) s.ask.at = Time.latest(now, Time.plus(s.ask.askedAt, askAgain.first))
 }

@@ -23,9 +23,11 @@ export interface Buffer {
   readonly pool: Pool
   readonly parts: Array<Part>
   bytes: number
+  /** Number of the newest part that went; undefined: none has. A picture of before does not know what that changed, nor does anybody. */
+  gone: bigint | undefined
 }
 
-export const make = (pool: Pool): Buffer => ({ pool, parts: [], bytes: 0 })
+export const make = (pool: Pool): Buffer => ({ pool, parts: [], bytes: 0, gone: undefined })
 
 /** In memory, about: texts with their headers, and the list that holds them. */
 const bytesOf = ({ asks, bids }: Part): number => {
@@ -49,6 +51,7 @@ export const push = (buffer: Buffer, link: Link, part: Part): "early" | "old" =>
   while (parts.length > maxParts || buffer.bytes > maxBytes || pool.bytes > maxPooled) {
     const first = parts.shift()
     if (first === undefined) break
+    buffer.gone = first.sequence
     add(buffer, -bytesOf(first))
   }
   return "early"
@@ -65,7 +68,8 @@ const add = (buffer: Buffer, bytes: number): void => {
 }
 
 /** Those that come after a picture of that number; undefined: it is too old. */
-export const after = ({ parts }: Buffer, picture: bigint): ReadonlyArray<Part> | undefined => {
+export const after = ({ gone, parts }: Buffer, picture: bigint): ReadonlyArray<Part> | undefined => {
+  if (gone !== undefined && picture < gone) return undefined
   const first = bridge(picture, parts)
   return first === undefined ? undefined : parts.slice(first)
 }

@@ -127,9 +127,9 @@ export const bound = (side: Side, most: number): void => {
 export const top = ({ levels }: Side, depth: number): ReadonlyArray<Level> => levels.slice(-depth).reverse()
 
 /** The same as events have them. */
-export const best = ({ levels }: Side, depth: number | "all"): Levels.Levels => {
+export const best = ({ levels }: Side, depth: number): Levels.Levels => {
   const out: Array<Levels.Level> = []
-  const last = depth === "all" ? 0 : Math.max(0, levels.length - depth)
+  const last = Math.max(0, levels.length - depth)
   for (let i = levels.length - 1; i >= last; i--) {
     const level = levels[i]
     if (level !== undefined) out.push(isBare(level) ? level : [level[0], level[1]])
@@ -153,3 +153,6 @@ export const isCrossed = (bids: Side, asks: Side): boolean => {
  */
 export const isWorn = ({ edge, keys }: Side, wanted: number): boolean =>
   edge !== undefined && (keys.length < wanted || ((keys.at(-1) ?? edge.key) - edge.key) * 2 < edge.span)
+
+/** Fewer than so many are left within the edge. */
+export const isSpent = ({ edge, keys }: Side, wanted: number): boolean => edge !== undefined && keys.length < wanted
