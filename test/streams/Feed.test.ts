@@ -254,7 +254,7 @@ describe("Feed: connections", () => {
       dials[1]?.open()
       dials[1]?.push(`{"id":1,"error":{"code":101,"message":"unauthorized"}}`)
       yield* settle
-      assert.strictEqual(feed.status().lastError, "refused: refused with 101 unauthorized")
+      assert.strictEqual(feed.status().lastError, "refused with 101 unauthorized")
       yield* TestClock.adjust("2 seconds")
       // One that never opens.
       yield* TestClock.adjust("15 seconds")
