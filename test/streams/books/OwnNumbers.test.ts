@@ -94,20 +94,6 @@ describe("numbers that count up for ever", () => {
     assert.deepStrictEqual(told(one.push(1, 4)), [])
   })
 
-  it("of a picture that was asked for is that of its own sides, whatever another session has brought", () => {
-    const one = make()
-    one.heard(0)
-    one.heard(1)
-    one.push(1, 160)
-    one.push(0, 160)
-    // What led fell behind: a picture is asked for.
-    one.push(0, 159)
-    one.pass(60_000)
-    assert.isTrue(one.state.ask.isPending)
-    const [book] = one.answer(161).filter((command) => command._tag === "Book")
-    assert.deepInclude(book, { sequence: "161", bids: partOf(161).bids, asks: partOf(161).asks })
-  })
-
   const action = fc.oneof(
     {
       weight: 6,

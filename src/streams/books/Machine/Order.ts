@@ -82,10 +82,8 @@ const placeByNumber = (
   if (isTold && isAnew && (hasFallen || !isLedByOther(s, listener))) return { number: anew, isNewer: true }
   const isOver = !isLate(s, listener, now)
   if (isTold && isOver) return { number: anew, isNewer: true }
-  // One that goes on for another and has brought nothing yet has come as far, or may have; not so beside a picture that was asked for which has
-  // a number of the same kind.
-  const isAnswered = epoch === noEpoch && s.kept?.stamp.source === "rest"
-  const isLower = hasFallen || (listener.brought === undefined && s.leader === listener.id && !isAnswered)
+  // One that goes on for another and has brought nothing yet has come as far, or may have.
+  const isLower = hasFallen || (listener.brought === undefined && s.leader === listener.id)
   return isOver || (isLower && (order ?? 1) === 1) ? "torn" : "old"
 }
 

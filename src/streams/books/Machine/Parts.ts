@@ -89,12 +89,10 @@ export const answer = (
   const isBefore = sentAt !== undefined &&
     (listener.heardAt === null || wasMadeBefore(sentAt, listener.heardAt, s.unread?.at))
   if (part === undefined || isOutdated || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
-  // A side that the socket has brought is no older, but for one that another had brought before; a number is that of the answer's own sides.
-  const number = askedNumberOf(s, part)
-  const isItsOwn = number !== undefined || listener.isBehind
-  if (listener.bids === undefined || isItsOwn) listener.bids = part.bids
-  if (listener.asks === undefined || isItsOwn) listener.asks = part.asks
-  apply(s, listener, part, number, "rest", now, out)
+  // A side that the socket has brought is no older, but for one that another had brought before.
+  if (listener.bids === undefined || listener.isBehind) listener.bids = part.bids
+  if (listener.asks === undefined || listener.isBehind) listener.asks = part.asks
+  apply(s, listener, part, askedNumberOf(s, part), "rest", now, out)
   if (s.leader === listener.id) s.unread = undefined
   if (isWanted(s)) unanswered(s, now.at, out)
 }
