@@ -2,7 +2,84 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Time from "../../../src/services/Time.ts"
 import type { Level } from "../../../src/streams/books/Levels.ts"
-import { ask, bid, epochMs, make, outcomes, tags, told } from "./OneMarket.ts"
+import * as Machine from "../../../src/streams/books/Machine.ts"
+
+const epochMs = 1_781_182_785_301
+
+/** One market, by a clock of its own. All that is due is done at once. */
+const make = (options: Partial<Machine.Options> = {}) => {
+  const state = Machine.initial({
+    key: "x:A/B",
+    collector: "k3f9",
+    depth: 20,
+    interval: 1_000,
+    refresh: 60_000,
+    deltas: false,
+    phase: 0,
+    canAsk: true,
+    ...options
+  })
+  let now = 0
+  const step = (input: Machine.Input): ReadonlyArray<Machine.Command> =>
+    Machine.step(state, input, { at: Time.instant(now), wall: Time.wallTime(epochMs + now) })
+  const due = (): ReadonlyArray<Machine.Command> => {
+    const wake = Machine.wakeAt(state)
+    return wake === undefined || Time.between(wake, Time.instant(now)) < 0 ? [] : [...step({ _tag: "Due" }), ...due()]
+  }
+  const tell = (input: Machine.Input): ReadonlyArray<Machine.Command> => [...step(input), ...due()]
+  return {
+    state,
+    tell,
+    /** As `tell`, with no room for what is due. */
+    step,
+    /** Time passes, millisecond by millisecond where something is due. */
+    pass: (ms: number): ReadonlyArray<Machine.Command> => {
+      const out: Array<Machine.Command> = []
+      for (const end = now + ms; now < end;) {
+        const wake = Machine.wakeAt(state)
+        now = Math.min(end, wake === undefined ? end : Math.max(now + 1, Time.between(Time.instant(0), wake)))
+        out.push(...due())
+      }
+      return out
+    },
+    /** `since`: all that was said behind that number follows. */
+    heard: (listener = 0, epoch?: string, since?: bigint) => tell({ _tag: "Heard", listener, epoch, since }),
+    /** `deafFor`: it had brought nothing of anything for so long, ms. */
+    lost: (listener = 0, cause: "disconnected" | "stale" = "disconnected", deafFor = 0) =>
+      tell({ _tag: "Lost", listener, cause, aliveAt: Time.instant(now - deafFor) }),
+    part: (
+      part: Machine.Part["part"],
+      levels: { readonly bids?: ReadonlyArray<Level>; readonly asks?: ReadonlyArray<Level> },
+      { listener = 0, sequence, timestamp = null }: {
+        readonly listener?: number
+        readonly sequence?: number
+        readonly timestamp?: number | null
+      } = {}
+    ) =>
+      tell({
+        _tag: "Part",
+        listener,
+        part: {
+          part,
+          bids: levels.bids ?? [],
+          asks: levels.asks ?? [],
+          previous: undefined,
+          sequence: sequence === undefined ? undefined : BigInt(sequence),
+          timestamp
+        }
+      })
+  }
+}
+
+const bid = (price: string, amount = "1"): { readonly bids: ReadonlyArray<Level> } => ({ bids: [[price, amount]] })
+const ask = (price: string, amount = "1"): { readonly asks: ReadonlyArray<Level> } => ({ asks: [[price, amount]] })
+
+const tags = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Count" ? [] : [one._tag])
+const told = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Book" || one._tag === "Delta" ? [one] : [])
+const outcomes = (commands: ReadonlyArray<Machine.Command>) =>
+  commands.flatMap((one) => one._tag === "Count" ? [one.outcome] : [])
 
 describe("Sides that come one at a time", () => {
   it("are told when both are known, under numbers of the collector's", () => {
@@ -95,11 +172,7 @@ describe("Numbers of the exchange", () => {
     first(market, 10, null)
     market.lost()
     market.heard(1, "e1")
-    const part = { ...bid("1.5"), ...ask("2") }
-    // Such a one may only be late.
-    assert.deepStrictEqual(told(market.part("whole", part, { listener: 1, sequence: 2 })), [])
-    market.pass(10_000)
-    const [book] = told(market.part("whole", part, { listener: 1, sequence: 3 }))
+    const [book] = told(market.part("whole", { ...bid("1.5"), ...ask("2") }, { listener: 1, sequence: 3 }))
     assert.match(book?.sequence ?? "", /^k3f9[a-z0-9]+_0$/)
   })
 
@@ -130,12 +203,8 @@ describe("What a subscription recovers", () => {
     return market
   }
 
-  it("goes on from before what is kept, with what is kept", () => {
-    const market = lost()
-    assert.deepStrictEqual(tags(market.heard(1, "e1", 8n)), [])
-    const part = (sequence: number) => market.part("whole", { ...bid("1"), ...ask("2") }, { listener: 1, sequence })
-    assert.deepStrictEqual(tags(part(9)), [])
-    assert.deepStrictEqual(tags(part(10)), ["Gap", "Book"])
+  it("goes on from before what is kept", () => {
+    assert.deepStrictEqual(tags(lost().heard(1, "e1", 8n)), ["Gap", "Book"])
   })
 
   it("is behind what another session heard in between and brought nothing of: no book until a picture comes", () => {

@@ -11,10 +11,6 @@ export interface Setup {
   /** One side a message, without numbers, as Wallex has it. */
   readonly bySides: boolean
   readonly numbered: boolean
-  /** Each part has the time at which it was said. */
-  readonly timed: boolean
-  /** What is said to a session may come to it late. */
-  readonly lags: boolean
   readonly deltas: boolean
   readonly depth: number | "all"
   readonly interval: number
@@ -31,12 +27,6 @@ export type Action =
   /** The oldest or the newest session ends. */
   | { readonly _tag: "drop"; readonly newest: boolean }
   | { readonly _tag: "restart" }
-  /** The exchange counts from the beginning, in the same epoch and on connections that live. */
-  | { readonly _tag: "renumber" }
-  /** From here on what is said to the oldest or the newest session comes to it later. */
-  | { readonly _tag: "lag"; readonly newest: boolean }
-  /** So many parts come to it; all of them: it is not behind any more. */
-  | { readonly _tag: "deliver"; readonly newest: boolean; readonly count: number }
   /** The oldest or the newest session hears nothing any more, and nobody knows. */
   | { readonly _tag: "mute"; readonly newest: boolean }
   /** The newest session is silent, and subscribes to the market anew. */
@@ -58,32 +48,6 @@ export interface Version {
 
 const places = 6
 
-/** No session is so far behind, ms. */
-const mostBehind = 5_000
-
-/** Numbers of two series are never the same: where there is no time either, nobody could tell them apart. */
-const series = 64
-
-/** What was said, and when; of what nobody can read no part. `order`: what was said later has a higher one. */
-interface Said {
-  readonly order: number
-  readonly at: number
-  readonly offset: number
-  readonly part: Machine.Part | undefined
-}
-
-interface Session {
-  readonly id: number
-  readonly epoch: string
-  mutedAt: number | undefined
-  /** What it has not had yet; undefined: it is not behind. */
-  behind: Array<Said> | undefined
-  /** The last that came to it could not be read, and was said then. */
-  unread: number | undefined
-  /** When the last was said that it could not read; undefined: it has read all. */
-  doubted: number | undefined
-}
-
 export class World {
   readonly state: Machine.State
   readonly commands: Array<Machine.Command & { readonly at: number }> = []
@@ -95,28 +59,20 @@ export class World {
   private epochs = 0
   private offset = 0
   private nextId = 0
-  private readonly sessions: Array<Session> = []
+  private readonly sessions: Array<{ readonly id: number; readonly epoch: string; mutedAt: number | undefined }> = []
   /** What was true when a picture was asked for. `spoils`: how often somebody could not read something until then. */
-  private asked:
-    | { readonly version: Version; readonly at: number; readonly order: number; readonly spoils: number }
-    | undefined
-  /** The newest of what came to anybody and could be read: as what a live book is kept. */
-  private newest: Version & { readonly order: number } | undefined
-  /** What was last said of each side to those who are not behind; undefined: nothing yet, or it could not be read. */
+  private asked: { readonly version: Version; readonly at: number; readonly spoils: number } | undefined
+  /** What was last told of each side; undefined: nothing yet, or it could not be read. */
   private readonly last: { bids: ReadonlyArray<Level> | undefined; asks: ReadonlyArray<Level> | undefined } = {
     bids: undefined,
     asks: undefined
   }
-  /** Of a doubtful book: when the first was said that somebody could not read; 0: all could be. */
-  private unread = 0
-  private order = 0
-  /** When it was said what is kept. */
-  private kept = 0
+  /** Time of the last picture that was asked for, as it says. */
+  private answered = 0
   private spoils = 0
-  private renumbered = 0
-  /** Of an epoch and its numbers. */
-  private readonly said: Array<Said> = []
-  /** The number that sessions have come to, or that the answer to a subscription named. */
+  /** Of an epoch, by offset. */
+  private readonly said: Array<{ readonly offset: number; readonly part: Machine.Part | undefined }> = []
+  /** The offset that sessions have come to, or that the answer to a subscription named. */
   private position: number | undefined
   /** That were not told to their end yet, by the sequences of the last good state and of the first that was whole again. */
   private readonly holes: Array<{ readonly from: string; to: string | undefined }> = []
@@ -171,18 +127,13 @@ export class World {
     const { hole, kept } = this.state
     if (phase !== "doubtful" && hole !== undefined) this.holes.push({ from: hole.fromSequence, to: undefined })
     for (const command of commands) {
-      if (command._tag === "Ask") this.asked = this.question()
+      if (command._tag === "Ask") this.asked = { version: this.truth, at: this.now, spoils: this.spoils }
       if (command._tag === "Gap") this.checkTold(command)
       this.commands.push({ ...command, at: this.now })
     }
     const last = this.holes.at(-1)
     if (phase === "doubtful" && hole === undefined && last !== undefined) last.to = kept?.stamp.sequence
     return commands
-  }
-
-  private question() {
-    this.order += 1
-    return { version: this.truth, at: this.now, order: this.order, spoils: this.spoils }
   }
 
   /** Both events together are about all that was doubtful since it was told last. */
@@ -209,9 +160,6 @@ export class World {
 
   private pass(ms: number): void {
     const end = this.now + ms
-    for (const session of this.sessions) {
-      while ((session.behind?.[0]?.at ?? end) + mostBehind < end) this.deliver(session, 1)
-    }
     for (; !this.isBlocked;) {
       const wake = Machine.wakeAt(this.state)
       const next = wake === undefined ? end : Math.max(this.now, Math.ceil(Time.between(Time.instant(0), wake)))
@@ -230,13 +178,9 @@ export class World {
       bids: part === "asks" ? [] : version.bids,
       asks: part === "bids" ? [] : version.asks,
       previous: undefined,
-      sequence: this.setup.numbered ? BigInt(this.number) : undefined,
-      timestamp: this.setup.timed ? 1_800_000_000_000 + this.now : null
+      sequence: this.setup.numbered ? BigInt(this.offset) : undefined,
+      timestamp: this.setup.bySides ? null : 1_800_000_000_000 + this.now
     }
-  }
-
-  private get number(): number {
-    return this.setup.timed ? this.offset : this.offset * series + this.renumbered % series
   }
 
   /** The sides that a push has. */
@@ -244,78 +188,28 @@ export class World {
     return this.setup.bySides ? [side] : ["bids", "asks"]
   }
 
-  private bring(session: Session, { at, offset, order, part }: Said): void {
-    const { id: listener } = session
-    const { phase } = this.state
-    const before = this.kept
-    if (part === undefined) {
-      this.spoils += 1
-      session.unread = session.doubted = order
-      this.tell({ _tag: "Doubted", listener, cause: "undecoded" })
-      if (this.state.phase === "doubtful" && this.unread === 0) this.unread = order
-    } else {
-      session.unread = undefined
-      if (order > (this.newest?.order ?? 0)) this.newest = { order, bids: part.bids, asks: part.asks }
-      const { kept } = this.state
-      this.tell({ _tag: "Part", listener, part })
-      if (this.state.kept !== kept) this.kept = order
-      if (phase === "doubtful" && this.state.phase === "live" && this.unread > 0) {
-        // Who could not read it knows that what follows on its own connection is newer.
-        const least = session.doubted ?? (this.setup.numbered || this.setup.timed ? before : this.unread)
-        assert.isAbove(order, least, `made whole by what was said at ${at}, before something unreadable`)
-      }
-    }
-    if (this.state.phase === "live") this.unread = 0
-    if (this.said.some((one) => one.order === order)) this.position = offset
+  /** `part`: undefined if it cannot be read. */
+  private bring(id: number, part: Machine.Part | undefined): void {
+    this.tell(
+      part === undefined ? { _tag: "Doubted", listener: id, cause: "undecoded" } : { _tag: "Part", listener: id, part }
+    )
   }
 
   private say(part: Machine.Part | undefined): void {
-    this.order += 1
-    const said = { order: this.order, at: this.now, offset: this.number, part }
-    this.said.push(said)
-    for (const session of this.sessions) {
-      if (session.mutedAt !== undefined) continue
-      if (session.behind === undefined) this.bring(session, said)
-      else session.behind.push(said)
+    this.said.push({ offset: this.offset, part })
+    for (const { id, mutedAt } of this.sessions) {
+      if (mutedAt !== undefined) continue
+      this.bring(id, part)
+      this.position = this.offset
     }
   }
 
-  private deliver(session: Session, count: number): void {
-    for (const said of session.behind?.splice(0, count) ?? []) this.bring(session, said)
-  }
-
-  private catchUp(): void {
-    for (const session of this.sessions) this.deliver(session, Infinity)
-  }
-
-  /** A live book is the newest that came to anybody, and whoever leads could read all that came to it. */
+  /** A live book is what the exchange said last, and that could be read. */
   checkKept(): void {
     const { kept, leader, phase } = this.state
-    const session = this.sessions.find(({ id }) => id === leader)
-    if (phase !== "live" || session === undefined || session.mutedAt !== undefined) return
-    assert.isBelow(
-      session.unread ?? 0,
-      Math.max(1, this.newest?.order ?? 0),
-      "the last of its leader could not be read"
-    )
-    const sides = { bids: kept?.bids, asks: kept?.asks }
-    if (!this.setup.bySides) {
-      // That numbers began again comes to it later.
-      if (this.renumbered > 0 && session.behind !== undefined) return
-      return assert.deepStrictEqual(sides, { bids: this.newest?.bids, asks: this.newest?.asks })
-    }
-    // Of sides nobody can tell which is the newer.
-    if (!this.setup.lags) assert.deepStrictEqual(sides, { ...this.last })
-  }
-
-  private at(newest: boolean): Session | undefined {
-    return this.sessions.at(newest ? -1 : 0)
-  }
-
-  /** Only sessions that hear are left, and there is one. */
-  hear(): void {
-    while (this.sessions.some(({ mutedAt }) => mutedAt !== undefined)) this.act({ _tag: "drop", newest: false })
-    this.act({ _tag: "connect", recovers: false })
+    if (phase !== "live" || this.sessions.find(({ id }) => id === leader)?.mutedAt !== undefined) return
+    if (leader === undefined) return
+    assert.deepStrictEqual({ bids: kept?.bids, asks: kept?.asks }, { ...this.last })
   }
 
   act(action: Action): void {
@@ -336,14 +230,7 @@ export class World {
       }
       case "connect": {
         if (this.sessions.length >= 2) return
-        const session: Session = {
-          id: this.nextId++,
-          epoch: `e${this.epochs}`,
-          mutedAt: undefined,
-          behind: undefined,
-          unread: undefined,
-          doubted: undefined
-        }
+        const session = { id: this.nextId++, epoch: `e${this.epochs}`, mutedAt: undefined }
         this.sessions.push(session)
         const { position } = this
         const { numbered } = this.setup
@@ -351,11 +238,16 @@ export class World {
         const since = isRecovered ? BigInt(position) : undefined
         this.tell({ _tag: "Heard", listener: session.id, since, epoch: numbered ? session.epoch : undefined })
         if (isRecovered) {
-          for (const one of this.said.filter(({ offset }) => offset > position)) this.bring(session, one)
+          for (const { part } of this.said.filter(({ offset }) => offset > position)) {
+            const { kept } = this.state
+            this.bring(session.id, part)
+            // Said while nobody heard: newer than a picture that was asked for before it, and what was said before that stays away.
+            if (part === undefined || this.state.kept === kept || (part.timestamp ?? 0) < this.answered) continue
+            Object.assign(this.last, { bids: part.bids, asks: part.asks })
+          }
         }
-        this.position = this.number
-        // What is said from here on does not come with the answer.
-        return this.pass(1)
+        this.position = this.offset
+        return
       }
       case "drop": {
         const session = action.newest ? this.sessions.pop() : this.sessions.shift()
@@ -365,35 +257,11 @@ export class World {
         return
       }
       case "mute": {
-        const session = this.at(action.newest)
-        if (session === undefined) return
+        const session = action.newest ? this.sessions.at(-1) : this.sessions[0]
         // What joins within this millisecond may have missed what it missed.
-        session.mutedAt ??= this.now - 1
-        if (session.behind !== undefined) session.behind.length = 0
+        if (session !== undefined) session.mutedAt ??= this.now - 1
         return
       }
-      case "lag": {
-        const session = this.at(action.newest)
-        if (session !== undefined && this.setup.lags) session.behind ??= []
-        return
-      }
-      case "deliver": {
-        const session = this.at(action.newest)
-        if (session === undefined) return
-        this.deliver(session, action.count)
-        if (session.behind?.length === 0) session.behind = undefined
-        return
-      }
-      case "renumber":
-        // Of numbers without a time, while somebody is behind: which of two are the newer nobody could tell.
-        if (this.setup.lags && !this.setup.timed) return
-        // The second is what is put behind the numbers.
-        this.pass(1_000)
-        this.renumbered += 1
-        this.offset = 0
-        this.position = undefined
-        this.said.length = 0
-        return
       case "restart": {
         while (this.sessions.length > 0) this.act({ _tag: "drop", newest: false })
         this.epochs += 1
@@ -413,17 +281,13 @@ export class World {
         return
       }
       case "doubt": {
-        const session = this.sessions.find(({ mutedAt }) => mutedAt === undefined)
-        if (session === undefined) return
-        // It was said after what came to it before, and before what did not yet.
-        this.pass(1)
-        this.order += 1
-        const order = (session.behind?.[0]?.order ?? this.order + 0.5) - 0.5
-        return this.bring(session, { order, at: this.now, offset: this.number, part: undefined })
+        const [session] = this.sessions
+        if (session !== undefined) this.tell({ _tag: "Doubted", listener: session.id, cause: "undecoded" })
+        return
       }
       case "spoil": {
-        this.pass(1)
         this.offset += 1
+        if (this.sessions.some(({ mutedAt }) => mutedAt === undefined)) this.spoils += 1
         for (const side of this.sidesOf(action.side)) this.last[side] = undefined
         this.say(undefined)
         return
@@ -432,18 +296,15 @@ export class World {
         const { asked } = this
         if (asked === undefined || !this.state.ask.isPending) return
         this.asked = undefined
-        // Where nothing has a time, what was said before is told from the picture by nothing.
-        if (!this.setup.timed) this.catchUp()
-        const timestamp = this.setup.timed ? 1_800_000_000_000 + asked.at : null
+        const timestamp = this.setup.bySides ? null : 1_800_000_000_000 + asked.at
         const part = { ...this.partOf(asked.version, "whole"), sequence: undefined, timestamp }
         const { parts } = this.state
         this.tell({ _tag: "Answer", part: action.fails ? undefined : part, sentAt: Time.instant(asked.at) })
         if (this.state.parts === parts) return
         assert.strictEqual(asked.spoils, this.spoils, "made before something that could not be read")
-        const { asks, bids } = this.state.kept ?? asked.version
-        Object.assign(this.last, { bids, asks })
-        this.kept = asked.order
-        if (asked.order > (this.newest?.order ?? 0)) this.newest = { order: asked.order, bids, asks }
+        this.last.bids = this.state.kept?.bids
+        this.last.asks = this.state.kept?.asks
+        this.answered = timestamp ?? 0
         return
       }
       case "pass":

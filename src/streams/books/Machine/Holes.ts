@@ -2,7 +2,6 @@
 import * as Time from "../../../services/Time.ts"
 import type * as Channel from "../../Channel.ts"
 import * as Levels from "../Levels.ts"
-import { isAbreast } from "./Order.ts"
 import { type Cause, type Command, type Input, type Listener, noEpoch, type State } from "./State.ts"
 
 /** The socket is given so long to bring a picture before one is asked for, ms. */
@@ -57,15 +56,6 @@ export const open = (s: State, cause: Cause): void => {
   else gap.end = undefined
 }
 
-/**
- * That session has received something newer than what is kept, and nobody knows what. Of a book that is doubtful for it already the first
- * counts: another has most likely received the same.
- */
-export const unread = (s: State, by: number, at: Time.Instant): void => {
-  if (s.options.linked !== undefined) return
-  if (s.phase !== "doubtful" || s.unread === undefined) s.unread = { by, at }
-}
-
 /** What is kept is the true picture, by what that listener brings. */
 export const close = (s: State, leader: Listener): void => {
   const { gap, kept, phase } = s
@@ -116,20 +106,17 @@ export const heard = (
     passed: { bids: [], asks: [] },
     brought: undefined,
     isBehind: false,
-    series: undefined,
-    time: null,
-    lateSince: undefined,
+    isCounted: false,
     isSpoiled: false
   }
   s.listeners.push(listener)
   s.deafSince = null
   if (s.leader !== undefined) return
-  // What follows goes on from what is kept; not from what another session brought that was never a book here. From before it: it comes again.
+  // What follows goes on from what is kept, or from before it; not from what another session brought that was never a book here.
   const { number } = s
-  const goesOn = since !== undefined && number !== undefined && number.epoch === epoch && number.sequence === since &&
-    number.suffix !== null && s.unread === undefined
+  const goesOn = since !== undefined && number !== undefined && number.epoch === epoch && number.sequence >= since &&
+    number.suffix !== null
   if (s.phase === "doubtful" && s.hole?.cause === "disconnected" && goesOn && s.kept?.stamp.isOwn === true) {
-    listener.brought = since
     return close(s, inherit(s, listener))
   }
   const { linked } = s.options
@@ -154,22 +141,17 @@ export const lost = (
   const other = successor(s, aliveAt)
   // Without numbers, what another brought beside the one that led is newer than that, or only later: nobody can tell.
   const isNumbered = s.number !== undefined || s.options.linked !== undefined
-  // What somebody has had and could not read is newer than what another would go on with.
-  if (other !== undefined && s.unread === undefined && (isNumbered || isAsKept(s, other))) {
+  if (other !== undefined && (isNumbered || isAsKept(s, other))) {
     if (isLeading) goOn(s, other, gone, causeOf(cause), now)
     return
   }
   // Its silence makes no book doubtful; it is subscribed to anew, and then looked at. But another had something that nobody could read, or
   // that is not in the book.
   const isUnseen = s.options.linked !== undefined || s.listeners.every((one) => isAsKept(s, one))
-  const isRead = s.unread === undefined && !s.listeners.some(({ isSpoiled }) => isSpoiled)
-  if (cause === "stale" && !s.isCrossed && isUnseen && isRead) {
+  if (cause === "stale" && !s.isCrossed && isUnseen && !s.listeners.some(({ isSpoiled }) => isSpoiled)) {
     if (!isLeading) return
     s.leader = undefined
-  } else {
-    if (causeOf(cause) === "overflow") unread(s, id, now)
-    open(s, causeOf(cause))
-  }
+  } else open(s, causeOf(cause))
   if (s.listeners.length > 0) expectPicture(s, now)
 }
 
@@ -187,7 +169,6 @@ export const doubted = (
   // A picture that was made before it does not know what is missing.
   if (listener.heardAt !== null) listener.heardAt = now
   s.ask.isOutdated = s.ask.isPending
-  unread(s, id, now)
   // No other goes on for it: that one has mostly heard the same, and what it could not read either is missing from what it would inherit.
   if (s.leader !== id && !isForlorn(s)) return
   // Of a book that changes keep each session has heard for itself, and knows whether all was there.
@@ -264,21 +245,21 @@ const remove = (s: State, id: number): Listener | undefined => {
 const successor = (s: State, aliveAt: Time.Instant): Listener | undefined =>
   s.phase !== "live" ?
     undefined :
-    s.listeners.findLast((listener) => {
-      const { asks, bids, heardAt, isSpoiled } = listener
-      if (isSpoiled || heardAt === null || Time.between(heardAt, aliveAt) < 0) return false
+    s.listeners.findLast(({ asks, bids, brought, epoch, heardAt, isSpoiled }) =>
       // Changes that it hears lead on from its own book alone.
-      return s.options.linked === undefined ? isAbreast(s, listener) : bids !== undefined && asks !== undefined
-    })
+      (s.options.linked === undefined || (bids !== undefined && asks !== undefined)) &&
+      !isSpoiled && heardAt !== null && Time.between(heardAt, aliveAt) >= 0 &&
+      (s.number === undefined || s.options.linked !== undefined ||
+        (epoch === s.number.epoch && (brought === undefined || brought >= s.number.sequence)))
+    )
 
 type Sides = Pick<Listener, "bids" | "asks">
 
 /** The book goes on as it was last brought; a side that the listener brought itself stands: it is the same, or while sides cross the newer. */
-const inherit = (s: State, listener: Listener, before?: Sides): Listener => {
-  const { kept } = s
+const inherit = ({ kept }: State, listener: Listener, before?: Sides): Listener => {
   listener.bids ??= before?.bids ?? kept?.bids
   listener.asks ??= before?.asks ?? kept?.asks
-  listener.series = s.series
+  listener.isCounted = true
   return listener
 }
 

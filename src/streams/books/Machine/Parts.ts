@@ -1,10 +1,9 @@
 /** What a part does to a book that each part replaces: the newer stands for the older. */
-import { timeOf } from "../../../services/ExchangeTime.ts"
+import { compare, timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered, unread } from "./Holes.ts"
-import { isEarlier, isPastUnread, type Placed, placeOf } from "./Order.ts"
+import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import { catchUp, isPassed, passOver } from "./Passed.ts"
 import {
   type Command,
@@ -25,53 +24,24 @@ export const part = (
 ): void => {
   const listener = s.listeners.find((one) => one.id === id)
   if (listener === undefined || part.part === "delta") return count("early", out)
-  const place = placeOf(s, listener, part, now.at)
-  note(s, listener, part)
-  if (place === "torn") return torn(s, listener, now.at, out)
-  if (place === "old") return count("old", out)
+  const number = part.link === undefined ? numberOf(s, listener, part) : linkedNumberOf(s, listener, part)
+  if (part.sequence !== undefined) listener.brought = part.sequence
+  if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
+  // Also one that others had brought before: what it could not read is older than that.
+  if (part.part === "whole") listener.isSpoiled = false
+  if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
   const before = { bids: listener.bids, asks: listener.asks }
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
   if (listener.bids !== undefined && listener.asks !== undefined) listener.isSpoiled = false
-  const isPast = isPastUnread(s, listener, place, now.at)
-  const isLate = isUnordered(part, place.number) && isPassed(s, listener)
-  listener.isBehind = isLate || isBehind(s, listener, place) || (s.phase === "doubtful" && !isPast)
+  const isUnordered = part.link === undefined && number === undefined
+  const isLate = isUnordered && isPassed(s, listener)
+  listener.isBehind = isLate || isBehind(s, listener, number)
   if (isLate) doubtIfAlone(s, listener, now.at)
-  else if (isUnordered(part, place.number)) passOver(s, listener, before, listener)
+  else if (isUnordered) passOver(s, listener, before, listener)
   if (listener.isBehind) return count("old", out)
-  apply(s, listener, part, place.number, source, now, out)
-  // What was kept may be of another moment.
-  if (isPast && s.keptBy === listener.id && s.leader === listener.id) s.unread = undefined
+  apply(s, listener, part, number, source, now, out)
 }
-
-/** What it has brought, whatever comes of it. */
-const note = (s: State, listener: Listener, part: Part): void => {
-  const { sequence } = part
-  if (sequence !== undefined) {
-    const hasFallen = listener.brought !== undefined && sequence < listener.brought
-    if (hasFallen || listener.series === undefined) listener.series = s.series
-    listener.brought = sequence
-  }
-  if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
-  if (part.part !== "whole") return
-  listener.time = timeOf(part)
-  // Also one that others had brought before: what it could not read is older than that.
-  listener.isSpoiled = false
-}
-
-/** Its numbers fell: either it is late, or they began again, and what is kept is not true any more. */
-const torn = (s: State, listener: Listener, now: Time.Instant, out: Array<Command>): void => {
-  count("old", out)
-  listener.bids = listener.asks = undefined
-  if (s.phase !== "live") return
-  unread(s, listener.id, now)
-  open(s, "sequence")
-  expectPicture(s, now)
-}
-
-/** It was made before one of these. */
-const wasMadeBefore = (sentAt: Time.Instant, ...all: ReadonlyArray<Time.Instant | undefined>): boolean =>
-  all.some((at) => at !== undefined && Time.between(at, sentAt) < 0)
 
 /** A picture that was asked for. */
 export const answer = (
@@ -86,20 +56,60 @@ export const answer = (
   // Another question is in line.
   if (isVoid || !isWanted(s) || listener === undefined) return
   // Made before the listener heard, as one from a cache on the way may be: what was said in between it does not know, and nobody heard.
-  const isBefore = sentAt !== undefined &&
-    (listener.heardAt === null || wasMadeBefore(sentAt, listener.heardAt, s.unread?.at))
+  const isBefore = sentAt !== undefined && (listener.heardAt === null || Time.between(listener.heardAt, sentAt) < 0)
   if (part === undefined || isOutdated || isBefore || isEarlier(part, s)) return unanswered(s, now.at, out)
   // A side that the socket has brought is no older, but for one that another had brought before.
   if (listener.bids === undefined || listener.isBehind) listener.bids = part.bids
   if (listener.asks === undefined || listener.isBehind) listener.asks = part.asks
   apply(s, listener, part, askedNumberOf(s, part), "rest", now, out)
-  if (s.leader === listener.id) s.unread = undefined
   if (isWanted(s)) unanswered(s, now.at, out)
 }
 
 export const count = (outcome: Extract<Command, { readonly _tag: "Count" }>["outcome"], out: Array<Command>): void => {
   out.push({ _tag: "Count", outcome })
 }
+
+/** The exchange's number of a part; undefined: it has none that others see too; `old`: something newer is known. */
+const numberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | undefined => {
+  const { epoch } = listener
+  const { sequence } = part
+  if (epoch === undefined || sequence === undefined) return undefined
+  const last = s.number
+  if (last?.epoch !== epoch) return { epoch, sequence, suffix: "" }
+  if (sequence > last.sequence) return { epoch, sequence, suffix: last.suffix }
+  if (sequence === last.sequence) return s.phase === "live" && s.leader !== undefined ? "old" : last
+  // Numbers that began again within their epoch: only a new subscription can tell, of what is no older than what is kept.
+  if (listener.isCounted || (s.phase === "live" && s.leader !== undefined && s.leader !== listener.id)) return "old"
+  // One way of the exchange may be behind another; a picture that is asked for will tell whether numbers began again.
+  if (epoch === noEpoch) return "old"
+  if (part.timestamp === null) return { epoch, sequence, suffix: null }
+  return isEarlier(part, s) ? "old" : { epoch, sequence, suffix: `.${Math.floor(part.timestamp / 1000)}` }
+}
+
+/**
+ * Of a book that changes keep. What led to a lower number than the listener's last was a chain that goes on from there, or a picture; of
+ * another listener, it has just not come as far.
+ */
+const linkedNumberOf = (s: State, listener: Listener, part: Part): Numbered | "old" | undefined => {
+  // Whoever counts is not asked: another server may be a moment behind.
+  const [time, before] = [timeOf(part), s.kept?.stamp.time ?? null]
+  if (s.keptBy !== listener.id && time !== null && before !== null && compare(time, before) < 0) return "old"
+  const { brought, epoch } = listener
+  const { link, sequence } = part
+  if (epoch === undefined || sequence === undefined) return undefined
+  const last = s.number
+  if (last?.epoch !== epoch) return { epoch, sequence, suffix: "" }
+  if (sequence > last.sequence) return { epoch, sequence, suffix: last.suffix }
+  if (sequence === last.sequence) return s.phase === "live" && s.leader !== undefined ? "old" : last
+  if (link === "changed" && (brought === undefined || sequence >= brought)) return "old"
+  return { epoch, sequence, suffix: part.timestamp === null ? null : `.${Math.floor(part.timestamp / 1000)}` }
+}
+
+/**
+ * Beside a picture that was asked for a part is judged by its time, also behind a lost connection: what is recovered then may have been said
+ * before that picture was made.
+ */
+const isEarlierThanAnswer = (s: State, part: Part): boolean => s.kept?.stamp.source === "rest" && isEarlier(part, s)
 
 /**
  * Of a picture that was asked for, where such have numbers. A lower one than is known, so long after that was heard, is of numbers that began
@@ -118,17 +128,16 @@ const doubtIfAlone = (s: State, listener: Listener, now: Time.Instant): void => 
   expectPicture(s, now)
 }
 
-/** Neither a number nor a time says which of two is the newer. */
-const isUnordered = ({ link, timestamp }: Pick<Part, "link" | "timestamp">, number: Numbered | undefined): boolean =>
-  link === undefined && number === undefined && timestamp === null
-
-/** What has neither a number that is comparable nor a later time is judged by who brings it. */
-const isBehind = (s: State, listener: Listener, { isNewer, number }: Placed): boolean => {
+/** What has no number that is comparable is judged by who brings it. */
+const isBehind = (s: State, listener: Listener, number: Numbered | undefined): boolean => {
   const leader = leaderOf(s)
   if (leader === undefined || leader === listener) return false
-  if (number === undefined ? isNewer === true : number.epoch === s.number?.epoch) return false
+  if (number !== undefined && number.epoch === s.number?.epoch) return false
   return s.listeners.indexOf(listener) < s.listeners.indexOf(leader)
 }
+
+const isEarlier = ({ timestamp }: Part, { kept }: State): boolean =>
+  timestamp !== null && kept !== undefined && kept.stamp.timestamp !== null && timestamp < kept.stamp.timestamp
 
 const apply = (
   s: State,
@@ -151,10 +160,7 @@ const apply = (
     count(isLeading ? "applied" : "early", out)
     const isWhole = part.part === "whole"
     // What it would go on with, if it came to that, is older than this.
-    if (isWhole) {
-      Object.assign(listener, { bids: undefined, asks: undefined, isSpoiled: true })
-      unread(s, listener.id, now.at)
-    }
+    if (isWhole) Object.assign(listener, { bids: undefined, asks: undefined, isSpoiled: true })
     // While another leads, what this one has is of no account yet.
     if (isForlorn(s) || (isLeading && isWhole)) open(s, "crossed")
     else if (isLeading) s.isCrossed = true
@@ -176,17 +182,14 @@ const keep = (
   now: Time.Moment
 ): void => {
   s.parts += 1
-  if (source === "ws" && isUnordered(part, number)) {
+  if (source === "ws" && number === undefined && part.link === undefined) {
     passOver(s, listener, s.kept, { bids, asks })
     catchUp(listener, part)
   }
   if (number !== undefined) {
-    if (s.number !== undefined && hasBegunAnew(s.number, number)) beginAnew(s, s.number, number)
     s.number = number
-    listener.series = s.series
+    listener.isCounted = true
   }
-  // A picture that was asked for says nothing of what the session brings.
-  if (source === "ws") listener.lateSince = undefined
   s.kept = {
     bids,
     asks,
@@ -205,18 +208,6 @@ const keep = (
   // A new picture is followed by an anchor.
   if (part.link === "whole" && s.options.deltas) s.isUrgent = true
   noteChange(s, now.at)
-}
-
-/** Numbers that count up for ever do so for all who hear them: of those a picture that was asked for tells. */
-const hasBegunAnew = (last: Numbered, { epoch, sequence, suffix }: Numbered): boolean =>
-  last.epoch === epoch && epoch !== noEpoch && (sequence < last.sequence || suffix !== last.suffix)
-
-/** Others that heard it too have come nearer to the new numbers than to the last of before. */
-const beginAnew = (s: State, last: Numbered, { sequence }: Numbered): void => {
-  s.series += 1
-  for (const one of s.listeners) {
-    if (one.brought !== undefined && 2n * one.brought < last.sequence + sequence) one.series = s.series
-  }
 }
 
 /** Of the exchange's number, or counted here from the picture on. */

@@ -79,12 +79,8 @@ export interface Listener {
   readonly passed: { readonly bids: Array<Levels>; readonly asks: Array<Levels> }
   /** Number of what it last brought. */
   brought: bigint | undefined
-  /** In which series its numbers count (`State.series`); undefined: it has brought none. */
-  series: number | undefined
-  /** The exchange's time of the whole picture that it last brought; null: none, or it has no time. */
-  time: string | null
-  /** Since then it has brought only what is older than what is kept, while no other led. */
-  lateSince: Time.Instant | undefined
+  /** A part of it that has a number was applied. */
+  isCounted: boolean
   /** Something that it brought could not be read, and since then it has brought neither a whole picture nor both sides. */
   isSpoiled: boolean
 }
@@ -138,10 +134,6 @@ export interface State {
   /** Which listener brought it. */
   keptBy: number | undefined
   number: Numbered | undefined
-  /** How often the exchange's numbers have begun again within their epoch. */
-  series: number
-  /** By whom, and when, something was received that nobody could read and that is newer than what is kept. Not of a book that changes keep. */
-  unread: { readonly by: number; readonly at: Time.Instant } | undefined
   /** Of the numbers that are counted here: unique to one picture. Undefined while the exchange's own are used. */
   epoch: { readonly name: string; readonly n: number } | undefined
   pictures: number
@@ -262,8 +254,6 @@ export const initial = (options: Options): State => ({
   kept: undefined,
   keptBy: undefined,
   number: undefined,
-  series: 0,
-  unread: undefined,
   epoch: undefined,
   pictures: 0,
   parts: 0,
