@@ -1,6 +1,6 @@
 /** What the channel of books keeps while nobody takes its events, and what it says of markets that it leaves. */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect } from "effect"
+import { Deferred, Duration, Effect, TestClock } from "effect"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
 import type { MarketEvent } from "../../../src/services/MarketEvent.ts"
@@ -121,5 +121,28 @@ describe("A market that is not listed any more", () => {
       yield* settle
       assert.deepStrictEqual(events.map(inShort), ["book", "doubtful", "doubtful"])
       assert.deepInclude(status(), { waiting: 1, live: 0, doubtful: 0 })
+    }).pipe(Effect.provide(world)))
+})
+
+describe("A hole that is open at a stop", () => {
+  it.scoped("has no second event: the first book of the next life, later than the first, is what ends it", () =>
+    Effect.gen(function*() {
+      const life = yield* make
+      yield* life.release
+      life.take(1)
+      life.member.lost("disconnected", { id: 0, aliveAt: yield* Time.now, broughtAt: null })
+      yield* settle
+      life.channel.stopping?.()
+      yield* life.channel.flush
+      assert.deepStrictEqual(life.events.map(inShort), ["book", "doubtful"])
+      yield* TestClock.adjust("1 second")
+      const next = yield* make
+      yield* next.release
+      next.take(2)
+      yield* settle
+      assert.deepStrictEqual(next.events.map(inShort), ["book"])
+      const [gap, book] = [life.events[1], next.events[0]]
+      if (gap === undefined || book?.type !== "book") return assert.fail("a hole, and a book")
+      assert.isAbove(Date.parse(book.sentAt), Date.parse(gap.receivedAt))
     }).pipe(Effect.provide(world)))
 })
