@@ -88,10 +88,14 @@ describe("an exchange that leaves EXCHANGES", () => {
 
 describe("a region that exchanges do not serve", () => {
   it("check says so before the first run, with what to do about it", async () => {
-    const field = await Field.start({ markets: 2, exchanges: ["binance", "kraken", "okx"], judgesStates: false })
-    for (const { server } of field.fakes) {
-      server.script.rest = { status: 451, body: "" }
-      server.script.upgrade = { status: 451, body: "" }
+    const field = await Field.start({
+      markets: 2,
+      exchanges: ["binance", "coinbase", "kraken", "okx", "bybit"],
+      judgesStates: false
+    })
+    for (const { id, server } of field.fakes) {
+      server.script.rest = { status: id === "bybit" ? 403 : 451, body: "" }
+      server.script.upgrade = server.script.rest
     }
     const dataDir = mkdtempSync(path.join(tmpdir(), "feeds-region-"))
     cleanups.push(() => rmSync(dataDir, { recursive: true, force: true }))
@@ -101,7 +105,7 @@ describe("a region that exchanges do not serve", () => {
     for (const { id } of field.fakes) {
       const told = lines.filter((line) => line.startsWith(`FAILED  ${id}: `))
       assert.lengthOf(told, 1, outcome.stdout)
-      assert.match(told[0] ?? "", /not serve/, "says why")
+      assert.match(told[0] ?? "", /not served|refuses/, "says why")
       assert.match(told[0] ?? "", /_API_URL|another/, "says what to do")
     }
   }, 60_000)

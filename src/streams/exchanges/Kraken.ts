@@ -251,16 +251,16 @@ const restOf = (message: string): string | undefined =>
   throttled.exec(message)?.[1] ?? (lockout.test(message) ? "900" : tooOften.test(message) ? "15" : undefined)
 
 /** Its errors begin with E; what begins with W is a warning, and the result stands. */
-const refused: Exchange["rest"]["refused"] = ({ body, status }): Refusal | undefined => {
+const refused: Exchange["rest"]["refused"] = ({ body }): Refusal | undefined => {
   const errors = isFailed(body) ? body.error.filter((error) => error.startsWith("E")) : []
   if (errors.length > 0) {
     const message = errors.join(", ")
     return { message, retryAfter: restOf(message), isUnknownMarket: errors.includes("EQuery:Unknown asset pair") }
   }
-  return status === 403 || status === 451
-    ? { message: "Kraken does not serve this address; use one in another country, or KRAKEN_API_URL for a way there" }
-    : undefined
+  return undefined
 }
+
+const elsewhere = "another region, HTTPS_PROXY, or KRAKEN_API_URL and KRAKEN_WS_URL for a way there"
 
 const size = 1_000
 
@@ -287,6 +287,7 @@ export const kraken: Exchange = {
   id: "kraken",
   title: "Kraken",
   byDefault: false,
+  advice: { 403: `this address is not served; try ${elsewhere}`, 451: `not served in this region; try ${elsewhere}` },
   clockUnit: 1,
   tradeIds: "consecutive",
   endpoints: { apiUrl: "https://api.kraken.com", wsUrl: "wss://ws.kraken.com/v2" },

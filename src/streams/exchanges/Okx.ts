@@ -177,21 +177,17 @@ const command = (op: string, topics: ReadonlyArray<string>, id: number): string 
   })
 
 /** Failures have a code, whatever the status is. */
-const refused = ({ body, status }: { readonly body: unknown; readonly status: number }): Refusal | undefined => {
-  if (isCoded(body) && body.code !== "0") {
-    return {
+const refused = ({ body }: { readonly body: unknown }): Refusal | undefined =>
+  isCoded(body) && body.code !== "0"
+    ? {
       message: `${body.code} ${body.msg ?? ""}`.trim(),
       retryAfter: tooOften.includes(body.code) ? "2" : undefined,
       isUnknownMarket: body.code === unknownMarket
     }
-  }
-  return status === 403 || status === 451
-    ? {
-      message:
-        "OKX does not serve this address; where you have an account set OKX_API_URL, OKX_WS_URL (eea.okx.com, wseea.okx.com)"
-    }
     : undefined
-}
+
+const elsewhere =
+  "OKX_API_URL, OKX_WS_URL where your account is (eea.okx.com, wseea.okx.com), HTTPS_PROXY, another region"
 
 const size = 100
 
@@ -202,6 +198,7 @@ export const okx: Exchange = {
   id: "okx",
   title: "OKX",
   byDefault: false,
+  advice: { 403: `not served at this address; try ${elsewhere}`, 451: `not served here; try ${elsewhere}` },
   help: { wsUrl: "Address of its WebSocket, without `/public` or `/business` at its end" },
   clockUnit: 1,
   tradeIds: "consecutive",

@@ -241,7 +241,7 @@ describe("a feed of OKX's", () => {
       const fake = yield* FakeOkx.FakeOkx
       fake.server.script.rest = { status: 451, body: "<html>", headers: {} }
       const { feed } = yield* begin()
-      assert.include(feed.status().api?.message, "status: HTTP 451: OKX does not serve this address")
+      assert.include(feed.status().api?.message, "status: HTTP 451: not served here; try OKX_API_URL")
       assert.include(feed.status().api?.message, "eea.okx.com")
     }).pipe(Effect.provide(FakeOkx.memory({ markets: 1 }))))
 })
