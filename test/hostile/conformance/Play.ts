@@ -57,6 +57,8 @@ export interface Subject<Fake extends FakeExchange> {
   readonly world: World<Fake>
   /** Left out: trades alone. */
   readonly booksOf?: (fake: Fake) => TrueBooks.Books
+  /** How its books are asked for, where that is not with all levels and by changes. */
+  readonly asked?: Partial<BooksOptions>
   /** Behaviours that mean nothing to it, by their beginnings. */
   readonly without?: ReadonlyArray<string>
 }
@@ -142,7 +144,13 @@ const movesBooks = (fake: FakeExchange, { move }: TrueBooks.Books) =>
     }
   })
 
-const play = (exchange: Exchange, fake: FakeExchange, behaviour: Behaviour, books: TrueBooks.Books | undefined) =>
+const play = (
+  exchange: Exchange,
+  fake: FakeExchange,
+  behaviour: Behaviour,
+  books: TrueBooks.Books | undefined,
+  otherwise: Partial<BooksOptions>
+) =>
   Effect.gen(function*() {
     const { begin, fromStart = false, heal, lasts = 2_500, name } = behaviour
     const hasBooks = books !== undefined
@@ -152,7 +160,8 @@ const play = (exchange: Exchange, fake: FakeExchange, behaviour: Behaviour, book
       depth: "all",
       interval: Duration.seconds(1),
       refresh: Duration.seconds(4),
-      deltas: true
+      deltas: true,
+      ...otherwise
     }
     const bookTopics = (exchangeSymbol: string) =>
       exchange.socket.topics("books", { exchangeSymbol, symbol: "" }, asked)
@@ -242,7 +251,7 @@ const play = (exchange: Exchange, fake: FakeExchange, behaviour: Behaviour, book
 
 /** Plays them all, and judges each. Fails with those that do not end. */
 export const conformance = <Fake extends FakeExchange>(
-  { booksOf, exchange, without = [], world }: Subject<Fake>
+  { asked = {}, booksOf, exchange, without = [], world }: Subject<Fake>
 ): Effect.Effect<ReadonlyArray<Row>, Error, HttpClient.HttpClient | Socket.WebSocketConstructor> =>
   Effect.gen(function*() {
     const chosen = behaviours.filter(({ name }) =>
@@ -257,7 +266,7 @@ export const conformance = <Fake extends FakeExchange>(
         (one) =>
           at(one.name, "plays").pipe(
             Effect.zipRight(world({ ...wishes, ...one.options })),
-            Effect.flatMap((fake) => play(exchange, fake, one, booksOf?.(fake))),
+            Effect.flatMap((fake) => play(exchange, fake, one, booksOf?.(fake), asked)),
             Effect.zipLeft(at(one.name, "ends")),
             Effect.scoped,
             // The others go on: what is wrong with one may be wrong with several.
