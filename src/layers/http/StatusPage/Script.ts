@@ -17,7 +17,8 @@ export const script = String.raw`
   function rates(page) {
     var now = { at: Number(page.querySelector("#received").dataset.at), received: number("received", page), delivered: number("delivered", page) };
     var newest = seen.length > 0 ? seen[seen.length - 1].at : now.at - 1;
-    if (now.at === newest) return;
+    // An older service does not say when.
+    if (!(now.at > 0) || now.at === newest) return;
     // Its clock was set back.
     if (now.at < newest) seen = [];
     seen.push(now);
