@@ -1,6 +1,6 @@
 /**
- * Carries out what `Holes` decides for each market of an exchange: asks the history within the exchange's budget, the market that
- * trades most first; makes holes durable, many in one write; hands over what filled a hole or waited behind it, in order.
+ * Carries out what `Holes` decides for each market of an exchange: asks the history within the exchange's budget, in turns
+ * (`Backfill/Turns.ts`); makes holes durable, many in one write; hands over what filled a hole or waited behind it, in order.
  *
  * All that leaves a hole goes through one queue and one fiber, so that what a step of the machine has let go first arrives first.
  */
@@ -25,6 +25,7 @@ import type { Recorder } from "../Recorder.ts"
 import * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import { spansOf, toHole } from "./Backfill/Kept.ts"
+import * as Turns from "./Backfill/Turns.ts"
 import * as Holes from "./Holes.ts"
 import type { Identified, Identity, MarketState } from "./Identity.ts"
 import * as Numbers from "./Numbers.ts"
@@ -135,6 +136,8 @@ interface Market {
   holes: State
   /** When it was first subscribed to in this life. */
   heardSince: Time.Instant | undefined
+  /** Since when its next question is due; undefined: none is. A hole that begins anew meanwhile leaves it. */
+  dueSince: Time.Instant | undefined
 }
 
 interface Handing {
@@ -190,7 +193,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         pages: isPaged(exchange) ? history.pages : undefined,
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }, nextIds.get(symbol)),
-      heardSince: undefined
+      heardSince: undefined,
+      dueSince: undefined
     }
     markets.set(symbol, market)
     return market
@@ -355,7 +359,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const ask = Effect.fnUntraced(function*(market: Market) {
     const { state } = market
     step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
+    if (Holes.isIdle(market.holes)) market.dueSince = undefined
     if (Holes.askAt(market.holes) === undefined) return
+    questions += 1
+    market.dueSince = undefined
     const asked = Holes.question(market.holes)
     step(market, { _tag: "Asked" })
     const path = pathOf(state.market, asked)
@@ -449,17 +456,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
   }
 
-  /** The market that trades most first, but those that were asked just now after all others: they would use up the budget. So do pages. */
+  let questions = 0
   const next = (): Market | undefined => {
-    let best: Market | undefined
-    for (const one of pending) if (best === undefined || isBefore(one, best)) best = one
-    if (best !== undefined) pending.delete(best)
-    return best
-  }
-
-  const isBefore = (a: Market, b: Market): boolean => {
-    const [askedA, askedB] = [Holes.timesAsked(a.holes), Holes.timesAsked(b.holes)]
-    return askedA === askedB ? a.state.status.trades > b.state.status.trades : askedA < askedB
+    const at = now()
+    const waiting = Array.from(pending, (market) => ({
+      market,
+      since: market.dueSince ?? at,
+      asked: Holes.timesAsked(market.holes),
+      trades: market.state.status.trades
+    }))
+    const market = Turns.next(waiting, questions, at)?.market
+    if (market !== undefined) pending.delete(market)
+    return market
   }
 
   const worker = Queue.take(tokens).pipe(
@@ -488,6 +496,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const askAt = polling === undefined || holes.vanished ? Holes.askAt(market.holes) : undefined
       if (askAt !== undefined && !pending.has(market)) {
         if (Time.between(askAt, at) >= 0) {
+          market.dueSince ??= at
           pending.add(market)
           tokens.unsafeOffer(undefined)
         } else due = Time.earliest(due, askAt)
