@@ -418,7 +418,7 @@ export interface Pages {
   /**
    * The page just above a trade, below `apiUrl`. `reach`: how many ids from there on it is to be for, `size` at first: where a page ends
    * below an id, that is `id + reach + 1`. It is best that the page holds that trade too (`fromId=<id>`, `since=<its time>`): then it is
-   * never empty, and an empty one says nothing.
+   * never empty, an empty one says nothing, and one that begins above the next id says that the history does not reach back so far.
    */
   readonly path: (market: Market, above: PageEdge, reach: number) => string
   /**
@@ -426,7 +426,10 @@ export interface Pages {
    * (`after`). The latter not where `tradeIds` are only `increasing`: a page without the next number is the last one.
    */
   readonly holds: "oldest" | "newest"
-  /** An empty page says that there are no later trades. Left out: it says nothing, as where a cache may be behind. */
+  /**
+   * The page begins behind that trade, and an empty one says that there are no later ones. Left out: it holds that trade, or older ones, too, and an
+   * empty one says nothing, as where a cache may be behind.
+   */
   readonly empty?: "end" | undefined
 }
 

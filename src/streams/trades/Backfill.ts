@@ -522,9 +522,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (found === undefined) return false
     const cut = prefixLength(symbol)
     const edge = market.state.edge()
-    const spans = spansOf(found, edge.mark, exchange.tradeIds, `${keyOf(symbol)}:t:`)
+    const spans = spansOf(found, edge, exchange.tradeIds, `${keyOf(symbol)}:t:`)
     if (spans.length > 0) {
-      step(market, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(cut)) })
+      step(market, {
+        _tag: "TakenOver",
+        spans,
+        known: [...edge.known, ...(found.kept ?? []).map((id) => id.slice(cut))]
+      })
     }
     if (!identity.isRemembered(symbol) && spans.length === 0) return false
     // What that life knew of may be no more than the trade behind its hole, which died with it.

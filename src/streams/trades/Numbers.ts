@@ -49,12 +49,11 @@ export const rangeOf = ({ first, id }: Pick<TradeRow, "first" | "id">): Range | 
 }
 
 /**
- * What the rows of an answer, lowest first, say. `asked`: the page that they are; null: they are the market's last trades. `count`: its
- * rows, those included that were not understood. Null: they say nothing.
+ * What the rows of an answer, lowest first, say. `asked`: the page that they are; null: they are the market's last trades. Null: they say
+ * nothing.
  */
 export const coverageOf = (
   rows: ReadonlyArray<Range>,
-  count: number,
   asked: Question | null,
   paging: Paging | undefined
 ): Coverage | null => {
@@ -63,8 +62,8 @@ export const coverageOf = (
   if (first === undefined || last === undefined) return null
   const begin = first.first - 1n
   if (asked === null || paging === undefined) return { after: begin, upTo: last.last }
-  // A page that is not full has all there is below its ceiling.
-  const isContinuous = paging.holds === "oldest" || count < paging.size || begin <= asked.above + BigInt(asked.passed)
+  // A page that holds the trade too, unless the history has lost it: one that begins further up says nothing of what is between.
+  const isContinuous = paging.empty === "end" || begin <= asked.above + BigInt(asked.passed)
   return { after: isContinuous && asked.above < begin ? asked.above : begin, upTo: last.last }
 }
 

@@ -294,6 +294,77 @@ describe("Holes: what holds nothing up, and what says nothing", () => {
   })
 })
 
+/** Stories that the property found once. */
+describe("Holes: found by chance", () => {
+  const named: Setup = {
+    ids: "own",
+    pages: null,
+    hold: 5_000,
+    maxAge: day,
+    date: true,
+    window: 1,
+    slow: 1_500,
+    before: 3
+  }
+  const paged: Setup = {
+    ids: "consecutive",
+    pages: { size: 1, holds: "newest" },
+    hold: 5_000,
+    maxAge: day,
+    date: false,
+    window: 3,
+    slow: 0,
+    before: 3
+  }
+  const wait = (ms: number): Step => ({ what: "wait", ms })
+  const recovering: Step = { what: "connect", after: 0, recovers: true, mute: false }
+
+  it("numbers missing when a life died, and never told, leave the checkpoint when the history shows that they were left out", () => {
+    const steps: ReadonlyArray<Step> = [
+      recovering,
+      { what: "leap", count: 1 },
+      trade,
+      wait(6_000),
+      { what: "kill" },
+      wait(10)
+    ]
+    judge(play(paged, [...steps, { what: "slip", count: 1 }, ...endings.healed]), "healed")
+  })
+
+  it("what fills a hole and is on its way, when the market is gone and the process dies, is asked for before the hole behind it", () => {
+    const gone: ReadonlyArray<Step> = [
+      drop,
+      { what: "rest", rest: { ...whole, takes: 900 } },
+      trade,
+      connect,
+      { what: "unlist" },
+      trade,
+      wait(2_500),
+      { what: "kill" },
+      trade,
+      { what: "sink", trades: 0, told: 0 }
+    ]
+    judge(play(named, [recovering, ...gone, ...endings.healed]), "healed")
+    judge(play(named, [recovering, trade, wait(3_000), ...gone, ...endings.healed]), "healed")
+  })
+
+  it("a page that was asked for before the market was heard again is not passed over", () => {
+    const steps: ReadonlyArray<Step> = [
+      recovering,
+      trade,
+      { what: "silence" },
+      trade,
+      connect,
+      { what: "unlist" },
+      { what: "mute" },
+      { what: "unlist" },
+      trade,
+      { what: "sink", trades: 0, told: 0 }
+    ]
+    judge(play({ ...paged, window: 1, before: 0 }, [...steps, ...endings.healed]), "healed")
+  })
+})
+
 /** `npm run test:faults` tells more. */
 const stories = Number(process.env["FUZZ_STORIES"] ?? 1_000)
 

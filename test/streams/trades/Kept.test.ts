@@ -28,27 +28,29 @@ const left = (ids: ReadonlyArray<number>, ...holes: ReadonlyArray<Hole>) => {
     lastTimestamp: stamp(last).text,
     holes
   }
-  return spansOf(memory, { id: BigInt(last), stamp: stamp(last) }, "consecutive", prefix).map((
-    { after, before, cause, from, to }
-  ) =>
-    `${cause} ${after?.id}..${before} (${from === null ? "?" : (from.ms - day) / 1_000}..${
-      to === null ? "?" : (to.ms - day) / 1_000
-    })`
-  )
+  return spansOf(memory, { last: stamp(last), mark: { id: BigInt(last), stamp: stamp(last) } }, "consecutive", prefix)
+    .map((
+      { after, before, cause, from, to }
+    ) =>
+      `${cause} ${after?.id}..${before} (${from === null ? "?" : (from.ms - day) / 1_000}..${
+        to === null ? "?" : (to.ms - day) / 1_000
+      })`
+    )
 }
 
 describe("what is taken over", () => {
+  // The checkpoint has whole milliseconds: the end is the next one.
   it("a number that is missing among the newest is a hole, though it was not written down", () => {
-    assert.deepStrictEqual(left([7, 8, 11, 12]), ["sequence 8..11 (8..11)"])
+    assert.deepStrictEqual(left([7, 8, 11, 12]), ["sequence 8..11 (8..11.001)"])
     assert.deepStrictEqual(left([12, 11, 8, 7, 10, 9]), [])
   })
 
   it("what lies in a hole that was written down is no other one", () => {
     assert.deepStrictEqual(left([8, 20, 21], hole(8, 20)), ["disconnected 8..20 (8..20)"])
     assert.deepStrictEqual(left([8, 20, 21], hole(10, 15)), [
-      "sequence 8..11 (8..20)",
+      "sequence 8..11 (8..20.001)",
       "disconnected 10..15 (10..15)",
-      "sequence 14..20 (8..20)"
+      "sequence 14..20 (8..20.001)"
     ])
   })
 
@@ -61,6 +63,32 @@ describe("what is taken over", () => {
       "disconnected 8..20 (10..20)",
       "disconnected 19..null (30..?)"
     ])
+  })
+
+  it("without numbers, what lies between the last trade that is known and a hole without an end was on its way", () => {
+    const untold: Hole = {
+      cause: "disconnected",
+      gapId: "gap:9",
+      from: stamp(9).text,
+      to: null,
+      recovered: 0,
+      over: null
+    }
+    const taken = (last: number | null, hole: Hole) =>
+      spansOf(
+        { ids: [], lastTimestamp: null, holes: [hole] },
+        { last: last === null ? null : stamp(last) },
+        undefined,
+        prefix
+      )
+        .map(({ cause, from, gapId, to }) => `${cause} ${from?.text ?? "?"} ${to?.text ?? "?"} ${gapId}`)
+    const own = `disconnected ${stamp(9).text} ? gap:9`
+    assert.deepStrictEqual(taken(7, untold), [`restart ${stamp(7).text} ${stamp(9).text} null`, own])
+    assert.deepStrictEqual(taken(null, untold), [`restart ? ${stamp(9).text} null`, own])
+    assert.deepStrictEqual(taken(9, untold), [own])
+    // A restart begins anew behind one that has an end.
+    assert.lengthOf(taken(7, { ...untold, to: stamp(12).text }), 1)
+    assert.lengthOf(taken(7, { ...untold, over: "filled" }), 1)
   })
 
   it("how far a page has filled it is told apart from how far it was filled before", () => {

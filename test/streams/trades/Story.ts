@@ -360,9 +360,10 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (found === undefined) return false
     const market = marketOf(one)
     const edge = market.state.edge()
-    const spans = spansOf(found, edge.mark, tradeIds, prefix)
+    const spans = spansOf(found, edge, tradeIds, prefix)
     if (spans.length > 0) {
-      step(one, { _tag: "TakenOver", spans, known: (found.kept ?? []).map((id) => id.slice(prefix.length)) })
+      const known = (found.kept ?? []).map((id) => id.slice(prefix.length))
+      step(one, { _tag: "TakenOver", spans, known: [...edge.known, ...known] })
     }
     if (!one.identity.isRemembered(symbol) && spans.length === 0) return false
     step(one, {
@@ -445,19 +446,23 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   // -------------------------------------------------------------------------------------------------------------------
   // the history
 
-  /** As `Exchange.Pages` has it; the whole history where no page is asked for. */
-  const pageOf = (asked: Numbers.Question | null): ReadonlyArray<Issued> => {
+  /**
+   * As `Exchange.Pages` has it, of a history that has so many trades; all of them where no page is asked for. Where a page begins behind the
+   * trade nobody could see that the history does not reach back to it.
+   */
+  const pageOf = (asked: Numbers.Question | null, count: number): ReadonlyArray<Issued> => {
     const { pages } = setup
-    if (asked === null || pages === null) return issued
+    const history = pages?.empty === "end" ? issued : issued.slice(-count)
+    if (asked === null || pages === null) return history
     const { above, reach } = asked
     const numberOf = ({ row }: Issued) => Numbers.rangeOf(row)?.last ?? -1n
     return pages.holds === "oldest"
       // With a page that begins behind the trade an empty one says that there is no more; else it holds that trade.
-      ? issued.filter((one) => numberOf(one) > above || (pages.empty === undefined && numberOf(one) === above)).slice(
+      ? history.filter((one) => numberOf(one) > above || (pages.empty === undefined && numberOf(one) === above)).slice(
         0,
         pages.size
       )
-      : issued.filter((one) => numberOf(one) <= above + BigInt(reach)).slice(-pages.size)
+      : history.filter((one) => numberOf(one) <= above + BigInt(reach)).slice(-pages.size)
   }
 
   const ask = (one: Life): void => {
@@ -472,7 +477,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       // Of an exchange whose empty pages say something there are none that say nothing.
       const says = rest.says === "nothing" && setup.pages?.empty === "end" ? "failure" : rest.says
       const sentAt = now()
-      const rows = () => setup.pages === null ? issued.slice(-count) : pageOf(asked)
+      const rows = () => pageOf(asked, count)
       const seen = () => ({ rows: rows().map(({ row }) => row), at: elapsed })
       const first = seen()
       later(takes, () => {
@@ -487,7 +492,8 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
           return
         }
         // Of a page a row that is not understood is passed over for good.
-        if (setup.pages === null ? all.length < issued.length : says === "unsound") isHistorySpared = true
+        if (setup.pages !== null && says === "unsound") isHistorySpared = true
+        if (setup.pages?.empty !== "end" && count < issued.length) isHistorySpared = true
         if (says === "nothing") isHistorySpared = true
         const rows = says === "nothing" ? [] : says === "unsound" ? all.filter((_, i) => i % 3 !== 1) : all
         const oldest = rows[0]

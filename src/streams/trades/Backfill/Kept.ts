@@ -6,7 +6,7 @@ import type { TradeIds } from "../../Exchange.ts"
 import type { Found } from "../Holes.ts"
 import * as Numbers from "../Numbers.ts"
 import * as Spans from "../Spans.ts"
-import type { Mark, Span } from "../Spans.ts"
+import type { Mark, Span, Stamp } from "../Spans.ts"
 
 const edgeOf = ({ id, stamp }: Mark): Edge => ({ id: String(id), time: stamp?.text ?? null })
 
@@ -63,6 +63,8 @@ const numbersOf = ({ ids, times }: MarketMemory, prefix: string): ReadonlyArray<
  */
 const missingOf = (memory: MarketMemory, spans: ReadonlyArray<Found>, prefix: string): ReadonlyArray<Found> => {
   const numbers = numbersOf(memory, prefix)
+  /** The checkpoint has whole milliseconds: a trade that is missing just before the next one must not lie behind the hole. */
+  const endOf = ({ stamp }: Mark): Stamp | null => stamp === null ? null : Spans.stampOfMs(stamp.ms + 1)
   return numbers.flatMap((next, i): ReadonlyArray<Found> => {
     const previous = numbers[i - 1]
     if (previous === undefined || next.id <= previous.id + 1n) return []
@@ -77,7 +79,7 @@ const missingOf = (memory: MarketMemory, spans: ReadonlyArray<Found>, prefix: st
     return parts.map(([after, before]): Found => ({
       cause: "sequence",
       from: previous.stamp,
-      to: next.stamp,
+      to: endOf(next),
       by: null,
       until: Time.never,
       gapId: null,
@@ -112,14 +114,38 @@ const leftOf = ({ holes = [] }: MarketMemory, last: Mark | null): ReadonlyArray<
   })
 }
 
-/** All that is to be asked for of a market of which an earlier life left that, oldest first. `prefix`: of its trade ids. */
+/**
+ * With what lies before a hole that has no end yet, where trades have no numbers: that hole is what a restart makes longer, so what was on its
+ * way before it, and died with that life, would be asked for by nobody. `last`: the newest trade that is known.
+ */
+const withUnresolved = (spans: ReadonlyArray<Found>, last: Stamp | null): ReadonlyArray<Found> => {
+  const tail = spans.at(-1)
+  if (tail === undefined || tail.outcome !== "open" || tail.to !== null || (tail.after ?? null) !== null) return spans
+  if (tail.from === null || (last !== null && !Spans.isBefore(last, tail.from))) return spans
+  const unresolved: Found = {
+    ...tail,
+    cause: "restart",
+    from: last,
+    to: tail.from,
+    until: Time.never,
+    gapId: null,
+    recovered: 0
+  }
+  return [...spans.slice(0, -1), unresolved, tail]
+}
+
+/**
+ * All that is to be asked for of a market of which an earlier life left that, oldest first. `newest`: the newest trade that is known of it, and
+ * the one with the highest number. `prefix`: of its trade ids.
+ */
 export const spansOf = (
   memory: MarketMemory,
-  last: Mark | null,
+  newest: { readonly last: Stamp | null; readonly mark?: Mark | null | undefined },
   tradeIds: TradeIds | undefined,
   prefix: string
 ): ReadonlyArray<Found> => {
-  const spans = leftOf(memory, last)
+  const last = newest.mark ?? null
+  const spans = withUnresolved(leftOf(memory, last), newest.last)
   // Of a row that stands for several numbers only the last one is remembered.
   if (tradeIds !== "consecutive") return spans
   const startOf = ({ after }: Found): bigint => after?.id ?? -1n

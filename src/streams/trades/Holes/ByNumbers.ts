@@ -30,7 +30,7 @@ export const saidBy = <E>({ options: { pages, tradeIds } }: State<E>, { asked = 
   if (tradeIds === undefined) return { coverage: null, isEnd: false }
   const ends = [rows[0], rows.at(-1)].flatMap((row) => row === undefined ? [] : [Numbers.rangeOf(row) ?? []].flat())
   const n = count ?? rows.length
-  const coverage = Numbers.coverageOf(ends, n, asked, pages)
+  const coverage = Numbers.coverageOf(ends, asked, pages)
   return { coverage, isEnd: Numbers.isEnd(coverage, n, asked, pages) }
 }
 

@@ -46,7 +46,9 @@ export const advance = <E>(s: State<E>, now: Instant, out: Array<Command<E>>): S
     const gap = isTold || span.recovered > 0 ? Spans.gapOf(span, true, id) : undefined
     if (gap !== undefined) out.push({ _tag: "Publish", gap })
     const lastEvent = gap?.id ?? null
-    out.push({ _tag: "Close", span, complete: true, isKept: span.gapId !== null, lastEvent })
+    // What an earlier life left may have no `gapId`: numbers that were missing when it died.
+    const isKept = span.gapId !== null || durable !== "no"
+    out.push({ _tag: "Close", span, complete: true, isKept, lastEvent })
     return advance(next, now, out)
   }
   if (durable === "no" && s.persistingSince === null) {

@@ -1,6 +1,7 @@
 /** Which question is to be asked next, where a history has pages: upwards from where a span is filled up to, one page at a time. */
 import * as Numbers from "../Numbers.ts"
 import type { Question } from "../Numbers.ts"
+import * as Spans from "../Spans.ts"
 import type { Span } from "../Spans.ts"
 import { saidBy } from "./ByNumbers.ts"
 import { type Answer, spans, type State } from "./State.ts"
@@ -47,7 +48,9 @@ export const next = <E>(s: State<E>, all: ReadonlyArray<Span>, answer: Answer, i
   if (pages === undefined) return { _tag: "Later" }
   if (isProgress) return { _tag: "Page" }
   if (asked === null) return { _tag: "Later" }
-  const before = all.find(({ after }) => after?.id === asked.above)?.before ?? null
-  const question = Numbers.further(asked, saidBy(s, answer).coverage, before, pages)
+  const span = all.find(({ after }) => after?.id === asked.above)
+  // What the page held was not taken where it was asked for before the market was heard again: passed over, it would be missing for ever.
+  if (span !== undefined && !Spans.isAskable(span, answer.sentAt)) return { _tag: "Later" }
+  const question = Numbers.further(asked, saidBy(s, answer).coverage, span?.before ?? null, pages)
   return question === null ? { _tag: "Later" } : { _tag: "Further", question }
 }
