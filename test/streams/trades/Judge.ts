@@ -119,7 +119,11 @@ export const judge = (told: Told, ending: keyof typeof endings): void => {
         if (isForgotten) assert.strictEqual(memory, undefined, "a market that was forgotten is known again")
         const { holes = [], ids = [] } = memory ?? {}
         if (holes.some(({ from }) => ids.length === 0 || from === null)) isBare = true
-        if (ids.length === 0 && holes.length === 0) known = undefined
+        // What an earlier life had heard it does not know.
+        if (ids.length === 0 && holes.length === 0) {
+          known = undefined
+          isHeard = false
+        }
         for (const id of memory?.ids ?? []) {
           const one = byId.get(id)
           if (one !== undefined && alone.has(id) && setup.ids !== "none") heardLive.push({ issued: one, at: 0 })
