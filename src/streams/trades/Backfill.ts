@@ -39,6 +39,11 @@ export interface Backfill {
   readonly lost: (state: MarketState, cause: Channel.Cause, listener: Channel.Listener) => void
   /** It is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. `listener`: its id. */
   readonly subscribed: (state: MarketState, recovered: boolean, listener: number) => void
+  /**
+   * Rows of a socket came that have no ids yet. An exchange may send a market's last trades before it answers the subscription: what an earlier
+   * life of the collector left open begins before them, or what was missed in between would be taken for known.
+   */
+  readonly arriving: (state: MarketState) => void
   /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
   readonly doubted: (state: MarketState, cause: Channel.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
@@ -95,6 +100,7 @@ export interface Options {
 export const none: Backfill = {
   lost: () => {},
   subscribed: () => {},
+  arriving: () => {},
   doubted: () => {},
   polled: () => {},
   take: () => false,
@@ -581,6 +587,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       inherit(market)
       if (forgotten.delete(state.market.symbol)) keep(market)
       step(market, { _tag: "Subscribed", listener, recovered, by: by(), edge: state.edge() })
+    },
+    arriving: (state) => {
+      const { symbol } = state.market
+      if (!inherited.has(symbol) && memory.has(keyOf(symbol))) inherit(marketOf(state))
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
     polled: (state, answer) => {

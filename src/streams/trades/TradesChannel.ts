@@ -91,7 +91,8 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
       { isFullWindow = false, rows }: TradesData,
       { wall }: Time.Moment
     ): ReadonlyArray<MarketEvent> => {
-      // Before the rows get their ids: the hole is between them and what was known.
+      // Before the rows get their ids: a hole is between them and what was known.
+      backfill.arriving(state)
       if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)

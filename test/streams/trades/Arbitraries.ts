@@ -63,7 +63,8 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       what: fc.constant("connect" as const),
       after: fc.constantFrom(0, 0, 300, 2_000),
       recovers: fc.boolean(),
-      mute: fc.constantFrom(false, false, true)
+      mute: fc.constantFrom(false, false, true),
+      picture: fc.constantFrom(undefined, undefined, undefined, 1, 4)
     })
   },
   {

@@ -403,6 +403,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
   }
 
   const bring = (one: Life, session: Session, trades: ReadonlyArray<Issued>, live: Issued | undefined): void => {
+    if (one.memory.has(key)) inherit(one)
     const market = marketOf(one)
     const { state } = market
     if (!hasIds) listen(one, session, false)
@@ -574,7 +575,10 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (missed.length > 0) bring(one, session, missed, undefined)
   }
 
-  const connect = (one: Life, { after, mute, recovers }: Extract<Step, { readonly what: "connect" }>): void => {
+  const connect = (
+    one: Life,
+    { after, mute, picture = 0, recovers }: Extract<Step, { readonly what: "connect" }>
+  ): void => {
     if (one.sessions.length === 2) return
     for (const other of one.sessions) other.isShared = true
     const session: Session = {
@@ -590,7 +594,15 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       isOpen: true
     }
     one.sessions.push(session)
-    later(after, () => isNow(one) && subscribe(one, session))
+    later(after, () => {
+      if (!isNow(one)) return
+      // A server that recovers what was missed has no other way to begin.
+      const last = hasIds && !recovers && session.isOpen && !session.isMute && one.isListed && picture > 0
+        ? issued.slice(-picture)
+        : []
+      if (last.length > 0) bring(one, session, last, undefined)
+      subscribe(one, session)
+    })
   }
 
   const drop = (one: Life, session: Session): void => {

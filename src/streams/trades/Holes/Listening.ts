@@ -126,9 +126,12 @@ export const subscribed = <E>(
   }
 }
 
-/** Spans that trades have ended while nobody was subscribed: now their histories can be asked for. */
+/**
+ * Spans that trades have ended while nobody was subscribed, be it trades from before them, which say nothing of where: now their histories can be
+ * asked for.
+ */
 const ended = <E>(s: State<E>, by: Stamp | null, now: Instant): State<E> => {
-  const isUnheard = ({ before, to, until }: Spans.Span) => until === null && (to !== null || before !== null)
+  const isUnheard = ({ until }: Spans.Span) => until === null
   const heard = (span: Spans.Span): Spans.Span => isUnheard(span) ? { ...span, by, until: now } : span
   if (!spans(s).some(isUnheard)) return s
   return {

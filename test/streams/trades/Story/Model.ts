@@ -50,8 +50,17 @@ export type Step =
   | { readonly what: "wait"; readonly ms: number }
   /** Since the beginning. */
   | { readonly what: "until"; readonly ms: number }
-  /** `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. */
-  | { readonly what: "connect"; readonly after: number; readonly recovers: boolean; readonly mute: boolean }
+  /**
+   * `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. `picture`: of an exchange with ids, so many of the
+   * last trades come before the answer to the subscription; none if left out.
+   */
+  | {
+    readonly what: "connect"
+    readonly after: number
+    readonly recovers: boolean
+    readonly mute: boolean
+    readonly picture?: number | undefined
+  }
   | { readonly what: "drop"; readonly newest: boolean }
   /** The connections live and bring nothing, which looks strange; then they do again. */
   | { readonly what: "silence" }
