@@ -596,8 +596,10 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     one.sessions.push(session)
     later(after, () => {
       if (!isNow(one)) return
-      // A server that recovers what was missed has no other way to begin.
-      const last = hasIds && !recovers && session.isOpen && !session.isMute && one.isListed && picture > 0
+      // A server that recovers what was missed has no other way to begin. And of those whose ids do not count up none is
+      // known that begins so; of a market that has never traded there is no picture.
+      const isPictured = tradeIds === "consecutive" && !recovers && setup.before > 0
+      const last = isPictured && session.isOpen && !session.isMute && one.isListed && picture > 0
         ? issued.slice(-picture)
         : []
       if (last.length > 0) bring(one, session, last, undefined)

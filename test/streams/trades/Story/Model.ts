@@ -51,8 +51,8 @@ export type Step =
   /** Since the beginning. */
   | { readonly what: "until"; readonly ms: number }
   /**
-   * `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. `picture`: of an exchange with ids, so many of the
-   * last trades come before the answer to the subscription; none if left out.
+   * `recovers`: the server brings what was missed. `mute`: it brings nothing until it is `heard`. `picture`: where ids count up without a hole, so
+   * many of the last trades come before the answer to the subscription; none if left out.
    */
   | {
     readonly what: "connect"
