@@ -10,7 +10,7 @@ import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
 import { coinbase } from "../../../src/streams/exchanges/Coinbase.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
-import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
+import { hurryClock, lifeOf, run, settle } from "../../streams/support/Harness.ts"
 import { connect } from "./RawClient.ts"
 
 const command = (type: string, ...products: ReadonlyArray<string>) => ({
@@ -157,11 +157,15 @@ const gapsOf = (events: ReadonlyArray<MarketEvent>) =>
 
 const clean = { missing: [], doubtful: [], unsent: [], foreign: [], wrong: [], duplicates: [], disordered: [] }
 
-const begin = Effect.fnUntraced(function*(options: Partial<Feed.FeedOptions> = {}) {
+/** `before`: what happens before the collector starts, and what it remembers of an earlier life. */
+const begin = Effect.fnUntraced(function*(
+  options: Partial<Feed.FeedOptions> = {},
+  before: (fake: FakeCoinbase.FakeCoinbaseExchange) => Feed.FeedOptions["memory"] = () => new Map()
+) {
   yield* hurryClock
   yield* TestClock.setTime(Date.parse("2026-08-31T19:02:11.677Z"))
   const fake = yield* FakeCoinbase.FakeCoinbase
-  const feed = yield* run(coinbase, { endpoints: fake, ...options })
+  const feed = yield* run(coinbase, { endpoints: fake, memory: before(fake), ...options })
   const events: Array<MarketEvent> = []
   const go = (seconds: number) =>
     TestClock.adjust(`${seconds} seconds`).pipe(
@@ -176,6 +180,21 @@ const pagesOf = ({ server }: FakeCoinbase.FakeCoinbaseExchange) =>
   server.restCalls.map(({ url }) => url).filter((url) => url.includes("after="))
 
 describe("a feed of Coinbase's", () => {
+  it.scoped("after a restart nothing is missing that was traded before the market's last trades, which come before the answer", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({}, (fake) => {
+        fake.trades(3)
+        const memory = lifeOf(fake.issued)
+        fake.trades(120)
+        return memory
+      })
+      yield* go(10)
+      fake.trades(1)
+      yield* go(10)
+      assert.deepStrictEqual(Oracle.judge(fake.issued.slice(3), tradesOf(events)), clean)
+      assert.deepStrictEqual(gapsOf(events).map((gap) => gap.split(" ").slice(0, 2).join(" ")), ["BTC/USD restart"])
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
+
   it.scoped("delivers each trade once, exact, in order, over drops of every kind, within all limits", () =>
     Effect.gen(function*() {
       const { events, fake, feed, go } = yield* begin()

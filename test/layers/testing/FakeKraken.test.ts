@@ -6,7 +6,7 @@ import * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import type { Book, BookDelta, MarketEvent, Trade } from "../../../src/services/MarketEvent.ts"
 import { kraken } from "../../../src/streams/exchanges/Kraken.ts"
 import type * as Feed from "../../../src/streams/Feed.ts"
-import { hurryClock, run, settle } from "../../streams/support/Harness.ts"
+import { hurryClock, lifeOf, run, settle } from "../../streams/support/Harness.ts"
 import { connect } from "./RawClient.ts"
 
 const subscribe = (params: object, req_id = 7) => ({
@@ -128,11 +128,15 @@ const gapsOf = (events: ReadonlyArray<MarketEvent>) =>
 
 const clean = { missing: [], doubtful: [], unsent: [], foreign: [], wrong: [], duplicates: [], disordered: [] }
 
-const begin = Effect.fnUntraced(function*(options: Partial<Feed.FeedOptions> = {}) {
+/** `before`: what happens before the collector starts, and what it remembers of an earlier life. */
+const begin = Effect.fnUntraced(function*(
+  options: Partial<Feed.FeedOptions> = {},
+  before: (fake: FakeKraken.FakeKrakenExchange) => Feed.FeedOptions["memory"] = () => new Map()
+) {
   yield* hurryClock
   yield* TestClock.setTime(Date.parse("2026-09-25T17:48:26.844Z"))
   const fake = yield* FakeKraken.FakeKraken
-  const feed = yield* run(kraken, { endpoints: fake, ...options })
+  const feed = yield* run(kraken, { endpoints: fake, memory: before(fake), ...options })
   const events: Array<MarketEvent> = []
   const go = (seconds: number) =>
     TestClock.adjust(`${seconds} seconds`).pipe(
@@ -147,6 +151,21 @@ const pagesOf = ({ server }: FakeKraken.FakeKrakenExchange) =>
   server.restCalls.map(({ url }) => url).filter((url) => url.includes("since="))
 
 describe("a feed of Kraken's", () => {
+  it.scoped("after a restart nothing is missing that was traded before the market's last trades, which come first", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({}, (fake) => {
+        fake.trades(3)
+        const memory = lifeOf(fake.issued)
+        fake.trades(120)
+        return memory
+      })
+      yield* go(10)
+      fake.trades(1)
+      yield* go(10)
+      assert.deepStrictEqual(Oracle.judge(fake.issued.slice(3), tradesOf(events)), clean)
+      assert.deepStrictEqual(gapsOf(events).map((gap) => gap.split(" ").slice(0, 2).join(" ")), ["BTC/USD restart"])
+    }).pipe(Effect.provide(FakeKraken.memory({ markets: 1 }))))
+
   it.scoped("delivers each trade once, exact, in order, over drops of every kind, and is never too fast", () =>
     Effect.gen(function*() {
       const { events, fake, feed, go } = yield* begin()

@@ -1,6 +1,7 @@
 /** A feed with all its parts in memory. */
 import type { HttpClient, Socket } from "@effect/platform"
 import { Chunk, Duration, Effect, Queue, type Scope, Stream } from "effect"
+import type * as Oracle from "../../../src/layers/testing/Oracle.ts"
 import * as CircuitBreaker from "../../../src/services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../src/services/FeedStatus.ts"
 import * as Ledger from "../../../src/services/Ledger.ts"
@@ -98,3 +99,16 @@ export const hurryClock: Effect.Effect<void> = Effect.map(
 )
 
 export const api = (body: string) => FakeApi.layer(() => Effect.succeed({ body }))
+
+/** What an earlier life of the collector remembers that had all of these. */
+export const lifeOf = (issued: ReadonlyArray<Oracle.Issued>): Feed.FeedOptions["memory"] => {
+  const last = issued.at(-1)?.expected
+  if (last === undefined) return new Map()
+  const { exchange, exchangeSymbol, symbol, timestamp } = last
+  return new Map([[`${exchange}:${symbol}`, {
+    ids: issued.map(({ id }) => id),
+    times: issued.map(({ expected }) => Date.parse(expected.timestamp)),
+    lastTimestamp: timestamp,
+    exchangeSymbol
+  }]])
+}
