@@ -348,6 +348,35 @@ describe("Holes: found by chance", () => {
     judge(play(named, [recovering, trade, wait(3_000), ...gone, ...endings.healed]), "healed")
   })
 
+  it("all up to where a span is filled is known, though no trade of it came in this life: what follows shows what is missing", () => {
+    const steps: ReadonlyArray<Step> = [
+      recovering,
+      drop,
+      { what: "unlist" },
+      { what: "leap", count: 1 },
+      wait(1_000),
+      trade,
+      drop,
+      trade
+    ]
+    judge(play({ ...paged, date: true, window: 1 }, [...steps, ...endings.healed]), "healed")
+  })
+
+  it("a span that was settled before anything behind it was known ends where the next trade comes", () => {
+    const oldest: Setup = { ...paged, pages: { size: 2, holds: "oldest", empty: "end" }, window: 1, before: 0 }
+    const steps: ReadonlyArray<Step> = [
+      recovering,
+      history({ says: "unsound" }),
+      trade,
+      drop,
+      trade,
+      connect,
+      trade,
+      drop
+    ]
+    judge(play(oldest, [...steps, ...endings.healed]), "healed")
+  })
+
   it("a page that was asked for before the market was heard again is not passed over", () => {
     const steps: ReadonlyArray<Step> = [
       recovering,

@@ -597,8 +597,10 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     later(after, () => {
       if (!isNow(one)) return
       // A server that recovers what was missed has no other way to begin. And of those whose ids do not count up none is
-      // known that begins so; of a market that has never traded there is no picture.
-      const isPictured = tradeIds === "consecutive" && !recovers && setup.before > 0
+      // known that begins so; of a market of which nothing is known
+      // nobody can tell what was before its picture.
+      const isKnown = (one.market?.state.edge().mark ?? null) !== null || (one.memory.get(key)?.ids.length ?? 0) > 0
+      const isPictured = tradeIds === "consecutive" && !recovers && isKnown
       const last = isPictured && session.isOpen && !session.isMute && one.isListed && picture > 0
         ? issued.slice(-picture)
         : []

@@ -197,10 +197,15 @@ export const answered = <E>(
   const isNext = s.vanished && s.options.pages !== undefined &&
     attempts < Pages.turns({ open, line, vanished: true }).length
   const wait = next._tag !== "Later" || isNext ? 0 : isSoon ? Spans.settledAfter(s.options) : backoff(attempts)
+  // All up to where a span is filled is known, though no trade of it may have come in this life.
+  const filledTo = all.reduce<Mark | null>((mark, span, i) => {
+    const { after } = grown(span, i)
+    return after === null || (mark !== null && after.id <= mark.id) ? mark : after
+  }, null)
   const highest = fresh.reduce<Mark | null>(
     (mark, { numbers, stamp }) =>
       numbers === undefined || (mark !== null && numbers.last <= mark.id) ? mark : { id: numbers.last, stamp },
-    null
+    filledTo
   )
   const ids = fresh.flatMap(({ id, numbers }) => numbers === undefined ? [id] : [])
   return {

@@ -18,7 +18,7 @@ export const arrived = <E>(
   const joinedAt = s.joined?.at ?? null
   if (tail?._tag === "Trades" && tail.joinedAt === joinedAt) {
     const joined = { ...tail, events: [...tail.events, ...events] }
-    return know({ ...s, line: [...s.line.slice(0, -1), joined] }, trades, now, out)
+    return know({ ...s, line: [...s.line.slice(0, -1).map((item) => bounded(item, trades)), joined] }, trades, now, out)
   }
   // What is missing may have come to light long after the market was heard: when one of two listeners left.
   const since = Time.latest(s.heardSince ?? now, (tail?._tag === "Span" ? tail.span.until : null) ?? Time.never)
@@ -34,6 +34,12 @@ export const arrived = <E>(
   const isEnded = tail.outcome === "open" && span.after !== null
   return know(withTail(s, { ...tail, span, outcome }, item), trades, now, out, isEnded)
 }
+
+/** A span that an answer has settled before any trade behind it was known, and that is still to be told. */
+const bounded = <E>(item: Item<E>, trades: ReadonlyArray<Trade>): Item<E> =>
+  item._tag === "Span" && item.outcome === "given up" && item.span.after !== null
+    ? { ...item, span: Spans.endedBy(item.span, trades) }
+    : item
 
 /** Trades that are known from now on. `isEnded`: the first of them has ended a span, in which all numbers before it are. */
 export const know = <E>(
