@@ -12,7 +12,7 @@ import * as readline from "node:readline"
 
 const root = path.resolve(import.meta.dirname, "..")
 const outdir = path.join(root, ".cache/bench")
-const compiled = ["books", "checkpoint", "metrics", "produce", "queue", "recovery", "report"]
+const compiled = ["books", "books-memory", "checkpoint", "metrics", "produce", "queue", "recovery", "report"]
 const processes = ["support/bare", "support/exchange-process"]
 
 /** By name only: it asserts, in half a minute, what CI asks for. */

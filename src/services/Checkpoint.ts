@@ -43,7 +43,7 @@ export interface HoleStore {
 export class Checkpoint extends Context.Tag("effect-exchange-feeds/services/Checkpoint")<
   Checkpoint,
   HoleStore & {
-    /** By record key, `exchange:symbol`: a copy of what is known at this moment. */
+    /** By record key, `exchange:symbol`: a copy of what is known, of each market at its own moment, since thousands of them take a while. */
     readonly markets: Effect.Effect<ReadonlyMap<string, MarketMemory>>
     /**
      * The trade lane tells what Kafka acknowledged or the queue made durable, never what is only in memory.
@@ -74,14 +74,16 @@ export const make = Effect.fnUntraced(function*(
   const { memory } = found
   const { failure, write } = Writer.make(store, found, sizes)
   return {
-    markets: Effect.sync(() =>
-      new Map(
-        memory.keys().flatMap((key): ReadonlyArray<readonly [string, MarketMemory]> => {
+    // One step for each: in a single one probes would wait for all of them.
+    markets: Effect.suspend(() => {
+      const copy = new Map<string, MarketMemory>()
+      const copyOf = (key: string) =>
+        Effect.sync(() => {
           const known = memory.memoryOf(key)
-          return known === undefined ? [] : [[key, known]]
+          if (known !== undefined) copy.set(key, known)
         })
-      )
-    ),
+      return Effect.as(Effect.forEach(memory.keys(), copyOf, { discard: true }), copy)
+    }),
     coveredSeq: Effect.sync(memory.seq),
     settle: (records, seq) => Effect.sync(() => memory.settle(records, seq)),
     resolve: (records) => Effect.sync(() => memory.resolve(records)),

@@ -82,6 +82,11 @@ export interface BooksStatus {
   readonly waiting: number
   readonly live: number
   readonly doubtful: number
+  /**
+   * Markets' first pictures: for how many in a minute the exchange's budget of questions has room, null where its sockets bring them; and the
+   * milliseconds that the last start took until no market waited for one, null while one does.
+   */
+  readonly pictures: { readonly perMinute: number | null; readonly tookMs: number | null }
   /** Live books that became doubtful, by cause: `sequence`, `checksum`, `crossed`, `disconnected`, `overflow`. */
   readonly gaps: Readonly<Record<string, number>>
   /** Questions for a new picture, by action: `snapshot`, `resubscribe`, `redial`. */
@@ -250,6 +255,7 @@ const noBooks: BooksStatus = {
   waiting: 0,
   live: 0,
   doubtful: 0,
+  pictures: { perMinute: null, tookMs: null },
   gaps: {},
   resyncs: {},
   parts: { applied: 0, early: 0, old: 0 }

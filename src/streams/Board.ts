@@ -13,6 +13,7 @@ export type Connection = Mutable<Omit<FeedStatus.ConnectionStatus, "subscription
 export type Market = Mutable<FeedStatus.MarketStatus>
 
 export interface Books extends Mutable<Pick<FeedStatus.BooksStatus, "waiting" | "live" | "doubtful">> {
+  readonly pictures: Mutable<FeedStatus.BooksStatus["pictures"]>
   readonly gaps: Record<string, number>
   readonly resyncs: Record<string, number>
   readonly parts: Mutable<FeedStatus.BooksStatus["parts"]>
@@ -54,6 +55,7 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     waiting: 0,
     live: 0,
     doubtful: 0,
+    pictures: { perMinute: null, tookMs: null },
     gaps: {},
     resyncs: {},
     parts: { applied: 0, early: 0, old: 0 }

@@ -191,6 +191,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     refused: exchange.rest.refused,
     advice: exchange.advice,
     isSteady: isPolled,
+    isPatient: exchange.rest.history.pages !== undefined,
     onChange: (answers, reason, at) =>
       emit([statusEvents.make("api", at, { state: answers ? "healthy" : "unhealthy", reason })])
   })

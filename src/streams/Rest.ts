@@ -28,7 +28,6 @@ import type { Exchange, Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
 import * as Budget from "./Rest/Budget.ts"
-import * as Lately from "./Rest/Lately.ts"
 
 export class RestError extends Schema.TaggedError<RestError>()("RestError", {
   reason: Schema.Literal(
@@ -114,15 +113,17 @@ export interface Rest {
     decode: (body: unknown) => Either.Either<A, DecodeFailure>
   ) => Effect.Effect<Answer<A>, RestError>
   /**
-   * As `ask`, for what can be had again: half of the budget stays free for what cannot, which goes first. It waits until the breaker is
-   * closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it. `cost`: for how many questions it
-   * counts; 1 if left out.
+   * As `ask`, for what can be had again: what cannot goes first, and has a part of the budget for itself (`asidePerMinute`). It waits until the
+   * breaker is closed, and whatever becomes of it says nothing of the API: neither the breaker nor the board hears of it. `cost`: for how many
+   * questions it counts; 1 if left out.
    */
   readonly aside: <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>,
     cost?: number
   ) => Effect.Effect<Answer<A>, RestError>
+  /** For so many questions a minute there is room for `aside`, if nothing else is asked. */
+  readonly asidePerMinute: number
   /** By the answers so far. */
   readonly clock: ExchangeClock.ExchangeClock
 }
@@ -144,6 +145,8 @@ export interface Options {
   readonly onChange?: ((answers: boolean, reason: string | null, at: Time.WallTime) => Effect.Effect<void>) | undefined
   /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */
   readonly isSteady?: boolean | undefined
+  /** What cannot be had again can be had late as well, as where a history goes back to any trade: `aside` leaves less of the budget to it. */
+  readonly isPatient?: boolean | undefined
 }
 
 /** How far apart steady questions leave, ms. */
@@ -152,8 +155,17 @@ export const spacingOf = Budget.spacingOf
 /** One question that can wait is asked so often, ms, where others are asked all the time. */
 const steadyAside = 10_000
 
-/** How often a question that can wait looks whether there is room for it. */
-const lookForRoom = "1 second"
+/** How often a question that can wait looks whether there is room for it, ms. */
+const lookForRoom = 1_000
+
+/** One that can wait leaves when no other was in line, nor under way, for so long, ms: between two pages of a history is none. */
+const pause = 1_000
+
+/** Of a minute's budget questions that can wait take so much, and leave at once. */
+const atOnce = 1 / 2
+
+/** Where the others are patient they take so much, but one by one what is more than that half: the others wait for seconds at most, not a minute. */
+const inAll = 9 / 10
 
 const timeout = Duration.seconds(10)
 const maxBytes = Json.bodyLimits.size
@@ -347,74 +359,91 @@ export const make = Effect.fnUntraced(function*(
     options.restPerMinute,
     isSteady ? Math.max(apart, spacingOf(options.restPerMinute)) : apart
   )
+  /** For questions that can wait: what all together take of them. */
+  const quick = Budget.make(Math.ceil(options.restPerMinute * atOnce), 0)
+  const slow = options.isPatient === true ? Budget.make(Math.ceil(options.restPerMinute * inAll), 0) : undefined
+
   const turns = yield* Effect.makeSemaphore(1)
-  /** Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. */
-  const turn = (cost: number): Effect.Effect<void> =>
+  /**
+   * Just before a question leaves: what waits for a breaker, or while the exchange wants quiet, must not leave all at once after it. Those about
+   * no market, as whether the API answers, take nothing of what can wait: there are few, and they have their part.
+   */
+  const turn = (cost: number, isAboutMarket: boolean): Effect.Effect<void> =>
     turns.withPermits(1)(Effect.gen(function*() {
       yield* Effect.sleep(Budget.wait(budget, yield* Time.now, cost))
       yield* quiet
-      Budget.left(budget, yield* Time.now, cost)
+      const now = yield* Time.now
+      for (const one of isAboutMarket ? [budget, quick, slow] : [budget]) {
+        if (one !== undefined) Budget.left(one, now, cost)
+      }
     }))
 
-  /** Questions that wait for their turn. */
-  let inLine = 0
-  const lately = Lately.make(Math.ceil(options.restPerMinute / 2))
-
-  /** `callOf` is given what has to be waited for just before the question leaves. */
-  const inTurn = <A, E>(
-    callOf: (own: Effect.Effect<void>) => Effect.Effect<A, E>,
-    cost = 1
-  ): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      let isInLine = true
-      inLine += 1
-      const leaveLine = Effect.map(Time.now, (now) => {
-        if (!isInLine) return
-        isInLine = false
-        inLine -= 1
-        Lately.left(lately, now, cost)
-      })
-      return (isSteady ? leaveLine : Effect.void).pipe(
-        Effect.andThen(callOf(Effect.andThen(turn(cost), leaveLine))),
-        Effect.ensuring(leaveLine)
+  /** Questions that cannot wait, in line or under way; and when the last one about a market ended. Steady ones leave no moment without: they do not count. */
+  const first = { count: 0, at: Time.never }
+  const goesFirst = <A, E>(call: Effect.Effect<A, E>, isAboutMarket: boolean): Effect.Effect<A, E> =>
+    isSteady ? call : Effect.suspend(() => {
+      first.count += 1
+      return Effect.ensuring(
+        call,
+        Effect.map(Time.now, (now) => {
+          first.count -= 1
+          if (isAboutMarket) first.at = now
+        })
       )
     })
 
   const asking = <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>,
-    judge: (error: RestError) => Outcome
+    isAboutMarket: boolean
   ): Effect.Effect<Answer<A>, RestError> => {
+    const judge = isAboutMarket ? ofMarket : () => "failure" as const
     const call = watched(timed(path, decode), judge)
-    return inTurn((own) => Effect.andThen(quiet, admitted(Effect.andThen(own, call), judge)))
+    const asked = admitted(Effect.andThen(turn(1, isAboutMarket), call), judge)
+    return goesFirst(Effect.andThen(quiet, asked), isAboutMarket)
   }
-  const ask: Rest["ask"] = (path, decode) => asking(path, decode, ofMarket)
-  const get: Rest["get"] = (path, decode) => Effect.map(asking(path, decode, () => "failure"), ({ value }) => value)
+  const ask: Rest["ask"] = (path, decode) => asking(path, decode, true)
+  const get: Rest["get"] = (path, decode) => Effect.map(asking(path, decode, false), ({ value }) => value)
 
   const isClosed = Effect.map(options.breaker.snapshot, ({ state }) => state === "closed")
 
   let asideAt = Time.never
-  /** Two that look at the same moment may both find it: one question too many is no harm. */
-  const isRoomAside = Effect.zipWith(Time.now, isClosed, (now, isClosed) => {
-    if (!isClosed || inLine > 0 || Time.between(now, quietUntil) > 0) return false
-    if (!Lately.isFull(lately, now)) return true
+  /** How long one that counts for so many has to wait for the budget, ms. */
+  const budgetAside = (cost: number, now: Time.Instant): number => {
+    const since = Time.between(asideAt, now)
+    const wait = Budget.wait(quick, now, cost)
     // Steady questions leave no room, ever: what can wait has a share of it.
-    if (!isSteady || Time.between(asideAt, now) < steadyAside) return false
-    asideAt = now
-    return true
-  })
-  const room: Effect.Effect<void> = Effect.flatMap(
-    isRoomAside,
-    (isRoom) => isRoom ? Effect.void : Effect.andThen(Effect.sleep(lookForRoom), room)
-  )
+    if (isSteady) return Math.min(wait, Math.max(0, steadyAside - since))
+    if (slow === undefined) return wait
+    const apart = cost * spacingOf(options.restPerMinute) - since
+    return Math.min(wait, Math.max(apart, Budget.wait(slow, now, cost)))
+  }
+  /** Two that look at the same moment may both find it: one question too many is no harm. */
+  const roomAside = (cost: number) =>
+    Effect.zipWith(Time.now, isClosed, (now, isClosed) => {
+      if (!isClosed || first.count > 0) return lookForRoom
+      const wait = Math.max(
+        0,
+        Time.between(now, quietUntil),
+        pause - Time.between(first.at, now),
+        budgetAside(cost, now)
+      )
+      if (wait === 0) asideAt = now
+      return wait
+    })
+  const room = (cost: number): Effect.Effect<void> =>
+    Effect.flatMap(
+      roomAside(cost),
+      (wait) => wait === 0 ? Effect.void : Effect.andThen(Effect.sleep(Math.min(wait, lookForRoom)), room(cost))
+    )
   const aside: Rest["aside"] = (path, decode, cost = 1) => {
     const call = measured(timed(path, decode), () => Effect.void)
     return Effect.flatMap(
       // The breaker may have opened while this waited: then the question would be a probe.
-      Effect.andThen(room, inTurn((own) => Effect.andThen(own, Effect.whenEffect(call, isClosed)), cost)),
+      Effect.zipRight(room(cost), Effect.zipRight(turn(cost, true), Effect.whenEffect(call, isClosed))),
       Option.match({ onSome: Effect.succeed, onNone: () => aside(path, decode, cost) })
     )
   }
 
-  return { ask, aside, clock, get }
+  return { ask, aside, asidePerMinute: (slow ?? quick).perMinute, clock, get }
 })

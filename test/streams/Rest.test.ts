@@ -7,7 +7,7 @@ import * as Time from "../../src/services/Time.ts"
 import * as Board from "../../src/streams/Board.ts"
 import * as DecodeFailure from "../../src/streams/DecodeFailure.ts"
 import * as Rest from "../../src/streams/Rest.ts"
-import * as Lately from "../../src/streams/Rest/Lately.ts"
+import * as Budget from "../../src/streams/Rest/Budget.ts"
 import * as FakeApi from "./support/FakeApi.ts"
 import { settle } from "./support/Harness.ts"
 
@@ -100,21 +100,21 @@ describe("a question that can wait", () => {
 
 describe("the questions of the last minute", () => {
   it("are remembered as far as they matter, however many there were", () => {
-    const lately = Lately.make(30)
+    const half = Budget.make(30, 0)
     const day = 86_400
     let most = 0
     const wrong: Array<number> = []
     for (let n = 0; n < day; n++) {
       const now = Time.instant(n * 1_000)
-      Lately.left(lately, now)
-      most = Math.max(most, lately.times.length)
-      if (Lately.isFull(lately, now) !== (n >= 29)) wrong.push(n)
+      Budget.left(half, now)
+      most = Math.max(most, half.times.length)
+      if ((Budget.wait(half, now) > 0) !== (n >= 29)) wrong.push(n)
     }
     assert.strictEqual(most, 30)
     assert.deepStrictEqual(wrong, [])
     // The oldest of the last 30 left 29 s before the last.
     const oldest = (day - 30) * 1_000
-    assert.isTrue(Lately.isFull(lately, Time.instant(oldest + 59_999)))
-    assert.isFalse(Lately.isFull(lately, Time.instant(oldest + 60_000)))
+    assert.strictEqual(Budget.wait(half, Time.instant(oldest + 61_199)), 1)
+    assert.strictEqual(Budget.wait(half, Time.instant(oldest + 61_200)), 0)
   })
 })

@@ -121,3 +121,59 @@ describe("the questions to an API", () => {
       assert.isAtLeast(times.length, 200)
     }))
 })
+
+describe("questions that can wait", () => {
+  /** `seconds` of them, one after the other, without end; and at the end of that 20 that cannot wait, all at once. */
+  const story = (isPatient: boolean, seconds: number) =>
+    Effect.gen(function*() {
+      const { calls } = yield* FakeApi.FakeApi
+      const breaker = yield* CircuitBreaker.make({
+        name: "api",
+        group: "api",
+        maxFailures: 5,
+        timeout: "1 minute",
+        successThreshold: 1
+      })
+      const rest = yield* Rest.make({
+        exchange: "binance",
+        apiUrl: "http://api.test",
+        restPerMinute: 60,
+        isPatient,
+        breaker,
+        board: Board.make(FeedStatus.make(["binance"]), "binance")
+      })
+      const go = (count: number) => Effect.repeatN(Effect.zipRight(TestClock.adjust("1 second"), settle), count - 1)
+      yield* Effect.forkScoped(Effect.forever(Effect.ignore(rest.aside("/picture", () => Either.right("picture")))))
+      yield* go(seconds)
+      const ask = Effect.forkScoped(Effect.ignore(rest.ask("/history", () => Either.right("rows"))))
+      yield* Effect.replicateEffect(ask, 20)
+      yield* go(30)
+      const timesOf = (what: string) => calls.flatMap(({ at, path }) => path === what ? [at] : [])
+      return { all: calls.map(({ at }) => at), pictures: timesOf("/picture"), histories: timesOf("/history") }
+    }).pipe(Effect.scoped, Effect.provide(FakeApi.layer(() => Effect.succeed({ body: "{}" }))))
+
+  it.effect("take half of a minute where what goes first must not be late", () =>
+    Effect.gen(function*() {
+      const { all, histories, pictures } = yield* story(false, 200)
+      assert.strictEqual(mostInAMinute(pictures), 30)
+      assert.isAtMost(mostInAMinute(all), 60)
+      // All at once.
+      assert.deepStrictEqual(histories.map((at) => at - (histories[0] ?? 0)), Array.from({ length: 20 }, () => 0))
+    }))
+
+  it.effect("take more of it where that can be late, half at once, the rest one by one: what goes first waits a second for each", () =>
+    Effect.gen(function*() {
+      const { all, histories, pictures } = yield* story(true, 200)
+      const begin = pictures[0] ?? 0
+      assert.lengthOf(pictures.filter((at) => at === begin), 30)
+      assert.isAtMost(mostInAMinute(pictures), 54)
+      assert.isAbove(mostInAMinute(pictures.slice(60)), 50)
+      assert.isAtMost(mostInAMinute(all), 60)
+      const [first = 0] = histories
+      assert.lengthOf(histories.filter((at) => at === first), 6)
+      assert.lengthOf(histories, 20)
+      histories.forEach((at, n) => assert.isAtMost(at - first, Math.max(0, n - 5) * 1_100))
+      // None between them.
+      assert.deepStrictEqual(pictures.filter((at) => at > first && at < (histories.at(-1) ?? 0) + 1_000), [])
+    }))
+})

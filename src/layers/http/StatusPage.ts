@@ -21,6 +21,7 @@ import { style } from "./StatusPage/Style.ts"
 
 export type { Series } from "./StatusPage/History.ts"
 export type { Book, Events, Exchange, Lane, Report } from "./StatusPage/Report.ts"
+export { books } from "./StatusPage/Words.ts"
 
 /** `history`: of the last half hour, as `keepHistory` gives it. */
 export const report = (

@@ -36,6 +36,8 @@ export interface Options {
   readonly patience?: number
   /** Milliseconds that a connection lives; a day by default. */
   readonly lifetime?: number
+  /** Milliseconds between two turns of a stream of changes; 100 by default. */
+  readonly changesEvery?: number
   /** As its address `/ws` has it: events without the name of their stream. */
   readonly raw?: boolean
   /** As with `?timeUnit=MICROSECOND` behind its address: all times in microseconds. */
@@ -399,7 +401,7 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     this.tellBook(connection, name, {
       symbol,
       levels: levels === "" ? undefined : Number(levels),
-      every: quick === undefined ? 1_000 : 100,
+      every: quick === undefined ? 1_000 : levels === "" ? this.options.changesEvery ?? 100 : 100,
       // What changes is told from the last turn on, which was before it was asked for.
       told: levels === "" ? this.lastUpdateId(symbol) - 3 : -1
     })

@@ -67,7 +67,8 @@ export const read = Effect.fnUntraced(function*(store: Store): Effect.fn.Return<
     let lines = damaged
     let last: Format.Entry | undefined
     for (const text of texts) {
-      const entry = Format.parseEntry(text)
+      // A step of its own: others have their turn between two lines.
+      const entry = yield* Effect.sync(() => Format.parseEntry(text))
       if (Either.isRight(entry)) {
         if (last !== undefined) durable = last.position
         last = entry.right

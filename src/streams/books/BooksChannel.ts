@@ -71,6 +71,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   const { emit, exchange, rest, supervise } = options
   const declared = booksOf(exchange, options.books)
   const picture = declared?.picture
+  if (picture !== undefined && declared?.resync === "picture") {
+    options.board.books.pictures.perMinute = rest.asidePerMinute / (picture.cost ?? 1)
+  }
   const clock = yield* Effect.clock
   /** Markets that ask for a picture, and how many of them there are. */
   const line: Array<Markets.Kept> = []

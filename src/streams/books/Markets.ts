@@ -1,4 +1,5 @@
 /** The books of an exchange's markets: each has its machine, and what that commands is carried out here, up to the events. */
+import type { BookState } from "../../services/FeedStatus.ts"
 import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
 import { partitionOf } from "../../services/Murmur2.ts"
@@ -13,6 +14,7 @@ import * as Levels from "./Levels.ts"
 import * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
 import type { BooksOptions } from "./Options.ts"
+import * as Start from "./Start.ts"
 import * as Sync from "./Sync.ts"
 
 export interface Kept {
@@ -73,6 +75,7 @@ export const make = (options: Options): Markets => {
   const { books: counts } = board
   const entry = { exchange: exchange.id, lane: "book" } as const
   const markets = new Map<string, Kept>()
+  const start = Start.make()
 
   const declared = booksOf(exchange, options.asked)
   const books = declared?.link === "replaced" ? undefined : declared
@@ -88,6 +91,12 @@ export const make = (options: Options): Markets => {
   const placesOf = ({ symbol }: Market): number => {
     const quote = symbol.slice(symbol.indexOf("/") + 1)
     return exchange.units !== undefined && Object.hasOwn(exchange.units, quote) ? exchange.units[quote] ?? 0 : 0
+  }
+
+  /** A book is in that state, or is not any more. */
+  const counted = (phase: BookState, by: 1 | -1, now: Time.Moment): void => {
+    counts[phase] += by
+    counts.pictures.tookMs = Start.waiting(start, counts.waiting, now.at)
   }
 
   const phaseOf = (symbol: string): number => {
@@ -193,8 +202,8 @@ export const make = (options: Options): Markets => {
       }
     }
     if (kept.state.phase !== phase) {
-      counts[phase] -= 1
-      counts[kept.state.phase] += 1
+      counted(phase, -1, now)
+      counted(kept.state.phase, 1, now)
     }
     if (kept.state.phase === "live") kept.wantedSince = undefined
     if (input._tag !== "Due" || kept.state.phase !== phase) {
@@ -204,9 +213,10 @@ export const make = (options: Options): Markets => {
   }
 
   const leave = (kept: Kept): void => {
-    const events = tell(kept, { _tag: "Left" }, options.now())
+    const now = options.now()
+    const events = tell(kept, { _tag: "Left" }, now)
     kept.isListed = false
-    counts[kept.state.phase] -= 1
+    counted(kept.state.phase, -1, now)
     if (events.length > 0) options.onLeft(events)
   }
 
@@ -242,7 +252,7 @@ export const make = (options: Options): Markets => {
         isListed: true
       }
       markets.set(market.symbol, kept)
-      counts.waiting += 1
+      counted("waiting", 1, options.now())
       show(kept, null)
       return kept
     },

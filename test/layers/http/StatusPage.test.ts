@@ -105,11 +105,16 @@ describe("the page", () => {
       assert.notInclude(StatusPage.render(yield* report), ">spread<")
       const market = status.exchanges()[0]?.markets.values().next().value ?? assert.fail("no market")
       const book = { state: "doubtful", bestBid: "99.5", bestAsk: "100.5", at: now } as const
-      status.update("bitpin", (one) => ({ ...one, markets: new Map([[market.symbol, { ...market, book }]]) }))
+      status.update("bitpin", (one) => ({
+        ...one,
+        markets: new Map([[market.symbol, { ...market, book }]]),
+        books: { ...one.books, doubtful: 1, waiting: 27, pictures: { perMinute: 54, tookMs: null } }
+      }))
       const html = StatusPage.render(yield* report)
       assert.include(html, ">spread<")
       assert.include(html, "<span title=\"99.5 to 100.5\">1.005 %</span>")
       assert.match(html, /badge poor[^]*doubtful/)
+      assert.include(html, "1 of 28 have their first picture, the last in about 30 s")
     }))
 
   it.effect("an event is one line of server-sent data, whatever an exchange calls itself", () =>

@@ -226,6 +226,7 @@ describe("the other parts", () => {
         waiting: 1,
         live: 2,
         doubtful: 3,
+        pictures: { perMinute: null, tookMs: null },
         gaps: { crossed: 4, other: 5 },
         resyncs: { resubscribe: 6 },
         parts: { applied: 7, early: 8, old: 9 }

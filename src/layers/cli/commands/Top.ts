@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as Time from "../../../services/Time.ts"
 import type * as AppConfig from "../../AppConfig.ts"
+import * as StatusPage from "../../http/StatusPage.ts"
 import type { Book, Report } from "../../http/StatusPage.ts"
 import * as Holes from "../../OpenHoles.ts"
 import { spread } from "../../Spread.ts"
@@ -126,6 +127,10 @@ const books = ({ exchanges }: Report): ReadonlyArray<string> => {
   return [
     "",
     `books: ${count("live")} live, ${count("doubtful")} doubtful, ${count("waiting")} waiting for a first picture`,
+    ...exchanges.flatMap(({ books, exchange }) =>
+      // Nor these.
+      books?.pictures === undefined || books.waiting === 0 ? [] : [`${exchange}: ${StatusPage.books(books)}`]
+    ),
     ...Output.columns([
       ["BOOK", "STATE", "BID", "ASK", "SPREAD", "AGE"],
       ...rows.slice(0, maxBooks).map((one) => [

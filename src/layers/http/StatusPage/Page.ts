@@ -43,7 +43,16 @@ export const body = (report: Report): string =>
 <main>
 <dl class="tiles">${tiles(report)}</dl>
 ${section("Checks", table("checks", ["check", "status", "last check", "took", "message"], checkRows(report)))}
-${section("Exchanges", table("exchanges", exchangeColumns, report.exchanges.map((one) => exchangeRow(one, report))))}
+${
+    section(
+      "Exchanges",
+      table(
+        "exchanges",
+        [...exchangeColumns, ...(hasBooks(report) ? ["books"] : [])],
+        report.exchanges.map((one) => exchangeRow(one, report))
+      )
+    )
+  }
 ${section("Open holes", holes(report))}
 ${section("Kafka and the queue", table("lanes", laneColumns, laneRows(report)) + usage(report))}
 ${section("Circuit breakers", table("breakers", ["breaker", "state", "next try"], breakerRows(report)))}
@@ -252,6 +261,9 @@ const exchangeColumns = [
   "last error"
 ]
 
+const hasBooks = ({ exchanges }: Report): boolean =>
+  exchanges.some(({ markets }) => markets.some(({ book }) => book !== null))
+
 const exchangeRow = (one: Exchange, report: Report): ReadonlyArray<Cell> => {
   const open = one.connections.filter(({ state }) => state === "open").length
   const active = one.connections.reduce((sum, { subscriptions }) => sum + subscriptions.active, 0)
@@ -269,7 +281,8 @@ const exchangeRow = (one: Exchange, report: Report): ReadonlyArray<Cell> => {
     counted(one.reconnects),
     counted(one.gaps.open),
     counted(total(one.decodeFailures)),
-    wide(one.lastError)
+    wide(one.lastError),
+    ...(hasBooks(report) ? [wide(Words.books(one.books))] : [])
   ]
 }
 
@@ -364,8 +377,8 @@ const bookState = (book: Book | null): Cell => {
 const marketColumns = ["exchange", "market", "trades", "last price", "last event", "state", "spread", "book, its age"]
 
 const marketTable = (report: Report): string => {
-  const hasBooks = report.exchanges.some(({ markets }) => markets.some(({ book }) => book !== null))
-  const heads = marketColumns.slice(0, hasBooks ? undefined : -2).map((column, i) =>
+  const withBooks = hasBooks(report)
+  const heads = marketColumns.slice(0, withBooks ? undefined : -2).map((column, i) =>
     `<th scope="col" aria-sort="none"${
       i === 2 || i === 3 || i === 6 ? " class=\"number\"" : ""
     }><button type="button">${column}</button></th>`
@@ -380,7 +393,7 @@ const marketTable = (report: Report): string => {
         { html: text(lastPrice), kind: "number" },
         when(lastAt, report),
         badgeCell(stale ? "stale" : subscription ?? "not subscribed"),
-        ...(hasBooks ? [spreadCell(book), bookState(book)] : [])
+        ...(withBooks ? [spreadCell(book), bookState(book)] : [])
       ]
       return `<tr data-row="${text(`${exchange} ${symbol}`)}"${stale ? " data-stale=\"1\"" : ""}>${
         cells.map((one) => tag("td", one)).join("")

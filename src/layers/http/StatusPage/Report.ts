@@ -67,7 +67,7 @@ export interface Exchange {
     /** Null where order books are not collected. */
     readonly book: Book | null
   }>
-  /** Order books: markets by state; gaps by cause, questions by action and parts by outcome since the start. */
+  /** Order books: markets by state; first pictures a minute, and what they took; gaps by cause, questions by action and parts by outcome since the start. */
   readonly books: BooksStatus
 }
 

@@ -1,4 +1,5 @@
 /** Sizes, counts and times as people say them. The exact value is shown where the pointer rests. */
+import type { BooksStatus } from "../../../services/FeedStatus.ts"
 
 /** `165 KiB`, `1.2 MiB`, `1 GiB`: three digits at most. */
 export const bytes = (count: number): string => {
@@ -42,6 +43,25 @@ export const ago = (then: number, now: number): string => {
 /** `1 hole`, `2 holes`. */
 export const several = (value: number, one: string, many = `${one}s`): string =>
   `${count(value)} ${value === 1 ? one : many}`
+
+/**
+ * `312 of 500 have their first picture, the last in about 4 min`; then `498 of 500 live, 2 doubtful; first pictures took 9 min`. Empty where
+ * there are no books.
+ */
+export const books = (
+  { doubtful, live, pictures, waiting }: Omit<BooksStatus, "gaps" | "resyncs" | "parts">
+): string => {
+  const known = live + doubtful
+  const all = count(known + waiting)
+  if (known + waiting === 0) return ""
+  const { perMinute, tookMs } = pictures
+  if (waiting > 0) {
+    const last = perMinute === null ? "" : `, the last in about ${span(waiting / perMinute * 60_000)}`
+    return `${count(known)} of ${all} have their first picture${last}`
+  }
+  const trouble = doubtful === 0 ? "" : `, ${count(doubtful)} doubtful`
+  return `${count(live)} of ${all} live${trouble}${tookMs === null ? "" : `; first pictures took ${span(tookMs)}`}`
+}
 
 const digits = (value: number): string =>
   value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(1)

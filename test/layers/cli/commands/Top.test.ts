@@ -3,12 +3,12 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Top from "../../../../src/layers/cli/commands/Top.ts"
 import * as StatusPage from "../../../../src/layers/http/StatusPage.ts"
-import type { BookStatus } from "../../../../src/services/FeedStatus.ts"
+import * as FeedStatus from "../../../../src/services/FeedStatus.ts"
 import * as Time from "../../../../src/services/Time.ts"
 import { exchange } from "../../../services/Health/inputs.ts"
 import * as Sources from "../../http/sources.ts"
 
-const market = (symbol: string, book?: BookStatus) =>
+const market = (symbol: string, book?: FeedStatus.BookStatus) =>
   [symbol, {
     symbol,
     trades: 0,
@@ -62,6 +62,22 @@ describe("top", () => {
       })
       assert.isNull(first?.markets[4]?.book)
       assert.deepStrictEqual(first?.books.parts, { applied: 0, early: 0, old: 0 })
+    }))
+
+  it.effect("says of each exchange how long markets will wait for a first picture", () =>
+    Effect.gen(function*() {
+      const { sources, status } = yield* Sources.make()
+      const one = market("A/IRT", { state: "waiting", bestBid: null, bestAsk: null, at: null })
+      const { books } = FeedStatus.empty("bitpin")
+      status.update("bitpin", () =>
+        exchange("bitpin", {
+          markets: new Map([one]),
+          books: { ...books, live: 2, waiting: 54, pictures: { perMinute: 54, tookMs: null } }
+        }))
+      assert.include(
+        Top.table(yield* StatusPage.report(sources), undefined, 0),
+        "bitpin: 2 of 56 have their first picture, the last in about 60 s"
+      )
     }))
 
   it.effect("says nothing of books where there are none, as in a service of before; of many it shows ten", () =>

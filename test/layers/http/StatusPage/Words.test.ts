@@ -28,4 +28,30 @@ describe("words of the status page", () => {
     assert.deepStrictEqual([0, 1, 2].map((n) => Words.several(n, "hole")), ["0 holes", "1 hole", "2 holes"])
     assert.deepStrictEqual([0, 0.04, 3.25, 245.4].map(Words.rate), ["0 /s", "0.0 /s", "3.3 /s", "245 /s"])
   })
+  it("books say how many have their first picture, and when the last will, or what that took", () => {
+    const books = (live: number, doubtful: number, waiting: number, perMinute: number | null, tookMs: number | null) =>
+      Words.books({ live, doubtful, waiting, pictures: { perMinute, tookMs } })
+    assert.deepStrictEqual(
+      [
+        books(0, 0, 0, 54, null),
+        books(0, 0, 500, 54, null),
+        books(310, 2, 188, 54, null),
+        books(499, 0, 1, 54, null),
+        books(5, 0, 3, null, null),
+        books(498, 2, 0, 54, 560_000),
+        books(1, 0, 0, null, 400),
+        books(3, 0, 0, null, null)
+      ],
+      [
+        "",
+        "0 of 500 have their first picture, the last in about 9 min",
+        "312 of 500 have their first picture, the last in about 3 min",
+        "499 of 500 have their first picture, the last in about 1 s",
+        "5 of 8 have their first picture",
+        "498 of 500 live, 2 doubtful; first pictures took 9 min",
+        "1 of 1 live; first pictures took 0 s",
+        "3 of 3 live"
+      ]
+    )
+  })
 })
