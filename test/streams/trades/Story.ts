@@ -623,7 +623,12 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
     if (hasLeapt) say({ _tag: "Slipped", issued: fresh, life: lives })
     if (life === undefined || !life.isListed) return
     const listening = life.sessions.filter(({ isListening }) => isListening)
-    if (listening.every(({ isMute }) => isMute)) { for (const session of listening) session.hasMissed = true }
+    if (listening.every(({ isMute }) => isMute)) {
+      // Of a connection that is dead, and that another replaces, a missing number tells when the next one comes (delivery.md B9).
+      const isCounted = tradeIds === "consecutive" && (life.market?.state.edge().mark ?? null) !== null
+      if (listening.length > 0 && isCounted && !hasLeapt) say({ _tag: "Slipped", issued: fresh, life: lives })
+      for (const session of listening) session.hasMissed = true
+    }
     for (const session of life.sessions.slice()) {
       if (session.isMute || (hasIds && !session.isListening)) continue
       if (life.position !== undefined) life.position = issued.length

@@ -114,24 +114,31 @@ const leftOf = ({ holes = [] }: MarketMemory, last: Mark | null): ReadonlyArray<
   })
 }
 
+/** What was on its way before that span when its life died, and would be asked for by nobody. */
+const unresolved = (span: Found, last: Stamp | null): Found => ({
+  ...span,
+  cause: "restart",
+  from: last,
+  to: span.from,
+  until: Time.never,
+  gapId: null,
+  recovered: 0,
+  after: null,
+  before: null
+})
+
 /**
- * With what lies before a hole that has no end yet, where trades have no numbers: that hole is what a restart makes longer, so what was on its
- * way before it, and died with that life, would be asked for by nobody. `last`: the newest trade that is known.
+ * With what lies between the newest trade that is known (`last`) and what was left: the trade that a hole begins with may have died with that life.
+ * Where one is known a restart begins there, and numbers do too (`leftOf`), but for a hole without an end, which a restart only makes longer.
  */
 const withUnresolved = (spans: ReadonlyArray<Found>, last: Stamp | null): ReadonlyArray<Found> => {
-  const tail = spans.at(-1)
-  if (tail === undefined || tail.outcome !== "open" || tail.to !== null || (tail.after ?? null) !== null) return spans
-  if (tail.from === null || (last !== null && !Spans.isBefore(last, tail.from))) return spans
-  const unresolved: Found = {
-    ...tail,
-    cause: "restart",
-    from: last,
-    to: tail.from,
-    until: Time.never,
-    gapId: null,
-    recovered: 0
-  }
-  return [...spans.slice(0, -1), unresolved, tail]
+  const at = last === null
+    ? spans.findIndex(({ outcome }) => outcome === "open")
+    : spans.findLastIndex(({ after = null, to }, i) => i === spans.length - 1 && to === null && after === null)
+  const span = spans[at]
+  if (span === undefined || span.outcome !== "open" || span.from === null) return spans
+  if (last !== null && !Spans.isBefore(last, span.from)) return spans
+  return [...spans.slice(0, at), unresolved(span, last), ...spans.slice(at)]
 }
 
 /**
