@@ -16,6 +16,7 @@ export interface Books extends Mutable<Pick<FeedStatus.BooksStatus, "waiting" | 
   readonly gaps: Record<string, number>
   readonly resyncs: Record<string, number>
   readonly parts: Mutable<FeedStatus.BooksStatus["parts"]>
+  readonly audits: Mutable<FeedStatus.BooksStatus["audits"]>
 }
 
 export interface Board {
@@ -56,7 +57,8 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     doubtful: 0,
     gaps: {},
     resyncs: {},
-    parts: { applied: 0, early: 0, old: 0 }
+    parts: { applied: 0, early: 0, old: 0 },
+    audits: { equal: 0, different: 0, unproven: 0, behind: 0 }
   }
   const state: Mutable<FeedStatus.ExchangeStatus> = {
     ...FeedStatus.empty(exchange),

@@ -505,7 +505,9 @@ const throughAHole = async (s: Stage, service: Service, ago = 0) => {
   let time = Date.now() - ago
   const trades = (count: number) => {
     const { tradable } = s.bitpin
-    for (let n = 0; n < count; n++) s.bitpin.trade(tradable[n % tradable.length]?.exchangeSymbol ?? "", { time: time++ })
+    for (let n = 0; n < count; n++) {
+      s.bitpin.trade(tradable[n % tradable.length]?.exchangeSymbol ?? "", { time: time++ })
+    }
   }
   await s.bitpin.ready()
   trades(30)

@@ -3,7 +3,7 @@ import { compare, timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { close, expectPicture, freshFrom, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import { catchUp, isPassed, passOver } from "./Passed.ts"
 import {
   type Command,
@@ -203,7 +203,10 @@ const keep = (
     }
   }
   s.keptBy = listener.id
-  if (part.link === "whole") s.ask.isWorn = false
+  if (part.link === "whole") {
+    s.ask.isWorn = false
+    s.freshAt = freshFrom(s, now.at)
+  }
   close(s, listener)
   // A new picture is followed by an anchor.
   if (part.link === "whole" && s.options.deltas) s.isUrgent = true
