@@ -44,7 +44,7 @@ describe("A proof", () => {
           if (one === undefined) return
           found.push(Audit.pictured(s, picture(one.number, one.isRight ? one.number : "x")) ?? "")
         }
-        for (const isState of order) isState ? takeState() : takePicture()
+        for (const isState of order) (isState ? takeState : takePicture)()
         while (states.length > 0) takeState()
         while (pictures.length > 0) takePicture()
         const expected = numbered.flatMap(({ isPicture, isRight, isState }) =>

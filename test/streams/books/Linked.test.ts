@@ -290,6 +290,10 @@ describe("A book beside pictures", () => {
         assert.isTrue(
           isSame(world.state.told?.bids ?? [], truth.bids) && isSame(world.state.told?.asks ?? [], truth.asks)
         )
+        // As long as nothing is wrong the next one is asked for when its time comes, also where nothing has changed.
+        world.act({ _tag: "pass", ms: 48_000 })
+        assert.strictEqual(asks(), before + 1)
+        assert.isFalse(commands.some(({ _tag }) => _tag === "Stale"))
         if (!wasRight) found += 1
       }),
       { numRuns: runs }
