@@ -180,7 +180,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const turns: Turns.State<Markets.Kept> = Turns.initial()
 
-  /** Some books at a time are compared with pictures beside them. */
+  /** One book at a time is compared with pictures beside it. */
   const auditing = Effect.sync(() => {
     const at = now()
     if (isStopped) return
@@ -391,7 +391,9 @@ const open = (
         const listener = heard.get(kept)
         const part = Markets.toPart(data)
         if (listener !== undefined) return tell(kept, { _tag: "Part", listener, part }, at)
-        if (kept.linked !== undefined) hold(kept, part)
+        // A picture beside leads nowhere.
+        const isBeside = part.part === "whole" && kept.linked?.books.beside !== undefined
+        if (kept.linked !== undefined && !isBeside) hold(kept, part)
         return []
       },
       remedy: () => {

@@ -201,12 +201,13 @@ export const make = (options: Options): Markets => {
     if (!kept.isListed) return []
     const { phase } = kept.state
     const events: Array<MarketEvent> = []
-    const inputs = [...inputsOf(kept, input)]
-    for (const one of inputs) {
-      for (const command of Machine.step(kept.state, one, now)) {
+    let inputs = inputsOf(kept, input)
+    for (let i = 0; i < inputs.length; i++) {
+      const one = inputs[i]
+      for (const command of one === undefined ? [] : Machine.step(kept.state, one, now)) {
         const event = toEvent(kept, command, now)
         if (event !== undefined) events.push(event)
-        if (command._tag === "Refresh") inputs.push(...inputsOf(kept, { _tag: "Fresh" }))
+        if (command._tag === "Refresh") inputs = [...inputs, ...inputsOf(kept, { _tag: "Fresh" })]
       }
     }
     if (kept.state.phase !== phase) {
