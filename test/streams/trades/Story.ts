@@ -600,7 +600,7 @@ export const play = (setup: Setup, steps: ReadonlyArray<Step>): Told => {
       // known that begins so; of a market of which nothing is known
       // nobody can tell what was before its picture.
       const isKnown = (one.market?.state.edge().mark ?? null) !== null || (one.memory.get(key)?.ids.length ?? 0) > 0
-      const isPictured = tradeIds === "consecutive" && !recovers && isKnown && !session.isShared
+      const isPictured = tradeIds === "consecutive" && !recovers && isKnown && !session.isShared && setup.window === 1
       const last = isPictured && session.isOpen && !session.isMute && one.isListed && picture > 0
         ? issued.slice(-picture)
         : []
