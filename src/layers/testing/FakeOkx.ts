@@ -231,10 +231,14 @@ export class FakeOkxExchange extends FakeExchange<object> {
     const { tradable } = this
     for (let n = 0; n < count; n++) {
       const market = tradable[this.bookTurn++ % tradable.length]
-      if (market === undefined) continue
-      this.books.change(market)
-      this.seqIds.set(market.exchangeSymbol, this.seqIdOf(market.exchangeSymbol) + 1 + Math.floor(this.random() * 80))
+      if (market !== undefined) this.changeBook(market.exchangeSymbol)
     }
+  }
+
+  /** One change of a market's book. It is told with those that follow, each connection at its own time. */
+  changeBook(exchangeSymbol: string): void {
+    this.books.change(this.marketOf(exchangeSymbol))
+    this.seqIds.set(exchangeSymbol, this.seqIdOf(exchangeSymbol) + 1 + Math.floor(this.random() * 80))
   }
 
   /** It was maintained: the numbers of a market's books begin again, and the chain goes on from the number before. */

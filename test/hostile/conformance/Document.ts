@@ -42,8 +42,8 @@ has to be 0.
 
 Of books: "books told" are books and changes; "books' holes" are stretches without a true book, each told by two \`gap\` events; "untrue or
 untold" counts states that a reader came to and that never were, or were before the one it had, and changes that nobody heard of without a
-\`gap\` to say so: it has to be 0. In the end each reader has the exchange's own book. Wallex has books on connections of their own,
-so that it dials twice. Tabdeal's trades come by asking, and its books by the socket. Where the last three columns are missing, only trades were collected.
+\`gap\` to say so: it has to be 0. In the end each reader has the exchange's own book. Coinbase, OKX and Wallex have books on
+connections of their own, so that they dial twice. Tabdeal's trades come by asking, and its books by the socket.
 `
 
 /** Puts an exchange's section in the place of the one before. */
