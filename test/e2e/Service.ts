@@ -92,7 +92,8 @@ export class Service {
   }
 
   async get(route: string): Promise<{ readonly status: number; readonly body: string }> {
-    const response = await fetch(`${await this.baseUrl()}${route}`)
+    // A connection that is kept may be closed by the service, idle for 5 s, just as the next question is written: "fetch failed".
+    const response = await fetch(`${await this.baseUrl()}${route}`, { headers: { connection: "close" } })
     return { status: response.status, body: await response.text() }
   }
 
