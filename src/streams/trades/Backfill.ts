@@ -32,6 +32,7 @@ import * as Numbers from "./Numbers.ts"
 import * as OpenHoles from "./OpenHoles.ts"
 import * as Recorded from "./Recorded.ts"
 import * as Spans from "./Spans.ts"
+import type { View } from "./TradeGroups.ts"
 import * as Trades from "./Trades.ts"
 
 export interface Backfill {
@@ -40,10 +41,11 @@ export interface Backfill {
   /** It is subscribed to, so what comes from here on is heard. `recovered`: so was all since it was lost. `listener`: its id. */
   readonly subscribed: (state: MarketState, recovered: boolean, listener: number) => void
   /**
-   * Rows of a socket came that have no ids yet. An exchange may send a market's last trades before it answers the subscription: what an earlier
-   * life of the collector left open begins before them, or what was missed in between would be taken for known.
+   * Rows of a socket came that have no ids yet; `view`: of its session. An exchange may send trades before it answers the subscription: a hole that
+   * nobody has begun yet begins before them, or what was missed in between would be taken for known. That is what an earlier life of the
+   * collector left, what a market traded while it was gone, and what lies between two sessions of which the first one ended unanswered.
    */
-  readonly arriving: (state: MarketState) => void
+  readonly arriving: (state: MarketState, view: View) => void
   /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
   readonly doubted: (state: MarketState, cause: Channel.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
@@ -142,6 +144,10 @@ interface Market {
   holes: State
   /** When it was first subscribed to in this life. */
   heardSince: Time.Instant | undefined
+  /**
+   * Session that brought trades of it last while nobody was subscribed: its end is told by nobody. Undefined: none did since somebody was.
+   */
+  speaker: View | undefined
   /** Since when its next question is due; undefined: none is. A hole that begins anew meanwhile leaves it. */
   dueSince: Time.Instant | undefined
 }
@@ -200,6 +206,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         idPrefix: `${exchange.id}:status:${options.collector}:gap:${symbol}:`
       }, nextIds.get(symbol)),
       heardSince: undefined,
+      speaker: undefined,
       dueSince: undefined
     }
     markets.set(symbol, market)
@@ -580,17 +587,33 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   return {
-    lost: (state, cause, listener) => step(marketOf(state), { _tag: "Lost", cause, edge: state.edge(), listener }),
+    lost: (state, cause, listener) => {
+      const market = marketOf(state)
+      market.speaker = undefined
+      step(market, { _tag: "Lost", cause, edge: state.edge(), listener })
+    },
     subscribed: (state, recovered, listener) => {
       const market = marketOf(state)
       market.heardSince ??= now()
+      market.speaker = undefined
       inherit(market)
       if (forgotten.delete(state.market.symbol)) keep(market)
       step(market, { _tag: "Subscribed", listener, recovered, by: by(), edge: state.edge() })
     },
-    arriving: (state) => {
+    arriving: (state, view) => {
       const { symbol } = state.market
-      if (!inherited.has(symbol) && memory.has(keyOf(symbol))) inherit(marketOf(state))
+      const found = markets.get(symbol)
+      if (found !== undefined && (found.holes.heardSince !== null || found.speaker === view)) return
+      const market = found ?? marketOf(state)
+      const isAnother = market.speaker !== undefined
+      market.speaker = view
+      if (inherit(market)) return
+      // While one session speaks, nothing is missing; and where somebody was subscribed before, the hole has begun.
+      if (found !== undefined && !isAnother) return
+      const edge = state.edge()
+      // Of a market of which nothing is known nothing is missing.
+      if (edge.last === null && edge.mark === null) return
+      step(market, { _tag: "Lost", listener: null, cause: isAnother ? "disconnected" : "unsubscribed", edge })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
     polled: (state, answer) => {

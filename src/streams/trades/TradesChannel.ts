@@ -92,7 +92,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
       { wall }: Time.Moment
     ): ReadonlyArray<MarketEvent> => {
       // Before the rows get their ids: a hole is between them and what was known.
-      backfill.arriving(state)
+      backfill.arriving(state, view)
       if (isFullWindow && !state.isContinuedBy(rows)) backfill.doubted(state, "sequence")
       received += rows.length
       const receivedAt = Time.epochMillis(wall)

@@ -325,6 +325,28 @@ describe("a feed of Bybit's", () => {
       assert.deepStrictEqual(gapsOf(events), [])
     }).pipe(Effect.provide(FakeBybit.memory({ markets: 12, nameless: true }))))
 
+  it.scoped("connections that bring trades and end before they answer hide nothing that was traded between them", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin()
+      // It was asked for again, and so is heard.
+      yield* go(40)
+      fake.trades(3)
+      yield* go(1)
+      for (let n = 0; n < 2; n++) {
+        fake.server.drop(1006)
+        fake.trades(100)
+        yield* go(4)
+        fake.trades(2)
+        yield* go(1)
+      }
+      yield* go(60)
+      fake.trades(2)
+      yield* go(60)
+      assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+      // One for each connection that was lost, whichever way it is told again.
+      assert.strictEqual(new Set(gapEvents(events).map((event) => event["gapId"])).size, 2)
+    }).pipe(Effect.provide(FakeBybit.memory({ markets: 1, nameless: true }))))
+
   it.scoped("a region that is not served, and an address that asked too often, are told apart and with what to do", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-09-20T03:33:37.840Z"))

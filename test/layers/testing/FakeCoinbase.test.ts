@@ -195,6 +195,42 @@ describe("a feed of Coinbase's", () => {
       assert.deepStrictEqual(gapsOf(events).map((gap) => gap.split(" ").slice(0, 2).join(" ")), ["BTC/USD restart"])
     }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
 
+  it.scoped("a market that was gone and comes back begins with its last trades: what it traded between is not missing untold", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({ marketsRefresh: "30 seconds", backfillMaxAge: Duration.minutes(1) })
+      const trade = (count: number) => Array.from({ length: count }, () => fake.trade("ETH-EUR"))
+      const list = (tradable: boolean) => fake.addMarket({ base: "ETH", quote: "EUR", price: "2100.5", tradable })
+      trade(3)
+      yield* go(5)
+      list(false)
+      yield* go(200)
+      trade(120)
+      list(true)
+      yield* go(80)
+      trade(1)
+      yield* go(60)
+      assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 2 }))))
+
+  it.scoped("connections that end before they answer hide nothing that was traded between them", () =>
+    Effect.gen(function*() {
+      yield* TestClock.setTime(Date.parse("2026-08-31T19:02:11.677Z"))
+      const fake = yield* FakeCoinbase.FakeCoinbase
+      // The greeting's answer, and the market's last trades.
+      fake.server.script.closeAfterFrames = { frames: 2, how: 1006 }
+      fake.trades(3)
+      const { events, go } = yield* begin()
+      assert.lengthOf(tradesOf(events), 3)
+      fake.trades(120)
+      fake.server.heal()
+      yield* go(60)
+      fake.trades(1)
+      yield* go(60)
+      assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+    }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
+
   it.scoped("delivers each trade once, exact, in order, over drops of every kind, within all limits", () =>
     Effect.gen(function*() {
       const { events, fake, feed, go } = yield* begin()
