@@ -57,7 +57,7 @@ export interface Member {
   /** Something of this market came and could not be read. Left out: that is counted, and no more. */
   readonly spoiled?: (() => void) | undefined
   /** A frame is missing that may have been about it, also while it is not heard yet; `doubted` follows where it is. Left out: nothing. */
-  readonly missed?: (() => void) | undefined
+  readonly missed?: ((cause: Cause) => void) | undefined
   /** A message of the channel about this market, in the order of the frames. Gives what may be handed over at once. */
   readonly take: (data: Data, now: Time.Moment) => ReadonlyArray<MarketEvent>
   /**

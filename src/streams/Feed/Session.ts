@@ -273,7 +273,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   /** Of whatever topic. */
   const miss = (into: Gathering, cause: Channel.Cause, now: Time.Moment): void => {
-    for (const member of members.values()) member.missed?.()
+    for (const member of members.values()) member.missed?.(cause)
     tell(into, { _tag: "Missed", cause }, now)
   }
 

@@ -48,6 +48,11 @@ export interface Backfill {
   readonly arriving: (state: MarketState, view: View) => void
   /** It is heard, but what it said just before, nobody may have heard: its silence was strange, or a frame was not read. */
   readonly doubted: (state: MarketState, cause: Channel.Cause) => void
+  /**
+   * A frame of a session is missing that may have held trades of it. Where somebody is subscribed it is `doubted`; but a session may have brought
+   * trades before its answer, and the hole before those does not reach to what is missing behind them.
+   */
+  readonly missed: (state: MarketState, view: View, cause: Channel.Cause) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
   readonly take: (
     state: MarketState,
@@ -103,6 +108,7 @@ export const none: Backfill = {
   lost: () => {},
   subscribed: () => {},
   arriving: () => {},
+  missed: () => {},
   doubted: () => {},
   polled: () => {},
   take: () => false,
@@ -614,6 +620,11 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       // Of a market of which nothing is known nothing is missing.
       if (edge.last === null && edge.mark === null) return
       step(market, { _tag: "Lost", listener: null, cause: isAnother ? "disconnected" : "unsubscribed", edge })
+    },
+    missed: (state, view, cause) => {
+      const market = markets.get(state.market.symbol)
+      if (market === undefined || market.holes.heardSince !== null || market.speaker !== view) return
+      step(market, { _tag: "Lost", listener: null, cause, edge: state.edge() })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
     polled: (state, answer) => {

@@ -347,6 +347,28 @@ describe("a feed of Bybit's", () => {
       assert.strictEqual(new Set(gapEvents(events).map((event) => event["gapId"])).size, 2)
     }).pipe(Effect.provide(FakeBybit.memory({ markets: 1, nameless: true }))))
 
+  it.scoped("a frame that no decoder takes hides nothing, also on a connection that has not answered yet", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin()
+      yield* go(40)
+      fake.trades(3)
+      yield* go(1)
+      fake.server.drop(1006)
+      yield* go(3)
+      fake.trades(2)
+      yield* go(0.5)
+      // What it held: more than the last 60, so that it can only be told.
+      fake.server.script.mute = "all"
+      fake.trades(70)
+      fake.server.frame("[".repeat(500) + "]".repeat(500))
+      yield* go(0.1)
+      fake.server.heal()
+      fake.trades(2)
+      yield* go(120)
+      assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+      assert.include(gapEvents(events).map((event) => event["cause"]), "undecoded")
+    }).pipe(Effect.provide(FakeBybit.memory({ markets: 1, nameless: true }))))
+
   it.scoped("a region that is not served, and an address that asked too often, are told apart and with what to do", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-09-20T03:33:37.840Z"))
