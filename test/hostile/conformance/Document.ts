@@ -32,7 +32,8 @@ const head = `# Conformance: what a feed does when its server misbehaves
 Written by \`CONFORMANCE_DOC=1 npx vitest run --project conformance --no-file-parallelism\`. Each behaviour has a server of its own on loopback with
 ${markets} markets, ${perSecond} trades a second and ${
   1_000 / bookEvery
-} changes of books; trades and books are collected at once, with \`BOOK_DELTAS\`. Retry delays, breaker
+} changes of books a second; trades and books are collected at once, with \`BOOK_DELTAS\`, but for Binance, of which whole pictures of 20
+levels are asked: its books by changes are not part of this table. Retry delays, breaker
 waits and idle time-outs are 1/${scale} of the defaults (base delay ${
   Number(scaled.retry.baseDelay) || 50
 } ms), so that dials of a connection are
