@@ -93,6 +93,16 @@ export interface BooksStatus {
   readonly resyncs: Readonly<Record<string, number>>
   /** Parts of books that came: `applied`; `early`, before the book was known; `old`, when something newer was. */
   readonly parts: { readonly applied: number; readonly early: number; readonly old: number }
+  /**
+   * Books that were compared with pictures of another way: `equal`; `different`, so that they became doubtful; `unproven`, where no picture was of
+   * a number that the book had; `behind`, where the pictures went on and what keeps the book did not.
+   */
+  readonly audits: {
+    readonly equal: number
+    readonly different: number
+    readonly unproven: number
+    readonly behind: number
+  }
 }
 
 /**
@@ -258,7 +268,8 @@ const noBooks: BooksStatus = {
   pictures: { perMinute: null, tookMs: null },
   gaps: {},
   resyncs: {},
-  parts: { applied: 0, early: 0, old: 0 }
+  parts: { applied: 0, early: 0, old: 0 },
+  audits: { equal: 0, different: 0, unproven: 0, behind: 0 }
 }
 
 const noHoles = (): ReadonlyArray<OpenHole> => []

@@ -17,6 +17,7 @@ export interface Books extends Mutable<Pick<FeedStatus.BooksStatus, "waiting" | 
   readonly gaps: Record<string, number>
   readonly resyncs: Record<string, number>
   readonly parts: Mutable<FeedStatus.BooksStatus["parts"]>
+  readonly audits: Mutable<FeedStatus.BooksStatus["audits"]>
 }
 
 export interface Board {
@@ -58,7 +59,8 @@ export const make = (status: FeedStatus.Shape, exchange: string): Board => {
     pictures: { perMinute: null, tookMs: null },
     gaps: {},
     resyncs: {},
-    parts: { applied: 0, early: 0, old: 0 }
+    parts: { applied: 0, early: 0, old: 0 },
+    audits: { equal: 0, different: 0, unproven: 0, behind: 0 }
   }
   const state: Mutable<FeedStatus.ExchangeStatus> = {
     ...FeedStatus.empty(exchange),

@@ -70,6 +70,11 @@ export interface Member {
    * Left out, or undefined: nothing.
    */
   readonly remedy?: (() => "resubscribe" | "redial" | undefined) | undefined
+  /**
+   * A topic beside the market's own that this session is to hear just now, to prove by it what it has of the market: it is asked for once the
+   * market's topics are, and left when it is not named any more. Left out, or undefined: none.
+   */
+  readonly beside?: (() => string | undefined) | undefined
   /** To be seen on the page. `null`: it has no connection. */
   readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
   readonly showSuspect: (suspect: boolean) => void

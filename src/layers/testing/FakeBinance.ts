@@ -108,6 +108,10 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
   staleDepths = 0
   /** Of these markets the changes are lost on the way: what is told later does not follow. */
   losing: ReadonlySet<string> = new Set()
+  /** Of these markets the changes are told without levels, though their numbers lead on: whoever keeps a book of them has a wrong one. */
+  omitting: ReadonlySet<string> = new Set()
+  /** Of these markets the streams of changes say nothing any more, while others go on. */
+  halting: ReadonlySet<string> = new Set()
   /** The most weight that was answered in one minute. */
   heaviest = 0
   private readonly options: Options
@@ -407,9 +411,11 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     })
   }
 
-  /** In each turn, if anything has changed. */
+  /** In each turn, if anything has changed. All streams have their turns at the same times, so that a picture is of the end of a change. */
   private tellBook(connection: FakeConnection, name: string, stream: BookStream): void {
-    connection.after(stream.every, () => {
+    const left = stream.every - this.server.clock.steady() % stream.every
+    // A turn that comes a fraction of a millisecond early is that turn: asked for again it would come early again, without end.
+    connection.after(left < 1 ? left + stream.every : left, () => {
       if (!connection.subscriptions.has(name) || !this.has(stream.symbol)) return
       if (!this.server.isMuted(stream.symbol)) this.tellChanges(connection, name, stream)
       this.tellBook(connection, name, stream)
@@ -422,9 +428,10 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     if (last === stream.told) return
     const changes = this.books.since(market, stream.told)
     stream.told = last
-    if (stream.levels === undefined && this.losing.has(stream.symbol)) return
-    if (stream.levels !== undefined) this.tell(connection, name, this.books.picture(market, stream.levels))
-    else this.tell(connection, name, { e: "depthUpdate", E: this.stamp(), s: stream.symbol, ...changes })
+    if (stream.levels !== undefined) return this.tell(connection, name, this.books.picture(market, stream.levels))
+    if (this.losing.has(stream.symbol) || this.halting.has(stream.symbol)) return
+    const levels = this.omitting.has(stream.symbol) ? { b: [], a: [] } : {}
+    this.tell(connection, name, { e: "depthUpdate", E: this.stamp(), s: stream.symbol, ...changes, ...levels })
   }
 
   protected publish({ amount, market, micros, price, side, time }: Filled): void {

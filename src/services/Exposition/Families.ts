@@ -258,6 +258,7 @@ export const feedFamilies = (feeds: ReadonlyArray<ExchangeStatus>, now: Instant)
 
 const bookStates = ["waiting", "live", "doubtful"] as const
 const partOutcomes = ["applied", "early", "old"] as const
+const auditOutcomes = ["equal", "different", "unproven", "behind"] as const
 
 /**
  * Order books of feeds: their states, how often one became doubtful, what was done about it, what came.
@@ -298,6 +299,11 @@ export const bookFamilies = (feeds: ReadonlyArray<ExchangeStatus>): ReadonlyArra
       "feeds_book_parts_total",
       "Parts of order books that came: applied; early = before there was a picture; old = something newer was known.",
       each("outcome", partOutcomes, ({ parts }) => parts)
+    ),
+    counter(
+      "feeds_book_audits_total",
+      "Order books compared with pictures of another way: equal, different (they become doubtful), unproven, or behind.",
+      each("outcome", auditOutcomes, ({ audits }) => audits)
     )
   ]
 }

@@ -18,6 +18,9 @@ import type { StatusEvents } from "../StatusEvents.ts"
 import type { Arrival } from "../WebSocketFeed.ts"
 import * as Topics from "./Topics.ts"
 
+/** Ids of commands about topics beside begin here: no answer to one is taken for that to a topic's own (`Topics`). */
+const firstBesideId = 1_000_000
+
 /** What all sessions of one exchange share. */
 export interface Shared {
   readonly exchange: Exchange
@@ -119,6 +122,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const epochs = new Map<string, string>()
   /** By topic: behind which offset all follows, where it was recovered. */
   const recoveredAfter = new Map<string, number>()
+  /** Topics beside the markets' own (`Channel.Member.beside`) that the exchange was asked for, and commands about them that wait. */
+  const beside = new Set<string>()
+  const besideCommands: Array<{ readonly topic: string; readonly isJoining: boolean }> = []
+  let nextBesideId = firstBesideId
   let ready = false
   let ended = false
   /** Number of the last frame, where the exchange numbers them. */
@@ -249,6 +256,31 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       epochs.delete(topic)
       recoveredAfter.delete(topic)
     }
+  }
+
+  const followBeside = (): void => {
+    const named = new Set<string>()
+    for (const member of members.values()) {
+      const topic = member.beside?.()
+      if (topic !== undefined) named.add(topic)
+    }
+    for (const topic of beside) {
+      if (named.has(topic)) continue
+      beside.delete(topic)
+      besideCommands.push({ topic, isJoining: false })
+    }
+    for (const topic of named) {
+      if (beside.has(topic)) continue
+      beside.add(topic)
+      besideCommands.push({ topic, isJoining: true })
+    }
+  }
+
+  const besideCommand = (): string | undefined => {
+    const next = besideCommands.shift()
+    if (next === undefined) return undefined
+    const id = nextBesideId++
+    return next.isJoining ? socket.subscribe(next.topic, id, undefined) : socket.unsubscribe?.(next.topic, id)
   }
 
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
@@ -423,11 +455,12 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   sync(now)
   return {
     sync,
-    hasCommands: () => ready && Topics.hasCommands(topics),
+    hasCommands: () => ready && (Topics.hasCommands(topics) || besideCommands.length > 0),
     recall: (commands, now) => {
       for (const [id, names] of commands) Topics.step(topics, { _tag: "Recalled", id, topics: names }, now)
     },
     command: (now) => {
+      if (!Topics.hasCommands(topics)) return besideCommand()
       const into = gathering()
       carryOut(into, Topics.step(topics, { _tag: "Next" }, now))
       return into.command
@@ -455,6 +488,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
           message: `the book of ${symbol} begins only on a new connection`
         })
       }
+      followBeside()
       tell(into, { _tag: "Check", deaf }, now)
       for (const { channel, remedy, silence, topic } of into.stale) {
         board.stale(remedy)

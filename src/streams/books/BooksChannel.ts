@@ -19,12 +19,14 @@ import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
 import * as Asked from "./Asked.ts"
+import * as Audit from "./Audit.ts"
 import { booksOf } from "./Declared.ts"
 import type * as Linked from "./Linked.ts"
 import * as Machine from "./Machine.ts"
 import * as Markets from "./Markets.ts"
 import type { BooksOptions } from "./Options.ts"
 import type * as Sync from "./Sync.ts"
+import * as Turns from "./Turns.ts"
 import * as Wheel from "./Wheel.ts"
 
 export interface Options {
@@ -54,6 +56,9 @@ const hour = 3_600_000
 
 /** Books that ask in one moment were lost with one connection. */
 const atOnce = 1_000
+
+/** How often it is looked at whose book is to be compared, and whether that is done. */
+const turnEvery = Duration.seconds(1)
 
 /** Events that wait to be taken; beyond it markets wait to be told. */
 const maxWaiting = 1_024
@@ -176,6 +181,26 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       : Effect.sync(() => tell(kept, { _tag: "Answer", part: undefined }, now()))
   }
 
+  const turns: Turns.State<Markets.Kept> = Turns.initial()
+
+  /** One book at a time is compared with pictures beside it. */
+  const auditing = Effect.sync(() => {
+    const at = now()
+    if (isStopped) return
+    const isDone = ({ linked }: Markets.Kept) => linked?.audit === undefined ? undefined : Audit.isDone(linked.audit)
+    const command = Turns.step(turns, markets.all(), isDone, at.at)
+    if (command === undefined) return
+    const { kept, ...input } = command
+    tell(kept, input, at)
+  })
+
+  const besideOf = (kept: Markets.Kept, listener: number): string | undefined => {
+    const { turn } = turns
+    return turn?.isHeard === true && turn.kept === kept && turn.listener === listener && !isStopping
+      ? declared?.beside?.topic(kept.market)
+      : undefined
+  }
+
   const remedy = declared?.link === "replaced" || declared?.resync === "picture"
     ? undefined
     : declared?.resync
@@ -218,9 +243,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   if (remedy !== undefined) yield* served(remedied)
   else if (picture !== undefined) yield* served((kept) => askFor(picture, kept))
 
+  if (declared?.beside !== undefined) {
+    yield* Effect.forkScoped(supervise(Effect.forever(Effect.zipRight(Effect.sleep(turnEvery), auditing))))
+  }
+
   return {
     name: "books",
-    open: () => open(markets, (kept, input, at) => isStopping ? [] : (tell(kept, input, at), []), now, () => {}),
+    open: () =>
+      open(markets, (kept, input, at) => isStopping ? [] : (tell(kept, input, at), []), now, () => {}, besideOf),
     listed: (symbols) => markets.listed(symbols),
     stopping: () => {
       isStopping = true
@@ -293,7 +323,9 @@ const open = (
   tell: (kept: Markets.Kept, input: Linked.Input, at: Time.Moment) => ReadonlyArray<MarketEvent>,
   now: () => Time.Moment,
   /** What is told while no part is taken. */
-  later: (events: ReadonlyArray<MarketEvent>) => void
+  later: (events: ReadonlyArray<MarketEvent>) => void,
+  /** A topic that proves what a session has of a market, while that is to be heard. */
+  besideOf: (kept: Markets.Kept, listener: number) => string | undefined = () => undefined
 ): Hearing => {
   /** Those that are heard, and as whom. */
   const heard = new Map<Markets.Kept, number>()
@@ -362,7 +394,9 @@ const open = (
         const listener = heard.get(kept)
         const part = Markets.toPart(data)
         if (listener !== undefined) return tell(kept, { _tag: "Part", listener, part }, at)
-        if (kept.linked !== undefined) hold(kept, part)
+        // A picture beside leads nowhere.
+        const isBeside = part.part === "whole" && kept.linked?.books.beside !== undefined
+        if (kept.linked !== undefined && !isBeside) hold(kept, part)
         return []
       },
       remedy: () => {
@@ -377,6 +411,10 @@ const open = (
         if (resubscriptions < Infinity) remedies.push(at)
         kept.remedy = undefined
         return remedy
+      },
+      beside: () => {
+        const listener = heard.get(kept)
+        return listener === undefined ? undefined : besideOf(kept, listener)
       },
       // The page shows the state of the book instead.
       showStatus: () => {},

@@ -4,6 +4,8 @@
  */
 import type * as Time from "../../services/Time.ts"
 import type { Books } from "../Exchange.ts"
+import * as Audit from "./Audit.ts"
+import type * as Levels from "./Levels.ts"
 import type * as Machine from "./Machine.ts"
 import * as Sync from "./Sync.ts"
 
@@ -18,12 +20,15 @@ export interface State extends Options {
   readonly sessions: Map<number, Sync.State>
   /** The number of the newest state that was told to the machine; a picture by REST of before is of a server that is behind. */
   reached: bigint | undefined
+  /** While pictures come beside what keeps the book; undefined: none do. */
+  audit: Audit.State | undefined
 }
 
 export const make = (options: Options): State => ({
   ...options,
   sessions: new Map(),
-  reached: undefined
+  reached: undefined,
+  audit: undefined
 })
 
 /** What the machine is told, but parts and answers are as exchanges have them (`Sync.Part`). */
@@ -31,6 +36,12 @@ export type Input =
   | Exclude<Machine.Input, { readonly _tag: "Part" | "Answer" }>
   | { readonly _tag: "Part"; readonly listener: number; readonly part: Sync.Part }
   | { readonly _tag: "Answer"; readonly part: Sync.Part | undefined; readonly sentAt?: Time.Instant | undefined }
+  /** A fresh picture is to be asked for, though nothing is wrong. */
+  | { readonly _tag: "Fresh" }
+  /** That session is about to hear pictures beside what keeps the book (`Books.beside`). */
+  | { readonly _tag: "Audit"; readonly listener: number }
+  /** It has ceased to, so long ago that the book has come to what they were of. */
+  | { readonly _tag: "AuditOver" }
 
 /**
  * Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. One that nobody brings is asked
@@ -52,10 +63,20 @@ export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> 
       const told = s.books.numbers === "own" ? { ...input, epoch: "" } : input
       return [told, ...inherited(s, input.listener, sync)]
     }
+    case "Fresh": {
+      for (const sync of s.sessions.values()) if (sync.isLive) Sync.expect(sync)
+      return [{ _tag: "Worn" }]
+    }
+    case "Audit":
+      s.audit = beginning(s, input.listener, true)
+      return []
+    case "AuditOver":
+      return over(s)
     case "Lost": {
       const gone = s.sessions.get(input.listener)
       if (gone !== undefined) Sync.close(gone)
       s.sessions.delete(input.listener)
+      if (s.audit?.listener === input.listener) s.audit = undefined
       return [input, ...others(s, input.listener)]
     }
     case "Doubted": {
@@ -81,10 +102,12 @@ export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> 
 const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machine.Input> => {
   const sync = s.sessions.get(listener)
   if (sync === undefined) return [{ _tag: "Passed", outcome: "early" }]
+  if (s.books.beside !== undefined && part.part === "whole") return pictured(s, listener, part)
   const outcome = Sync.take(sync, part)
   switch (outcome) {
     case "whole":
     case "changed":
+      if (audited(s, listener, sync) === "different") return disproved(s)
       // Nobody can be asked for a fresh picture while it goes on.
       if (s.books.resync !== "picture" && Sync.isSpent(sync, s.depth)) {
         Sync.lose(sync)
@@ -107,14 +130,83 @@ const answered = (s: State, picture: Sync.Part | undefined): ReadonlyArray<Machi
   const inputs: Array<Machine.Input> = []
   let fits = false
   for (const [listener, sync] of s.sessions) {
+    const before = Sync.held(sync)
     const outcome = picture === undefined ? undefined : Sync.fit(sync, picture, s.reached)
     if (outcome === undefined) continue
     if (outcome === "whole") {
       fits = true
+      const proof = before === undefined ? undefined : Sync.proved(before, sync)
+      if (proof === "different") inputs.push(...disproved(s, listener))
+      else if (proof !== undefined) inputs.push({ _tag: "Audited", outcome: proof })
       inputs.push(stateOf(s, listener, sync, outcome, sync.last === picture ? "rest" : "ws"))
     } else inputs.push({ _tag: "Doubted", listener, cause: outcome })
   }
   return [...inputs, { _tag: "Answered", fits }]
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// proof by pictures beside
+
+const beginning = (s: State, listener: number, isAsked: boolean): Audit.State => {
+  const sync = s.sessions.get(listener)
+  return Audit.make(listener, isAsked, sync === undefined ? undefined : shown(s, sync))
+}
+
+/** As pictures beside have it; undefined: not so much of it is known. */
+const shown = ({ books: { beside } }: State, sync: Sync.State): Audit.Picture | undefined => {
+  const { isLive, sequence } = sync
+  if (beside === undefined || !isLive || sequence === undefined || Sync.isSpent(sync, beside.levels)) return undefined
+  return { ...Sync.best(sync, beside.levels), sequence }
+}
+
+/** The book has come to a state that a picture may have been of. */
+const audited = (s: State, listener: number, sync: Sync.State): "equal" | "different" | undefined => {
+  const { audit } = s
+  if (audit === undefined || audit.listener !== listener) return undefined
+  const state = shown(s, sync)
+  if (state === undefined) return undefined
+  const proof = Audit.changed(audit, state)
+  if (Audit.isOver(audit)) s.audit = undefined
+  return proof
+}
+
+/** Also one that nobody asked for here, as where frames are played again. */
+const pictured = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machine.Input> => {
+  const { sequence } = part
+  if (sequence === undefined) return []
+  s.audit ??= beginning(s, listener, false)
+  if (s.audit.listener !== listener) return []
+  const best = (side: Sync.Part["bids"]): Levels.Levels =>
+    side.slice(0, s.books.beside?.levels).map(([price, amount]) => [price, amount])
+  const picture = { bids: best(part.bids), asks: best(part.asks), sequence }
+  return Audit.pictured(s.audit, picture) === "different" ? disproved(s) : []
+}
+
+/** What one session has another may have of it. `except`: one whose book was mended meanwhile. */
+const disproved = (s: State, except?: number): ReadonlyArray<Machine.Input> => {
+  s.audit = undefined
+  const inputs: Array<Machine.Input> = [{ _tag: "Audited", outcome: "different" }]
+  for (const [listener, sync] of s.sessions) {
+    if (listener !== except) Sync.lose(sync)
+    inputs.push({ _tag: "Doubted", listener, cause: "checksum" })
+  }
+  return inputs
+}
+
+const over = (s: State): ReadonlyArray<Machine.Input> => {
+  const { audit } = s
+  // It was told already: the book was wrong, or its session was lost.
+  if (audit === undefined) return []
+  s.audit = undefined
+  const sync = s.sessions.get(audit.listener)
+  const outcome = Audit.outcome(audit, sync === undefined ? undefined : shown(s, sync))
+  if (outcome !== "behind" || sync === undefined) return [{ _tag: "Audited", outcome }]
+  Sync.lose(sync)
+  return [
+    { _tag: "Audited", outcome },
+    { _tag: "Doubted", listener: audit.listener, cause: "sequence" },
+    ...others(s, audit.listener)
+  ]
 }
 
 /** A session that would have to ask for a picture has it of another one. */

@@ -4,7 +4,19 @@
  * again, which two `gap`s tell (docs/design/contract.md "Books").
  */
 import * as Time from "../../services/Time.ts"
-import { answered, asking, deafFor, doubted, heard, isWanted, left, lost, open, worn } from "./Machine/Holes.ts"
+import {
+  answered,
+  asking,
+  deafFor,
+  doubted,
+  heard,
+  isWanted,
+  left,
+  lost,
+  open,
+  refresh,
+  worn
+} from "./Machine/Holes.ts"
 import { answer, count, part } from "./Machine/Parts.ts"
 import type { Command, Input, State } from "./Machine/State.ts"
 import { due, gaps, isOver, last } from "./Machine/Telling.ts"
@@ -50,10 +62,14 @@ export const step = (s: State, input: Input, now: Time.Moment): ReadonlyArray<Co
     case "Worn":
       worn(s, now.at)
       break
+    case "Audited":
+      out.push(input)
+      break
     case "Due":
       // Subscribed to anew it was not, in time.
       if (s.deafSince !== null && isOver(Time.plus(s.deafSince, deafFor), now.at)) open(s, "disconnected")
       due(s, now, out)
+      refresh(s, now.at, out)
       ask(s, now.at, out)
       break
     case "Left":

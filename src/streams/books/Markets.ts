@@ -34,6 +34,8 @@ export interface Kept {
   gapId: string | undefined
   /** Since when no picture of it could be had. */
   wantedSince: Time.WallTime | undefined
+  /** When it was last compared with pictures beside what keeps it; never at first. */
+  auditedAt: Time.Instant
   isListed: boolean
 }
 
@@ -66,6 +68,9 @@ const turn = 10
 
 /** Turns are spread over so long, ms, whatever the interval: the machine takes what is left of them by its own. */
 const longest = 60_000
+
+/** The picture that a book goes on from is followed by a fresh one after about so long, ms, without cause. */
+const freshEvery = 6 * 3_600_000
 
 /** First pictures are asked for within so long, ms. */
 const firstAsks = 500
@@ -140,12 +145,20 @@ export const make = (options: Options): Markets => {
       case "Count":
         counts.parts[command.outcome] += 1
         return undefined
+      case "Audited":
+        counts.audits[command.outcome] += 1
+        return undefined
+      // Its sessions are told (`tell`).
+      case "Refresh":
+        return undefined
     }
   }
 
   const inputsOf = ({ linked, places }: Kept, input: Linked.Input): ReadonlyArray<Machine.Input> => {
     if (input._tag !== "Part" && input._tag !== "Answer") {
-      return linked === undefined ? [input] : Linked.toMachine(linked, input)
+      if (linked !== undefined) return Linked.toMachine(linked, input)
+      // Of books that changes keep.
+      return input._tag === "Fresh" || input._tag === "Audit" || input._tag === "AuditOver" ? [] : [input]
     }
     const { part } = input
     if (linked === undefined) {
@@ -168,6 +181,8 @@ export const make = (options: Options): Markets => {
       const picture = part === undefined || sides === undefined ? undefined : { ...part, ...sides }
       return Linked.toMachine(linked, { ...input, part: picture })
     }
+    // It says nothing of what keeps the book.
+    if (sides === undefined && books?.beside !== undefined && input.part.part === "whole") return []
     return Linked.toMachine(
       linked,
       sides === undefined ? unreadable(input.listener) : { ...input, part: { ...input.part, ...sides } }
@@ -195,10 +210,13 @@ export const make = (options: Options): Markets => {
     if (!kept.isListed) return []
     const { phase } = kept.state
     const events: Array<MarketEvent> = []
-    for (const one of inputsOf(kept, input)) {
-      for (const command of Machine.step(kept.state, one, now)) {
+    let inputs = inputsOf(kept, input)
+    for (let i = 0; i < inputs.length; i++) {
+      const one = inputs[i]
+      for (const command of one === undefined ? [] : Machine.step(kept.state, one, now)) {
         const event = toEvent(kept, command, now)
         if (event !== undefined) events.push(event)
+        if (command._tag === "Refresh") inputs = [...inputs, ...inputsOf(kept, { _tag: "Fresh" })]
       }
     }
     if (kept.state.phase !== phase) {
@@ -239,7 +257,10 @@ export const make = (options: Options): Markets => {
           phase,
           canAsk: options.canAsk ?? (declared?.picture !== undefined || books !== undefined),
           hasOwnNumbers: declared?.numbers === "own",
-          linked: books === undefined ? undefined : patienceOf(books, phase)
+          linked: books === undefined ? undefined : patienceOf(books, phase),
+          fresh: books?.resync !== "picture" || options.canAsk === false
+            ? undefined
+            : { every: freshEvery, offset: partitionOf(market.symbol, freshEvery) }
         }),
         linked: books === undefined ? undefined : Linked.make({ books, depth: options.depth, pool }),
         pulse: Rhythm.pulse(),
@@ -249,6 +270,7 @@ export const make = (options: Options): Markets => {
         remedy: undefined,
         gapId: undefined,
         wantedSince: undefined,
+        auditedAt: Time.never,
         isListed: true
       }
       markets.set(market.symbol, kept)

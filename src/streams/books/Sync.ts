@@ -193,6 +193,26 @@ export const best = ({ asks, bids }: State, depth: number | "all"): Levels.Both 
   return { bids: Side.best(bids, most), asks: Side.best(asks, most) }
 }
 
+/** What a whole book is, to be compared with what a picture makes of it (`proved`). */
+export interface Held {
+  readonly sequence: bigint
+  readonly bids: Side.Known
+  readonly asks: Side.Known
+}
+
+/** Undefined while it waits, and where there are no numbers. */
+export const held = ({ asks, bids, isLive, sequence }: State): Held | undefined =>
+  isLive && sequence !== undefined ? { sequence, bids: Side.known(bids), asks: Side.known(asks) } : undefined
+
+/**
+ * Whether the book was right, by what it is since a picture of it came (`fit`): as far as both know of it. Undefined: the picture is of another
+ * number.
+ */
+export const proved = (before: Held, s: State): "equal" | "different" | undefined => {
+  if (s.sequence !== before.sequence) return undefined
+  return Side.isKnownAlike(before.bids, s.bids) && Side.isKnownAlike(before.asks, s.asks) ? "equal" : "different"
+}
+
 /** Fewer levels of a side are known than are told: it is not true any more. */
 export const isSpent = ({ asks, bids }: State, depth: number | "all"): boolean => {
   const most = depth === "all" ? mostTold : depth

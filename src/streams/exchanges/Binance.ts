@@ -238,7 +238,13 @@ const pictureFor = (levels: number, cost = 1): NonNullable<Books["picture"]> => 
 
 const byChanges = ({ depth }: BooksOptions): Partial<Books> => {
   const { cost, levels } = depth === "all" ? deepest : deep
-  return { link: "overlap", resync: "picture", levels, picture: pictureFor(levels, cost) }
+  return {
+    link: "overlap",
+    resync: "picture",
+    levels,
+    picture: pictureFor(levels, cost),
+    beside: { topic: ({ exchangeSymbol }) => `${exchangeSymbol.toLowerCase()}@depth20@100ms`, levels: shown }
+  }
 }
 
 const command = (method: string, params: ReadonlyArray<string>, id: number) => JSON.stringify({ method, params, id })

@@ -229,7 +229,8 @@ describe("the other parts", () => {
         pictures: { perMinute: null, tookMs: null },
         gaps: { crossed: 4, other: 5 },
         resyncs: { resubscribe: 6 },
-        parts: { applied: 7, early: 8, old: 9 }
+        parts: { applied: 7, early: 8, old: 9 },
+        audits: { equal: 10, different: 11, unproven: 12, behind: 13 }
       }
       const body = yield* bodyOf(Exposition.bookFamilies([exchange("bitpin", { books })]))
       const values = (name: string, label: string) =>
@@ -252,6 +253,12 @@ describe("the other parts", () => {
         ["redial", 0]
       ])
       assert.deepStrictEqual(values("feeds_book_parts_total", "outcome"), [["applied", 7], ["early", 8], ["old", 9]])
+      assert.deepStrictEqual(values("feeds_book_audits_total", "outcome"), [
+        ["equal", 10],
+        ["different", 11],
+        ["unproven", 12],
+        ["behind", 13]
+      ])
     }))
 
   it.scoped("each reason of a closed set has its series from the start; other is for what no set has", () =>

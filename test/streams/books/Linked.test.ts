@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import type { Level } from "../../../src/streams/books/Levels.ts"
+import * as Sync from "../../../src/streams/books/Sync.ts"
 import { type Action, type Link, LinkedWorld, type Said, type Setup } from "./LinkedWorld.ts"
 
 const runs = Number(process.env["BOOK_SEEDS"] ?? 300)
@@ -23,6 +24,8 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
       arbitrary: fc.record({ _tag: fc.constantFrom("drop" as const, "double" as const, "delay" as const) })
     },
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const) }) },
+    { weight: 4, arbitrary: fc.record({ _tag: fc.constant("beside" as const) }) },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("besideOver" as const) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("cut" as const), newest: fc.boolean() }) },
     {
       weight: 3,
@@ -151,13 +154,17 @@ const judge = (world: LinkedWorld, setup: Setup): Told => {
 
 describe.each(["exact", "overlap", "counted", "none"] as const)("Books by the link %s", (link) => {
   it("tell only what was true, in order, and each doubtful period by a pair of gaps and one action", () => {
-    let [events, gaps] = [0, 0]
+    let [events, gaps, proofs] = [0, 0, 0]
     fc.assert(
       fc.property(setup(link), actions, (one, all) => {
         const world = new LinkedWorld(one)
         begin(world)
         for (const action of all) world.act(action)
         const told = judge(world, one)
+        // Whatever the wire does, no true book is taken for a wrong one.
+        const audits = world.commands.flatMap((said) => said._tag === "Audited" ? [said.outcome] : [])
+        assert.notInclude(audits, "different")
+        proofs += audits.filter((outcome) => outcome === "equal").length
         events += told.events
         gaps += told.gaps
       }),
@@ -165,6 +172,7 @@ describe.each(["exact", "overlap", "counted", "none"] as const)("Books by the li
     )
     // It has said something.
     assert.isTrue(events > runs && gaps > runs / 4, `${events} events, ${gaps} gaps`)
+    if (link === "overlap") assert.isAbove(proofs, runs / 4)
   })
 
   it("are true in the end, whatever was before", () => {
@@ -195,5 +203,101 @@ describe.each(["exact", "overlap", "counted", "none"] as const)("Books by the li
       }),
       { numRuns: Math.ceil(runs / 3) }
     )
+  })
+})
+
+describe("A book beside pictures", () => {
+  const overlap: Setup = { link: "overlap", deltas: false, depth: 3, interval: 0, window: 8 }
+  const change = fc.record({ _tag: fc.constant("change" as const), place: fc.nat(15), amount: fc.nat(3) })
+  const stretch = fc.array(change, { minLength: 1, maxLength: 6 })
+  const isRight = ({ linked, truth }: LinkedWorld) =>
+    [...linked.sessions.values()].every((sync) => {
+      const { asks, bids } = Sync.best(sync, 3)
+      return isSame(bids, truth.bids.slice(0, 3)) && isSame(asks, truth.asks.slice(0, 3))
+    })
+  const outcomes = ({ commands }: LinkedWorld) =>
+    commands.flatMap((said) => said._tag === "Audited" ? [said.outcome] : [])
+
+  it("that lost a level is found by the first picture at its number, if that shows it, and mended; else it goes on", () => {
+    let found = 0
+    fc.assert(
+      fc.property(
+        stretch,
+        stretch,
+        fc.nat(8),
+        fc.boolean(),
+        fc.boolean(),
+        (before, all, place, isPictureFirst, areTwo) => {
+          const world = new LinkedWorld(overlap)
+          begin(world)
+          // It has the book of the first.
+          if (areTwo) world.act({ _tag: "connect" })
+          world.act({ _tag: "beside" })
+          for (const action of before) world.act(action)
+          world.act({ _tag: "push" })
+          for (const action of all) world.act(action)
+          // A picture may come before the change that leads to it.
+          if (isPictureFirst) world.act({ _tag: "beside" })
+          world.act({ _tag: "omit", place })
+          if (!isPictureFirst) world.act({ _tag: "beside" })
+          const { commands } = world
+          const known = commands.length
+          world.act({ _tag: "deliver", frames: 1_000 })
+          const isWrong = outcomes(world).includes("different")
+          if (!isWrong) {
+            assert.isTrue(isRight(world))
+            return assert.isFalse(commands.slice(known).some(({ _tag }) => _tag === "Gap"))
+          }
+          found += 1
+          assert.strictEqual(world.state.phase, "doubtful")
+          world.act({ _tag: "pass", ms: 31_000 })
+          world.act({ _tag: "answer", fails: false, lag: 0 })
+          assert.isTrue(isRight(world))
+          const gaps = commands.flatMap((said) => said._tag === "Gap" ? [[said.cause, said.complete]] : [])
+          assert.deepStrictEqual(gaps, [["checksum", false], ["checksum", true]])
+        }
+      ),
+      { numRuns: runs }
+    )
+    assert.isAbove(found, runs / 30)
+  })
+
+  it("is compared as a whole with a fresh picture, once in a period without cause: what is wrong is a hole, and mended at once", () => {
+    let found = 0
+    fc.assert(
+      fc.property(stretch, fc.nat(8), (all, place) => {
+        // All levels are known: none is ever asked for since it wears out.
+        const world = new LinkedWorld({ ...overlap, deltas: true, window: 9 })
+        begin(world)
+        for (const action of all) world.act(action)
+        world.act({ _tag: "omit", place })
+        world.act({ _tag: "deliver", frames: 1_000 })
+        const { commands, truth } = world
+        const asks = () => commands.filter(({ _tag }) => _tag === "Ask").length
+        const before = asks()
+        world.act({ _tag: "pass", ms: 49_000 })
+        assert.strictEqual(asks(), before)
+        world.act({ _tag: "pass", ms: 101_000 })
+        assert.strictEqual(asks(), before + 1)
+        assert.strictEqual(world.state.phase, "live")
+        const kept = world.state.kept ?? assert.fail("nothing is kept")
+        const wasRight = isSame(kept.bids, truth.bids) && isSame(kept.asks, truth.asks)
+        world.act({ _tag: "answer", fails: false, lag: 0 })
+        world.act({ _tag: "pass", ms: 1 })
+        const gaps = commands.flatMap((said) => said._tag === "Gap" ? [[said.cause, said.complete]] : [])
+        assert.deepStrictEqual(gaps, wasRight ? [] : [["checksum", false], ["checksum", true]])
+        assert.deepStrictEqual(outcomes(world), [wasRight ? "equal" : "different"])
+        assert.isTrue(
+          isSame(world.state.told?.bids ?? [], truth.bids) && isSame(world.state.told?.asks ?? [], truth.asks)
+        )
+        // As long as nothing is wrong the next one is asked for when its time comes, also where nothing has changed.
+        world.act({ _tag: "pass", ms: 48_000 })
+        assert.strictEqual(asks(), before + 1)
+        assert.isFalse(commands.some(({ _tag }) => _tag === "Stale"))
+        if (!wasRight) found += 1
+      }),
+      { numRuns: runs }
+    )
+    assert.isAbove(found, runs / 30)
   })
 })

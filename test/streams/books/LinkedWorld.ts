@@ -37,6 +37,12 @@ export type Action =
   | { readonly _tag: "delay" }
   | { readonly _tag: "connect"; readonly isFirst?: false }
   | { readonly _tag: "cut"; readonly newest: boolean }
+  /** Where there are any: pictures of the best levels, beside the changes, with which the book is compared. */
+  | { readonly _tag: "beside" }
+  /** Nobody hears them any more, and all that was said has come. */
+  | { readonly _tag: "besideOver" }
+  /** The exchange tells what has changed, but for one level of it: no number says so. */
+  | { readonly _tag: "omit"; readonly place: number }
   /** An answer to the question that waits for one. `lag`: of so many states ago. */
   | { readonly _tag: "answer"; readonly fails: boolean; readonly lag: number }
   | { readonly _tag: "pass"; readonly ms: number }
@@ -69,6 +75,10 @@ export type Said = (Machine.Command | { readonly _tag: "Connected" }) & { readon
 export const places = 8
 /** Of an exchange whose readers cut. */
 const depthAsked = 4
+/** Levels a side of the pictures beside the changes. */
+const levelsBeside = 3
+/** Fresh pictures without cause, ms. */
+const fresh = { every: 100_000, offset: 7_000 }
 
 const digitsOf = (levels: ReadonlyArray<Exchange.Level>): string => levels.map(([, , digits]) => digits).join(" ")
 
@@ -80,6 +90,7 @@ const booksOf = ({ link, window }: Setup): Exchange.Books => ({
   picture: link === "overlap"
     ? { path: () => "", decode: () => assert.fail("nothing is asked here"), levels: window }
     : undefined,
+  ...link === "overlap" ? { beside: { topic: () => "", levels: levelsBeside } } : {},
   ...link === "none"
     ? {
       cut: depthAsked,
@@ -117,7 +128,8 @@ export class LinkedWorld {
       deltas: setup.deltas,
       phase: 137,
       canAsk: true,
-      linked: Linked.patience(books)
+      linked: Linked.patience(books),
+      fresh: setup.link === "overlap" ? fresh : undefined
     })
     this.versions = [this.version()]
   }
@@ -221,6 +233,8 @@ export class LinkedWorld {
   private said(command: Machine.Command): void {
     this.commands.push({ ...command, at: this.now })
     if (command._tag === "Ask") this.asked = true
+    // As `Markets` does.
+    if (command._tag === "Refresh") this.tell({ _tag: "Fresh" })
   }
 
   /** All that is due. */
@@ -369,6 +383,25 @@ export class LinkedWorld {
         })
         return
       }
+      case "beside":
+        if (link !== "overlap") return
+        for (const session of this.sessions) {
+          const { asks, bids, ...whole } = this.whole(this.truth)
+          this.send(session, { ...whole, bids: bids.slice(0, levelsBeside), asks: asks.slice(0, levelsBeside) })
+        }
+        return
+      case "besideOver":
+        this.act({ _tag: "push" })
+        this.act({ _tag: "deliver", frames: 1_000 })
+        return this.tell({ _tag: "AuditOver" })
+      case "omit":
+        for (const session of this.sessions) {
+          const { asks, bids, ...delta } = this.delta(session.told, this.truth)
+          session.told = this.truth
+          const left = <A>(levels: ReadonlyArray<A>, at: number) => levels.filter((_, i) => i !== at)
+          this.send(session, { ...delta, bids: left(bids, action.place), asks: left(asks, action.place - bids.length) })
+        }
+        return
       case "pass":
         return this.pass(action.ms)
     }

@@ -67,7 +67,8 @@ const begin = Effect.fnUntraced(function*(channels: ReadonlyArray<"trades" | "bo
 })
 
 const world = (markets: number) => <A, E, R>(test: Effect.Effect<A, E, R>) =>
-  Effect.provide(test, FakeBinance.memory({ markets, changesEvery: 20_000 }))
+  // Seldom, which is cheap, but within the time that a picture beside them waits for its change (`Turns.ts`).
+  Effect.provide(test, FakeBinance.memory({ markets, changesEvery: 9_000 }))
 
 describe("a start of 500 of Binance's books", () => {
   it.scoped(

@@ -49,7 +49,7 @@ export const several = (value: number, one: string, many = `${one}s`): string =>
  * there are no books.
  */
 export const books = (
-  { doubtful, live, pictures, waiting }: Omit<BooksStatus, "gaps" | "resyncs" | "parts">
+  { doubtful, live, pictures, waiting }: Pick<BooksStatus, "doubtful" | "live" | "pictures" | "waiting">
 ): string => {
   const known = live + doubtful
   const all = count(known + waiting)

@@ -200,6 +200,21 @@ export const worn = (s: State, now: Time.Instant): void => {
   if (!s.ask.isPending) s.ask.at = Time.latest(now, Time.plus(s.ask.askedAt, askAgain.first))
 }
 
+/** The first of the market's own instants when the picture is at least half a period old: its neighbours are another market's. */
+export const freshFrom = ({ options: { fresh } }: State, now: Time.Instant): Time.Instant | undefined => {
+  if (fresh === undefined) return undefined
+  const { every, offset } = fresh
+  const least = Time.plus(now, every / 2)
+  return Time.plus(least, (every - Time.between(Time.instant(offset), least) % every) % every)
+}
+
+/** Of a book that is doubtful, or worn, a picture is asked for in any case. */
+export const refresh = (s: State, now: Time.Instant, out: Array<Command>): void => {
+  if (s.phase !== "live" || s.freshAt === undefined || Time.between(s.freshAt, now) < 0) return
+  s.freshAt = freshFrom(s, now)
+  if (!s.ask.isWorn) out.push({ _tag: "Refresh" })
+}
+
 export const unanswered = (s: State, now: Time.Instant, out: Array<Command>): void => {
   if (!isWanted(s)) return
   s.ask.failed += 1

@@ -3,7 +3,7 @@ import { compare, timeOf } from "../../../services/ExchangeTime.ts"
 import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import * as Levels from "../Levels.ts"
-import { close, expectPicture, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
+import { close, expectPicture, freshFrom, isAsKept, isForlorn, isWanted, leaderOf, open, unanswered } from "./Holes.ts"
 import { catchUp, isPassed, passOver } from "./Passed.ts"
 import {
   type Command,
@@ -29,7 +29,15 @@ export const part = (
   if (part.link !== undefined) Object.assign(listener, { bids: part.bids, asks: part.asks, isSpoiled: false })
   // Also one that others had brought before: what it could not read is older than that.
   if (part.part === "whole") listener.isSpoiled = false
-  if (number === "old" || isEarlierThanAnswer(s, part)) return count("old", out)
+  if (number === "old" || isEarlierThanAnswer(s, part)) {
+    if (part.link === "whole" && s.leader === id && part.sequence === s.number?.sequence) {
+      // Nothing has changed since: it is the picture that was waited for all the same, and its further levels are told with the next change.
+      renewed(s, now.at)
+      s.ask.at = undefined
+      s.ask.failed = 0
+    }
+    return count("old", out)
+  }
   const before = { bids: listener.bids, asks: listener.asks }
   if (part.part !== "asks") listener.bids = part.bids
   if (part.part !== "bids") listener.asks = part.asks
@@ -203,11 +211,17 @@ const keep = (
     }
   }
   s.keptBy = listener.id
-  if (part.link === "whole") s.ask.isWorn = false
+  if (part.link === "whole") renewed(s, now.at)
   close(s, listener)
   // A new picture is followed by an anchor.
   if (part.link === "whole" && s.options.deltas) s.isUrgent = true
   noteChange(s, now.at)
+}
+
+/** The book goes on from a picture that has just come. */
+const renewed = (s: State, now: Time.Instant): void => {
+  s.ask.isWorn = false
+  s.freshAt = freshFrom(s, now)
 }
 
 /** Of the exchange's number, or counted here from the picture on. */

@@ -7,6 +7,7 @@ import type { Source } from "../../../services/MarketEvent.ts"
 import * as Time from "../../../services/Time.ts"
 import type * as Channel from "../../Channel.ts"
 import type { BookPart } from "../../Exchange.ts"
+import type * as Audit from "../Audit.ts"
 import type { Both, Levels } from "../Levels.ts"
 
 export interface Options {
@@ -29,6 +30,14 @@ export interface Options {
   readonly hasOwnNumbers?: boolean | undefined
   /** Each part is the whole book as one listener has it, which changes keep (`Linked.ts`); left out: parts are as the exchange sends them. */
   readonly linked?: Patience | undefined
+  /** When the picture that a book goes on from is followed by a fresh one without cause; left out: never. */
+  readonly fresh?: Fresh | undefined
+}
+
+/** Each market at a time of its own in each period: of the instants `offset` + n * `every`, ms. */
+export interface Fresh {
+  readonly every: number
+  readonly offset: number
 }
 
 /** How long after that a picture is asked for, ms. */
@@ -152,6 +161,8 @@ export interface State {
   /** Of a doubtful book: what it is doubtful for now. */
   hole: Hole | undefined
   gap: Gap | undefined
+  /** When a fresh picture is wanted without cause; undefined: never, or there is none yet. */
+  freshAt: Time.Instant | undefined
   readonly ask: {
     /** When a picture is to be asked for. */
     at: Time.Instant | undefined
@@ -194,6 +205,8 @@ export type Input =
   | { readonly _tag: "Answered"; readonly fits: boolean }
   /** A fresh picture of a live book is wanted, which goes on meanwhile. */
   | { readonly _tag: "Worn" }
+  /** It was compared with pictures of it that came by another way. */
+  | { readonly _tag: "Audited"; readonly outcome: Audit.Outcome }
   /**
    * What was asked for; undefined: there was no answer. `sentAt`: when the question left, or before, if the answer is older, kept in a cache on
    * the way; left out: it knows all that was said so far.
@@ -244,6 +257,10 @@ export type Command =
   /** Three questions in a row came to nothing. */
   | { readonly _tag: "Stale" }
   | { readonly _tag: "Count"; readonly outcome: keyof BooksStatus["parts"] }
+  /** It was compared. */
+  | { readonly _tag: "Audited"; readonly outcome: Audit.Outcome }
+  /** The picture that it goes on from is old: a fresh one is to be asked for, though nothing is wrong. */
+  | { readonly _tag: "Refresh" }
 
 export const initial = (options: Options): State => ({
   options,
@@ -265,6 +282,7 @@ export const initial = (options: Options): State => ({
   changedAt: undefined,
   hole: undefined,
   gap: undefined,
+  freshAt: undefined,
   ask: {
     at: undefined,
     isPending: false,

@@ -13,7 +13,7 @@ export const wakeAt = (s: State): Time.Instant | undefined => {
   const ask = s.ask.isPending ? undefined : s.ask.at
   if (s.phase !== "live") return ask
   const deaf = s.deafSince === null ? undefined : Time.plus(s.deafSince, deafFor)
-  return Time.earliest(ask, deaf, ...s.isCrossed ? [] : [changeDue(s), refreshDue(s)])
+  return Time.earliest(ask, deaf, s.freshAt, ...s.isCrossed ? [] : [changeDue(s), refreshDue(s)])
 }
 
 /**

@@ -33,7 +33,11 @@ const compare = (name: Levels.Side, a: string, b: string): number =>
   name === "bids" ? Decimal.compare(a, b) : Decimal.compare(b, a)
 
 /** Of the first level that is not worse. */
-const placeOf = ({ keys, levels, name }: Side, price: string, key: number): number => {
+const placeOf = (
+  { keys, levels, name }: Pick<Side, "keys" | "levels" | "name">,
+  price: string,
+  key: number
+): number => {
   let [low, high] = [0, keys.length]
   while (low < high) {
     const middle = (low + high) >>> 1
@@ -138,6 +142,24 @@ export const best = ({ levels }: Side, depth: number): Levels.Levels => {
 }
 
 const isBare = (level: Level): level is Levels.Level => level.length === 2
+
+/** What is known of a side, as it was in one moment. */
+export type Known = Pick<Side, "keys" | "levels" | "edge">
+
+export const known = ({ edge, keys, levels }: Side): Known => ({ edge, keys: keys.slice(), levels: levels.slice() })
+
+/** Both have the same levels, as far as neither says that nothing is known. */
+export const isKnownAlike = (a: Known, b: Side): boolean => {
+  const edges = [a.edge, b.edge].flatMap((edge) => edge ?? [])
+  const edge = edges.sort((one, other) => other.key - one.key || compare(b.name, other.price, one.price))[0]
+  const first = (levels: Known) => edge === undefined ? 0 : placeOf({ ...levels, name: b.name }, edge.price, edge.key)
+  const [from, at] = [first(a), first(b)]
+  return a.levels.length - from === b.levels.length - at &&
+    b.levels.slice(at).every(([price, amount], i) => {
+      const level = a.levels[from + i]
+      return level?.[0] === price && level[1] === amount
+    })
+}
 
 /** The best bid is no lower than the best ask. */
 export const isCrossed = (bids: Side, asks: Side): boolean => {
