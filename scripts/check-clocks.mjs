@@ -31,7 +31,7 @@ const exits = new Map([
   ["src/services/MarketEvent.ts", "what waited for a history before it was handed over, if that is plausible"],
   ["src/services/producers/File.ts", "a file's name"],
   ["src/services/FileQueue.ts", "times in the queue's files, monotonic from its opening on"],
-  ["src/streams/trades/Backfill.ts", "receivedAt of a recovered trade: when the answer was here"],
+  ["src/streams/trades/Backfill/Histories.ts", "receivedAt of a recovered trade: when the answer was here"],
   ["src/streams/trades/Polling.ts", "receivedAt of a trade that was asked for: when the answer was here"],
   ["src/streams/Capture.ts", "a capture tells no other time"],
   ["src/streams/Pipeline.ts", "part of an id"],

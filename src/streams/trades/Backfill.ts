@@ -1,39 +1,30 @@
 /**
- * Carries out what `Holes` decides for each market of an exchange: asks the history within the exchange's budget, in turns
- * (`Backfill/Turns.ts`); makes holes durable, many in one write; hands over what filled a hole or waited behind it, in order.
- *
- * All that leaves a hole goes through one queue and one fiber, so that what a step of the machine has let go first arrives first.
+ * Carries out what `Holes` decides for each market of an exchange. Its parts: histories that are asked for (`Backfill/Histories.ts`), holes in the
+ * checkpoint (`Durable.ts`), what earlier lives left (`Lives.ts`), and the one way out of all holes (`HandOver.ts`).
  */
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import type { HoleStore, MarketMemory } from "../../services/Checkpoint.ts"
-import type * as Ledger from "../../services/Ledger.ts"
 import type { MarketEvent } from "../../services/MarketEvent.ts"
-import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import * as Time from "../../services/Time.ts"
-import type { Board } from "../Board.ts"
 import type * as Channel from "../Channel.ts"
-import type { DecodeFailure } from "../DecodeFailure.ts"
-import type { Exchange, Market as Listed, TradeRow } from "../Exchange.ts"
-import type { Recorder } from "../Recorder.ts"
-import * as Rest from "../Rest.ts"
-import type { StatusEvents } from "../StatusEvents.ts"
-import { spansOf, toHole } from "./Backfill/Kept.ts"
-import * as Turns from "./Backfill/Turns.ts"
+import type { Exchange } from "../Exchange.ts"
+import * as Durable from "./Backfill/Durable.ts"
+import * as HandOver from "./Backfill/HandOver.ts"
+import * as Histories from "./Backfill/Histories.ts"
+import * as Lives from "./Backfill/Lives.ts"
+import { freshOf, type Market } from "./Backfill/Market.ts"
+import type { Options } from "./Backfill/Options.ts"
 import * as Holes from "./Holes.ts"
-import type { Identified, Identity, MarketState } from "./Identity.ts"
-import * as Numbers from "./Numbers.ts"
+import type { Identified, MarketState } from "./Identity.ts"
 import * as OpenHoles from "./OpenHoles.ts"
-import * as Recorded from "./Recorded.ts"
 import * as Spans from "./Spans.ts"
 import type { View } from "./TradeGroups.ts"
-import * as Trades from "./Trades.ts"
+
+export type { Options } from "./Backfill/Options.ts"
 
 export interface Backfill {
   /** From here on that listener does not hear the market. */
@@ -71,36 +62,10 @@ export interface Backfill {
   readonly flush: Effect.Effect<void>
 }
 
-/** An answer of the history, without what is known of the market. */
-type Found = Omit<Holes.Answer, "oldest" | "since">
-
 /** One to a question that is asked again and again. */
-export interface Polled extends Omit<Found, "asked" | "count"> {
+export interface Polled extends Omit<Histories.Found, "asked" | "count"> {
   /** Since when the market is asked for. */
   readonly heardSince: Time.Instant
-}
-
-export interface Options {
-  readonly exchange: Exchange
-  readonly rest: Rest.Rest
-  readonly retry: RetryPolicy.Options
-  readonly identity: Identity
-  /** By `exchange:symbol`, of earlier lives. */
-  readonly memory: ReadonlyMap<string, MarketMemory>
-  /** Undefined: holes die with the process. */
-  readonly holes: HoleStore | undefined
-  readonly hold: Duration.Duration
-  readonly maxAge: Duration.Duration
-  /** Unique to this life of the feed. */
-  readonly collector: string
-  readonly ledger: Ledger.Shape
-  readonly board: Board
-  readonly statusEvents: StatusEvents
-  /** Is told of each answer that became events. */
-  readonly recorder?: Recorder | undefined
-  readonly emit: (events: ReadonlyArray<MarketEvent>) => Effect.Effect<unknown>
-  /** Around each fiber: without it one that dies of a defect would leave holes that nobody asks for, and nobody would know. */
-  readonly supervise: <R>(effect: Effect.Effect<void, never, R>) => Effect.Effect<void, never, R>
 }
 
 /** For a session that stands alone: no holes, no waiting. */
@@ -128,58 +93,22 @@ const maxOpen = 1_000
 /** How long trades wait for their hole to become durable once their time is up, ms. */
 const patience = 1_000
 
-/** Histories asked for at the same moment. */
-const workers = 4
-
 /** Who hears a market that is polled: no session has that number. */
 export const poller = -1
-
-/** Chunks of the queue that are handed over as one. */
-const batch = 256
 
 /** By a page below a number nobody can tell whether there is more above, unless the next number would be in it. */
 const isPaged = ({ rest, tradeIds }: Exchange): boolean =>
   tradeIds !== undefined && (tradeIds !== "increasing" || rest.history.pages?.holds === "oldest")
 
-type State = Holes.State<MarketEvent>
-
-type History = ReadonlyArray<Either.Either<TradeRow, DecodeFailure>>
-
-interface Market {
-  state: MarketState
-  holes: State
-  /** When it was first subscribed to in this life. */
-  heardSince: Time.Instant | undefined
-  /**
-   * Session that brought trades of it last while nobody was subscribed: its end is told by nobody. Undefined: none did since somebody was.
-   */
-  speaker: View | undefined
-  /** Since when its next question is due; undefined: none is. A hole that begins anew meanwhile leaves it. */
-  dueSince: Time.Instant | undefined
-}
-
-interface Handing {
-  /** Undefined: somebody wants to know when all before it is handed over. */
-  readonly market: Market | undefined
-  readonly events: ReadonlyArray<MarketEvent>
-  readonly done?: Deferred.Deferred<void> | undefined
-}
-
 export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Return<Backfill, never, Scope.Scope> {
-  const { board, emit, exchange, identity, ledger, memory, rest, statusEvents } = options
+  const { board, exchange, identity, rest, statusEvents } = options
   const { history, polling } = exchange.rest
   const clock = yield* Effect.clock
-  const entry = { exchange: exchange.id, lane: "trade" } as const
   const hold = Duration.toMillis(options.hold)
   const maxAge = Duration.toMillis(options.maxAge)
   const markets = new Map<string, Market>()
   /** Of markets that were forgotten: no two `gap` events of a life have one id. */
   const nextIds = new Map<string, number>()
-  const pending = new Set<Market>()
-  const tokens = yield* Queue.unbounded<void>()
-  const handings = yield* Queue.unbounded<Handing>()
-  const unwritten = new Set<Market>()
-  const toWrite = yield* Effect.makeLatch(false)
   const changed = yield* Effect.makeLatch(false)
   let flushed: Deferred.Deferred<void> | undefined
   /** Trades in line, of all markets. */
@@ -189,8 +118,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
 
   const now = () => Time.instantOf(clock)
   const wall = () => Time.wallOf(clock)
-  const keyOf = (symbol: string): string => `${exchange.id}:${symbol}`
-  const prefixLength = (symbol: string): number => keyOf(symbol).length + ":t:".length
 
   const marketOf = (state: MarketState): Market => {
     const { symbol } = state.market
@@ -222,13 +149,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   // -------------------------------------------------------------------------------------------------------------------
   // the machine's commands
 
-  const keep = ({ holes, state: { market } }: Market): void =>
-    options.holes?.keepHoles(
-      keyOf(market.symbol),
-      market.exchangeSymbol,
-      Holes.spansToKeep(holes).map((span) => toHole(span, null, `${keyOf(market.symbol)}:t:`))
-    )
-
   const gapEvent = ({ market }: MarketState, { cause, complete, from, gapId, id, recovered, to }: Holes.Gap) =>
     statusEvents.gap(id, wall(), {
       gapId,
@@ -249,10 +169,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     for (const command of commands) {
       switch (command._tag) {
         case "Persist":
-          persist(market)
+          durable.persist(market)
           break
         case "Keep":
-          keep(market)
+          durable.keep(market)
           break
         case "Publish":
           events.push(gapEvent(state, command.gap))
@@ -260,24 +180,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
         case "HandOver":
           events.push(...command.events)
           break
-        case "Close": {
-          const { complete, isKept, lastEvent, span } = command
-          board.gaps[complete ? "filled" : "told"] += 1
-          if (!isKept) break
-          const key = keyOf(state.market.symbol)
-          keep(market)
-          options.holes?.closeHole(key, toHole(span, complete ? "filled" : "given up", `${key}:t:`), {
-            trade: span.lastTrade === null ? null : `${key}:t:${span.lastTrade}`,
-            event: lastEvent
-          })
+        case "Close":
+          board.gaps[command.complete ? "filled" : "told"] += 1
+          if (command.isKept) durable.close(market, command)
           break
-        }
       }
     }
     held += Holes.waiting(after) - Holes.waiting(before)
     known += after.known.length - before.known.length
     board.gaps.open += Holes.spans(after).length - Holes.spans(before).length
-    if (after.handing > before.handing) handings.unsafeOffer({ market, events })
+    if (after.handing > before.handing) handOver.give(market, events)
     if (flushed !== undefined && isQuiet()) Deferred.unsafeDone(flushed, Exit.void)
     changed.unsafeOpen()
   }
@@ -307,198 +219,24 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (most !== undefined) step(most, { _tag: "GiveUpLargest" })
   }
 
-  const handOver = Queue.takeBetween(handings, 1, batch).pipe(
-    Effect.flatMap((chunk) => {
-      const all = Array.from(chunk)
-      const events = all.flatMap(({ events }) => events)
-      return (events.length === 0 ? Effect.void : emit(events)).pipe(
-        Effect.andThen(Effect.sync(() => {
-          for (const { done, market } of all) {
-            if (done !== undefined) Deferred.unsafeDone(done, Exit.void)
-            if (market === undefined) continue
-            step(market, { _tag: "Handed" })
-            forgetIfGone(market)
-          }
-        }))
-      )
-    })
-  )
-
-  /** All that was made so far is handed over. */
-  const sent = Effect.suspend(() => {
-    const done = Deferred.unsafeMake<void>(FiberId.none)
-    handings.unsafeOffer({ market: undefined, events: [], done })
-    return Deferred.await(done)
-  })
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // the checkpoint
-
-  const persist = (market: Market): void => {
-    unwritten.add(market)
-    toWrite.unsafeOpen()
+  const forgetIfGone = (market: Market): void => {
+    const { holes, state: { market: { symbol } } } = market
+    if (!holes.vanished || !Holes.isIdle(holes)) return
+    lives.forget(market)
+    nextIds.set(symbol, holes.nextId)
+    markets.delete(symbol)
   }
 
-  const writeHoles = toWrite.await.pipe(
-    Effect.andThen(Effect.suspend(() => {
-      toWrite.unsafeClose()
-      const all = Array.from(unwritten)
-      unwritten.clear()
-      for (const market of all) keep(market)
-      const done = (ok: boolean) => Effect.sync(() => all.forEach((market) => step(market, { _tag: "Persisted", ok })))
-      const { holes } = options
-      if (holes === undefined) return done(false)
-      return holes.write.pipe(
-        Effect.matchEffect({
-          onSuccess: () => done(true),
-          onFailure: (error) =>
-            Effect.logWarning("holes cannot be kept for the next life; they are told, and what is behind them goes on")
-              .pipe(
-                Effect.annotateLogs({ exchange: exchange.id, markets: all.length, error: error.message }),
-                Effect.andThen(done(false))
-              )
-        })
-      )
-    }))
-  )
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // the history
-
-  const isUnknown = ({ isUnknownMarket, status }: Rest.RestError): boolean =>
-    isUnknownMarket === true || status === 404 || status === 410
-
-  const pathOf = (market: Listed, asked: Numbers.Question | null): string => {
-    const { pages, path } = history
-    if (asked === null || pages === undefined) return path(market)
-    const { above, at, reach } = asked
-    return pages.path(market, { id: String(above), timestamp: at?.ms ?? null, time: at?.text }, reach)
-  }
-
-  const ask = Effect.fnUntraced(function*(market: Market) {
-    const { state } = market
-    step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
-    if (Holes.isIdle(market.holes)) market.dueSince = undefined
-    if (Holes.askAt(market.holes) === undefined) return
-    questions += 1
-    market.dueSince = undefined
-    const asked = Holes.question(market.holes)
-    step(market, { _tag: "Asked" })
-    const path = pathOf(state.market, asked)
-    const answer = yield* rest.ask(path, history.decode).pipe(
-      Effect.retry({
-        schedule: RetryPolicy.bounded(options.retry),
-        // Of a market that is gone an answer is not to be expected: it is asked for once.
-        while: (error) => !Rest.isOfMarket(error) && !market.holes.vanished
-      }),
-      Effect.tapError((error) =>
-        Effect.logWarning("a market's history cannot be had", `${error.reason}: ${error.message}`).pipe(
-          Effect.annotateLogs({ exchange: exchange.id, symbol: state.market.symbol })
-        )
-      ),
-      Effect.either
-    )
-    if (Either.isLeft(answer)) {
-      step(market, { _tag: "Unanswered", isUnknown: isUnknown(answer.left) })
-      board.show()
-      return
+  const handOver = yield* HandOver.make({
+    ...options,
+    handed: (market) => {
+      step(market, { _tag: "Handed" })
+      forgetIfGone(market)
     }
-    receive(market, asked, path, answer.right)
-    board.show()
-    // What it brought is on its way out: a worker has no more than one page in memory.
-    if (asked !== null) yield* sent
   })
-
-  const receive = (
-    market: Market,
-    asked: Numbers.Question | null,
-    path: string,
-    { date, sentAt, text, value }: Rest.Answer<History>
-  ): void => {
-    const rows = value.flatMap((row) => {
-      if (Either.isRight(row)) return [row.right]
-      board.failure(row.left.reason)
-      return []
-    })
-    const known = market.holes.known
-    const { candidates, identified } = fill(market, {
-      rows,
-      sound: rows.length === value.length,
-      sentAt,
-      date,
-      asked,
-      count: value.length
-    })
-    if (options.recorder?.answered === undefined || identified.length === 0) return
-    const taken = Recorded.taken(value, candidates, identified, known)
-    const answer = { channel: "trades", market: market.state.market, path, text, at: wall() } as const
-    options.recorder.answered({ ...answer, ...taken })
-  }
-
-  const fill = (
-    market: Market,
-    found: Found
-  ): { readonly candidates: ReadonlyArray<TradeRow>; readonly identified: ReadonlyArray<Identified> } => {
-    const { heardSince, state } = market
-    const first = found.rows[0]
-    const since = heardSince === undefined ? null : rest.clock.earliest(heardSince)
-    const answer: Holes.Answer = {
-      ...found,
-      oldest: first === undefined ? null : Spans.stampOf(first),
-      // What has that second's timestamp may have come after it.
-      since: since === null ? null : since - 1_000
-    }
-    const candidates = Holes.candidates(market.holes, answer)
-    ledger.received(entry, candidates.length)
-    // Those without an amount show how far back the answer reaches, as any row does.
-    const traded = Trades.traded(candidates)
-    ledger.move(entry, "in_flight", "filtered", candidates.length - traded.length, "zero")
-    const identified = state.identifyHistory(traded, market.holes.known)
-    ledger.move(entry, "in_flight", "filtered", traded.length - identified.length, "duplicate")
-    const events = Trades.toTrades(exchange.id, state, identified, Time.epochMillis(wall()), "rest")
-    board.gaps.recovered += identified.length
-    step(market, { _tag: "Answered", answer, fresh: freshOf(state, identified, events) })
-    return { candidates: traded, identified }
-  }
-
-  const freshOf = (
-    { market }: MarketState,
-    identified: ReadonlyArray<Identified>,
-    events: ReadonlyArray<MarketEvent>
-  ): ReadonlyArray<Holes.Fresh<MarketEvent>> => {
-    const cut = prefixLength(market.symbol)
-    return identified.flatMap(({ id, row }, i) => {
-      const event = events[i]
-      if (event === undefined) return []
-      const numbers = exchange.tradeIds === undefined ? undefined : Numbers.rangeOf(row)
-      return [{ id: id.slice(cut), stamp: Spans.stampOf(row), event, numbers }]
-    })
-  }
-
-  let questions = 0
-  const next = (): Market | undefined => {
-    const at = now()
-    const waiting = Array.from(pending, (market) => ({
-      market,
-      since: market.dueSince ?? at,
-      asked: Holes.timesAsked(market.holes),
-      trades: market.state.status.trades
-    }))
-    const market = Turns.next(waiting, questions, at)?.market
-    if (market !== undefined) pending.delete(market)
-    return market
-  }
-
-  const worker = Queue.take(tokens).pipe(
-    Effect.andThen(Effect.suspend(() => {
-      const market = next()
-      return market === undefined ? Effect.void : ask(market)
-    })),
-    Effect.forever
-  )
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // time
+  const durable = yield* Durable.make({ ...options, step })
+  const histories = yield* Histories.make({ ...options, step, sent: handOver.sent })
+  const lives = Lives.make({ ...options, step })
 
   /** Steps what is due; then waits for the next of all deadlines, or for a change. */
   const clockwork = Effect.gen(function*() {
@@ -513,60 +251,15 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       else due = Time.earliest(due, wake)
       // A market that is polled is asked all the time, but not when it is gone.
       const askAt = polling === undefined || holes.vanished ? Holes.askAt(market.holes) : undefined
-      if (askAt !== undefined && !pending.has(market)) {
-        if (Time.between(askAt, at) >= 0) {
-          market.dueSince ??= at
-          pending.add(market)
-          tokens.unsafeOffer(undefined)
-        } else due = Time.earliest(due, askAt)
+      if (askAt !== undefined) {
+        if (Time.between(askAt, at) >= 0) histories.wanted(market, at)
+        else due = Time.earliest(due, askAt)
       }
     }
     yield* due === undefined
       ? changed.await
       : Effect.raceFirst(changed.await, Effect.sleep(Math.max(1, Time.between(now(), due))))
   })
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // earlier lives
-
-  /** Markets whose memory of earlier lives was taken over: once each. */
-  const inherited = new Set<string>()
-  /** Markets of which the checkpoint is to know nothing until they are heard again. */
-  const forgotten = new Set<string>()
-  const inherit = (market: Market): boolean => {
-    const { symbol } = market.state.market
-    if (inherited.has(symbol)) return false
-    inherited.add(symbol)
-    const found = memory.get(keyOf(symbol))
-    if (found === undefined) return false
-    const cut = prefixLength(symbol)
-    const edge = market.state.edge()
-    const spans = spansOf(found, edge, exchange.tradeIds, `${keyOf(symbol)}:t:`)
-    if (spans.length > 0) {
-      step(market, {
-        _tag: "TakenOver",
-        spans,
-        known: [...edge.known, ...(found.kept ?? []).map((id) => id.slice(cut))]
-      })
-    }
-    if (!identity.isRemembered(symbol) && spans.length === 0) return false
-    // What that life knew of may be no more than the trade behind its hole, which died with it.
-    step(market, {
-      _tag: "Lost",
-      listener: null,
-      cause: "restart",
-      edge: { ...edge, last: edge.last ?? spans.at(-1)?.to ?? null }
-    })
-    return true
-  }
-
-  const forgetIfGone = ({ holes, state: { market } }: Market): void => {
-    if (!holes.vanished || !Holes.isIdle(holes)) return
-    options.holes?.forget(keyOf(market.symbol))
-    forgotten.add(market.symbol)
-    nextIds.set(market.symbol, holes.nextId)
-    markets.delete(market.symbol)
-  }
 
   // -------------------------------------------------------------------------------------------------------------------
   // to be seen
@@ -580,9 +273,9 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   const fibers = [
-    ...Array.from({ length: workers }, () => worker),
-    Effect.forever(handOver),
-    Effect.forever(writeHoles),
+    ...Array.from({ length: Histories.workers }, () => histories.worker),
+    Effect.forever(handOver.next),
+    Effect.forever(durable.write),
     Effect.forever(clockwork)
   ]
   yield* Effect.forEach(fibers, (fiber) => Effect.forkScoped(options.supervise(fiber)), { discard: true })
@@ -602,8 +295,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const market = marketOf(state)
       market.heardSince ??= now()
       market.speaker = undefined
-      inherit(market)
-      if (forgotten.delete(state.market.symbol)) keep(market)
+      lives.inherit(market)
+      if (lives.isBack(market)) durable.keep(market)
       step(market, { _tag: "Subscribed", listener, recovered, by: by(), edge: state.edge() })
     },
     arriving: (state, view) => {
@@ -613,7 +306,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       const market = found ?? marketOf(state)
       const isAnother = market.speaker !== undefined
       market.speaker = view
-      if (inherit(market)) return
+      if (lives.inherit(market)) return
       // While one session speaks, nothing is missing; and where somebody was subscribed before, the hole has begun.
       if (found !== undefined && !isAnother) return
       const edge = state.edge()
@@ -630,8 +323,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     polled: (state, answer) => {
       const market = marketOf(state)
       market.heardSince ??= answer?.heardSince
-      inherit(market)
-      if (forgotten.delete(state.market.symbol)) keep(market)
+      lives.inherit(market)
+      if (lives.isBack(market)) durable.keep(market)
       step(market, { _tag: "Aged", exchangeNow: rest.clock.earliest(now()) })
       // An empty answer says nothing.
       if (answer?.rows.length === 0) return
@@ -648,18 +341,18 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       step(market, { _tag: "Asked" })
       if (answer === undefined) step(market, { _tag: "Unanswered", isUnknown: true })
       // By the answer the market is heard: no question could be younger than that.
-      else fill(market, { ...answer, sentAt: now(), asked: null, count: answer.rows.length })
+      else histories.fill(market, { ...answer, sentAt: now(), asked: null, count: answer.rows.length })
     },
     take: (state, identified, events) => {
       if (events.length === 0) return false
       const market = markets.get(state.market.symbol)
       if (market === undefined) return false
       if (Holes.mustWait(market.holes)) {
-        step(market, { _tag: "Arrived", trades: freshOf(state, identified, events) })
+        step(market, { _tag: "Arrived", trades: freshOf(exchange, state, identified, events) })
         return true
       }
       if (Holes.isCurious(market.holes)) {
-        const trades = freshOf(state, identified, events)
+        const trades = freshOf(exchange, state, identified, events)
         const followed = Holes.followed(market.holes, trades)
         // Most of them: nothing is to be done.
         if (followed !== undefined) market.holes = followed
@@ -671,14 +364,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       for (const market of markets.values()) {
         if (!symbols.has(market.state.market.symbol) && !Holes.isIdle(market.holes)) step(market, { _tag: "Vanished" })
       }
-      for (const [key, { exchangeSymbol }] of memory) {
-        if (!key.startsWith(`${exchange.id}:`)) continue
-        const symbol = key.slice(exchange.id.length + 1)
-        if (symbols.has(symbol) || markets.has(symbol) || inherited.has(symbol) || exchangeSymbol === undefined) {
-          continue
-        }
+      for (const { exchangeSymbol, symbol } of lives.unmet()) {
+        if (symbols.has(symbol) || markets.has(symbol)) continue
         const market = marketOf(identity.market({ symbol, exchangeSymbol }))
-        if (inherit(market)) step(market, { _tag: "Vanished" })
+        if (lives.inherit(market)) step(market, { _tag: "Vanished" })
       }
       const exchangeNow = rest.clock.earliest(now())
       for (const market of markets.values()) if (market.holes.vanished) step(market, { _tag: "Aged", exchangeNow })
