@@ -2,7 +2,7 @@
  * The built service whose files somebody takes away while it runs: a cleaner of `/tmp`, a hand in the wrong directory. Kafka is away, and
  * the exchanges keep no histories: nothing but the queue has what was received.
  */
-import { readdirSync, rmSync } from "node:fs"
+import { existsSync, readdirSync, rmSync } from "node:fs"
 import * as path from "node:path"
 import { assert, describe, it } from "vitest"
 import { brokenLaw, type Service, sum, until } from "../e2e/Service.ts"
@@ -12,6 +12,12 @@ import { startBroker } from "./Outage.ts"
 const empty = (directory: string): void => {
   for (const name of readdirSync(directory)) rmSync(path.join(directory, name), { recursive: true, force: true })
 }
+
+/** Files of all lanes' queues. */
+const segments = (directory: string): ReadonlyArray<string> =>
+  readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".seg"))
+    .map((name) => path.join(directory, name))
 
 /** Of all that was sent. */
 const onDisk = (s: Stage, service: Service) =>
@@ -54,14 +60,16 @@ describe("DATA_DIR is emptied while it runs", () => {
 
   it("something comes first: the file of the queue is there again, and outlives a kill", async () => {
     const { broker, s, service } = await scene()
+    const files = segments(s.dataDir)
+    assert.isTrue(files.some((file) => file.includes(".trade.v1")))
     empty(s.dataDir)
-    // Whether it is there is looked at once a second.
+    // Whether it is there is looked at once a second, by each lane for itself: killed before, a lane of which nothing came has lost what it had.
     await until(
       "it is there again",
       async () => {
         await emit(s, 20)
-        // Each lane looks for itself: the one of status events may be first.
-        return service.lines.some((line) => line.includes("it is there again") && line.includes(".trade.v1"))
+        return files.every((file) => existsSync(file)) &&
+          service.lines.some((line) => line.includes("it is there again") && line.includes(".trade.v1"))
       },
       30_000,
       () => service.tail()
