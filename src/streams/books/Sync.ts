@@ -35,6 +35,11 @@ export interface State extends Options {
   sequence: bigint | undefined
   /** The part that it is at; undefined while it waits. */
   last: Part | undefined
+  /**
+   * What it had come to when a picture took it further: the next change follows from there, or what is between was heard by nobody. Undefined: none
+   * has, or that is known by now.
+   */
+  unproved: bigint | undefined
   /** Changes since a picture by REST is waited for, also while the book is whole; undefined: none is. */
   buffer: Buffer.Buffer | undefined
 }
@@ -57,6 +62,7 @@ export const make = ({ books, pool }: Options): State => {
     isLive: false,
     sequence: undefined,
     last: undefined,
+    unproved: undefined,
     buffer: undefined
   }
   lose(state)
@@ -66,7 +72,7 @@ export const make = ({ books, pool }: Options): State => {
 /** Something that it did not hear is missing: what it has is not the book any more. */
 export const lose = (s: State): void => {
   s.isLive = false
-  s.sequence = s.last = undefined
+  s.sequence = s.last = s.unproved = undefined
   Side.clear(s.bids)
   Side.clear(s.asks)
   if (s.books.resync === "picture") expect(s)
@@ -94,6 +100,11 @@ export const take = (s: State, part: Part): Outcome => {
 }
 
 const follow = (s: State, part: Part): Outcome => {
+  if (s.unproved !== undefined) {
+    const proof = judge(s.books.link, s.unproved, part)
+    if (proof === "missing") return wrong(s, "sequence")
+    if (proof === "follows") s.unproved = undefined
+  }
   const verdict = judge(s.books.link, s.sequence, part)
   if (verdict === "old") return "old"
   if (verdict === "missing") return wrong(s, "sequence")
@@ -114,8 +125,12 @@ export const fit = (s: State, picture: Part, reached?: bigint): "whole" | Fault 
   if (after === undefined || (reached !== undefined && (after.at(-1)?.sequence ?? picture.sequence) < reached)) {
     return undefined
   }
+  const from = s.isLive ? s.unproved ?? s.sequence : undefined
   const outcome = fresh(s, picture, after)
-  if (outcome === "whole") close(s)
+  if (outcome !== "whole") return outcome
+  close(s)
+  // The socket is mostly a moment behind: what leads there is yet to come.
+  s.unproved = after.length === 0 && from !== undefined && from < picture.sequence ? from : undefined
   return outcome
 }
 

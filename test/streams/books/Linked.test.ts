@@ -26,7 +26,10 @@ const actions: fc.Arbitrary<ReadonlyArray<Action>> = fc.array(
     { weight: 2, arbitrary: fc.record({ _tag: fc.constant("connect" as const) }) },
     { weight: 4, arbitrary: fc.record({ _tag: fc.constant("beside" as const) }) },
     { weight: 1, arbitrary: fc.record({ _tag: fc.constant("besideOver" as const) }) },
-    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("cut" as const), newest: fc.boolean() }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ _tag: fc.constant("cut" as const), newest: fc.boolean(), isSilent: fc.boolean() })
+    },
     {
       weight: 3,
       arbitrary: fc.record({
@@ -206,10 +209,84 @@ describe.each(["exact", "overlap", "counted", "none"] as const)("Books by the li
   })
 })
 
+const stretch = fc.array(
+  fc.record({ _tag: fc.constant("change" as const), place: fc.nat(15), amount: fc.nat(3) }),
+  { minLength: 1, maxLength: 6 }
+)
+
+const gapsOf = ({ commands }: LinkedWorld) =>
+  commands.flatMap((said) => said._tag === "Gap" ? [[said.cause, said.complete]] : [])
+
+describe.each(["exact", "overlap", "counted", "none"] as const)(
+  "A silence that was strange, by the link %s",
+  (link) => {
+    it("is a hole if something has changed meanwhile, which nobody heard, and none if nothing has", () => {
+      let [holes, none] = [0, 0]
+      fc.assert(
+        fc.property(stretch, fc.option(stretch, { nil: [] }), (before, meanwhile) => {
+          const world = new LinkedWorld({ link, deltas: false, depth: 3, interval: 0, window: 8 })
+          begin(world)
+          for (const action of before) world.act(action)
+          world.act({ _tag: "push" })
+          world.act({ _tag: "deliver", frames: 1_000 })
+          const { asks, bids } = world.truth
+          world.act({ _tag: "cut", newest: true, isSilent: true })
+          for (const action of meanwhile) world.act(action)
+          world.act({ _tag: "connect" })
+          world.act({ _tag: "deliver", frames: 1_000 })
+          world.act({ _tag: "pass", ms: 25_000 })
+          world.act({ _tag: "answer", fails: false, lag: 0 })
+          world.act({ _tag: "pass", ms: 1 })
+          assert.strictEqual(world.state.phase, "live")
+
+          const seen = (levels: ReadonlyArray<Level>) => levels.slice(0, 3)
+          const isAsBefore = isSame(seen(asks), seen(world.truth.asks)) && isSame(seen(bids), seen(world.truth.bids))
+          const isNumbered = link === "exact" || link === "overlap"
+          if (isAsBefore && (!isNumbered || meanwhile.length === 0)) {
+            none += 1
+            assert.deepStrictEqual(gapsOf(world), [])
+          } else if (!isAsBefore) {
+            holes += 1
+            assert.deepStrictEqual(gapsOf(world), [["disconnected", false], ["disconnected", true]])
+          }
+        }),
+        { numRuns: runs }
+      )
+      assert.isTrue(holes > runs / 10 && none > runs / 10, `${holes} holes, ${none} without`)
+    })
+  }
+)
+
+describe("A fresh picture of a book that goes on", () => {
+  it("hides no hole: if it is ahead, what leads to it has to come yet", () => {
+    let [lost, late] = [0, 0]
+    fc.assert(
+      fc.property(stretch, fc.boolean(), (all, isDropped) => {
+        const world = new LinkedWorld({ link: "overlap", deltas: false, depth: 3, interval: 0, window: 8 })
+        begin(world)
+        world.act({ _tag: "pass", ms: 151_000 })
+        for (const action of all) world.act(action)
+        world.act({ _tag: "push" })
+        if (isDropped) world.act({ _tag: "drop" })
+        world.act({ _tag: "answer", fails: false, lag: 0 })
+        assert.strictEqual(world.state.phase, "live")
+        world.act({ _tag: "deliver", frames: 1_000 })
+        world.act({ _tag: "change", place: 0, amount: 7 })
+        world.act({ _tag: "push" })
+        world.act({ _tag: "deliver", frames: 1_000 })
+        if (isDropped) lost += 1
+        else late += 1
+        assert.strictEqual(world.state.phase, isDropped ? "doubtful" : "live")
+        assert.deepStrictEqual(gapsOf(world), isDropped ? [["sequence", false]] : [])
+      }),
+      { numRuns: runs }
+    )
+    assert.isTrue(lost > runs / 5 && late > runs / 5)
+  })
+})
+
 describe("A book beside pictures", () => {
   const overlap: Setup = { link: "overlap", deltas: false, depth: 3, interval: 0, window: 8 }
-  const change = fc.record({ _tag: fc.constant("change" as const), place: fc.nat(15), amount: fc.nat(3) })
-  const stretch = fc.array(change, { minLength: 1, maxLength: 6 })
   const isRight = ({ linked, truth }: LinkedWorld) =>
     [...linked.sessions.values()].every((sync) => {
       const { asks, bids } = Sync.best(sync, 3)

@@ -36,7 +36,8 @@ export type Action =
   | { readonly _tag: "double" }
   | { readonly _tag: "delay" }
   | { readonly _tag: "connect"; readonly isFirst?: false }
-  | { readonly _tag: "cut"; readonly newest: boolean }
+  /** `isSilent`: its end is told as a silence that was strange. */
+  | { readonly _tag: "cut"; readonly newest: boolean; readonly isSilent?: boolean }
   /** Where there are any: pictures of the best levels, beside the changes, with which the book is compared. */
   | { readonly _tag: "beside" }
   /** Nobody hears them any more, and all that was said has come. */
@@ -366,7 +367,8 @@ export class LinkedWorld {
       case "cut": {
         const session = action.newest ? this.sessions.pop() : this.sessions.shift()
         if (session === undefined) return
-        this.tell({ _tag: "Lost", listener: session.id, cause: "disconnected", aliveAt: this.moment.at })
+        const cause = action.isSilent === true ? "stale" : "disconnected"
+        this.tell({ _tag: "Lost", listener: session.id, cause, aliveAt: this.moment.at })
         return
       }
       case "answer": {

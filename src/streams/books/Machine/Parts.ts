@@ -175,10 +175,17 @@ const apply = (
     if (isWhole && isWanted(s) && s.ask.at === undefined && !s.ask.isPending) expectPicture(s, now.at)
     return
   }
+  // After a silence that was strange: what has changed meanwhile nobody heard.
+  if (s.options.linked !== undefined && isForlorn(s) && !isWhereItWas(s, listener, number)) open(s, "disconnected")
   count("applied", out)
   s.isCrossed = false
   keep(s, listener, { bids, asks }, part, number, source, now)
 }
+
+/** Nothing has changed since what is kept. */
+const isWhereItWas = (s: State, listener: Listener, number: Numbered | undefined): boolean =>
+  (number !== undefined && number.epoch === s.number?.epoch && number.sequence === s.number.sequence) ||
+  isAsKept(s, listener)
 
 const keep = (
   s: State,
