@@ -85,7 +85,7 @@ export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<voi
   )
   yield* Arguments.checkCommand(args, Array.from(HashMap.keys(Command.getSubcommands(root))).sort())
   yield* Command.run(root, { name, version, executable: name, summary, footer })(
-    [...host.argv.slice(0, 2), ...args]
+    [...host.argv.slice(0, 2), ...Arguments.helpAlone(args)]
   ).pipe(
     PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
     Effect.provide(environment),
@@ -303,8 +303,12 @@ const format = Options.choice("format", ["ndjson"]).pipe(
 
 // Without it the command is wrong usage: nothing is thrown away by accident.
 const yes = Options.boolean("yes", { ifPresent: true }).pipe(
-  Options.withDescription("Needed: there is no way back."),
-  Options.withSchema(Schema.Literal(true))
+  Options.withDescription("Without it nothing is deleted: there is no way back."),
+  Options.withSchema(
+    Schema.Literal(true).annotations({
+      message: () => "purge deletes every record in the queue, and there is no way back: to have that, add --yes"
+    })
+  )
 )
 
 const out = Options.text("out").pipe(

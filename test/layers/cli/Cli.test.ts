@@ -37,6 +37,26 @@ describe("help", () => {
     assert.include(stdout, "--env-example")
   })
 
+  it("of a command behind its other options, whatever they are; not behind `--`", async () => {
+    const [tap, behind, short, odd, purge, purgeBehind, nested, forced] = await Promise.all([
+      ["tap", "--help"],
+      ["tap", "--exchange", "binance", "--help"],
+      ["tap", "--exchange", "binance", "--seconds=1", "-h"],
+      ["tap", "--exchange", "--help", "--nonsense"],
+      ["queue", "purge", "--help"],
+      ["queue", "purge", "--yes", "--help"],
+      ["--log-level", "warn", "queue", "purge", "--yes", "--help"],
+      ["capture", "replay", "--", "--help"]
+    ].map((args) => exchangeFeeds(args)))
+    assert.deepInclude(tap, { code: 0, stderr: "" })
+    assert.include(tap?.stdout, "$ tap --exchange")
+    for (const one of [behind, short, odd]) assert.deepStrictEqual(one, tap)
+    assert.deepInclude(purge, { code: 0, stderr: "" })
+    assert.include(purge?.stdout, "Throws every record away")
+    for (const one of [purgeBehind, nested]) assert.deepStrictEqual(one, purge)
+    assert.deepInclude(forced, { code: 64, stdout: "" })
+  })
+
   // `script` gives it a terminal.
   const onTerminal = (env: Record<string, string>) =>
     spawnSync("/usr/bin/script", ["-qec", `${process.execPath} ${bundle} --help`, "/dev/null"], {
