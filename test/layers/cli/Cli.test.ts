@@ -199,6 +199,15 @@ describe("config", () => {
   })
 })
 
+describe("demo", () => {
+  it("warns of nothing before Kafka goes down: its first line is where the page is", async () => {
+    const { code, stderr, stdout } = await exchangeFeeds(["demo", "--seconds", "1"])
+    assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+    assert.match(stdout.split("\n")[0] ?? "", /status page: http:/)
+    assert.include(stdout, "lost 0")
+  })
+})
+
 describe("healthcheck", () => {
   const servers: Array<http.Server> = []
   const seen: Array<string> = []
