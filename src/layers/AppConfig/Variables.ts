@@ -154,7 +154,7 @@ export const service = {
     "HEALTH_PORT",
     Parsers.port,
     8080,
-    "Port of `/health`, `/metrics` and the status page; 0 = any free one"
+    "Port of `/health`, `/metrics` and the status page; 0 = any free one, told on stderr at the start: `top`, `gaps`, `healthcheck` then need `--url`"
   ),
   host: variable("HEALTH_HOST", Parsers.host, "127.0.0.1", "Address to listen at"),
   logLevel: variable(

@@ -240,6 +240,14 @@ describe("healthcheck", () => {
     assert.deepStrictEqual(seen, ["/health", "/health/ready"])
   })
 
+  it("1 if HEALTH_PORT=0 leaves the port open, and what to do about it; so does top", async () => {
+    for (const command of ["healthcheck", "top"]) {
+      const { code, stderr, stdout } = await exchangeFeeds([command], { HEALTH_PORT: "0" })
+      assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" }, command)
+      assert.match(stderr, /^exchange-feeds: HEALTH_PORT=0 does not say .*--url http:\/\/HOST:PORT.*\n$/)
+    }
+  })
+
   it("1 if it answers anything else, or not at all", async () => {
     const port = await serve(503, JSON.stringify({ status: "draining" }))
     const draining = await exchangeFeeds(["healthcheck", "--url", `http://127.0.0.1:${port}`])
