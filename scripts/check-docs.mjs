@@ -1,4 +1,4 @@
-// `npm run check:docs`: links lead somewhere, shell blocks name commands that exist, JSON parses, TypeScript type-checks.
+// `npm run check:docs`: links lead somewhere, shell blocks name commands that exist, JSON parses, TypeScript type-checks, each check is listed.
 import { spawnSync } from "node:child_process"
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import * as path from "node:path"
@@ -36,6 +36,11 @@ const commandProblem = (line) => {
     return commands.includes(words[1]) || words[1].startsWith("--") ? undefined : `no command ${words[1]}`
   }
   return undefined
+}
+
+// Who is refused by a check looks there for what it judges.
+for (const name of Object.keys(scripts).filter((name) => name.startsWith("check:"))) {
+  if (!textOf("CONTRIBUTING.md").includes(`| \`${name}\` |`)) problems.push(`CONTRIBUTING.md: does not name ${name}`)
 }
 
 const snippets = []

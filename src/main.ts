@@ -23,6 +23,7 @@ const codeOf = (error: Cli.CliError): number => {
       return 64
     case "HttpServerUnavailable":
     case "MarketsFailed":
+    case "Unreached":
       return 69
     case "PipelineEnded":
       return 70

@@ -86,12 +86,13 @@ export const parse = Effect.fnUntraced(function*<E extends { readonly message: s
     name: table.feeds.exchanges.name,
     problem
   }))
+  const unused = Checks.withoutChannel(reader, settings, table.feeds.channels)
   const unnamed = Checks.withoutMarkets(reader, settings, exchanges, table.feeds.markets)
   const [first, ...more] = inOrder([...invalid, ...reader.problems(), ...problems, ...unnamed], table)
   if (first !== undefined) return yield* new ConfigInvalid({ problems: [first, ...more] })
   return {
     settings,
-    warnings: [...unknown(env, table), ...reader.warnings(), ...warnings],
+    warnings: [...unknown(env, table), ...reader.warnings(), ...warnings, ...unused],
     effective: table.rows.map((row) => effectiveOf(reader, settings, row))
   }
 })

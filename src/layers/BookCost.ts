@@ -47,9 +47,10 @@ export interface Cost {
 
 /** Of all of them together, each second of a busy day. */
 export const of = (
-  { books: { deltas, depth, interval, refresh }, queue }: Pick<Settings, "books" | "queue">,
+  { books, queue }: Pick<Settings, "books" | "queue">,
   all: ReadonlyArray<Books>
 ): Cost => {
+  const { deltas, interval, refresh } = books
   const perSecond = (duration: Duration.Duration): number => 1000 / Duration.toMillis(duration)
   let recordsPerSecond = 0
   let bytesPerSecond = 0
@@ -57,14 +58,13 @@ export const of = (
     recordsPerSecond += records
     bytesPerSecond += records * (bareBytes + frameBytes + levels * levelBytes)
   }
-  for (const { levels = keptAtMost, markets } of all) {
-    const kept = Math.min(levels, keptAtMost)
-    const shown = depth === "all" ? kept : Math.min(depth, kept)
+  for (const one of all) {
+    const { markets } = one
+    const levels = counted(books, one)
     if (deltas) {
       add(markets * changesPerSecond, levelsPerChange)
-      // Each book is an anchor with all that is kept.
-      add(markets * perSecond(refresh), 2 * kept)
-    } else add(markets * (Duration.isZero(interval) ? changesPerSecond : perSecond(interval)), 2 * shown)
+      add(markets * perSecond(refresh), 2 * levels)
+    } else add(markets * (Duration.isZero(interval) ? changesPerSecond : perSecond(interval)), 2 * levels)
   }
   return { recordsPerSecond, bytesPerSecond, minutes: queue.maxBytes / bytesPerSecond / 60 }
 }
@@ -112,21 +112,41 @@ export const lines = (
   return [
     `books: ${amount(recordsPerSecond)} records/s, ${perDay(bytesPerSecond)}${zipped}; ` +
     `QUEUE_MAX_BYTES holds ${amount(minutes)} minutes of them while Kafka is away`,
-    `books, as assumed: ${count}, ${pace(settings.books)}, ${levelBytes} bytes a level; trades are not counted`
+    `books, as assumed: ${count}, ${pace(settings.books, books)}, ${levelBytes} bytes a level; trades are not counted`
   ]
 }
 
 // internal
 
-const pace = ({ deltas, depth, interval, refresh }: Settings["books"]): string => {
-  const changes = `${changesPerSecond} change of each a second`
-  if (deltas) {
-    return `${changes} with ${levelsPerChange} levels, a book with all kept levels each ${Duration.format(refresh)}`
+/** Levels a side of a `book`: no more than there are; as an anchor it has all that are kept. */
+const counted = ({ deltas, depth }: Settings["books"], { levels = keptAtMost }: Books): number => {
+  const kept = Math.min(levels, keptAtMost)
+  return deltas || depth === "all" ? kept : Math.min(depth, kept)
+}
+
+/** One number, or of which exchange each is. */
+const sizes = (settings: Settings["books"], all: ReadonlyArray<Books>): string => {
+  const bySize = new Map<number, Array<string>>()
+  for (const one of all.filter(({ markets }) => markets > 0)) {
+    const levels = counted(settings, one)
+    bySize.set(levels, [...(bySize.get(levels) ?? []), one.exchange])
   }
-  const size = depth === "all" ? "all levels a side that are kept" : `${depth} levels a side, or all that there are`
+  const [only, ...others] = bySize.keys()
+  if (others.length === 0) return `${only} levels a side`
+  const each = Array.from(bySize).sort(([a], [b]) => a - b).map(([levels, of]) => `${levels} of ${of.join(", ")}`)
+  return `levels a side: ${each.join("; ")}`
+}
+
+const pace = (settings: Settings["books"], all: ReadonlyArray<Books>): string => {
+  const { deltas, interval, refresh } = settings
+  const changes = `${changesPerSecond} change of each a second`
+  const size = sizes(settings, all)
+  if (deltas) {
+    return `${changes} with ${levelsPerChange} levels, a book of each every ${Duration.format(refresh)} (${size})`
+  }
   return Duration.isZero(interval)
-    ? `${changes}, ${size}`
-    : `a change of each in every ${Duration.format(interval)}, ${size}`
+    ? `${changes} (${size})`
+    : `a change of each in every ${Duration.format(interval)} (${size})`
 }
 
 /** Two digits that count, none behind the point from ten on. */

@@ -11,6 +11,14 @@ import type { BooksOptions } from "./books/Options.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
 
 /**
+ * By HTTP status, what can be done about it: one line.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Advice = Readonly<Record<number, string>>
+
+/**
  * Where an exchange is reached.
  *
  * @since 0.1.0
@@ -523,9 +531,9 @@ export interface Exchange {
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /**
    * By HTTP status of an answer or of a refused dial: what whoever runs this can do about it, in at most 150 characters. It stands behind the
-   * status wherever the refusal is told.
+   * status wherever the refusal is told. It is given the addresses that are asked, which are no way out of a refusal by them.
    */
-  readonly advice?: Readonly<Record<number, string>> | undefined
+  readonly advice?: ((asked: Endpoints) => Advice) | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
   readonly names?: Readonly<Record<string, string>> | undefined
   /**

@@ -189,7 +189,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,
-    advice: exchange.advice,
+    advice: exchange.advice?.(options.endpoints),
     isSteady: isPolled,
     isPatient: exchange.rest.history.pages !== undefined,
     onChange: (answers, reason, at) =>

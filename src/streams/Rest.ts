@@ -24,7 +24,7 @@ import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
 import type { Board } from "./Board.ts"
 import type { DecodeFailure } from "./DecodeFailure.ts"
-import type { Exchange, Refusal, Rest as Way } from "./Exchange.ts"
+import type { Advice, Refusal, Rest as Way } from "./Exchange.ts"
 import * as ExchangeClock from "./ExchangeClock.ts"
 import * as Json from "./protocols/Json.ts"
 import * as Budget from "./Rest/Budget.ts"
@@ -140,7 +140,7 @@ export interface Options {
   /** Of the exchange: what a refusal by body looks like. */
   readonly refused?: Way["refused"]
   /** Of the exchange: what can be done about a status. */
-  readonly advice?: Exchange["advice"]
+  readonly advice?: Advice | undefined
   /** The API answers no more, or again; `reason` is one line, null where it answers. It is taken to answer at first. */
   readonly onChange?: ((answers: boolean, reason: string | null, at: Time.WallTime) => Effect.Effect<void>) | undefined
   /** Questions never stop, as where trades are polled: they are spread over the minute, one by one. */

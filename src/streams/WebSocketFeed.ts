@@ -17,7 +17,7 @@ import { reasonOf } from "../services/ErrorText.ts"
 import * as RetryPolicy from "../services/RetryPolicy.ts"
 import { oneLine } from "../services/Text.ts"
 import * as Time from "../services/Time.ts"
-import type { Exchange, KeepAlive } from "./Exchange.ts"
+import type { Advice, KeepAlive } from "./Exchange.ts"
 import { FeedError } from "./FeedError.ts"
 
 /** What happened on the socket, in order, and when it arrived: `at` to know ages by, `wall` to be written down. */
@@ -34,7 +34,7 @@ export interface Options {
   /** What has to be sent so often, from the opening on, lest the other side hangs up. */
   readonly keepAlive?: KeepAlive | undefined
   /** What can be done about the status by which a dial is refused. */
-  readonly advice?: Exchange["advice"]
+  readonly advice?: Advice | undefined
 }
 
 export interface Connection {

@@ -259,11 +259,14 @@ const changes: ReadonlyArray<
 describe("every setting", () => {
   it.effect.each(changes)("%s", ([name, text, at, value]) =>
     Effect.gen(function*() {
-      const { effective, settings, warnings } = yield* parse({ [name]: ` ${text} ` })
+      // Without order books what is said of them would be told as of no use.
+      const beside = name.startsWith("BOOK_") ? { CHANNELS: "trades,books" } : {}
+      const { effective, settings, warnings } = yield* parse({ ...beside, [name]: ` ${text} ` })
       assert.deepStrictEqual(at(settings), value)
       assert.deepStrictEqual(warnings, [])
       assert.strictEqual(effective.find((setting) => setting.name === name)?.source, "environment")
-      assert.strictEqual(effective.filter(({ source }) => source === "environment").length, 1)
+      const set = effective.filter(({ source }) => source === "environment").map((setting) => setting.name)
+      assert.sameMembers(set, [name, ...Object.keys(beside)])
     }))
 
   it("is in that list, but for those that need others", () => {
@@ -384,6 +387,17 @@ describe("order books", () => {
       assert.deepStrictEqual(yield* problemsOf({ ...env, EXCHANGES: "bitpin" }), [])
       // Of another exchange.
       assert.deepStrictEqual(yield* namesOf({ ...env, BITPIN_MARKETS: "BTC/IRT" }), ["MARKETS"])
+    }))
+
+  it.effect("what MARKETS is said to be needed for is what a start is refused without", () =>
+    Effect.gen(function*() {
+      const refused: Array<string> = []
+      for (const id of Object.keys(exchanges)) {
+        if ((yield* namesOf({ EXCHANGES: id, CHANNELS: "books" })).includes("MARKETS")) refused.push(`\`${id}\``)
+      }
+      assert.lengthOf(refused, 5)
+      const help = rows.find(({ name }) => name === "MARKETS")?.help ?? ""
+      assert.include(help, `With \`books\` in \`CHANNELS\` it is needed for ${refused.join(", ")}, or`)
     }))
 
   it.effect("BOOK_REFRESH=0 cannot be had with BOOK_DELTAS", () =>
@@ -773,6 +787,12 @@ describe("warnings", () => {
         "KAFKA_SASL_USERNAME is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT",
         "KAFKA_SSL_CA_LOCATION is not used with KAFKA_SECURITY_PROTOCOL=PLAINTEXT"
       ])
+      const books = { BOOK_DEPTH: "20", BOOK_INTERVAL: "1s", BOOK_REFRESH: "1m", BOOK_DELTAS: "false" }
+      assert.deepStrictEqual(
+        yield* warningsOf(books),
+        Object.keys(books).map((name) => `${name} is not used with CHANNELS=trades`)
+      )
+      assert.deepStrictEqual(yield* warningsOf({ ...books, CHANNELS: "books" }), [])
       assert.deepStrictEqual(yield* warningsOf({ ...sasl, KAFKA_SECURITY_PROTOCOL: "SASL_PLAINTEXT" }), [
         "KAFKA_SECURITY_PROTOCOL=SASL_PLAINTEXT sends the password and all data unencrypted"
       ])

@@ -35,6 +35,21 @@ const list: ReadonlyArray<Exchange> = [
 const one = (markets: number, levels: number | undefined = 50) => [{ exchange: "bitpin", markets, levels }]
 
 describe("what order books cost", () => {
+  it("the levels that are named are those that were counted, not those that were asked for", () => {
+    const said = (books: Partial<Settings["books"]>, listed = new Map([["bitpin", 1], ["other", 1]])) =>
+      BookCost.lines(settingsOf(books), list, listed)[1]
+    for (const depth of ["all", 5_000] as const) {
+      assert.include(said({ depth }), "in every 1s (levels a side: 50 of bitpin; 5000 of other)")
+      assert.include(said({ depth }, new Map([["bitpin", 1], ["other", 0]])), "in every 1s (50 levels a side)")
+    }
+    assert.include(said({ depth: 2_000 }), "(levels a side: 50 of bitpin; 2000 of other)")
+    // An anchor has all that are kept, whatever the depth.
+    assert.include(
+      said({ depth: 5, deltas: true }),
+      "a book of each every 1m (levels a side: 50 of bitpin; 5000 of other)"
+    )
+  })
+
   it("200 markets of 20 levels a second: 200 records/s, near 27 GB a day, an hour of outage in a GiB", () => {
     const { bytesPerSecond, minutes, recordsPerSecond } = BookCost.of(settingsOf(), one(200))
     assert.strictEqual(recordsPerSecond, 200)
@@ -104,8 +119,12 @@ describe("what order books cost", () => {
   it("in words, with what was assumed", () => {
     assert.deepStrictEqual(BookCost.lines(settingsOf(), list, new Map([["bitpin", 200], ["other", 0]])), [
       "books: 200 records/s, 27 GB a day, about 5.4 GB a day in Kafka by gzip; QUEUE_MAX_BYTES holds 57 minutes of them while Kafka is away",
-      "books, as assumed: 200 markets, a change of each in every 1s, 20 levels a side, or all that there are, 28 bytes a level; trades are not counted"
+      "books, as assumed: 200 markets, a change of each in every 1s (20 levels a side), 28 bytes a level; trades are not counted"
     ])
+    assert.include(
+      BookCost.lines(settingsOf({ interval: Duration.zero, depth: 5 }), list)[1],
+      "1 change of each a second (5 levels a side)"
+    )
     assert.include(
       BookCost.lines({ ...settingsOf(), sink: "file" }, list)[1],
       "600 markets, 300 of each of bitpin, other (MARKETS does not name them one by one)"

@@ -3,12 +3,13 @@ import { Effect, FastCheck as fc } from "effect"
 import { once } from "node:events"
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { createServer } from "node:http"
-import type { AddressInfo } from "node:net"
+import { type AddressInfo, createServer as createTcpServer } from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { gunzipSync } from "node:zlib"
 import { afterAll, beforeAll } from "vitest"
 import * as FakeBitpin from "../../src/layers/testing/FakeBitpin.ts"
+import * as FakeTabdeal from "../../src/layers/testing/FakeTabdeal.ts"
 import * as FakeWallex from "../../src/layers/testing/FakeWallex.ts"
 import * as Oracle from "../../src/layers/testing/Oracle.ts"
 import type { MarketEvent, Trade } from "../../src/services/MarketEvent.ts"
@@ -181,6 +182,10 @@ describe("capture record", () => {
 })
 
 describe("tap", () => {
+  /** Long enough for a dial, also on a busy machine. */
+  const run = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>>) =>
+    Effect.promise(() => exchangeFeeds([...args, "--seconds", "5"], env))
+
   it.scopedLive("prints events straight from an exchange", () =>
     Effect.gen(function*() {
       const fake = yield* FakeWallex.make({ markets: 3 })
@@ -197,6 +202,60 @@ describe("tap", () => {
       const trades = tradesOf(stdout)
       assert.isAbove(trades.length, 10)
       assert.deepStrictEqual([...new Set(trades.map(({ symbol }) => symbol))], [fake.tradable[0]?.symbol])
+    }))
+
+  it.scopedLive("of an exchange that is not reached in its time says why, on either way: 69", () =>
+    Effect.gen(function*() {
+      const fake = yield* FakeWallex.make({ markets: 3 })
+      const taken = createTcpServer()
+      yield* Effect.addFinalizer(() => Effect.sync(() => taken.close()))
+      yield* Effect.promise(() => once(taken.listen(0, "127.0.0.1"), "listening"))
+      const silent = `127.0.0.1:${(taken.address() as AddressInfo).port}`
+      const closed = "127.0.0.1:1"
+      const out = path.join(directory, "unreached.ndjson")
+      const record = ["capture", "record", "--out", out]
+      const cases = [
+        [["tap"], `http://${closed}`, `ws://${closed}`, /API: transport: .*ECONNREFUSED/],
+        [["tap"], `http://${silent}`, `ws://${silent}`, /API: no answer/],
+        [["tap"], fake.apiUrl, `ws://${closed}`, /WebSocket: .*ECONNREFUSED/],
+        [["tap"], fake.apiUrl, `ws://${silent}`, /WebSocket: no answer/],
+        [record, fake.apiUrl, `ws://${closed}`, /WebSocket: .*ECONNREFUSED/]
+      ] as const
+      yield* Effect.forEach(cases, ([words, api, ws, why]) =>
+        Effect.gen(function*() {
+          const { code, stderr } = yield* run([...words, "--exchange", "wallex"], {
+            WALLEX_API_URL: api,
+            WALLEX_WS_URL: ws
+          })
+          assert.strictEqual(code, 69, stderr)
+          const told = stderr.split("\n").filter((line) => line.startsWith("exchange-feeds: "))
+          assert.lengthOf(told, 1, stderr)
+          assert.match(told[0] ?? "", /^exchange-feeds: wallex: not reached within 5s: /)
+          assert.match(told[0] ?? "", why)
+        }), { concurrency: "unbounded", discard: true })
+      assert.strictEqual(readFileSync(out, "utf8"), `${Capture.header("wallex")}\n`)
+    }))
+
+  it.scopedLive("of a quiet market, and where none is chosen, is no failure, nor where no socket is needed", () =>
+    Effect.gen(function*() {
+      const wallex = yield* FakeWallex.make({ markets: 3 })
+      const tabdeal = yield* FakeTabdeal.make({ markets: 2 })
+      const env = {
+        WALLEX_API_URL: wallex.apiUrl,
+        WALLEX_WS_URL: wallex.wsUrl,
+        TABDEAL_API_URL: tabdeal.apiUrl,
+        TABDEAL_WS_URL: tabdeal.wsUrl
+      }
+      const cases = [["wallex"], ["wallex", "--markets", "NONE/*"], ["tabdeal", "--channel", "trades"]]
+      yield* Effect.forEach(
+        cases,
+        (args) =>
+          Effect.map(
+            run(["tap", "--exchange", ...args], env),
+            ({ code, stderr }) => assert.strictEqual(code, 0, `${args.join(" ")}\n${stderr}`)
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
     }))
 
   it.live("says which exchanges there are", () =>

@@ -6,7 +6,18 @@ import type { Exchange } from "../../streams/Exchange.ts"
 import type { Problem } from "./Environment.ts"
 import type { Reader } from "./Reader.ts"
 import type { Settings } from "./Settings.ts"
-import { backfill, books, kafka, prefixOf, queue, retry, service, traces, type Variable } from "./Variables.ts"
+import {
+  backfill,
+  books,
+  kafka,
+  prefixOf,
+  queue,
+  retry,
+  type Row,
+  service,
+  traces,
+  type Variable
+} from "./Variables.ts"
 
 export interface Findings {
   readonly problems: ReadonlyArray<Problem>
@@ -114,6 +125,18 @@ export const withoutMarkets = (
       `expected some of its markets, such as ${row.name}=BTC/USDT,ETH/USDT`
   }]
 }
+
+/** What is said of order books where none are collected. */
+export const withoutChannel = (
+  reader: Reader,
+  { channels }: Settings,
+  row: Variable<ReadonlyArray<string>>
+): ReadonlyArray<string> =>
+  channels.includes("books") || !reader.isGood(row)
+    ? []
+    : Object.values<Row>(books).filter((one) => reader.isSet(one)).map(({ name }) =>
+      `${name} is not used with ${row.name}=${reader.effective(row).value}`
+    )
 
 /** A refresh cannot come sooner than a `book` may, and a reader of deltas begins at an anchor. */
 const refreshProblems = (

@@ -154,7 +154,7 @@ export const service = {
     "HEALTH_PORT",
     Parsers.port,
     8080,
-    "Port of `/health`, `/metrics` and the status page; 0 = any free one"
+    "Port of `/health`, `/metrics` and the status page; 0 = any free one, told on stderr at the start: `top`, `gaps`, `healthcheck` then need `--url`"
   ),
   host: variable("HEALTH_HOST", Parsers.host, "127.0.0.1", "Address to listen at"),
   logLevel: variable(
@@ -185,6 +185,15 @@ export const service = {
 
 const titleOf = ({ id, title }: Exchange): string => title ?? id
 
+/** What a start with order books is refused without (`Checks.withoutMarkets`). */
+const neededFor = (exchanges: ReadonlyArray<Exchange>): string => {
+  const named = exchanges.filter(({ books }) => books?.ofNamedMarkets === true)
+  return named.length === 0
+    ? ""
+    : `. With \`books\` in \`CHANNELS\` it is needed for ${named.map(({ id }) => `\`${id}\``).join(", ")}, ` +
+      "or the setting of that exchange in its place"
+}
+
 const feedsOf = (exchanges: ReadonlyArray<Exchange>) => ({
   exchanges: variable(
     "EXCHANGES",
@@ -197,7 +206,7 @@ const feedsOf = (exchanges: ReadonlyArray<Exchange>) => ({
     "MARKETS",
     Parsers.globs,
     [],
-    "Globs over symbols, such as `BTC/IRT,*/USDT`; all tradable markets if not set"
+    `Globs over symbols, such as \`BTC/IRT,*/USDT\`; all tradable markets if not set${neededFor(exchanges)}`
   ),
   shard: variable(
     "SHARD",

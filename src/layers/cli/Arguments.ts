@@ -1,6 +1,6 @@
 /**
  * What @effect/cli gets wrong about arguments is put right before it sees them (docs/design/platform.md "@effect/cli and arguments"): `--log-level` works at
- * any place and takes the words of LOG_LEVEL, and a misspelt command is told its neighbour.
+ * any place and takes the words of LOG_LEVEL, `--help` behind other options, and a misspelt command is told its neighbour.
  */
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -39,6 +39,15 @@ export const takeLogLevel = Effect.fnUntraced(function*(
   }
   return { args: rest, logLevel }
 })
+
+/** Where `--help` or `-h` is anywhere, only the command's words and that are left: behind another option @effect/cli takes it for an unknown one. */
+export const helpAlone = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  // What is behind `--` is no option.
+  const end = args.indexOf("--")
+  const isAsked = (end === -1 ? args : args.slice(0, end)).some((arg) => arg === "--help" || arg === "-h")
+  if (!isAsked) return args
+  return [...args.slice(0, args.findIndex((arg) => arg.startsWith("-"))), "--help"]
+}
 
 /** The first argument must be a command or an option. */
 export const checkCommand = Effect.fnUntraced(function*(

@@ -27,6 +27,7 @@ import * as Observability from "../Observability.ts"
 import { version } from "../Version.ts"
 import * as Arguments from "./Arguments.ts"
 import * as PlainConsole from "./Cli/PlainConsole.ts"
+import type * as Alone from "./commands/Alone.ts"
 import * as Capture from "./commands/Capture.ts"
 import * as Check from "./commands/Check.ts"
 import * as Config from "./commands/Config.ts"
@@ -45,6 +46,7 @@ export class DemoFailed extends Schema.TaggedError<DemoFailed>()("DemoFailed", {
 }) {}
 
 export type CliError =
+  | Alone.Unreached
   | Arguments.UsageError
   | ValidationError.ValidationError
   | AppConfig.ConfigInvalid
@@ -85,7 +87,7 @@ export const run = Effect.fnUntraced(function*(host: Host): Effect.fn.Return<voi
   )
   yield* Arguments.checkCommand(args, Array.from(HashMap.keys(Command.getSubcommands(root))).sort())
   yield* Command.run(root, { name, version, executable: name, summary, footer })(
-    [...host.argv.slice(0, 2), ...args]
+    [...host.argv.slice(0, 2), ...Arguments.helpAlone(args)]
   ).pipe(
     PlainConsole.withColors({ stdout: host.stdoutIsTTY && colors, stderr: terminal.colors }),
     Effect.provide(environment),
@@ -303,8 +305,12 @@ const format = Options.choice("format", ["ndjson"]).pipe(
 
 // Without it the command is wrong usage: nothing is thrown away by accident.
 const yes = Options.boolean("yes", { ifPresent: true }).pipe(
-  Options.withDescription("Needed: there is no way back."),
-  Options.withSchema(Schema.Literal(true))
+  Options.withDescription("Without it nothing is deleted: there is no way back."),
+  Options.withSchema(
+    Schema.Literal(true).annotations({
+      message: () => "purge deletes every record in the queue, and there is no way back: to have that, add --yes"
+    })
+  )
 )
 
 const out = Options.text("out").pipe(
@@ -378,7 +384,7 @@ const footer = HelpDoc.blocks([
     ["0", "clean stop, also by SIGTERM, SIGINT or SIGHUP"],
     ["1", "a check, a health check or a demo that ended badly, or there was nothing to look at"],
     ["64", "wrong usage"],
-    ["69", "unavailable: the port is in use, or a list of markets cannot be had"],
+    ["69", "unavailable: the port is in use, or an exchange is not reached (markets, tap, capture record)"],
     ["70", "a defect in the program"],
     ["73", "the data directory cannot be made"],
     ["75", "temporary: the data directory is in use, or the stop was cut off"],

@@ -182,7 +182,7 @@ export const make = Effect.fnUntraced(function*(
       idleTimeout: options.idleTimeout,
       maxPayload: Defaults.maxPayload(exchange),
       keepAlive: exchange.socket.keepAlive,
-      advice: exchange.advice
+      advice: exchange.advice?.(options.endpoints)
     }).pipe(Effect.tapError(() => permit.fail))
     const session = yield* Effect.acquireRelease(
       Effect.map(Time.now, (now) => {

@@ -10,7 +10,7 @@ import * as ExchangeTime from "../../services/ExchangeTime.ts"
 import type { BooksOptions } from "../books/Options.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
 import * as Defaults from "../Defaults.ts"
-import type { BookPart, Books, Exchange, Market, Message, Protocol, Refusal } from "../Exchange.ts"
+import type { BookPart, Books, Endpoints, Exchange, Market, Message, Protocol, Refusal } from "../Exchange.ts"
 import { decoder, epochMillis, levels, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 import * as Levels from "../protocols/Levels.ts"
@@ -210,8 +210,16 @@ const refused = ({ body, status }: { readonly status: number; readonly body: unk
   return { message: `${code} ${msg}`.trim(), retryAfter, isUnknownMarket: code === unknownMarket }
 }
 
-const elsewhere =
-  "BINANCE_API_URL=https://data-api.binance.vision, BINANCE_WS_URL=wss://data-stream.binance.vision/stream, HTTPS_PROXY or another region"
+/** The hosts for market data alone, which serve most regions. */
+const endpoints = { apiUrl: "https://data-api.binance.vision", wsUrl: "wss://data-stream.binance.vision/stream" }
+
+/** What may help: those hosts only where others are asked. */
+const elsewhere = ({ apiUrl, wsUrl }: Endpoints): string =>
+  [
+    ...(apiUrl.startsWith(endpoints.apiUrl) ? [] : [`BINANCE_API_URL=${endpoints.apiUrl}`]),
+    ...(wsUrl.startsWith(endpoints.wsUrl) ? [] : [`BINANCE_WS_URL=${endpoints.wsUrl}`]),
+    "HTTPS_PROXY or another region"
+  ].join(", ")
 
 /** Rows of a page. */
 const pageSize = 1_000
@@ -254,18 +262,15 @@ export const binance: Exchange = {
   title: "Binance",
   byDefault: false,
   help: { wsUrl: "Address of its WebSocket, with `/stream` at its end" },
-  advice: {
-    403: `its firewall refuses this address; try ${elsewhere}`,
+  advice: (asked) => ({
+    403: `its firewall refuses this address; try ${elsewhere(asked)}`,
     418: "this address is banned for a while, for asking too often: it is left alone until then",
     429: "this address asks too often, we or others on it: it is left alone for a while",
-    451: `not served in this region; try ${elsewhere}`
-  },
+    451: `not served in this region; try ${elsewhere(asked)}`
+  }),
   clockUnit: 1,
   tradeIds: "consecutive",
-  endpoints: {
-    apiUrl: "https://data-api.binance.vision",
-    wsUrl: "wss://data-stream.binance.vision/stream"
-  },
+  endpoints,
   limits: {
     // Of 1 024; the one beyond ends the connection with all of them.
     subscriptionsPerConnection: 400,

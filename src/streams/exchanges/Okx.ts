@@ -8,7 +8,7 @@ import * as Either from "effect/Either"
 import * as Schema from "effect/Schema"
 import { Side } from "../../services/MarketEvent.ts"
 import * as DecodeFailure from "../DecodeFailure.ts"
-import type { Exchange, Market, Message, Protocol, Refusal, TradeRow } from "../Exchange.ts"
+import type { Endpoints, Exchange, Market, Message, Protocol, Refusal, TradeRow } from "../Exchange.ts"
 import { decoder, epochMillis, levels, newestLast, rowDecoder, tradeDecoder } from "../protocols/Fields.ts"
 import * as Json from "../protocols/Json.ts"
 import * as Levels from "../protocols/Levels.ts"
@@ -186,8 +186,13 @@ const refused = ({ body }: { readonly body: unknown }): Refusal | undefined =>
     }
     : undefined
 
-const elsewhere =
-  "OKX_API_URL, OKX_WS_URL where your account is (eea.okx.com, wseea.okx.com), HTTPS_PROXY, another region"
+const endpoints = { apiUrl: "https://www.okx.com", wsUrl: "wss://ws.okx.com:8443/ws/v5" }
+
+/** Hosts that are asked already are no way out: of Europe's the usual ones are named, of all others those. */
+const elsewhere = ({ apiUrl, wsUrl }: Endpoints): string => {
+  const hosts = `${apiUrl} ${wsUrl}`.includes("eea.okx.com") ? "www.okx.com, ws.okx.com" : "eea.okx.com, wseea.okx.com"
+  return `OKX_API_URL, OKX_WS_URL where your account is (${hosts}), HTTPS_PROXY, another region`
+}
 
 const size = 100
 
@@ -198,11 +203,14 @@ export const okx: Exchange = {
   id: "okx",
   title: "OKX",
   byDefault: false,
-  advice: { 403: `not served at this address; try ${elsewhere}`, 451: `not served here; try ${elsewhere}` },
+  advice: (asked) => ({
+    403: `not served at this address; try ${elsewhere(asked)}`,
+    451: `not served here; try ${elsewhere(asked)}`
+  }),
   help: { wsUrl: "Address of its WebSocket, without `/public` or `/business` at its end" },
   clockUnit: 1,
   tradeIds: "consecutive",
-  endpoints: { apiUrl: "https://www.okx.com", wsUrl: "wss://ws.okx.com:8443/ws/v5" },
+  endpoints,
   limits: {
     subscriptionsPerConnection: 100,
     restPerMinute: 300,

@@ -37,6 +37,26 @@ describe("help", () => {
     assert.include(stdout, "--env-example")
   })
 
+  it("of a command behind its other options, whatever they are; not behind `--`", async () => {
+    const [tap, behind, short, odd, purge, purgeBehind, nested, forced] = await Promise.all([
+      ["tap", "--help"],
+      ["tap", "--exchange", "binance", "--help"],
+      ["tap", "--exchange", "binance", "--seconds=1", "-h"],
+      ["tap", "--exchange", "--help", "--nonsense"],
+      ["queue", "purge", "--help"],
+      ["queue", "purge", "--yes", "--help"],
+      ["--log-level", "warn", "queue", "purge", "--yes", "--help"],
+      ["capture", "replay", "--", "--help"]
+    ].map((args) => exchangeFeeds(args)))
+    assert.deepInclude(tap, { code: 0, stderr: "" })
+    assert.include(tap?.stdout, "$ tap --exchange")
+    for (const one of [behind, short, odd]) assert.deepStrictEqual(one, tap)
+    assert.deepInclude(purge, { code: 0, stderr: "" })
+    assert.include(purge?.stdout, "Throws every record away")
+    for (const one of [purgeBehind, nested]) assert.deepStrictEqual(one, purge)
+    assert.deepInclude(forced, { code: 64, stdout: "" })
+  })
+
   // `script` gives it a terminal.
   const onTerminal = (env: Record<string, string>) =>
     spawnSync("/usr/bin/script", ["-qec", `${process.execPath} ${bundle} --help`, "/dev/null"], {
@@ -179,6 +199,15 @@ describe("config", () => {
   })
 })
 
+describe("demo", () => {
+  it("warns of nothing before Kafka goes down: its first line is where the page is", async () => {
+    const { code, stderr, stdout } = await exchangeFeeds(["demo", "--seconds", "1"])
+    assert.deepStrictEqual({ code, stderr }, { code: 0, stderr: "" })
+    assert.match(stdout.split("\n")[0] ?? "", /status page: http:/)
+    assert.include(stdout, "lost 0")
+  })
+})
+
 describe("healthcheck", () => {
   const servers: Array<http.Server> = []
   const seen: Array<string> = []
@@ -209,6 +238,14 @@ describe("healthcheck", () => {
     })
     assert.deepStrictEqual(second, { code: 0, stdout: "degraded\n", stderr: "" })
     assert.deepStrictEqual(seen, ["/health", "/health/ready"])
+  })
+
+  it("1 if HEALTH_PORT=0 leaves the port open, and what to do about it; so does top", async () => {
+    for (const command of ["healthcheck", "top"]) {
+      const { code, stderr, stdout } = await exchangeFeeds([command], { HEALTH_PORT: "0" })
+      assert.deepStrictEqual({ code, stdout }, { code: 1, stdout: "" }, command)
+      assert.match(stderr, /^exchange-feeds: HEALTH_PORT=0 does not say .*--url http:\/\/HOST:PORT.*\n$/)
+    }
   })
 
   it("1 if it answers anything else, or not at all", async () => {

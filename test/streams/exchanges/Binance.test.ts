@@ -7,7 +7,7 @@ import { timeOf } from "../../../src/services/ExchangeTime.ts"
 import { booksOf } from "../../../src/streams/books/Declared.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
-import type { BookPart, Level, Message, TradeRow } from "../../../src/streams/Exchange.ts"
+import type { BookPart, Endpoints, Level, Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { binance } from "../../../src/streams/exchanges/Binance.ts"
 import * as Choice from "../../../src/streams/Markets/Choice.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
@@ -17,6 +17,8 @@ import { mutated } from "../support/mutate.ts"
 import { recording } from "../support/recordings.ts"
 
 const market = { symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }
+
+const adviceAt = (asked: Endpoints) => binance.advice?.(asked) ?? {}
 
 const decode = (text: string): ReadonlyArray<Message> => binance.socket.decode(text, () => undefined)
 
@@ -304,13 +306,27 @@ describe("Binance's answers", () => {
   })
 
   it("each status that one can do something about has an advice that leaves room for the exchange's words", () => {
-    for (const [status, advice] of Object.entries(binance.advice ?? {})) {
-      assert.isAtMost(advice.length, 180, status)
-    }
+    const others = { apiUrl: "https://api.binance.com", wsUrl: "wss://stream.binance.com:9443/stream" }
+    const advice = adviceAt(others)
+    for (const [status, text] of Object.entries(advice)) assert.isAtMost(text.length, 180, status)
     for (const status of [403, 451]) {
-      assert.include(binance.advice?.[status], "https://data-api.binance.vision")
-      assert.include(binance.advice?.[status], "wss://data-stream.binance.vision/stream")
+      assert.include(advice[status], "BINANCE_API_URL=https://data-api.binance.vision")
+      assert.include(advice[status], "BINANCE_WS_URL=wss://data-stream.binance.vision/stream")
     }
+  })
+
+  it("an advice names no host that is asked already", () => {
+    const { apiUrl, wsUrl } = binance.endpoints
+    for (const stream of [wsUrl, `${wsUrl}?timeUnit=MICROSECOND`]) {
+      for (const text of Object.values(adviceAt({ apiUrl, wsUrl: stream }))) assert.notInclude(text, "vision")
+    }
+    assert.strictEqual(
+      adviceAt(binance.endpoints)[451],
+      "not served in this region; try HTTPS_PROXY or another region"
+    )
+    const half = adviceAt({ apiUrl: "https://api.binance.com", wsUrl })[451] ?? ""
+    assert.include(half, "BINANCE_API_URL=https://data-api.binance.vision")
+    assert.notInclude(half, "BINANCE_WS_URL")
   })
 })
 

@@ -271,7 +271,7 @@ describe("Bybit's history", () => {
     assert.deepStrictEqual(refused(page, 403), { message: "its region", retryAfter: "600" })
     assert.deepInclude(refused("{}", 429), { retryAfter: "5" })
     for (const body of ["null", "[]", "{}", "<html>"]) assert.isUndefined(refused(body, 502), body)
-    const advice = bybit.advice?.[403] ?? ""
+    const advice = bybit.advice?.(bybit.endpoints)[403] ?? ""
     assert.include(advice, "region")
     assert.isAtMost(advice.length, 150)
   })

@@ -357,7 +357,8 @@ describe("Kraken's refusals", () => {
   })
 
   it("of a whole address say what to do", () => {
-    for (const status of [403, 451]) assert.include(kraken.advice?.[status], "KRAKEN_API_URL")
+    const advice = kraken.advice?.(kraken.endpoints)
+    for (const status of [403, 451]) assert.include(advice?.[status], "KRAKEN_API_URL")
     assert.isUndefined(refused("<html>", 502))
   })
 })

@@ -76,18 +76,17 @@ export const record = Effect.fnUntraced(
     { channel, exchange, markets, out, seconds }: RecordOptions
   ): Effect.fn.Return<
     void,
-    AppConfig.ConfigInvalid | CaptureFailed,
+    AppConfig.ConfigInvalid | CaptureFailed | Alone.Unreached,
     FileSystem.FileSystem | Scope.Scope
   > {
     const { settings } = yield* AppConfig.load(Alone.chosen(env, { channel, exchange, markets }))
     const chosen = yield* AppConfig.choose(settings, exchange)
     const { flush, isFull, line } = yield* writer(out)
     line(Capture.header(exchange, settings.channels.includes("books") ? settings.books : undefined))
-    const events = Alone.events(settings, chosen, Capture.recorder(line))
+    const events = Alone.eventsFor(seconds, settings, chosen, Capture.recorder(line))
     const run = Stream.runForEachChunk(events, () => isFull() ? flush : Effect.void)
     const flushing = Effect.forever(Effect.andThen(Effect.sleep(flushEvery), flush))
-    const all = Effect.raceFirst(run, flushing)
-    yield* (seconds === undefined ? all : Effect.timeoutOption(all, `${seconds} seconds`)).pipe(
+    yield* Effect.raceFirst(run, flushing).pipe(
       Effect.provide(Observability.layer(settings.log, terminal)),
       flushedAtLast(flush)
     )

@@ -70,13 +70,18 @@ const find = Effect.fnUntraced(function*(env: AppConfig.Environment, { dataDir, 
     return yield* new Arguments.UsageError({ message: "--url and --data-dir exclude each other" })
   }
   if (dataDir !== undefined) return yield* ofCheckpoint(dataDir)
-  const base = yield* Healthcheck.baseUrl(env, url)
-  if (url !== undefined) return yield* ofService(base)
+  const base = Healthcheck.baseUrl(env, url)
+  if (url !== undefined) return yield* Effect.flatMap(base, ofService)
   const { settings } = yield* AppConfig.load(env)
-  return yield* ofService(base).pipe(
-    Effect.catchTag("Unhealthy", () =>
+  return yield* base.pipe(
+    Effect.flatMap((base) =>
+      ofService(base).pipe(
+        Effect.catchTag("Unhealthy", () => new Healthcheck.Unhealthy({ message: `no service answers at ${base}` }))
+      )
+    ),
+    Effect.catchTag("Unhealthy", ({ message }) =>
       Effect.andThen(
-        Console.error(`no service answers at ${base}: reading the checkpoint in ${settings.dataDir}`),
+        Console.error(`${message}: reading the checkpoint in ${settings.dataDir}`),
         ofCheckpoint(settings.dataDir)
       ))
   )

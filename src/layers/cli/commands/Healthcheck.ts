@@ -37,15 +37,23 @@ export const healthcheck = Effect.fnUntraced(function*(
   if (code !== 200) return yield* new Unhealthy({ message: `${url} answered ${code} ${status}` })
 })
 
-/** As given, or where the settings say; without a slash at its end. */
-export const baseUrl = (env: AppConfig.Environment, given: string | undefined) =>
-  given !== undefined ?
-    Effect.succeed(given.replace(/\/+$/, "")) :
-    Effect.map(AppConfig.load(env), ({ settings: { http } }) => {
-      // What listens everywhere is asked here.
-      const host = http.host === "0.0.0.0" ? "127.0.0.1" : http.host === "::" ? "::1" : http.host
-      return `http://${host.includes(":") ? `[${host}]` : host}:${http.port}`
-    })
+/** As given, or where the settings say; without a slash at its end. Fails with `Unhealthy` where they do not say it. */
+export const baseUrl = Effect.fnUntraced(function*(
+  env: AppConfig.Environment,
+  given: string | undefined
+): Effect.fn.Return<string, Unhealthy | AppConfig.ConfigInvalid, FileSystem.FileSystem> {
+  if (given !== undefined) return given.replace(/\/+$/, "")
+  const { settings: { http } } = yield* AppConfig.load(env)
+  // Node would ask at port 80, where another's server may answer.
+  if (http.port === 0) {
+    const message = "HEALTH_PORT=0 does not say where the service listens, which it told on stderr as it started: " +
+      "name that with --url http://HOST:PORT, or give it a port"
+    return yield* new Unhealthy({ message })
+  }
+  // What listens everywhere is asked here.
+  const host = http.host === "0.0.0.0" ? "127.0.0.1" : http.host === "::" ? "::1" : http.host
+  return `http://${host.includes(":") ? `[${host}]` : host}:${http.port}`
+})
 
 // internal
 

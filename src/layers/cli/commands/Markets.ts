@@ -51,7 +51,7 @@ export const markets = Effect.fnUntraced(function*(
         breaker: yield* CircuitBreaker.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
         board: Board.make(FeedStatus.make([id]), id),
         refused: exchange.rest.refused,
-        advice: exchange.advice
+        advice: exchange.advice?.(endpoints)
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),

@@ -13,7 +13,7 @@ export interface Options {
   readonly markets: string | undefined
   /** Goes before CHANNELS. */
   readonly channel: Channel | undefined
-  /** Ends after so long; else runs until it is stopped. */
+  /** Ends after so long, as a failure if the exchange was not reached until then; else runs until it is stopped. */
   readonly seconds: number | undefined
 }
 
@@ -21,10 +21,9 @@ export const tap = Effect.fnUntraced(function*(
   env: AppConfig.Environment,
   terminal: Observability.Terminal,
   { channel, exchange, markets, seconds }: Options
-): Effect.fn.Return<void, AppConfig.ConfigInvalid, FileSystem.FileSystem> {
+): Effect.fn.Return<void, AppConfig.ConfigInvalid | Alone.Unreached, FileSystem.FileSystem> {
   const { settings } = yield* AppConfig.load(Alone.chosen(env, { channel, exchange, markets }))
-  const events = Alone.events(settings, yield* AppConfig.choose(settings, exchange))
-  yield* (seconds === undefined ? events : Stream.interruptAfter(events, `${seconds} seconds`)).pipe(
+  yield* Alone.eventsFor(seconds, settings, yield* AppConfig.choose(settings, exchange)).pipe(
     Stream.map((event) => JSON.stringify(event)),
     Stream.runForEachChunk(Output.lines),
     Effect.provide(Observability.layer(settings.log, terminal))

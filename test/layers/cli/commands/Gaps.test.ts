@@ -199,6 +199,9 @@ describe("gaps of a checkpoint", () => {
       const { code, stderr, stdout } = yield* gaps([], { ...nobody, DATA_DIR: directory })
       assert.strictEqual(code, 0)
       assert.strictEqual(stderr, `no service answers at http://127.0.0.1:1: reading the checkpoint in ${directory}\n`)
+      const anyPort = yield* gaps([], { HEALTH_PORT: "0", DATA_DIR: directory })
+      assert.deepInclude(anyPort, { code: 0, stdout })
+      assert.match(anyPort.stderr, /^HEALTH_PORT=0 does not say .*--url.*: reading the checkpoint in .*\n$/)
       const rows = stdout.trimEnd().split("\n").slice(1).map((line) => line.split(/ {2,}/))
       assert.deepStrictEqual(rows, [
         ["bitpin", "BTC/IRT", "restart", "-", "the next start", "-", "no", "2", "-", "-"],

@@ -125,7 +125,13 @@ describe("queue", () => {
   it.live("purge throws away what is asked for twice, and numbers go on", () =>
     Effect.gen(function*() {
       const { dir, files } = yield* filled("purged")
-      assert.strictEqual((yield* command(dir, "purge")).code, 64)
+      for (const without of [["purge"], ["purge", "--yes=false"]]) {
+        assert.deepStrictEqual(yield* command(dir, ...without), {
+          code: 64,
+          stdout: "",
+          stderr: "purge deletes every record in the queue, and there is no way back: to have that, add --yes\n\n"
+        })
+      }
       assert.match((yield* command(dir, "inspect")).stdout, /records   280/)
       const purged = yield* command(dir, "purge", "--yes")
       assert.deepStrictEqual(purged, { code: 0, stdout: `${topic}: 280 records thrown away\n`, stderr: "" })

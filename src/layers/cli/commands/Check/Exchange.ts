@@ -4,7 +4,6 @@ import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import * as Address from "../../../../services/Address.ts"
 import * as FeedStatus from "../../../../services/FeedStatus.ts"
-import { messageOf } from "../../../../services/Health.ts"
 import type * as AppConfig from "../../../AppConfig.ts"
 import { targetOf } from "../../../node/NoProxy.ts"
 import * as NodeProxy from "../../../node/Proxy.ts"
@@ -70,11 +69,6 @@ const handshake = (
 ): Finding =>
   Effect.suspend(() => {
     const status = FeedStatus.make([chosen.exchange.id])
-    const why = () => {
-      const [one] = status.exchanges()
-      if (one?.api.ok !== true) return `API: ${one?.api.message ?? "no answer"}`
-      return `WebSocket: ${one.lastError ?? "no answer"}`
-    }
     const { exchange: { books } } = chosen
     if (books === undefined && settings.channels.every((channel) => channel === "books")) {
       return Effect.succeed("it has no order books here, and CHANNELS asks for nothing else: no WebSocket is opened")
@@ -105,7 +99,7 @@ const handshake = (
           // As the service has it: no socket is opened, and nothing is wrong.
           return one?.api.ok === true && one.listed === 0 && one.lastError === null
             ? Effect.succeed("API answers; MARKETS and SHARD choose none of its markets, so no WebSocket is opened")
-            : Effect.fail(new Problem({ message: messageOf(why()) }))
+            : Effect.fail(new Problem({ message: Alone.whyUnreached(status) }))
         },
         onSome: () => Effect.succeed(`${status.exchanges()[0]?.listed ?? 0} markets, WebSocket connected`)
       }))
