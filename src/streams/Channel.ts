@@ -54,7 +54,7 @@ export interface Member {
   readonly lost: (cause: Cause, listener: Listener) => void
   /** It hears the market, but what that said just before, nobody may have heard. */
   readonly doubted: (cause: Cause) => void
-  /** Something of this market came and could not be read. Left out: that is counted, and no more. */
+  /** Something of this market came and could not be read: before anything else of that message is taken. Left out: that is counted, and no more. */
   readonly spoiled?: (() => void) | undefined
   /** A frame is missing that may have been about it, also while it is not heard yet; `doubted` follows where it is. Left out: nothing. */
   readonly missed?: ((cause: Cause) => void) | undefined

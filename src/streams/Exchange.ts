@@ -349,7 +349,8 @@ export type Message =
     readonly _tag: "failure"
     readonly failure: DecodeFailure
     /**
-     * The topic whose data it was: what that had to say of its market is missing, so that a book of before is not known to be true any more.
+     * The topic whose data it was: what that had to say of its market is missing, so that a book of before is not known to be true any more, and a
+     * trade is a hole. It stands before what else the frame holds of that market.
      * Left out: whose it was cannot be told, or nothing is missing (an odd time beside levels that were read).
      */
     readonly topic?: string | undefined

@@ -18,6 +18,7 @@ import * as Histories from "./Backfill/Histories.ts"
 import * as Lives from "./Backfill/Lives.ts"
 import { freshOf, type Market } from "./Backfill/Market.ts"
 import type { Options } from "./Backfill/Options.ts"
+import * as Spoilt from "./Backfill/Spoilt.ts"
 import * as Holes from "./Holes.ts"
 import type { Identified, MarketState } from "./Identity.ts"
 import * as OpenHoles from "./OpenHoles.ts"
@@ -44,6 +45,11 @@ export interface Backfill {
    * trades before its answer, and the hole before those does not reach to what is missing behind them.
    */
   readonly missed: (state: MarketState, view: View, cause: Channel.Cause) => void
+  /**
+   * A row about it could not be read: a trade that nobody knows, which does not hold up others. Where no number is left out, the missing number
+   * tells as much, and better.
+   */
+  readonly spoiled: (state: MarketState) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */
   readonly take: (
     state: MarketState,
@@ -75,6 +81,7 @@ export const none: Backfill = {
   arriving: () => {},
   missed: () => {},
   doubted: () => {},
+  spoiled: () => {},
   polled: () => {},
   take: () => false,
   listed: () => {},
@@ -140,6 +147,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       }, nextIds.get(symbol)),
       heardSince: undefined,
       speaker: undefined,
+      spoilt: undefined,
       dueSince: undefined
     }
     markets.set(symbol, market)
@@ -162,6 +170,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     })
 
   const step = (market: Market, input: Holes.Input<MarketEvent>): void => {
+    // What could not be read is older than what is told of the market now, which may be without an end.
+    if (input._tag === "Lost" || input._tag === "Doubted" || input._tag === "Vanished") settle(market)
     const { holes: before, state } = market
     const [commands, after] = Holes.step(before, input, now())
     market.holes = after
@@ -219,6 +229,19 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     if (most !== undefined) step(most, { _tag: "GiveUpLargest" })
   }
 
+  const by = (): Holes.Stamp | null => {
+    const latest = rest.clock.latest(now())
+    return latest === null ? null : Spans.stampOfMs(latest)
+  }
+
+  /** What rows that nobody could read said is missing from here on. */
+  const settle = (market: Market): void => {
+    const { spoilt } = market
+    if (spoilt === undefined) return
+    market.spoilt = undefined
+    step(market, { _tag: "Spoiled", edge: Spoilt.edgeOf(spoilt), by: by() })
+  }
+
   const forgetIfGone = (market: Market): void => {
     const { holes, state: { market: { symbol } } } = market
     if (!holes.vanished || !Holes.isIdle(holes)) return
@@ -245,6 +268,10 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     bound()
     let due: Time.Instant | undefined
     for (const market of markets.values()) {
+      if (market.spoilt !== undefined) {
+        if (Time.between(market.spoilt.until, at) >= 0) settle(market)
+        else due = Time.earliest(due, market.spoilt.until)
+      }
       const { holes } = market
       const wake = Holes.wakeAt(holes)
       if (wake !== undefined && Time.between(wake, at) >= 0) step(market, { _tag: "Tick" })
@@ -279,11 +306,6 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     Effect.forever(clockwork)
   ]
   yield* Effect.forEach(fibers, (fiber) => Effect.forkScoped(options.supervise(fiber)), { discard: true })
-
-  const by = (): Holes.Stamp | null => {
-    const latest = rest.clock.latest(now())
-    return latest === null ? null : Spans.stampOfMs(latest)
-  }
 
   return {
     lost: (state, cause, listener) => {
@@ -320,6 +342,14 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       step(market, { _tag: "Lost", listener: null, cause, edge: state.edge() })
     },
     doubted: (state, cause) => step(marketOf(state), { _tag: "Doubted", cause, edge: state.edge(), by: by() }),
+    spoiled: (state) => {
+      const { last, mark } = state.edge()
+      // Of a market of which nothing is known nothing is missing.
+      if (Holes.isCounted(exchange) || (last === null && mark === null)) return
+      const market = marketOf(state)
+      market.spoilt = Spoilt.spoilt(market.spoilt, state.edge, now())
+      changed.unsafeOpen()
+    },
     polled: (state, answer) => {
       const market = marketOf(state)
       market.heardSince ??= answer?.heardSince
@@ -347,6 +377,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       if (events.length === 0) return false
       const market = markets.get(state.market.symbol)
       if (market === undefined) return false
+      market.spoilt?.known.push(...freshOf(exchange, state, identified, events).map(({ id }) => id))
       if (Holes.mustWait(market.holes)) {
         step(market, { _tag: "Arrived", trades: freshOf(exchange, state, identified, events) })
         return true
@@ -362,7 +393,8 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
     },
     listed: (symbols) => {
       for (const market of markets.values()) {
-        if (!symbols.has(market.state.market.symbol) && !Holes.isIdle(market.holes)) step(market, { _tag: "Vanished" })
+        if (symbols.has(market.state.market.symbol)) continue
+        if (market.spoilt !== undefined || !Holes.isIdle(market.holes)) step(market, { _tag: "Vanished" })
       }
       for (const { exchangeSymbol, symbol } of lives.unmet()) {
         if (symbols.has(symbol) || markets.has(symbol)) continue
@@ -373,6 +405,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
       for (const market of markets.values()) if (market.holes.vanished) step(market, { _tag: "Aged", exchangeNow })
     },
     flush: Effect.suspend(() => {
+      for (const market of markets.values()) settle(market)
       for (const market of markets.values()) if (Holes.waiting(market.holes) > 0) step(market, { _tag: "Hurry" })
       if (isQuiet()) return Effect.void
       flushed = Deferred.unsafeMake(FiberId.none)

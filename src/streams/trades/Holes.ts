@@ -23,7 +23,18 @@ import { advance, firstDeadline, isUnwritten, isWaitedFor } from "./Holes/Front.
 import { join, left, lost, subscribed, vanished } from "./Holes/Listening.ts"
 import { noted, tellAt, tellDue } from "./Holes/Numbering.ts"
 import { isAskable } from "./Holes/Pages.ts"
-import { type Command, type Found, type Input, isCounted, itemOf, type State } from "./Holes/State.ts"
+import {
+  type Command,
+  type Found,
+  idOf,
+  type Input,
+  isCounted,
+  itemOf,
+  named,
+  type State,
+  tailOf,
+  withTail
+} from "./Holes/State.ts"
 import * as Spans from "./Spans.ts"
 import type { Span } from "./Spans.ts"
 
@@ -31,7 +42,7 @@ export { candidates } from "./Holes/Answers.ts"
 export { followed } from "./Holes/Numbering.ts"
 export { question } from "./Holes/Pages.ts"
 export type { Answer, Command, Edge, Found, Fresh, Input, Item, Options, State } from "./Holes/State.ts"
-export { initial, spans } from "./Holes/State.ts"
+export { initial, isCounted, spans } from "./Holes/State.ts"
 export type { Gap, Span, Stamp, Trade } from "./Spans.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -110,16 +121,14 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
     }
     case "Subscribed":
       return subscribed(join(s, input, now), input.recovered, input.by, input.edge, now, out)
-    case "Doubted": {
-      // With a second listener since then, what that one brought lies in the doubtful time.
-      const edge = s.joined === null ? input.edge : s.joined.edge
-      const known = [...edge.known, ...s.joined?.known ?? [], ...input.edge.known]
-      const again = s.joined === null
-        ? null
-        : { ...s.joined, at: now, by: input.by, edge: input.edge, first: null, firstNumber: null, known: [] }
-      const next = lost({ ...s, joined: again }, input.cause, { last: edge.last, known, mark: edge.mark }, now)
-      // Nobody is subscribed to it: what speaks now may be silent in a moment.
-      return s.listeners.length === 0 ? next : subscribed(next, false, input.by, input.edge, now, out)
+    case "Doubted":
+      return doubted(s, input, now, out)
+    case "Spoiled": {
+      const next = doubted(s, { ...input, cause: "undecoded" }, now, out)
+      const tail = tailOf(next)
+      // Trades behind its beginning were handed over: without it the next life would begin behind them.
+      out.push({ _tag: "Keep" })
+      return tail === undefined ? next : { ...withTail(next, named(tail, idOf(s, s.nextId))), nextId: s.nextId + 1 }
     }
     case "Arrived":
       return arrived(s, input.trades, now, out)
@@ -148,6 +157,24 @@ const apply = <E>(s: State<E>, input: Input<E>, now: Instant, out: Array<Command
       return giveUp(s, (span) => span === largest, out)
     }
   }
+}
+
+const doubted = <E>(
+  s: State<E>,
+  { by, cause, edge: { known, last, mark } }: Omit<Extract<Input<E>, { readonly _tag: "Doubted" }>, "_tag">,
+  now: Instant,
+  out: Array<Command<E>>
+): State<E> => {
+  const edge = { known, last, mark }
+  // With a second listener since then, what that one brought lies in the doubtful time.
+  const before = s.joined === null ? edge : s.joined.edge
+  const all = [...before.known, ...s.joined?.known ?? [], ...known]
+  const joined = s.joined === null
+    ? null
+    : { ...s.joined, at: now, by, edge, first: null, firstNumber: null, known: [] }
+  const next = lost({ ...s, joined }, cause, { last: before.last, known: all, mark: before.mark }, now)
+  // Nobody is subscribed to it: what speaks now may be silent in a moment.
+  return s.listeners.length === 0 ? next : subscribed(next, false, by, edge, now, out)
 }
 
 const takenOver = <E>(

@@ -51,8 +51,8 @@ interface Asked {
   readonly since: Time.Instant
   /** When the question of the last answer left; undefined: there was none. */
   sentAt: Time.Instant | undefined
-  /** Rows of the last answer that were not understood: as long as they stay in the answers they are no new failures. */
-  badRows: number
+  /** Why rows of the last answer were not understood: as long as they stay in the answers they are no new failures. */
+  bad: ReadonlyArray<DecodeFailure>
   isFailing: boolean
 }
 
@@ -92,8 +92,16 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   }
 
   const failuresOf = (asked: Asked, bad: ReadonlyArray<DecodeFailure>): void => {
-    for (const { reason } of bad.slice(asked.badRows)) board.failure(reason)
-    asked.badRows = bad.length
+    const before = new Map<string, number>()
+    for (const { detail } of asked.bad) before.set(detail, (before.get(detail) ?? 0) + 1)
+    asked.bad = bad
+    for (const { detail, reason } of bad) {
+      const left = before.get(detail) ?? 0
+      before.set(detail, left - 1)
+      if (left > 0) continue
+      board.failure(reason)
+      backfill.spoiled(asked.state)
+    }
   }
 
   const take = (
@@ -243,7 +251,7 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
               state,
               since: now,
               sentAt: undefined,
-              badRows: 0,
+              bad: [],
               isFailing: false
             })
           } else {

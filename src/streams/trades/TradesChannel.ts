@@ -115,6 +115,7 @@ const of = ({ backfill, exchange, identity, lag, ledger, secondOpinion }: Parts)
         heard: (recovered, listener) => backfill.subscribed(state, recovered, listener),
         lost: (cause, listener) => backfill.lost(state, cause, listener),
         doubted: (cause) => backfill.doubted(state, cause),
+        spoiled: () => backfill.spoiled(state),
         missed: (cause) => backfill.missed(state, view, cause),
         take: (data, now) => data._tag === "trades" ? take(state, data, now) : [],
         isMissing: (silentSince, wasHeard) => secondOpinion({ market: state, silentSince, wasHeard }),

@@ -7,6 +7,7 @@ import type { Identified, MarketState } from "../Identity.ts"
 import * as Numbers from "../Numbers.ts"
 import * as Spans from "../Spans.ts"
 import type { View } from "../TradeGroups.ts"
+import type { Spoilt } from "./Spoilt.ts"
 
 export interface Market {
   state: MarketState
@@ -17,6 +18,8 @@ export interface Market {
    * Session that brought trades of it last while nobody was subscribed: its end is told by nobody. Undefined: none did since somebody was.
    */
   speaker: View | undefined
+  /** Rows of it could not be read just now; undefined: all could. */
+  spoilt: Spoilt | undefined
   /** Since when its next question is due; undefined: none is. A hole that begins anew meanwhile leaves it. */
   dueSince: Time.Instant | undefined
 }

@@ -171,6 +171,8 @@ export type Input<E> =
   }
   /** It is heard, but for a while perhaps was not. */
   | { readonly _tag: "Doubted"; readonly cause: Cause; readonly edge: Edge; readonly by: Stamp | null }
+  /** Rows about it could not be read, while others were handed over: these lie within the hole and are among what is known. */
+  | { readonly _tag: "Spoiled"; readonly edge: Edge; readonly by: Stamp | null }
   /** New trades of a socket, oldest first, while `mustWait`. */
   | { readonly _tag: "Arrived"; readonly trades: ReadonlyArray<Fresh<E>> }
   /** The same, while not `mustWait` but `isCurious`: the caller hands them over itself. */
@@ -247,7 +249,8 @@ export const anew = { attempts: 0, quickAsks: 0, pages: 0, further: null }
 export const hasIds = <E>({ options }: State<E>): boolean => options.askAfter === 0
 
 /** A number that is missing is a trade that is missing. */
-export const isCounted = ({ tradeIds }: Options): boolean => tradeIds === "consecutive" || tradeIds === "grouped"
+export const isCounted = ({ tradeIds }: Pick<Options, "tradeIds">): boolean =>
+  tradeIds === "consecutive" || tradeIds === "grouped"
 
 export const idOf = <E>({ options }: State<E>, n: number): string => `${options.idPrefix}${n}`
 
