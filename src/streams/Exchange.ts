@@ -478,6 +478,14 @@ export interface Rest {
     /** How often a market is asked, at most. With many markets `limits.restPerMinute` decides. */
     readonly every: Duration.Duration
   } | undefined
+  /**
+   * For a path that not each address of the exchange serves, as hosts for market data alone: the one that is asked in its place, and what whoever
+   * runs this can do about it, in at most 150 characters. Its answer is read in the same way; of a page of history (`Pages`) it is one too. Asked
+   * where the path is refused with 401, 403, 404, 405 or 410, then for an hour at once. Left out: there is none.
+   */
+  readonly instead?:
+    | ((path: string) => { readonly path: string; readonly advice: string } | undefined)
+    | undefined
   /** A cheap question to find out whether the API answers. Not asked while trades are polled: that tells as much. */
   readonly check: {
     readonly path: (market: Market) => string

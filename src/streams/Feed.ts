@@ -190,6 +190,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board,
     refused: exchange.rest.refused,
     advice: exchange.advice,
+    instead: exchange.rest.instead,
     isSteady: isPolled,
     isPatient: exchange.rest.history.pages !== undefined,
     onChange: (answers, reason, at) =>
