@@ -39,6 +39,8 @@ export interface Limits {
   readonly dialsPerMinute: number
   /** Subscriptions and the like, of all connections together. */
   readonly commandsPerSecond: number
+  /** The same of one connection in an hour: when it has sent so many, another takes its place, and it sends no more. Left out: any number. */
+  readonly commandsPerHour?: number | undefined
   /**
    * The age at which a connection is replaced before the exchange cuts it, the successor first; undefined where it does not cut by
    * age.
@@ -140,12 +142,13 @@ export interface Position {
 
 /**
  * What helps a subscription that the server will not have: asking again soon, or when the list of markets is fetched next, or on
- * another connection because this one is full.
+ * another connection because this one is full. `slowly`: it takes no more commands for a while, whatever they are about: all of the frame are asked
+ * for again together, after a minute, and ever less often up to ten minutes.
  *
  * @since 0.1.0
  * @category models
  */
-export type Remedy = "soon" | "later" | "elsewhere"
+export type Remedy = "soon" | "slowly" | "later" | "elsewhere"
 
 /**
  * What a frame brings of a market. `_tag` is the name of the channel that it is for.

@@ -312,12 +312,12 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   /** Once, however often it is asked for again. */
   const tellRefused = (
     into: Gathering,
-    topic: string | undefined,
+    topic: string,
     { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy },
     { wall }: Time.Moment
   ): void => {
-    const subject = topic === undefined ? undefined : wanted.get(topic)
-    if (topic === undefined || subject === undefined || refused.has(topic)) return
+    const subject = wanted.get(topic)
+    if (subject === undefined || refused.has(topic)) return
     // An answer to an earlier command changes nothing, and another connection may have room.
     if (topics.topics.get(topic)?.status !== "rejected" || remedy === "elsewhere") return
     refused.add(whole(topic))
@@ -371,9 +371,10 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return tell(into, { _tag: "Granted", id: message.id }, now)
       case "denied": {
         // Not known any more once it is answered.
-        const topic = topicOf(message.id)
+        const about = Topics.topicsOf(topics, message.id).slice()
         tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
-        return tellRefused(into, topic, message, now)
+        for (const topic of about) tellRefused(into, topic, message, now)
+        return
       }
       case "unsubscribed":
         return tell(into, { _tag: "Unsubscribed", topic: message.topic, resubscribe: message.resubscribe }, now)
