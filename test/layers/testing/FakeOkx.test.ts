@@ -219,6 +219,29 @@ describe("a feed of OKX's", () => {
       assert.deepStrictEqual([gapsOf(events), pagesOf(fake)], [[], []])
     }).pipe(Effect.provide(FakeOkx.memory({ markets: 3 }))))
 
+  it.scoped("so is one that says it before it has taken the other's place", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin()
+      const live = Effect.fnUntraced(function*(seconds: number) {
+        for (let n = 0; n < seconds; n++) {
+          fake.trades(6)
+          yield* go(1)
+        }
+      })
+      yield* live(3)
+      fake.server.script.ackDelay = 4_000
+      fake.upgrade(60_000)
+      yield* live(3)
+      const [first, second] = fake.server.accepted
+      assert.lengthOf(fake.server.dials, 2)
+      fake.upgrade(60_000, (connection) => connection === second)
+      yield* live(90)
+      assert.lengthOf(fake.server.dials, 3)
+      assert.deepStrictEqual([first?.closeCode, second?.closeCode], [1000, 1000])
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      assert.deepStrictEqual([gapsOf(events), pagesOf(fake)], [[], []])
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 3 }))))
+
   for (const nameless of [false, true]) {
     it.scoped(`one bad market of a frame spoils no other${nameless ? ", also where nobody says which frame it was" : ""}`, () =>
       Effect.gen(function*() {
