@@ -173,6 +173,11 @@ export interface TradesData {
    * between are missing. Left out: nobody can tell, as where a message has only what is new.
    */
   readonly isFullWindow?: boolean | undefined
+  /**
+   * The rows are the market's last trades, with which a subscription begins, however old they are: they do not say that the market trades, nor that
+   * what it trades from now on is heard. Left out: they happened just now.
+   */
+  readonly isPast?: boolean | undefined
 }
 
 /**

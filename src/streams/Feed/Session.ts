@@ -285,7 +285,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
     const { _tag: channel, exchangeSymbol } = data
-    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at))
+    const isPast = data._tag === "trades" && data.isPast === true
+    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at, isPast))
     const [topic] = Topics.bringing(topics, channel, exchangeSymbol)
     const member = topic === undefined ? undefined : members.get(topic)
     if (member === undefined) hearings.get(channel)?.foreign(data)
