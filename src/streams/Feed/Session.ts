@@ -103,6 +103,10 @@ export interface Options {
   readonly now: Time.Instant
 }
 
+const refusalOf = (
+  { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy }
+) => ({ words: `refused: ${code} ${message}`, remedy })
+
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
   const { board, channels, exchange, positions, recorder, refused, statusEvents, timing } = shared
   const { socket } = exchange
@@ -142,6 +146,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     error: FeedError | undefined
     question: Question | undefined
     readonly stale: Array<Stale>
+    readonly unanswered: Array<string>
     /** The command that `Next` gave. */
     command: string | undefined
   }
@@ -156,6 +161,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     error: undefined,
     question: undefined,
     stale: [],
+    unanswered: [],
     command: undefined
   })
 
@@ -207,6 +213,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return
       case "Displaced":
         into.displaced.push(command.topic)
+        return
+      case "Unanswered":
+        into.unanswered.push(command.topic)
         return
       case "Stale":
         into.stale.push(command)
@@ -314,7 +323,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const tellRefused = (
     into: Gathering,
     topic: string,
-    { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy },
+    { remedy, words }: { readonly words: string; readonly remedy: Remedy },
     { wall }: Time.Moment
   ): void => {
     const subject = wanted.get(topic)
@@ -323,7 +332,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     if (topics.topics.get(topic)?.status !== "rejected" || remedy === "elsewhere") return
     refused.add(whole(topic))
     const { channel, market: { symbol } } = subject
-    const reason = oneLine(`refused: ${code} ${message}`)
+    const reason = oneLine(words)
     into.events.push(statusEvents.make("stale", wall, { channel, symbol, since: Time.iso(wall), reason }))
   }
 
@@ -366,7 +375,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "rejected":
         tell(into, { _tag: "Rejected", topic: message.topic, remedy: message.remedy }, now)
-        return tellRefused(into, message.topic, message, now)
+        return tellRefused(into, message.topic, refusalOf(message), now)
       case "granted":
         refused.delete(topicOf(message.id) ?? "")
         return tell(into, { _tag: "Granted", id: message.id }, now)
@@ -374,7 +383,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         // Not known any more once it is answered.
         const about = Topics.topicsOf(topics, message.id).slice()
         tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
-        for (const topic of about) tellRefused(into, topic, message, now)
+        for (const topic of about) tellRefused(into, topic, refusalOf(message), now)
         return
       }
       case "unsubscribed":
@@ -492,6 +501,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       followBeside()
       tell(into, { _tag: "Check", deaf }, now)
+      for (const topic of into.unanswered) {
+        tellRefused(into, topic, { words: "its subscription is not answered", remedy: "later" }, now)
+      }
       for (const { channel, remedy, silence, topic } of into.stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))

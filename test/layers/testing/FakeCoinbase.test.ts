@@ -364,6 +364,19 @@ describe("a feed of Coinbase's", () => {
         yield* go(1)
         assert.strictEqual(new Set(tradesOf(events).map(({ symbol }) => symbol)).size, fake.tradable.length - 1)
         assert.strictEqual(fake.refusals, 0)
+        yield* go(120)
+        // Once, however often it is asked for.
+        assert.deepStrictEqual(
+          events.flatMap((event) =>
+            event.type === "status" && event.event === "stale" && event["reason"] !== undefined
+              ? [[event.symbol, event["reason"]]]
+              : []
+          ),
+          [["ETH/EUR", "its subscription is not answered"]]
+        )
+        fake.server.heal()
+        yield* go(70)
+        assert.strictEqual(fake.subscribed, fake.tradable.length)
       }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 6, spoils }))))
   }
 

@@ -114,6 +114,7 @@ export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Com
     if (atFault.includes(topic)) continue
     become(s, topic, "rejected", out)
     topic.retryAt = Time.plus(now, lastRetry)
+    out.push({ _tag: "Unanswered", topic: topic.topic })
   }
   if (replace) out.push({ _tag: "Replace" })
   const mute = s.muteSince === null ? 0 : Time.between(s.muteSince, now)

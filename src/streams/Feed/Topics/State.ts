@@ -168,6 +168,8 @@ export type Command =
   | { readonly _tag: "Unsubscribe"; readonly id: number; readonly topics: ReadonlyArray<string> }
   /** The place in its history that was asked for may be what the server does not like, or what must not come again. */
   | { readonly _tag: "StartAfresh"; readonly topic: string }
+  /** It was asked for as often as is of use, while others are answered. */
+  | { readonly _tag: "Unanswered"; readonly topic: string }
   /** This connection has no room for it. */
   | { readonly _tag: "Displaced"; readonly topic: string }
   /** `silence`: since the last data, or the subscription, ms. */
