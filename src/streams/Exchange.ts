@@ -47,6 +47,8 @@ export interface Limits {
   readonly dialsPerMinute: number
   /** Subscriptions and the like, of all connections together. */
   readonly commandsPerSecond: number
+  /** The same of one connection in an hour: when it has sent so many, another takes its place, and it sends no more. Left out: any number. */
+  readonly commandsPerHour?: number | undefined
   /**
    * The age at which a connection is replaced before the exchange cuts it, the successor first; undefined where it does not cut by
    * age.
@@ -148,12 +150,13 @@ export interface Position {
 
 /**
  * What helps a subscription that the server will not have: asking again soon, or when the list of markets is fetched next, or on
- * another connection because this one is full.
+ * another connection because this one is full. `slowly`: it takes no more commands for a while, whatever they are about: all of the frame are asked
+ * for again together, after a minute, and ever less often up to ten minutes.
  *
  * @since 0.1.0
  * @category models
  */
-export type Remedy = "soon" | "later" | "elsewhere"
+export type Remedy = "soon" | "slowly" | "later" | "elsewhere"
 
 /**
  * What a frame brings of a market. `_tag` is the name of the channel that it is for.
@@ -178,6 +181,11 @@ export interface TradesData {
    * between are missing. Left out: nobody can tell, as where a message has only what is new.
    */
   readonly isFullWindow?: boolean | undefined
+  /**
+   * The rows are the market's last trades, with which a subscription begins, however old they are: they do not say that the market trades, nor that
+   * what it trades from now on is heard. Left out: they happened just now.
+   */
+  readonly isPast?: boolean | undefined
 }
 
 /**
@@ -487,6 +495,14 @@ export interface Rest {
     /** How often a market is asked, at most. With many markets `limits.restPerMinute` decides. */
     readonly every: Duration.Duration
   } | undefined
+  /**
+   * For a path that not each address of the exchange serves, as hosts for market data alone: the one that is asked in its place, and what whoever
+   * runs this can do about it, in at most 150 characters. Its answer is read in the same way; of a page of history (`Pages`) it is one too. Asked
+   * where the path is refused with 401, 403, 404, 405 or 410, then for an hour at once. Left out: there is none.
+   */
+  readonly instead?:
+    | ((path: string) => { readonly path: string; readonly advice: string } | undefined)
+    | undefined
   /** A cheap question to find out whether the API answers. Not asked while trades are polled: that tells as much. */
   readonly check: {
     readonly path: (market: Market) => string

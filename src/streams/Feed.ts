@@ -190,6 +190,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     board,
     refused: exchange.rest.refused,
     advice: exchange.advice?.(options.endpoints),
+    instead: exchange.rest.instead,
     isSteady: isPolled,
     isPatient: exchange.rest.history.pages !== undefined,
     onChange: (answers, reason, at) =>
@@ -256,6 +257,8 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
   const connections = new Map<number, Connection.Connection>()
   /** By the id of the connection that they are to replace; they share its topics. */
   const successors = new Map<number, Connection.Connection>()
+  /** Successors that are to be replaced themselves, and have not taken their place yet. */
+  const leaving = new Set<number>()
   const replacements = yield* Queue.unbounded<number>()
   const displacements = yield* Queue.unbounded<void>()
   const socket = yield* Socket.WebSocketConstructor
@@ -359,13 +362,17 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     const hears = yield* Effect.timeoutOption(successor.settled, successorTimeout)
     if (Option.isSome(hears)) yield* Effect.sleep(overlapOf(exchange))
     successors.delete(old.id)
+    const isLeaving = leaving.delete(successor.id)
     if (Option.isNone(hears) || !connections.has(old.id)) return yield* successor.leave
     connections.delete(old.id)
     connections.set(successor.id, successor)
     yield* old.leave
+    if (isLeaving) replacements.unsafeOffer(successor.id)
   })
   const replacing = Effect.flatMap(Queue.take(replacements), (id) => {
     const old = connections.get(id)
+    // Forgotten, the exchange would cut it with nobody in its place.
+    if (old === undefined && Array.from(successors.values()).some((successor) => successor.id === id)) leaving.add(id)
     return old === undefined || successors.has(id) ? Effect.void : Effect.forkScoped(supervise(replace(old)))
   })
   const displacing = Effect.flatMap(Queue.take(displacements), () => Effect.uninterruptible(follow(current)))

@@ -61,6 +61,14 @@ const ofTheWay: ReadonlySet<number> = new Set([401, 403, 407, 408, 418, 429, 451
 export const isOfMarket = ({ isUnknownMarket, retryAfter, status = 0 }: RestError): boolean =>
   isUnknownMarket === true || (retryAfter === undefined && status >= 400 && status <= 499 && !ofTheWay.has(status))
 
+/** Statuses of a path that an address does not serve, though it may serve others: a gateway that lets some pass refuses with the first two. */
+const ofPath: ReadonlySet<number> = new Set([401, 403, 404, 405, 410])
+
+/** A path that an address does not serve is not asked for so long, ms: a firewall that was in a bad mood is not for ever. */
+const unservedFor = 3_600_000
+
+const isOfPath = ({ isUnknownMarket, status = 0 }: RestError): boolean => isUnknownMarket !== true && ofPath.has(status)
+
 /**
  * What an answer to a question about one market says of the API. By its own word about a market it answers; a bare 404 may be a gateway's
  * as well, and says nothing.
@@ -139,6 +147,8 @@ export interface Options {
   readonly board: Board
   /** Of the exchange: what a refusal by body looks like. */
   readonly refused?: Way["refused"]
+  /** Of the exchange: which path stands for one that the address does not serve. */
+  readonly instead?: Way["instead"]
   /** Of the exchange: what can be done about a status. */
   readonly advice?: Advice | undefined
   /** The API answers no more, or again; `reason` is one line, null where it answers. It is taken to answer at first. */
@@ -395,14 +405,37 @@ export const make = Effect.fnUntraced(function*(
   const asking = <A>(
     path: string,
     decode: (body: unknown) => Either.Either<A, DecodeFailure>,
-    isAboutMarket: boolean
+    isAboutMarket: boolean,
+    judge: (error: RestError) => Outcome = isAboutMarket ? ofMarket : () => "failure"
   ): Effect.Effect<Answer<A>, RestError> => {
-    const judge = isAboutMarket ? ofMarket : () => "failure" as const
     const call = watched(timed(path, decode), judge)
     const asked = admitted(Effect.andThen(turn(1, isAboutMarket), call), judge)
     return goesFirst(Effect.andThen(quiet, asked), isAboutMarket)
   }
-  const ask: Rest["ask"] = (path, decode) => asking(path, decode, true)
+  /** Paths without what is asked of them, and when they were last refused though the ones in their place were answered. */
+  const unserved = new Map<string, Time.Instant>()
+  const ask: Rest["ask"] = (path, decode) => {
+    const other = options.instead?.(path)
+    if (other === undefined) return asking(path, decode, true)
+    const [name = path] = path.split("?")
+    const inItsPlace = asking(other.path, decode, true)
+    const note = ({ message }: RestError) =>
+      Effect.flatMap(Time.now, (now) => {
+        const isTold = unserved.has(name)
+        unserved.set(name, now)
+        return isTold ? Effect.void : Effect.logWarning(`this address does not serve ${name}: ${other.advice}`, message)
+          .pipe(Effect.annotateLogs({ exchange: options.exchange }))
+      })
+    return Effect.flatMap(Time.now, (now) =>
+      Time.between(unserved.get(name) ?? Time.never, now) < unservedFor
+        ? inItsPlace
+        : Effect.catchIf(
+          // Of the API it says nothing: the other path will.
+          asking(path, decode, true, (error) => isOfPath(error) ? "ignored" : ofMarket(error)),
+          isOfPath,
+          (error) => Effect.tap(inItsPlace, note(error))
+        ))
+  }
   const get: Rest["get"] = (path, decode) => Effect.map(asking(path, decode, false), ({ value }) => value)
 
   const isClosed = Effect.map(options.breaker.snapshot, ({ state }) => state === "closed")

@@ -98,6 +98,21 @@ describe("Markets: choosing", () => {
     ])
   })
 
+  it("leaves out a name that mixes large and small letters: raised, it would be another asset's", () => {
+    const rows = [
+      listed("METAx/USD", "METAx", "USD"),
+      listed("METAX/USD", "METAX", "USD"),
+      listed("2", "btc", "irr"),
+      listed("EURx", "BTC", "EURx")
+    ]
+    const { leftOut, markets } = Markets.choose(rows, all)
+    assert.deepStrictEqual(markets.map(({ exchangeSymbol, symbol }) => [exchangeSymbol, symbol]), [
+      ["METAX/USD", "METAX/USD"],
+      ["2", "BTC/IRR"]
+    ])
+    assert.deepStrictEqual(leftOut.map(({ name, reason }) => [name, reason]), [["METAx/USD", "name"], ["EURx", "name"]])
+  })
+
   it("is bounded", () => {
     const rows = Array.from({ length: 10_000 }, (_, i) => listed(`M${i}`, `M${i}`, "IRT"))
     assert.strictEqual(Markets.choose(rows, all).markets.length, 2000)

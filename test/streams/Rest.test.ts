@@ -27,6 +27,7 @@ const start = Effect.gen(function*() {
     restPerMinute: 60,
     breaker,
     board: Board.make(status, "bitpin"),
+    instead: (path) => path.startsWith("/pages?") ? { path: "/last", advice: "try another address" } : undefined,
     onChange: (answers) => Effect.sync(() => void told.push(answers))
   })
   const { calls } = yield* FakeApi.FakeApi
@@ -37,6 +38,7 @@ const start = Effect.gen(function*() {
     api: () => status.exchanges()[0]?.api,
     asked: () => calls.map(({ path }) => path),
     get: Effect.either(rest.get("/history", () => Either.right("rows"))),
+    page: Effect.either(Effect.map(rest.ask("/pages?from=1", Either.right), ({ value }) => value)),
     aside: Effect.either(
       rest.aside(
         "/picture",
@@ -96,6 +98,40 @@ describe("a question that can wait", () => {
       assert.isTrue(Either.isRight(yield* Fiber.join(waiting)))
     }).pipe(Effect.provide(world(() => isUp ? { body: "{}" } : { status: 500, body: "{}" })))
   })
+})
+
+describe("a path that has another in its place", () => {
+  const pages = (status: number, last: FakeApi.Answer = { body: "7" }) =>
+    world((path) => path === "/last" ? last : path.startsWith("/pages") ? { status, body: "{}" } : { body: "{}" })
+
+  it.scoped("is asked for again an hour after it was refused; that it is says nothing of the API", () =>
+    Effect.gen(function*() {
+      const { api, asked, breaker, page, told } = yield* start
+      for (let n = 0; n < 5; n++) assert.deepStrictEqual(yield* page, Either.right("7"))
+      assert.deepStrictEqual(asked(), ["/pages?from=1", ...Array.from({ length: 5 }, () => "/last")])
+      assert.deepStrictEqual(told, [])
+      assert.isNull(api()?.message)
+      assert.deepInclude((yield* breaker.snapshot).calls, { success: 5, failure: 0 })
+      yield* TestClock.adjust("1 hour")
+      yield* page
+      assert.deepStrictEqual(asked().slice(-2), ["/pages?from=1", "/last"])
+    }).pipe(Effect.provide(pages(401))))
+
+  it.scoped("is not given up where that is refused as well: then it is the address, which the breaker is told once", () =>
+    Effect.gen(function*() {
+      const { api, asked, breaker, page } = yield* start
+      for (let n = 0; n < 2; n++) assert.isTrue(Either.isLeft(yield* page))
+      assert.deepStrictEqual(asked(), ["/pages?from=1", "/last", "/pages?from=1", "/last"])
+      assert.deepStrictEqual((yield* breaker.snapshot).calls.failure, 2)
+      assert.strictEqual(api()?.message, "status: HTTP 403")
+    }).pipe(Effect.provide(pages(403, { status: 403, body: "{}" }))))
+
+  it.scoped("is asked for alone where it is refused for another reason", () =>
+    Effect.gen(function*() {
+      const { asked, page } = yield* start
+      assert.isTrue(Either.isLeft(yield* page))
+      assert.deepStrictEqual(asked(), ["/pages?from=1"])
+    }).pipe(Effect.provide(pages(500))))
 })
 
 describe("the questions of the last minute", () => {

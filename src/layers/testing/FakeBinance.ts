@@ -38,6 +38,8 @@ export interface Options {
   readonly lifetime?: number
   /** Milliseconds between two turns of a stream of changes; 100 by default. */
   readonly changesEvery?: number
+  /** It has no pages of older trades, as an address for market data alone may: it refuses them with that status. */
+  readonly unserved?: number
   /** As its address `/ws` has it: events without the name of their stream. */
   readonly raw?: boolean
   /** As with `?timeUnit=MICROSECOND` behind its address: all times in microseconds. */
@@ -248,6 +250,8 @@ export class FakeBinanceExchange extends FakeExchange<Row> {
     if (what === "time") return good({ serverTime: now })
     if (what === "exchangeInfo") return good(this.exchangeInfo(query.get("symbolStatus"), now))
     if (!["trades", "historicalTrades", "depth"].includes(what)) return { status: 404, body: "<html></html>" }
+    const { unserved } = this.options
+    if (what === "historicalTrades" && unserved !== undefined) return { status: unserved, body: "<html></html>" }
     const symbol = query.get("symbol") ?? ""
     if (symbol === "") {
       return failed(400, -1102, "Mandatory parameter 'symbol' was not sent, was empty/null, or malformed.")

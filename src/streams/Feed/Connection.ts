@@ -101,6 +101,10 @@ const onItsWay = Duration.seconds(2)
 /** How often a session looks for what has not come. */
 const checkInterval = Duration.seconds(1)
 
+/** The window of `Limits.commandsPerHour`, and how often one that waits for it asks to be replaced, ms. */
+const hour = 3_600_000
+const askAgain = 600_000
+
 /** Where nothing is answered and nothing trades, a session is taken to hear after this. */
 const settledAfter = Duration.seconds(10)
 
@@ -224,14 +228,36 @@ export const make = Effect.fnUntraced(function*(
     )
     yield* Effect.forkScoped(Effect.andThen(Deferred.await(leaving), socket.close))
 
+    const { commandsPerHour } = exchange.limits
+    /** When the last commands left, where an hour has so many at most. */
+    const sent: Array<Time.Instant> = []
     const command = Effect.map(Time.now, (now) => {
       const frame = session.command(now)
-      if (frame !== undefined) socket.send(frame)
+      if (frame === undefined) return
+      socket.send(frame)
+      if (commandsPerHour !== undefined) sent.push(now)
+    })
+    /** The exchange takes no more of this connection for now; of another it does. */
+    const roomInHour: Effect.Effect<void> = Effect.flatMap(Time.now, (now) => {
+      if (commandsPerHour === undefined) return Effect.void
+      while (sent[0] !== undefined && Time.between(sent[0], now) >= hour) sent.shift()
+      if (sent[0] === undefined || sent.length < commandsPerHour) return Effect.void
+      options.onReplace(id)
+      const wait = Math.min(askAgain, hour - Time.between(sent[0], now))
+      return Effect.logWarning(
+        "the exchange takes no more commands of this connection in an hour; another is to take its place",
+        sent.length
+      )
+        .pipe(
+          Effect.annotateLogs({ exchange: exchange.id, connection: id }),
+          Effect.andThen(Effect.sleep(wait)),
+          Effect.andThen(roomInHour)
+        )
     })
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(
       commands.await,
       Effect.suspend(() => {
-        if (session.hasCommands()) return options.paced(command)
+        if (session.hasCommands()) return Effect.andThen(roomInHour, options.paced(command))
         commands.unsafeClose()
         return Effect.void
       })

@@ -103,6 +103,10 @@ export interface Options {
   readonly now: Time.Instant
 }
 
+const refusalOf = (
+  { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy }
+) => ({ words: `refused: ${code} ${message}`, remedy })
+
 export const make = ({ connection, now, rhythm, shared, topics: wanted }: Options): Session => {
   const { board, channels, exchange, positions, recorder, refused, statusEvents, timing } = shared
   const { socket } = exchange
@@ -142,6 +146,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     error: FeedError | undefined
     question: Question | undefined
     readonly stale: Array<Stale>
+    readonly unanswered: Array<string>
     /** The command that `Next` gave. */
     command: string | undefined
   }
@@ -156,6 +161,7 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
     error: undefined,
     question: undefined,
     stale: [],
+    unanswered: [],
     command: undefined
   })
 
@@ -207,6 +213,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
         return
       case "Displaced":
         into.displaced.push(command.topic)
+        return
+      case "Unanswered":
+        into.unanswered.push(command.topic)
         return
       case "Stale":
         into.stale.push(command)
@@ -285,7 +294,8 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
 
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
     const { _tag: channel, exchangeSymbol } = data
-    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at))
+    const isPast = data._tag === "trades" && data.isPast === true
+    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at, isPast))
     const [topic] = Topics.bringing(topics, channel, exchangeSymbol)
     const member = topic === undefined ? undefined : members.get(topic)
     if (member === undefined) hearings.get(channel)?.foreign(data)
@@ -312,17 +322,17 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   /** Once, however often it is asked for again. */
   const tellRefused = (
     into: Gathering,
-    topic: string | undefined,
-    { code, message, remedy }: { readonly code: string; readonly message: string; readonly remedy: Remedy },
+    topic: string,
+    { remedy, words }: { readonly words: string; readonly remedy: Remedy },
     { wall }: Time.Moment
   ): void => {
-    const subject = topic === undefined ? undefined : wanted.get(topic)
-    if (topic === undefined || subject === undefined || refused.has(topic)) return
+    const subject = wanted.get(topic)
+    if (subject === undefined || refused.has(topic)) return
     // An answer to an earlier command changes nothing, and another connection may have room.
     if (topics.topics.get(topic)?.status !== "rejected" || remedy === "elsewhere") return
     refused.add(whole(topic))
     const { channel, market: { symbol } } = subject
-    const reason = oneLine(`refused: ${code} ${message}`)
+    const reason = oneLine(words)
     into.events.push(statusEvents.make("stale", wall, { channel, symbol, since: Time.iso(wall), reason }))
   }
 
@@ -365,15 +375,16 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       case "rejected":
         tell(into, { _tag: "Rejected", topic: message.topic, remedy: message.remedy }, now)
-        return tellRefused(into, message.topic, message, now)
+        return tellRefused(into, message.topic, refusalOf(message), now)
       case "granted":
         refused.delete(topicOf(message.id) ?? "")
         return tell(into, { _tag: "Granted", id: message.id }, now)
       case "denied": {
         // Not known any more once it is answered.
-        const topic = topicOf(message.id)
+        const about = Topics.topicsOf(topics, message.id).slice()
         tell(into, { _tag: "Denied", id: message.id, remedy: message.remedy }, now)
-        return tellRefused(into, topic, message, now)
+        for (const topic of about) tellRefused(into, topic, refusalOf(message), now)
+        return
       }
       case "unsubscribed":
         return tell(into, { _tag: "Unsubscribed", topic: message.topic, resubscribe: message.resubscribe }, now)
@@ -490,6 +501,9 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
       }
       followBeside()
       tell(into, { _tag: "Check", deaf }, now)
+      for (const topic of into.unanswered) {
+        tellRefused(into, topic, { words: "its subscription is not answered", remedy: "later" }, now)
+      }
       for (const { channel, remedy, silence, topic } of into.stale) {
         board.stale(remedy)
         const since = Time.iso(Time.wallAfter(now, -silence))

@@ -16,13 +16,19 @@ const isCanonical = Schema.is(CanonicalSymbol)
 /** Something but signs, since `.` and `..` are ways in an address. */
 const exchangeSymbolPattern = /^(?=.*[A-Za-z0-9])[A-Za-z0-9_\-./:$]{1,64}$/
 
+/**
+ * Some exchanges spell all in small letters. A name that mixes them keeps its own and fits no symbol: raised, the tokenised stock `Xx` would be
+ * taken for the coin `XX`.
+ */
+const raised = (asset: string): string => asset === asset.toLowerCase() ? asset.toUpperCase() : asset
+
 /** The market of a row of the list; its symbols are allow-listed, since they end in keys, labels and frames. */
 const marketOf = (
   listed: Listed,
   names: Exchange["names"]
 ): Either.Either<Market, DecodeFailure.DecodeFailure> => {
   const canonical = (asset: string): string => {
-    const name = asset.toUpperCase()
+    const name = raised(asset)
     return names !== undefined && Object.hasOwn(names, name) ? names[name] ?? name : name
   }
   const symbol = `${canonical(listed.base)}/${canonical(listed.quote)}`

@@ -224,6 +224,12 @@ const elsewhere = ({ apiUrl, wsUrl }: Endpoints): string =>
 /** Rows of a page. */
 const pageSize = 1_000
 
+const withPages =
+  `holes that begin before a market's last ${pageSize} trades stay open; BINANCE_API_URL=https://api.binance.com can fill them`
+
+/** Their rows are the same, of which the second has the last ones alone. */
+const [pagesPath, lastPath] = ["historicalTrades", "trades"] as const
+
 const askedOf = (what: string, limit: number, more = "") => ({ exchangeSymbol }: Market): string =>
   `/api/v3/${what}?symbol=${encodeURIComponent(exchangeSymbol)}&limit=${limit}${more}`
 
@@ -300,15 +306,20 @@ export const binance: Exchange = {
         )
     },
     history: {
-      path: askedOf("trades", pageSize),
+      path: askedOf(lastPath, pageSize),
       pages: {
         size: pageSize,
         holds: "oldest",
-        path: (market, { id }) => askedOf("historicalTrades", pageSize, `&fromId=${id}`)(market)
+        path: (market, { id }) => askedOf(pagesPath, pageSize, `&fromId=${id}`)(market)
       },
       decode: pastRows,
       askAfter: 0
     },
+    // The list of paths that hosts for market data alone have is without pages. So a hole is filled that reaches no further than the last trades.
+    instead: (path) =>
+      path.startsWith(`/api/v3/${pagesPath}?`)
+        ? { path: path.replace(pagesPath, lastPath).replace(/&fromId=\d+/, ""), advice: withPages }
+        : undefined,
     check: { path: () => "/api/v3/ping", decode: Either.right },
     refused
   },

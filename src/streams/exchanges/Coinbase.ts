@@ -54,7 +54,9 @@ const List = Schema.Array(Schema.Unknown)
 
 const decodeList = decoder(List)
 const decodeProduct = decoder(Product)
-const decodeTrades = rowDecoder(Schema.Struct({ events: Schema.Array(Schema.Struct({ trades: List })) }))
+const decodeTrades = rowDecoder(
+  Schema.Struct({ events: Schema.Array(Schema.Struct({ type: Schema.optional(Schema.String), trades: List })) })
+)
 const decodeEvents = rowDecoder(Schema.Struct({ events: List }))
 const decodeBook = rowDecoder(
   Schema.Struct({
@@ -170,7 +172,13 @@ const told = (value: Readonly<Record<PropertyKey, unknown>>, text: string): Read
     case channels.trades:
       return Either.match(decodeTrades(value), {
         onLeft: (failure) => [failed(failure)],
-        onRight: ({ events }) => Trades.byMarket(events.flatMap(({ trades }) => trades), symbolOf, tradeOf)
+        onRight: ({ events }) =>
+          Trades.byMarket(
+            events.flatMap(({ trades }) => trades),
+            symbolOf,
+            tradeOf,
+            events.every(({ type }) => type === "snapshot")
+          )
       })
     case booksData:
       return booksOf(value)

@@ -217,7 +217,7 @@ const decode: Protocol["decode"] = (text) => {
     case "trade":
       return Either.match(decodePush(value), {
         onLeft: (failure) => [failed(failure)],
-        onRight: ({ data }) => Trades.byMarket(data, symbolOf, tradeOf)
+        onRight: ({ data }) => Trades.byMarket(data, symbolOf, tradeOf, value["type"] === "snapshot")
       })
     case "book":
       return Either.match(decodeBookPush(value), {

@@ -135,7 +135,7 @@ const told = (
     case "error":
       return id === undefined
         ? unknown(text)
-        : { _tag: "denied", id, code, message, remedy: tooOften.includes(code) ? "soon" : "later" }
+        : { _tag: "denied", id, code, message, remedy: tooOften.includes(code) ? "slowly" : "later" }
     case "notice":
       return code === upgrade ? { _tag: "leaving" } : unknown(text)
     case "unsubscribe":
@@ -218,6 +218,8 @@ export const okx: Exchange = {
     restApart: Duration.millis(120),
     dialsPerMinute: 60,
     commandsPerSecond: 2,
+    // Of 480. Beyond them each is refused, and may count as well.
+    commandsPerHour: 400,
     rotateAfter: undefined
   },
   rest: {
@@ -261,7 +263,7 @@ export const okx: Exchange = {
         // It advises to keep below 30 books.
         : { kind: "public", path: "/public", subscriptions: 25 },
     subscribe: (topic, id) => command("subscribe", [topic], id),
-    // It allows 480 commands an hour on a connection.
+    // A frame is one command of the hour's, whatever it names.
     batch: {
       size: 50,
       subscribe: (topics, id) => command("subscribe", topics, id),

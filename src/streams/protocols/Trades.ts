@@ -9,11 +9,12 @@ type Result<A> = Either.Either<A, DecodeFailure.DecodeFailure>
 const byId = ({ id: a = "" }: TradeRow, { id: b = "" }: TradeRow): number =>
   a.length - b.length || (a < b ? -1 : a > b ? 1 : 0)
 
-/** One message for each market, its rows in the order of their ids; a bad row harms no other. */
+/** One message for each market, its rows in the order of their ids; a bad row harms no other. `isPast`: of `TradesData`. */
 export const byMarket = (
   list: ReadonlyArray<unknown>,
   symbolOf: (row: unknown) => Result<string>,
-  tradeOf: (row: unknown) => Result<TradeRow>
+  tradeOf: (row: unknown) => Result<TradeRow>,
+  isPast = false
 ): ReadonlyArray<Message> => {
   const failures: Array<Message> = []
   const bySymbol = new Map<string, Array<TradeRow>>()
@@ -30,7 +31,12 @@ export const byMarket = (
   }
   const trades = Array.from(
     bySymbol,
-    ([exchangeSymbol, rows]): Message => ({ _tag: "trades", exchangeSymbol, rows: rows.sort(byId) })
+    ([exchangeSymbol, rows]): Message => ({
+      _tag: "trades",
+      exchangeSymbol,
+      rows: rows.sort(byId),
+      ...isPast ? { isPast } : {}
+    })
   )
   return [...failures, ...trades]
 }

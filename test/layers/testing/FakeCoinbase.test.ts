@@ -307,6 +307,24 @@ describe("a feed of Coinbase's", () => {
       assert.lengthOf(pagesOf(fake), 1)
     }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1 }))))
 
+  it.scoped(
+    "a market that has become quiet is asked for anew ever less often, though each subscription begins with its last trades",
+    () =>
+      Effect.gen(function*() {
+        const { events, fake, go } = yield* begin()
+        for (let n = 0; n < 15; n++) {
+          fake.trades(1)
+          yield* go(2)
+        }
+        for (let minute = 0; minute < 15; minute++) yield* go(60)
+        const stale = events.filter((event) => event.type === "status" && event.event === "stale")
+        assert.isAtLeast(stale.length, 2)
+        assert.isAtMost(stale.length, 5)
+        assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 1, heartbeat: 20_000 }))),
+    { timeout: 20_000 }
+  )
+
   it.scoped("a quiet connection is kept by its heartbeats", () =>
     Effect.gen(function*() {
       const { fake, go } = yield* begin()
@@ -346,6 +364,19 @@ describe("a feed of Coinbase's", () => {
         yield* go(1)
         assert.strictEqual(new Set(tradesOf(events).map(({ symbol }) => symbol)).size, fake.tradable.length - 1)
         assert.strictEqual(fake.refusals, 0)
+        yield* go(120)
+        // Once, however often it is asked for.
+        assert.deepStrictEqual(
+          events.flatMap((event) =>
+            event.type === "status" && event.event === "stale" && event["reason"] !== undefined
+              ? [[event.symbol, event["reason"]]]
+              : []
+          ),
+          [["ETH/EUR", "its subscription is not answered"]]
+        )
+        fake.server.heal()
+        yield* go(70)
+        assert.strictEqual(fake.subscribed, fake.tradable.length)
       }).pipe(Effect.provide(FakeCoinbase.memory({ markets: 6, spoils }))))
   }
 

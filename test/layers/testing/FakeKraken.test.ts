@@ -248,6 +248,24 @@ describe("a feed of Kraken's", () => {
       assert.deepStrictEqual(pagesOf(fake), [])
     }).pipe(Effect.provide(FakeKraken.memory({ markets: 1 }))))
 
+  it.scoped(
+    "a market that has become quiet is asked for anew ever less often, though each subscription begins with its last trades",
+    () =>
+      Effect.gen(function*() {
+        const { events, fake, go } = yield* begin()
+        for (let n = 0; n < 15; n++) {
+          fake.trades(1)
+          yield* go(2)
+        }
+        for (let minute = 0; minute < 15; minute++) yield* go(60)
+        const stale = events.filter((event) => event.type === "status" && event.event === "stale")
+        assert.isAtLeast(stale.length, 2)
+        assert.isAtMost(stale.length, 5)
+        assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      }).pipe(Effect.provide(FakeKraken.memory({ markets: 1, heartbeat: 20_000 }))),
+    { timeout: 20_000 }
+  )
+
   it.scoped("a refusal that names no market spoils no other: each is asked for by itself, one is told", () =>
     Effect.gen(function*() {
       yield* TestClock.setTime(Date.parse("2026-09-25T17:48:26.844Z"))

@@ -117,11 +117,11 @@ const gapsOf = (events: ReadonlyArray<MarketEvent>) =>
 
 const clean = { missing: [], doubtful: [], unsent: [], foreign: [], wrong: [], duplicates: [], disordered: [] }
 
-const begin = Effect.fnUntraced(function*(options: Partial<Feed.FeedOptions> = {}) {
+const begin = Effect.fnUntraced(function*(options: Partial<Feed.FeedOptions> = {}, exchange = okx) {
   yield* hurryClock
   yield* TestClock.setTime(Date.parse("2026-08-31T19:02:11.677Z"))
   const fake = yield* FakeOkx.FakeOkx
-  const feed = yield* run(okx, { endpoints: fake, ...options })
+  const feed = yield* run(exchange, { endpoints: fake, ...options })
   const events: Array<MarketEvent> = []
   const go = (seconds: number) =>
     TestClock.adjust(`${seconds} seconds`).pipe(
@@ -219,6 +219,29 @@ describe("a feed of OKX's", () => {
       assert.deepStrictEqual([gapsOf(events), pagesOf(fake)], [[], []])
     }).pipe(Effect.provide(FakeOkx.memory({ markets: 3 }))))
 
+  it.scoped("so is one that says it before it has taken the other's place", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin()
+      const live = Effect.fnUntraced(function*(seconds: number) {
+        for (let n = 0; n < seconds; n++) {
+          fake.trades(6)
+          yield* go(1)
+        }
+      })
+      yield* live(3)
+      fake.server.script.ackDelay = 4_000
+      fake.upgrade(60_000)
+      yield* live(3)
+      const [first, second] = fake.server.accepted
+      assert.lengthOf(fake.server.dials, 2)
+      fake.upgrade(60_000, (connection) => connection === second)
+      yield* live(90)
+      assert.lengthOf(fake.server.dials, 3)
+      assert.deepStrictEqual([first?.closeCode, second?.closeCode], [1000, 1000])
+      assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+      assert.deepStrictEqual([gapsOf(events), pagesOf(fake)], [[], []])
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 3 }))))
+
   for (const nameless of [false, true]) {
     it.scoped(`one bad market of a frame spoils no other${nameless ? ", also where nobody says which frame it was" : ""}`, () =>
       Effect.gen(function*() {
@@ -234,6 +257,55 @@ describe("a feed of OKX's", () => {
         assert.strictEqual(fake.refusals, 0)
       }).pipe(Effect.provide(FakeOkx.memory({ markets: 6, nameless }))))
   }
+
+  it.scoped("a connection that may send no more commands in the hour is replaced before one is refused", () =>
+    Effect.gen(function*() {
+      const { events, fake, feed, go } = yield* begin({
+        marketsRefresh: "10 seconds"
+      }, { ...okx, limits: { ...okx.limits, commandsPerHour: 4 } })
+      for (let n = 0; n < 12; n++) {
+        fake.addMarket({ base: `NEW${n}`, quote: "USDT", price: "1.5" })
+        for (let second = 0; second < 10; second++) {
+          fake.trades(6)
+          yield* go(1)
+        }
+      }
+      yield* go(20)
+      fake.trades(30)
+      yield* go(20)
+      assert.strictEqual(fake.refusals, 0)
+      assert.strictEqual(fake.subscribed, fake.tradable.length)
+      assert.isAbove(fake.server.dials.length, 2)
+      assert.deepStrictEqual(feed.status().connections.size, 1)
+      assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 2, commands: 4 }))))
+
+  it.scoped("where too many commands were sent, those that follow are few, and told once", () =>
+    Effect.gen(function*() {
+      const { events, fake, go } = yield* begin({ marketsRefresh: "10 seconds" })
+      for (let n = 0; n < 5; n++) {
+        fake.addMarket({ base: `NEW${n}`, quote: "USDT", price: "1.5" })
+        yield* go(10)
+      }
+      yield* go(10)
+      assert.strictEqual(fake.subscribed, fake.tradable.length - 2)
+      const sent = () =>
+        fake.server.accepted.flatMap(({ received }) => received).filter((text) => text !== "ping").length
+      const before = sent()
+      for (let minute = 0; minute < 20; minute++) {
+        fake.trades(fake.tradable.length)
+        yield* go(60)
+      }
+      assert.isAtMost(sent() - before, 4)
+      assert.lengthOf(fake.server.dials, 1)
+      const told = events.flatMap((event) =>
+        event.type === "status" && event.event === "stale" ? [[event.symbol, event["reason"]]] : []
+      )
+      assert.deepStrictEqual(told, [
+        ["NEW3/USDT", "refused: 60014 Requests too frequent"],
+        ["NEW4/USDT", "refused: 60014 Requests too frequent"]
+      ])
+    }).pipe(Effect.provide(FakeOkx.memory({ markets: 2, commands: 4 }))))
 
   it.scoped("an address that is not served is told with what to do", () =>
     Effect.gen(function*() {

@@ -120,6 +120,36 @@ describe("a hole", () => {
     }).pipe(world({ markets: 1 })))
 })
 
+describe("an address that has no pages", () => {
+  for (const unserved of [401, 403, 404]) {
+    it.scoped(`with ${unserved}: a hole within the last trades is filled, a longer one is told`, () =>
+      Effect.gen(function*() {
+        const { asked, drain, events, fake, feed, go } = yield* begin()
+        const away = (count: number) =>
+          Effect.gen(function*() {
+            fake.server.drop(1006)
+            yield* settle
+            for (let n = 0; n < count; n++) fake.trade("BTCUSDT")
+            yield* go(100)
+            fake.trade("BTCUSDT")
+            yield* go(5)
+            yield* drain
+          })
+        fake.trade("BTCUSDT")
+        yield* go(1)
+        yield* away(900)
+        assert.deepStrictEqual(Oracle.judge(fake.issued, tradesOf(events)), clean)
+        assert.deepStrictEqual(gapsOf(events), ["trades BTC/USDT disconnected 900 filled"])
+        yield* away(2_500)
+        assert.deepStrictEqual(gapsOf(events).slice(1), ["trades BTC/USDT disconnected 0 not filled"])
+        assert.deepStrictEqual(Oracle.untold(fake.issued, events), [])
+        // It was found out once, and the API is not taken for one that does not answer.
+        assert.lengthOf(asked("historicalTrades"), 1)
+        assert.isNull(feed.status().api.message)
+      }).pipe(world({ markets: 1, unserved })))
+  }
+})
+
 describe("Binance's weight", () => {
   const away = (fake: FakeBinance.FakeBinanceExchange, trades: number) =>
     Effect.gen(function*() {

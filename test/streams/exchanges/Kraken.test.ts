@@ -141,6 +141,14 @@ describe("Kraken's trades", () => {
 })
 
 describe("Kraken's socket", () => {
+  it("tells the last trades that a subscription begins with from those of now", () => {
+    const [update = ""] = recording("kraken", "kraken-ws-trades-btcusd-20260925").filter((text) =>
+      text.includes(`"trade"`)
+    )
+    assert.notProperty(decode(update)[0], "isPast")
+    assert.deepInclude(decode(update.replace(`"update"`, `"snapshot"`))[0], { _tag: "trades", isPast: true })
+  })
+
   it("is subscribed to with many markets a frame, by their names in v2, the last trades included", () => {
     const { batch, keepAlive, subscribe, topics, unsubscribe } = kraken.socket
     assert.deepStrictEqual([topics("trades", market), topics("books", market)], [

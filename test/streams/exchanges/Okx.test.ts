@@ -102,12 +102,12 @@ describe("OKX's socket", () => {
     assert.deepStrictEqual([keepAlive?.text, decode("pong")], ["ping", []])
   })
 
-  it("refusals that pass are tried again soon; without an id nobody knows what they are about", () => {
+  it("refusals that pass are tried again, slowly; without an id nobody knows what they are about", () => {
     const denied = (code: string) => decode(`{"id":"3","event":"error","code":"${code}","msg":"No","connId":"a"}`)
     assert.deepStrictEqual(denied("60018"), [
       { _tag: "denied", id: "3", code: "60018", message: "No", remedy: "later" }
     ])
-    assert.deepInclude(denied("60014")[0], { remedy: "soon" })
+    assert.deepInclude(denied("60014")[0], { remedy: "slowly" })
     assert.deepStrictEqual(reasonsOf(decode(`{"event":"error","code":"60012","msg":"No"}`)), ["unknown"])
     assert.deepStrictEqual(decode(`{"id":"4","event":"unsubscribe","arg":{"channel":"trades-all","instId":"A-B"}}`), [])
     for (const strange of [`{"event":"notice","code":"1"}`, `{"event":"login"}`, `{"event":"subscribe"}`]) {

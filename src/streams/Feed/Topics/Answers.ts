@@ -7,6 +7,10 @@ import { become, type Command, deafen, listen, type State, type Topic, want, wit
 const firstRetry = 1_000
 export const lastRetry = 60_000
 
+/** The same where the server takes no more commands for a while (`slowly`), ms. */
+const firstPatience = 60_000
+const lastPatience = 600_000
+
 export const subscribed = (
   s: State,
   name: string,
@@ -24,6 +28,7 @@ export const subscribed = (
 }
 
 const grant = (s: State, topic: Topic, recovered: boolean, now: Time.Instant, out: Array<Command>): void => {
+  s.slow = null
   // An answer that comes late is as good, and spares the repetition.
   s.wanted.delete(topic.topic)
   become(s, topic, "active", out)
@@ -51,9 +56,21 @@ const reject = (s: State, topic: Topic, remedy: Remedy, now: Time.Instant, out: 
   become(s, topic, "rejected", out)
   topic.asked = false
   topic.attempts += 1
-  topic.retryAt = remedy === "soon"
+  topic.patient = remedy === "slowly"
+  topic.retryAt = topic.patient
+    ? slowed(s, now)
+    : remedy === "soon"
     ? Time.plus(now, Math.min(lastRetry, firstRetry * 2 ** (topic.attempts - 1)))
     : null
+}
+
+/** The same for all that are refused meanwhile: each at its own time would be a command for each. */
+const slowed = (s: State, now: Time.Instant): Time.Instant => {
+  if (s.slow !== null && Time.between(now, s.slow.until) > 0) return s.slow.until
+  const times = (s.slow?.times ?? 0) + 1
+  const until = Time.plus(now, Math.min(lastPatience, firstPatience * 2 ** (times - 1)))
+  s.slow = { until, times }
+  return until
 }
 
 export const isAnyActive = ({ tally }: State): boolean => tally.active > 0
@@ -87,7 +104,9 @@ export const denied = (s: State, id: string, remedy: Remedy, now: Time.Instant, 
   for (const topic of answeredFrame(s, id)) {
     // It has its answer, or will have one to a later command.
     if (topic.status === "active" || topic.order !== Number(id)) continue
-    if (isLone) reject(s, topic, remedy, now, out)
+    // That there are too many commands is about none of its topics, which by themselves would be as many.
+    if (remedy === "slowly") topic.alone = false
+    if (isLone || remedy === "slowly") reject(s, topic, remedy, now, out)
     else {
       // One of them may be what the server does not like: each is asked for by itself.
       topic.alone = true

@@ -23,7 +23,7 @@ export const sync = (s: State, topics: ReadonlyArray<Wanted>, now: Instant, out:
   for (const wanted of topics) {
     const known = s.topics.get(wanted.topic)
     if (known === undefined) join(s, wanted, now, out)
-    else if (known.status === "rejected") want(s, known, out)
+    else if (known.status === "rejected" && !known.patient) want(s, known, out)
   }
 }
 
@@ -43,6 +43,7 @@ const join = (
     commands: [],
     attempts: 0,
     retryAt: null,
+    patient: false,
     silentSince: now,
     remedied: false,
     leaveFirst: false,

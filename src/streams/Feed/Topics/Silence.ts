@@ -17,15 +17,26 @@ const noCommands: ReadonlyArray<Command> = []
 export const bringing = (s: State, channel: Name, exchangeSymbol: string): ReadonlyArray<string> =>
   s.bringing.get(channel)?.get(exchangeSymbol) ?? noTopics
 
-/** Runs with every frame of data: mostly it commands nothing, and then allocates nothing. */
+/**
+ * Runs with every frame of data: mostly it commands nothing, and then allocates nothing. `isPast`: it is what a subscription begins with. Taken for a
+ * sign of life, it would end each silence that a new subscription is to end, and a market that is quiet would be subscribed to anew for ever.
+ */
 export const brought = (
   s: State,
   channel: Name,
   exchangeSymbol: string,
-  now: Time.Instant
+  now: Time.Instant,
+  isPast = false
 ): ReadonlyArray<Command> => {
   s.muteSince = now
   const names = bringing(s, channel, exchangeSymbol)
+  if (isPast && s.options.acknowledges) {
+    for (const name of names) {
+      const topic = s.topics.get(name)
+      if (topic !== undefined) topic.broughtAt = now
+    }
+    return noCommands
+  }
   const first = s.topics.get(names[0] ?? "")
   // What left and still speaks has always counted.
   if (first === undefined || isJudge(s, first)) {
@@ -103,6 +114,7 @@ export const check = (s: State, deaf: boolean, now: Time.Instant, out: Array<Com
     if (atFault.includes(topic)) continue
     become(s, topic, "rejected", out)
     topic.retryAt = Time.plus(now, lastRetry)
+    out.push({ _tag: "Unanswered", topic: topic.topic })
   }
   if (replace) out.push({ _tag: "Replace" })
   const mute = s.muteSince === null ? 0 : Time.between(s.muteSince, now)

@@ -52,6 +52,8 @@ export interface Topic {
   attempts: number
   /** When a rejection that passes is tried again; null if it does not pass, or there is none. */
   retryAt: Instant | null
+  /** Not before that, whatever the list of markets says: the server takes no more commands for a while. */
+  patient: boolean
   /** Since when it is silent: last data, or the subscription. */
   silentSince: Instant
   /** Subscribed to anew in this silence. */
@@ -101,6 +103,8 @@ export interface State {
   muteSince: Instant | null
   /** When a history was last to be asked whether the silence is one. */
   askedAt: Instant | null
+  /** The server takes no more commands until then, as far as can be told; `times`: refusals since it took one. Null: it takes them. */
+  slow: { readonly until: Instant; readonly times: number } | null
   readonly tally: Tally
 }
 
@@ -164,6 +168,8 @@ export type Command =
   | { readonly _tag: "Unsubscribe"; readonly id: number; readonly topics: ReadonlyArray<string> }
   /** The place in its history that was asked for may be what the server does not like, or what must not come again. */
   | { readonly _tag: "StartAfresh"; readonly topic: string }
+  /** It was asked for as often as is of use, while others are answered. */
+  | { readonly _tag: "Unanswered"; readonly topic: string }
   /** This connection has no room for it. */
   | { readonly _tag: "Displaced"; readonly topic: string }
   /** `silence`: since the last data, or the subscription, ms. */
@@ -204,6 +210,7 @@ export const initial = (options: Options, rhythm: Rhythm.Rhythm): State => ({
   silentSince: null,
   muteSince: null,
   askedAt: null,
+  slow: null,
   tally: { wanted: 0, pending: 0, active: 0, rejected: 0, unheard: 0, leading: 0 }
 })
 
@@ -236,6 +243,7 @@ export const become = (s: State, topic: Topic, status: Status, out: Array<Comman
 }
 
 export const want = (s: State, topic: Topic, out: Array<Command>): void => {
+  topic.patient = false
   become(s, topic, "wanted", out)
   s.wanted.add(topic.topic)
 }
