@@ -146,7 +146,8 @@ export const adopt = (s: State, from: State): boolean => {
   arrive(s, from.last)
   for (const part of after) apply(s, part)
   if (judged(s, after.at(-1) ?? from.last, "whole") !== "whole") return false
-  close(s)
+  // A fresh picture that the other waits for is for this one too: it may be the only one left when that comes.
+  if (from.buffer === undefined) close(s)
   return true
 }
 

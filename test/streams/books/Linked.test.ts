@@ -300,4 +300,27 @@ describe("A book beside pictures", () => {
     )
     assert.isAbove(found, runs / 30)
   })
+
+  it("is given the fresh picture also where another session goes on with it before that comes: it is not asked for in vain", () => {
+    const world = new LinkedWorld({ ...overlap, deltas: true, window: 9 })
+    begin(world)
+    const change = (amount: number) => {
+      world.act({ _tag: "change", place: 1, amount })
+      world.act({ _tag: "push" })
+      world.act({ _tag: "deliver", frames: 10 })
+    }
+    change(3)
+    world.act({ _tag: "pass", ms: 150_000 })
+    assert.isTrue(world.state.ask.isPending)
+    // It has its book of the first, which leaves.
+    world.act({ _tag: "connect" })
+    change(5)
+    world.act({ _tag: "cut", newest: false })
+    change(7)
+    world.act({ _tag: "answer", fails: false, lag: 0 })
+    assert.isFalse(world.state.ask.isWorn)
+    world.act({ _tag: "pass", ms: 40_000 })
+    assert.isFalse(world.state.ask.isPending)
+    assert.isFalse(world.commands.some(({ _tag }) => _tag === "Gap" || _tag === "Stale"))
+  })
 })
