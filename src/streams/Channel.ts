@@ -75,6 +75,8 @@ export interface Member {
    * market's topics are, and left when it is not named any more. Left out, or undefined: none.
    */
   readonly beside?: (() => string | undefined) | undefined
+  /** Whether a message came by the topic beside: then the market's own topics are as silent as before. Left out: none does. */
+  readonly isBeside?: ((data: Data) => boolean) | undefined
   /** To be seen on the page. `null`: it has no connection. */
   readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
   readonly showSuspect: (suspect: boolean) => void
