@@ -40,8 +40,12 @@ export type Input =
   | { readonly _tag: "Fresh" }
   /** That session is about to hear pictures beside what keeps the book (`Books.beside`). */
   | { readonly _tag: "Audit"; readonly listener: number }
+  /** It is about to leave them. */
+  | { readonly _tag: "AuditCeased" }
   /** It has ceased to, so long ago that the book has come to what they were of. */
   | { readonly _tag: "AuditOver" }
+  /** The book is another session's by now, or was given up: the book has had no time to come to what they were of, and nothing is said of it. */
+  | { readonly _tag: "AuditCut" }
 
 /**
  * Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. One that nobody brings is asked
@@ -70,8 +74,14 @@ export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> 
     case "Audit":
       s.audit = beginning(s, input.listener, true)
       return []
+    case "AuditCeased":
+      if (s.audit !== undefined) Audit.ceased(s.audit)
+      return []
     case "AuditOver":
       return over(s)
+    case "AuditCut":
+      s.audit = undefined
+      return []
     case "Lost": {
       const gone = s.sessions.get(input.listener)
       if (gone !== undefined) Sync.close(gone)

@@ -157,8 +157,17 @@ export const make = (options: Options): Markets => {
   const inputsOf = ({ linked, places }: Kept, input: Linked.Input): ReadonlyArray<Machine.Input> => {
     if (input._tag !== "Part" && input._tag !== "Answer") {
       if (linked !== undefined) return Linked.toMachine(linked, input)
-      // Of books that changes keep.
-      return input._tag === "Fresh" || input._tag === "Audit" || input._tag === "AuditOver" ? [] : [input]
+      switch (input._tag) {
+        // Of books that changes keep.
+        case "Fresh":
+        case "Audit":
+        case "AuditCeased":
+        case "AuditOver":
+        case "AuditCut":
+          return []
+        default:
+          return [input]
+      }
     }
     const { part } = input
     if (linked === undefined) {
