@@ -14,7 +14,12 @@ export interface Options {
   /** Levels a side that are told; `all`: those that are kept. */
   readonly depth: number | "all"
   readonly pool: Sync.Pool
+  /** What was recorded is played: pictures by REST come that nobody here has asked for. Left out: they are asked for here. */
+  readonly isPlayed?: boolean | undefined
 }
+
+/** Where it is played, a picture may be older than so many changes of a whole book: of some ten seconds, and an answer takes less. */
+const playedParts = 100
 
 export interface State extends Options {
   readonly sessions: Map<number, Sync.State>
@@ -113,6 +118,7 @@ const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machi
   const sync = s.sessions.get(listener)
   if (sync === undefined) return [{ _tag: "Passed", outcome: "early" }]
   if (s.books.beside !== undefined && part.part === "whole") return pictured(s, listener, part)
+  if (s.isPlayed === true && s.books.resync === "picture" && sync.isLive) Sync.expect(sync, playedParts)
   const outcome = Sync.take(sync, part)
   switch (outcome) {
     case "whole":

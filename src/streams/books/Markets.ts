@@ -271,7 +271,12 @@ export const make = (options: Options): Markets => {
             ? undefined
             : { every: freshEvery, offset: partitionOf(market.symbol, freshEvery) }
         }),
-        linked: books === undefined ? undefined : Linked.make({ books, depth: options.depth, pool }),
+        linked: books === undefined ? undefined : Linked.make({
+          books,
+          depth: options.depth,
+          pool,
+          isPlayed: options.canAsk === false
+        }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),

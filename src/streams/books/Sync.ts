@@ -72,9 +72,9 @@ export const lose = (s: State): void => {
   if (s.books.resync === "picture") expect(s)
 }
 
-/** A picture by REST is asked for: what changes until it comes is what it is followed by. */
-export const expect = (s: State): void => {
-  s.buffer ??= Buffer.make(s.pool)
+/** A picture by REST is asked for: what changes until it comes is what it is followed by. `most`: so many changes; as many as may be if left out. */
+export const expect = (s: State, most?: number): void => {
+  s.buffer ??= Buffer.make(s.pool, most)
 }
 
 /** What it has waited for is of no use to anybody. */
