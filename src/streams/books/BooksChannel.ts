@@ -162,11 +162,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   const answered = (kept: Markets.Kept, path: string, found: Rest.Answer<Picture> | undefined): void => {
-    const { parts } = kept.state
+    // A picture of the number that the book has tells nothing new by itself, but its further levels are known from then on.
+    const taken = () => kept.linked?.pictures ?? kept.state.parts
+    const before = taken()
     const at = now()
     const part = found === undefined ? undefined : { part: "whole", ...found.value } as const
     tell(kept, { _tag: "Answer", part, sentAt: found?.sentAt }, at)
-    if (found === undefined || kept.state.parts === parts) return
+    if (found === undefined || taken() === before) return
     options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
   }
 

@@ -25,6 +25,8 @@ export interface State extends Options {
   readonly sessions: Map<number, Sync.State>
   /** The number of the newest state that was told to the machine; a picture by REST of before is of a server that is behind. */
   reached: bigint | undefined
+  /** Pictures by REST that a session's book goes on from. */
+  pictures: number
   /** While pictures come beside what keeps the book; undefined: none do. */
   audit: Audit.State | undefined
 }
@@ -33,6 +35,7 @@ export const make = (options: Options): State => ({
   ...options,
   sessions: new Map(),
   reached: undefined,
+  pictures: 0,
   audit: undefined
 })
 
@@ -157,6 +160,7 @@ const answered = (s: State, picture: Sync.Part | undefined): ReadonlyArray<Machi
       inputs.push(stateOf(s, listener, sync, outcome, sync.last === picture ? "rest" : "ws"))
     } else inputs.push({ _tag: "Doubted", listener, cause: outcome })
   }
+  if (fits) s.pictures += 1
   return [...inputs, { _tag: "Answered", fits }]
 }
 
