@@ -1,5 +1,5 @@
 /**
- * The seam between a session on a socket and what it brings. A channel (trades; books to come) is a folder beside `Feed`: it knows what
+ * The seam between a session on a socket and what it brings. A channel (trades, books) is a folder beside `Feed`: it knows what
  * a message of its own means for a market, while `Feed`, its sessions and their subscriptions know only what is said here. A channel is added
  * by its folder, its messages in `Exchange.Data` and a line in `Feed`.
  */
