@@ -1,5 +1,5 @@
 /**
- * The seam between a session on a socket and what it brings. A channel (trades; books to come) is a folder beside `Feed`: it knows what
+ * The seam between a session on a socket and what it brings. A channel (trades, books) is a folder beside `Feed`: it knows what
  * a message of its own means for a market, while `Feed`, its sessions and their subscriptions know only what is said here. A channel is added
  * by its folder, its messages in `Exchange.Data` and a line in `Feed`.
  */
@@ -75,6 +75,8 @@ export interface Member {
    * market's topics are, and left when it is not named any more. Left out, or undefined: none.
    */
   readonly beside?: (() => string | undefined) | undefined
+  /** Whether a message came by the topic beside: then the market's own topics are as silent as before. Left out: none does. */
+  readonly isBeside?: ((data: Data) => boolean) | undefined
   /** To be seen on the page. `null`: it has no connection. */
   readonly showStatus: (status: "wanted" | "pending" | "active" | "rejected" | null) => void
   readonly showSuspect: (suspect: boolean) => void

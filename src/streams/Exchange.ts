@@ -287,7 +287,7 @@ export interface Books {
     | undefined
   /**
    * Whole pictures of the best so many levels a side, told by a topic beside the one whose changes keep the book, and numbered as that is (`numbers`
-   * is `own`, `link` not `replaced`): by them some markets at a time are proved, in turn. On the socket they are parts `whole`, which changes
+   * is `own`, `link` not `replaced`): by them one market at a time is proved, in turn. On the socket they are parts `whole`, which changes
    * alone never are. Left out: there are none.
    */
   readonly beside?: { readonly topic: (market: Market) => string; readonly levels: number } | undefined

@@ -295,9 +295,11 @@ export const make = ({ connection, now, rhythm, shared, topics: wanted }: Option
   const take = (into: Gathering, data: Data, now: Time.Moment): void => {
     const { _tag: channel, exchangeSymbol } = data
     const isPast = data._tag === "trades" && data.isPast === true
-    carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at, isPast))
     const [topic] = Topics.bringing(topics, channel, exchangeSymbol)
     const member = topic === undefined ? undefined : members.get(topic)
+    // Else a market's own topic that has ceased would not be missed while its topic beside goes on.
+    if (member?.isBeside?.(data) === true) Topics.spoke(topics, now.at)
+    else carryOut(into, Topics.brought(topics, channel, exchangeSymbol, now.at, isPast))
     if (member === undefined) hearings.get(channel)?.foreign(data)
     else into.events.push(...member.take(data, now))
   }

@@ -16,7 +16,7 @@ import { next, sync } from "./Topics/Joining.ts"
 import { anew, brought, check, missed } from "./Topics/Silence.ts"
 import { type Command, deafen, type Input, type State, type Timing } from "./Topics/State.ts"
 
-export { bringing, brought } from "./Topics/Silence.ts"
+export { bringing, brought, spoke } from "./Topics/Silence.ts"
 export {
   type Command,
   initial,

@@ -28,6 +28,8 @@ export interface State {
   readonly states: Array<Picture>
   /** Pictures of what the book has not come to yet, oldest first. */
   readonly waiting: Array<Picture>
+  /** The last of them that the book is given time to come to; undefined: there is none, or more are heard. */
+  last: Picture | undefined
   /** Pictures that were the same. */
   equal: number
   /** How often the book has changed since the last picture. */
@@ -40,6 +42,7 @@ export const make = (listener: number, isAsked: boolean, state: Picture | undefi
   isAsked,
   states: state === undefined ? [] : [state],
   waiting: [],
+  last: undefined,
   equal: 0,
   idle: 0
 })
@@ -68,6 +71,11 @@ export const pictured = (s: State, picture: Picture): "equal" | "different" | un
   return state === undefined ? undefined : compared(s, state, picture)
 }
 
+/** They are not to be heard any more. One that comes all the same, however late, says nothing of where the book should be. */
+export const ceased = (s: State): void => {
+  s.last = s.waiting.at(-1)
+}
+
 /** The last of them has come: there is no use in remembering what the book was. */
 export const isOver = ({ idle, isAsked }: State): boolean => !isAsked && idle > remembered
 
@@ -75,12 +83,14 @@ export const isOver = ({ idle, isAsked }: State): boolean => !isAsked && idle > 
 export const isDone = ({ equal }: State): boolean => equal >= enough
 
 /**
- * What it came to when no more pictures are heard, and those that still wait were given time enough. `state`: what the book is. One that is the same
- * as the last of them may have another number only because the exchange counts what changes nothing.
+ * What it came to when no more pictures are heard (`ceased`), and those that still wait were given time enough. `state`: what the book is. One that is
+ * the same as the last of them may have another number only because the exchange counts what changes nothing; one whose number is higher has passed it
+ * by, as with a picture by REST.
  */
-export const outcome = (s: State, state: Levels.Both | undefined): Exclude<Outcome, "different"> => {
-  const last = s.waiting.at(-1)
-  if (!isDone(s) && last !== undefined && state !== undefined && !isSame(last, state)) return "behind"
+export const outcome = (s: State, state: Picture | undefined): Exclude<Outcome, "different"> => {
+  const { last } = s
+  const isBehind = last !== undefined && state !== undefined && state.sequence < last.sequence && !isSame(last, state)
+  if (!isDone(s) && isBehind) return "behind"
   return s.equal > 0 ? "equal" : "unproven"
 }
 

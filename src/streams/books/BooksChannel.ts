@@ -14,7 +14,7 @@ import * as Time from "../../services/Time.ts"
 import type { Board } from "../Board.ts"
 import type { Cause, Channel, Hearing, Member } from "../Channel.ts"
 import * as Defaults from "../Defaults.ts"
-import type { Books, Exchange, Market } from "../Exchange.ts"
+import type { Books, Data, Exchange, Market } from "../Exchange.ts"
 import type { Recorder } from "../Recorder.ts"
 import type * as Rest from "../Rest.ts"
 import type { StatusEvents } from "../StatusEvents.ts"
@@ -162,11 +162,13 @@ export const make = Effect.fnUntraced(function*(options: Options): Effect.fn.Ret
   })
 
   const answered = (kept: Markets.Kept, path: string, found: Rest.Answer<Picture> | undefined): void => {
-    const { parts } = kept.state
+    // A picture of the number that the book has tells nothing new by itself, but its further levels are known from then on.
+    const taken = () => kept.linked?.pictures ?? kept.state.parts
+    const before = taken()
     const at = now()
     const part = found === undefined ? undefined : { part: "whole", ...found.value } as const
     tell(kept, { _tag: "Answer", part, sentAt: found?.sentAt }, at)
-    if (found === undefined || kept.state.parts === parts) return
+    if (found === undefined || taken() === before) return
     options.recorder?.answered?.({ channel: "books", market: kept.market, path, text: found.text, at: at.wall })
   }
 
@@ -317,6 +319,10 @@ export const alone = (
 /** Parts of one market that are kept for the answer to its subscription; later ones are holes that the first picture mends. */
 const maxEarly = 2_000
 
+/** What changes keep has no other whole pictures by socket. */
+const isBeside = ({ linked }: Markets.Kept, data: Data): boolean =>
+  data._tag === "books" && data.part === "whole" && linked?.books.beside !== undefined
+
 /** What one session hears. A market that is told by several topics is heard as a whole with the last of them, and lost with the first. */
 const open = (
   markets: Markets.Markets,
@@ -395,8 +401,7 @@ const open = (
         const part = Markets.toPart(data)
         if (listener !== undefined) return tell(kept, { _tag: "Part", listener, part }, at)
         // A picture beside leads nowhere.
-        const isBeside = part.part === "whole" && kept.linked?.books.beside !== undefined
-        if (kept.linked !== undefined && !isBeside) hold(kept, part)
+        if (kept.linked !== undefined && !isBeside(kept, data)) hold(kept, part)
         return []
       },
       remedy: () => {
@@ -416,6 +421,7 @@ const open = (
         const listener = heard.get(kept)
         return listener === undefined ? undefined : besideOf(kept, listener)
       },
+      isBeside: (data) => isBeside(kept, data),
       // The page shows the state of the book instead.
       showStatus: () => {},
       showSuspect: () => {}

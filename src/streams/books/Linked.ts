@@ -14,12 +14,19 @@ export interface Options {
   /** Levels a side that are told; `all`: those that are kept. */
   readonly depth: number | "all"
   readonly pool: Sync.Pool
+  /** What was recorded is played: pictures by REST come that nobody here has asked for. Left out: they are asked for here. */
+  readonly isPlayed?: boolean | undefined
 }
+
+/** Where it is played, a picture may be older than so many changes of a whole book: of some ten seconds, and an answer takes less. */
+const playedParts = 100
 
 export interface State extends Options {
   readonly sessions: Map<number, Sync.State>
   /** The number of the newest state that was told to the machine; a picture by REST of before is of a server that is behind. */
   reached: bigint | undefined
+  /** Pictures by REST that a session's book goes on from. */
+  pictures: number
   /** While pictures come beside what keeps the book; undefined: none do. */
   audit: Audit.State | undefined
 }
@@ -28,6 +35,7 @@ export const make = (options: Options): State => ({
   ...options,
   sessions: new Map(),
   reached: undefined,
+  pictures: 0,
   audit: undefined
 })
 
@@ -40,8 +48,12 @@ export type Input =
   | { readonly _tag: "Fresh" }
   /** That session is about to hear pictures beside what keeps the book (`Books.beside`). */
   | { readonly _tag: "Audit"; readonly listener: number }
+  /** It is about to leave them. */
+  | { readonly _tag: "AuditCeased" }
   /** It has ceased to, so long ago that the book has come to what they were of. */
   | { readonly _tag: "AuditOver" }
+  /** The book is another session's by now, or was given up: the book has had no time to come to what they were of, and nothing is said of it. */
+  | { readonly _tag: "AuditCut" }
 
 /**
  * Milliseconds before a picture is asked for: after the market is heard, and when its book has become doubtful. One that nobody brings is asked
@@ -70,8 +82,14 @@ export const toMachine = (s: State, input: Input): ReadonlyArray<Machine.Input> 
     case "Audit":
       s.audit = beginning(s, input.listener, true)
       return []
+    case "AuditCeased":
+      if (s.audit !== undefined) Audit.ceased(s.audit)
+      return []
     case "AuditOver":
       return over(s)
+    case "AuditCut":
+      s.audit = undefined
+      return []
     case "Lost": {
       const gone = s.sessions.get(input.listener)
       if (gone !== undefined) Sync.close(gone)
@@ -103,6 +121,7 @@ const taken = (s: State, listener: number, part: Sync.Part): ReadonlyArray<Machi
   const sync = s.sessions.get(listener)
   if (sync === undefined) return [{ _tag: "Passed", outcome: "early" }]
   if (s.books.beside !== undefined && part.part === "whole") return pictured(s, listener, part)
+  if (s.isPlayed === true && s.books.resync === "picture" && sync.isLive) Sync.expect(sync, playedParts)
   const outcome = Sync.take(sync, part)
   switch (outcome) {
     case "whole":
@@ -141,6 +160,7 @@ const answered = (s: State, picture: Sync.Part | undefined): ReadonlyArray<Machi
       inputs.push(stateOf(s, listener, sync, outcome, sync.last === picture ? "rest" : "ws"))
     } else inputs.push({ _tag: "Doubted", listener, cause: outcome })
   }
+  if (fits) s.pictures += 1
   return [...inputs, { _tag: "Answered", fits }]
 }
 

@@ -157,8 +157,17 @@ export const make = (options: Options): Markets => {
   const inputsOf = ({ linked, places }: Kept, input: Linked.Input): ReadonlyArray<Machine.Input> => {
     if (input._tag !== "Part" && input._tag !== "Answer") {
       if (linked !== undefined) return Linked.toMachine(linked, input)
-      // Of books that changes keep.
-      return input._tag === "Fresh" || input._tag === "Audit" || input._tag === "AuditOver" ? [] : [input]
+      switch (input._tag) {
+        // Of books that changes keep.
+        case "Fresh":
+        case "Audit":
+        case "AuditCeased":
+        case "AuditOver":
+        case "AuditCut":
+          return []
+        default:
+          return [input]
+      }
     }
     const { part } = input
     if (linked === undefined) {
@@ -262,7 +271,12 @@ export const make = (options: Options): Markets => {
             ? undefined
             : { every: freshEvery, offset: partitionOf(market.symbol, freshEvery) }
         }),
-        linked: books === undefined ? undefined : Linked.make({ books, depth: options.depth, pool }),
+        linked: books === undefined ? undefined : Linked.make({
+          books,
+          depth: options.depth,
+          pool,
+          isPlayed: options.canAsk === false
+        }),
         pulse: Rhythm.pulse(),
         status: board.market(market.symbol),
         places: placesOf(market),

@@ -78,9 +78,9 @@ export const lose = (s: State): void => {
   if (s.books.resync === "picture") expect(s)
 }
 
-/** A picture by REST is asked for: what changes until it comes is what it is followed by. */
-export const expect = (s: State): void => {
-  s.buffer ??= Buffer.make(s.pool)
+/** A picture by REST is asked for: what changes until it comes is what it is followed by. `most`: so many changes; as many as may be if left out. */
+export const expect = (s: State, most?: number): void => {
+  s.buffer ??= Buffer.make(s.pool, most)
 }
 
 /** What it has waited for is of no use to anybody. */
@@ -161,7 +161,9 @@ export const adopt = (s: State, from: State): boolean => {
   arrive(s, from.last)
   for (const part of after) apply(s, part)
   if (judged(s, after.at(-1) ?? from.last, "whole") !== "whole") return false
-  close(s)
+  s.unproved = after.length === 0 ? from.unproved : undefined
+  // A fresh picture that the other waits for is for this one too: it may be the only one left when that comes.
+  if (from.buffer === undefined) close(s)
   return true
 }
 

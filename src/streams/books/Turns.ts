@@ -36,10 +36,10 @@ export interface State<A> {
 
 export const initial = (): State<never> => ({ turn: undefined, nextAt: Time.never })
 
-/** To the book of that market. */
+/** To the book of that market; what each means stands at `Linked.Input`. */
 export type Command<A> =
   | { readonly _tag: "Audit"; readonly kept: A; readonly listener: number }
-  | { readonly _tag: "AuditOver"; readonly kept: A }
+  | { readonly _tag: "AuditCeased" | "AuditOver" | "AuditCut"; readonly kept: A }
 
 /** `isDone`: pictures of that market's turn have proved it by now; undefined: nothing is compared any more. */
 export const step = <A extends Auditable>(
@@ -57,12 +57,12 @@ export const step = <A extends Auditable>(
   if (isGone || proved || (isOver && !turn.isHeard)) {
     s.turn = undefined
     s.nextAt = Time.plus(now, rest)
-    return { _tag: "AuditOver", kept }
+    return { _tag: isGone ? "AuditCut" : "AuditOver", kept }
   }
   if (!isOver) return undefined
   turn.isHeard = false
   turn.until = Time.plus(now, catchingUp)
-  return undefined
+  return { _tag: "AuditCeased", kept }
 }
 
 /** Whose last turn is longest ago. */

@@ -74,11 +74,25 @@ describe("A proof", () => {
     Audit.pictured(s, picture(7, "1"))
     assert.strictEqual(Audit.outcome(s, picture(1)), "equal")
     Audit.pictured(s, picture(8))
+    Audit.ceased(s)
     assert.strictEqual(Audit.outcome(s, picture(1)), "behind")
+    // It has come further by another way.
+    assert.strictEqual(Audit.outcome(s, picture(9)), "equal")
     // It waits for a picture itself: that it is behind is known.
     assert.strictEqual(Audit.outcome(s, undefined), "equal")
     Audit.changed(s, picture(9))
     assert.strictEqual(Audit.outcome(s, picture(9)), "equal")
+  })
+
+  it("waits for none that comes when they are to be left: a topic may be left late, and the book be a moment behind what that brings", () => {
+    const s = make()
+    Audit.pictured(s, picture(2))
+    Audit.ceased(s)
+    Audit.changed(s, picture(2))
+    Audit.pictured(s, picture(3))
+    assert.strictEqual(Audit.outcome(s, picture(2)), "equal")
+    // Wrong is wrong.
+    assert.strictEqual(Audit.changed(s, picture(3, "x")), "different")
   })
 
   it("remembers so much and no more; what came unasked is over when nothing of it comes any more", () => {

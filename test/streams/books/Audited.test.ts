@@ -31,10 +31,12 @@ const begin = Effect.fnUntraced(function*(exchange: Exchange = binance) {
   })
   const reader = BookReader.make()
   const gaps: Array<readonly [symbol: string | undefined, cause: unknown, complete: unknown]> = []
+  const stale: Array<readonly [symbol: string | undefined, remedy: unknown]> = []
   const read = Effect.map(feed.rest, (events: ReadonlyArray<MarketEvent>) => {
     reader.read(events)
     for (const event of events) {
       if (event.type === "status" && event.event === "gap") gaps.push([event.symbol, event["cause"], event["complete"]])
+      if (event.type === "status" && event.event === "stale") stale.push([event.symbol, event["remedy"]])
     }
   })
   /** `changes` in each second, over all markets. */
@@ -58,7 +60,7 @@ const begin = Effect.fnUntraced(function*(exchange: Exchange = binance) {
     )
   const audits = () => feed.status().books.audits
   yield* settle
-  return { fake, feed, go, wrong, gaps, beside, audits }
+  return { fake, feed, go, wrong, gaps, stale, beside, audits }
 })
 
 const world = (options: FakeBinance.Options) => <A, E, R>(test: Effect.Effect<A, E, R>) =>
@@ -142,6 +144,15 @@ describe("Books beside pictures", () => {
       yield* go(60, 4)
       yield* go(1, 0)
       assert.deepStrictEqual(wrong(), [])
+    }).pipe(world({ markets: 1 })))
+
+  it.scoped("whose changes have ceased are subscribed to anew when they would be without pictures, which go on", () =>
+    Effect.gen(function*() {
+      const { fake, go, stale } = yield* begin()
+      yield* go(5, 12)
+      fake.halting = new Set(["BTCUSDT"])
+      yield* go(65, 4)
+      assert.deepStrictEqual(stale, [["BTC/USDT", "resubscribe"]])
     }).pipe(world({ markets: 1 })))
 
   it.scoped("that nobody answers for are unproven, and go on", () =>

@@ -5,6 +5,7 @@ import type { Book, MarketEvent } from "../../../src/services/MarketEvent.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import type { BookPart, Books, Exchange, Level, Message } from "../../../src/streams/Exchange.ts"
 import { bitpin } from "../../../src/streams/exchanges/Bitpin.ts"
+import type { Recorder } from "../../../src/streams/Recorder.ts"
 import * as FakeApi from "../support/FakeApi.ts"
 import { type FakeSocket, FakeSockets, layer as sockets } from "../support/FakeSockets.ts"
 import { run, settle } from "../support/Harness.ts"
@@ -63,12 +64,13 @@ const world = Layer.mergeAll(
   )
 )
 
-const start = (books: Partial<Books>, told: Partial<BooksOptions> = {}) =>
+const start = (books: Partial<Books>, told: Partial<BooksOptions> = {}, recorder?: Recorder) =>
   Effect.gen(function*() {
     const feed = yield* run(exchange(books), {
       channels: ["books"],
       books: { depth: 20, interval: Duration.zero, refresh: Duration.zero, deltas: false, ...told },
-      collector: "me"
+      collector: "me",
+      recorder
     })
     yield* settle
     const socket = yield* (yield* FakeSockets).accept
@@ -135,6 +137,45 @@ describe("A feed of changes", () => {
       // Of what is worse than the picture went nothing is known.
       assert.deepInclude(book, { bids: [["5", "2"], ["4", "1"]], asks: [["9", "1"]], sequence: "12", source: "ws" })
       assert.deepStrictEqual(feed.status().books.resyncs, { snapshot: 1 })
+    }).pipe(Effect.provide(world)))
+
+  it.scoped("records a picture of the number that the book has: its further levels are told with the next change", () =>
+    Effect.gen(function*() {
+      const numbers = [10n, 11n]
+      const picture: NonNullable<Books["picture"]> = {
+        path: () => "/picture",
+        levels: 4,
+        decode: () =>
+          Either.right({
+            bids: numbers.length > 1
+              ? [["5", "1"], ["4", "1"], ["3", "1"], ["2", "1"]]
+              : [["2", "1"], ["1.9", "1"], ["1.8", "1"], ["1.7", "1"]],
+            asks: [["9", "1"]],
+            previous: undefined,
+            sequence: numbers.shift() ?? assert.fail("nothing more is asked for"),
+            timestamp: null
+          })
+      }
+      let answers = 0
+      const { feed, socket } = yield* start({ link: "overlap", resync: "picture", picture }, {}, {
+        opened: () => {},
+        frame: () => {},
+        answered: () => void (answers += 1)
+      })
+      yield* say(socket, subscribed)
+      yield* seconds(3)
+      assert.strictEqual(answers, 1)
+      // Soon fewer would be known than are told.
+      yield* say(socket, part("delta", 10n, 11n, [["5", "0"], ["4", "0"], ["3", "0"]]))
+      yield* seconds(35)
+      assert.deepStrictEqual(numbers, [])
+      assert.deepStrictEqual(booksOf(yield* feed.rest).at(-1)?.bids, [["2", "1"]])
+      yield* say(socket, part("delta", 11n, 12n, [["2", "2"]]))
+      assert.deepStrictEqual(booksOf(yield* feed.rest).at(-1)?.bids, [["2", "2"], ["1.9", "1"], ["1.8", "1"], [
+        "1.7",
+        "1"
+      ]])
+      assert.strictEqual(answers, 2)
     }).pipe(Effect.provide(world)))
 
   it.scoped("leaves for a new connection where only that helps, and not again within a minute", () =>

@@ -4,8 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import * as Time from "../../../src/services/Time.ts"
+import * as Audit from "../../../src/streams/books/Audit.ts"
 import type { Level } from "../../../src/streams/books/Levels.ts"
+import * as Linked from "../../../src/streams/books/Linked.ts"
 import * as Sync from "../../../src/streams/books/Sync.ts"
+import * as Turns from "../../../src/streams/books/Turns.ts"
 import { type Action, type Link, LinkedWorld, type Said, type Setup } from "./LinkedWorld.ts"
 
 const runs = Number(process.env["BOOK_SEEDS"] ?? 300)
@@ -376,5 +380,56 @@ describe("A book beside pictures", () => {
       { numRuns: runs }
     )
     assert.isAbove(found, runs / 30)
+  })
+
+  it("is given the fresh picture also where another session goes on with it before that comes: it is not asked for in vain", () => {
+    const world = new LinkedWorld({ ...overlap, deltas: true, window: 9 })
+    begin(world)
+    const change = (amount: number) => {
+      world.act({ _tag: "change", place: 1, amount })
+      world.act({ _tag: "push" })
+      world.act({ _tag: "deliver", frames: 10 })
+    }
+    change(3)
+    world.act({ _tag: "pass", ms: 150_000 })
+    assert.isTrue(world.state.ask.isPending)
+    // It has its book of the first, which leaves.
+    world.act({ _tag: "connect" })
+    change(5)
+    world.act({ _tag: "cut", newest: false })
+    change(7)
+    world.act({ _tag: "answer", fails: false, lag: 0 })
+    assert.isFalse(world.state.ask.isWorn)
+    world.act({ _tag: "pass", ms: 40_000 })
+    assert.isFalse(world.state.ask.isPending)
+    assert.isFalse(world.commands.some(({ _tag }) => _tag === "Gap" || _tag === "Stale"))
+  })
+
+  it("is not behind when another session leads before its own has come to what the last picture was of: nothing is said of that turn", () => {
+    const world = new LinkedWorld(overlap)
+    begin(world)
+    world.act({ _tag: "connect" })
+    const kept = { auditedAt: Time.never, isListed: true, state: world.state }
+    const turns: Turns.State<typeof kept> = Turns.initial()
+    /** What the machine is told of the turn; undefined: nothing is done. */
+    const turn = () => {
+      const isDone = () => world.linked.audit === undefined ? undefined : Audit.isDone(world.linked.audit)
+      const command = Turns.step(turns, [kept], isDone, world.moment.at)
+      return command === undefined ? undefined : Linked.toMachine(world.linked, command)
+    }
+    assert.deepStrictEqual(turn(), [])
+    const before = world.state.leader
+    // The picture of it comes to both, the change that leads to it to the second alone.
+    world.act({ _tag: "change", place: 1, amount: 7 })
+    world.act({ _tag: "beside" })
+    world.act({ _tag: "deliver", frames: 1 })
+    world.act({ _tag: "push" })
+    world.act({ _tag: "drop" })
+    world.act({ _tag: "deliver", frames: 1 })
+    assert.notStrictEqual(world.state.leader, before)
+    world.act({ _tag: "pass", ms: 1_000 })
+    assert.deepStrictEqual(turn(), [])
+    assert.isUndefined(turns.turn)
+    assert.isUndefined(world.linked.audit)
   })
 })

@@ -393,6 +393,7 @@ export class LinkedWorld {
         }
         return
       case "besideOver":
+        this.tell({ _tag: "AuditCeased" })
         this.act({ _tag: "push" })
         this.act({ _tag: "deliver", frames: 1_000 })
         return this.tell({ _tag: "AuditOver" })

@@ -132,6 +132,25 @@ describe("Recorded changes", () => {
     })
   }
 
+  it("a picture that was asked for without cause is taken when it is played, as it was: a book that was wrong is a hole, and mended", () => {
+    const { answer, say } = player(binance, ["BTC/USDT", "BTCUSDT"], asked)
+    const change = (u: number, amount: string) =>
+      `{"stream":"btcusdt@depth@100ms","data":{"e":"depthUpdate","E":1790960630914,"s":"BTCUSDT","U":${u},"u":${u},"b":[["5.0","${amount}"]],"a":[]}}`
+    const picture = (u: number, bid: string, ask: string) =>
+      `{"lastUpdateId":${u},"bids":[["5.0","${bid}"]],"asks":[["6.0","${ask}"]]}`
+    say(`{"result":null,"id":2}`)
+    assert.lengthOf(answer(picture(10, "1", "1")), 1)
+    assert.lengthOf(say(change(11, "2")), 1)
+    // The ask was another before that change, and nobody told; the change came before the picture.
+    const told = answer(picture(10, "1", "9"))
+    assert.deepStrictEqual(
+      told.map((event) => event.type === "status" ? [event.event, event["cause"], event["complete"]] : [event.type]),
+      [["gap", "checksum", false], ["gap", "checksum", true], ["book"]]
+    )
+    assert.deepInclude(told.at(-1), { bids: [["5", "2"]], asks: [["6", "9"]] })
+    assert.lengthOf(say(change(12, "3")), 1)
+  })
+
   it("binance-ws-depth-atomeur-20260824: of a picture beside with another amount nothing more is told, as the book may be the wrong one", () => {
     const name = "atomeur-20260824"
     for (const isSpoiled of [false, true]) {

@@ -46,11 +46,16 @@ describe("The turns of books", () => {
   it("hear pictures for 30 s, and wait 10 s more for what the last of them were of", () => {
     assert.isTrue(play([kept("a")], 30, () => false).turn?.isHeard)
     assert.isFalse(play([kept("a")], 31, () => false).turn?.isHeard)
-    assert.deepStrictEqual(play([kept("a")], 46, () => false).told, ["0 Audit a", "40 AuditOver a", "45 Audit a"])
+    assert.deepStrictEqual(play([kept("a")], 46, () => false).told, [
+      "0 Audit a",
+      "30 AuditCeased a",
+      "40 AuditOver a",
+      "45 Audit a"
+    ])
   })
 
   it("end at once where nothing can be compared any more: another session leads, the market has left, the book was wrong", () => {
-    const over = ["0 Audit a", "9 AuditOver a"]
+    const over = ["0 Audit a", "9 AuditCut a"]
     const from9 = (then: (one: Kept) => void) => {
       const one = kept("a")
       return play([one], 10, (_, at) => (at === 9 ? then(one) : undefined, false)).told

@@ -17,6 +17,11 @@ const noCommands: ReadonlyArray<Command> = []
 export const bringing = (s: State, channel: Name, exchangeSymbol: string): ReadonlyArray<string> =>
   s.bringing.get(channel)?.get(exchangeSymbol) ?? noTopics
 
+/** What came is of none of the topics here: the connection is not mute, and each of them is as silent as before. */
+export const spoke = (s: State, now: Time.Instant): void => {
+  s.muteSince = now
+}
+
 /**
  * Runs with every frame of data: mostly it commands nothing, and then allocates nothing. `isPast`: it is what a subscription begins with. Taken for a
  * sign of life, it would end each silence that a new subscription is to end, and a market that is quiet would be subscribed to anew for ever.

@@ -21,13 +21,20 @@ export const pool = (): Pool => ({ bytes: 0 })
 
 export interface Buffer {
   readonly pool: Pool
+  readonly maxParts: number
   readonly parts: Array<Part>
   bytes: number
   /** Number of the newest part that went; undefined: none has. A picture of before does not know what that changed, nor does anybody. */
   gone: bigint | undefined
 }
 
-export const make = (pool: Pool): Buffer => ({ pool, parts: [], bytes: 0, gone: undefined })
+export const make = (pool: Pool, most = maxParts): Buffer => ({
+  pool,
+  maxParts: most,
+  parts: [],
+  bytes: 0,
+  gone: undefined
+})
 
 /** In memory, about: texts with their headers, and the list that holds them. */
 const bytesOf = ({ asks, bids }: Part): number => {
@@ -48,7 +55,7 @@ export const push = (buffer: Buffer, link: Link, part: Part): "early" | "old" =>
   }
   parts.push(part)
   add(buffer, bytesOf(part))
-  while (parts.length > maxParts || buffer.bytes > maxBytes || pool.bytes > maxPooled) {
+  while (parts.length > buffer.maxParts || buffer.bytes > maxBytes || pool.bytes > maxPooled) {
     const first = parts.shift()
     if (first === undefined) break
     buffer.gone = first.sequence
