@@ -548,9 +548,9 @@ export interface Exchange {
   readonly help?: { readonly apiUrl?: string | undefined; readonly wsUrl?: string | undefined } | undefined
   /**
    * By HTTP status of an answer or of a refused dial: what whoever runs this can do about it, in at most 150 characters. It stands behind the
-   * status wherever the refusal is told. It is given the addresses that are asked, which are no way out of a refusal by them.
+   * status wherever the refusal is told. A function is given the addresses that are asked, which are no way out of a refusal by them.
    */
-  readonly advice?: ((asked: Endpoints) => Advice) | undefined
+  readonly advice?: Advice | ((asked: Endpoints) => Advice) | undefined
   /** Canonical names of assets that it calls otherwise, both in upper case: `{ TMN: "IRT", XBT: "BTC" }`. */
   readonly names?: Readonly<Record<string, string>> | undefined
   /**

@@ -25,6 +25,7 @@ import { Ledger } from "../services/Ledger.ts"
 import type { Channel, MarketEvent } from "../services/MarketEvent.ts"
 import type * as RetryPolicy from "../services/RetryPolicy.ts"
 import * as Time from "../services/Time.ts"
+import { adviceOf } from "./Advice.ts"
 import * as Board from "./Board.ts"
 import * as BooksChannel from "./books/BooksChannel.ts"
 import type { BooksOptions } from "./books/Options.ts"
@@ -189,7 +190,7 @@ const start = Effect.fnUntraced(function*(exchange: Exchange, options: FeedOptio
     breaker: options.breakers.api,
     board,
     refused: exchange.rest.refused,
-    advice: exchange.advice?.(options.endpoints),
+    advice: adviceOf(exchange, options.endpoints),
     instead: exchange.rest.instead,
     isSteady: isPolled,
     isPatient: exchange.rest.history.pages !== undefined,

@@ -15,6 +15,7 @@ import type { MarketEvent } from "../../services/MarketEvent.ts"
 import * as RetryPolicy from "../../services/RetryPolicy.ts"
 import { oneLine } from "../../services/Text.ts"
 import * as Time from "../../services/Time.ts"
+import { adviceOf } from "../Advice.ts"
 import type { Subject } from "../Channel.ts"
 import * as Defaults from "../Defaults.ts"
 import type { Endpoints } from "../Exchange.ts"
@@ -186,7 +187,7 @@ export const make = Effect.fnUntraced(function*(
       idleTimeout: options.idleTimeout,
       maxPayload: Defaults.maxPayload(exchange),
       keepAlive: exchange.socket.keepAlive,
-      advice: exchange.advice?.(options.endpoints)
+      advice: adviceOf(exchange, options.endpoints)
     }).pipe(Effect.tapError(() => permit.fail))
     const session = yield* Effect.acquireRelease(
       Effect.map(Time.now, (now) => {

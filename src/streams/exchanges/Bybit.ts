@@ -243,7 +243,7 @@ export const bybit: Exchange = {
   id: "bybit",
   title: "Bybit",
   byDefault: false,
-  advice: () => ({ 403: `not served in this region, or asked too often; try ${elsewhere}` }),
+  advice: { 403: `not served in this region, or asked too often; try ${elsewhere}` },
   clockUnit: 1,
   endpoints: { apiUrl: "https://api.bybit.com", wsUrl: "wss://stream.bybit.com/v5/public/spot" },
   limits: {

@@ -234,11 +234,11 @@ export const coinbase: Exchange = {
     apiUrl: "Base address of the REST API of Coinbase Exchange",
     wsUrl: "Address of the WebSocket of Coinbase Advanced Trade"
   },
-  advice: () => ({
+  advice: {
     403: `its firewall refuses this address; ${elsewhere}`,
     429: "this address asks too often, we or others on it: it is left alone for a while",
     451: `not served in this region; ${elsewhere}`
-  }),
+  },
   clockUnit: 1,
   tradeIds: "consecutive",
   endpoints: { apiUrl: "https://api.exchange.coinbase.com", wsUrl: "wss://advanced-trade-ws.coinbase.com" },

@@ -287,10 +287,10 @@ export const kraken: Exchange = {
   id: "kraken",
   title: "Kraken",
   byDefault: false,
-  advice: () => ({
+  advice: {
     403: `this address is not served; try ${elsewhere}`,
     451: `not served in this region; try ${elsewhere}`
-  }),
+  },
   clockUnit: 1,
   tradeIds: "consecutive",
   endpoints: { apiUrl: "https://api.kraken.com", wsUrl: "wss://ws.kraken.com/v2" },

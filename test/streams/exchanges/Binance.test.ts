@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs"
 import * as path from "node:path"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { adviceOf } from "../../../src/streams/Advice.ts"
 import { booksOf } from "../../../src/streams/books/Declared.ts"
 import type { BooksOptions } from "../../../src/streams/books/Options.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
@@ -18,7 +19,7 @@ import { recording } from "../support/recordings.ts"
 
 const market = { symbol: "BTC/USDT", exchangeSymbol: "BTCUSDT" }
 
-const adviceAt = (asked: Endpoints) => binance.advice?.(asked) ?? {}
+const adviceAt = (asked: Endpoints) => adviceOf(binance, asked) ?? {}
 
 const decode = (text: string): ReadonlyArray<Message> => binance.socket.decode(text, () => undefined)
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Duration, Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { adviceOf } from "../../../src/streams/Advice.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { bybit } from "../../../src/streams/exchanges/Bybit.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
@@ -271,7 +272,7 @@ describe("Bybit's history", () => {
     assert.deepStrictEqual(refused(page, 403), { message: "its region", retryAfter: "600" })
     assert.deepInclude(refused("{}", 429), { retryAfter: "5" })
     for (const body of ["null", "[]", "{}", "<html>"]) assert.isUndefined(refused(body, 502), body)
-    const advice = bybit.advice?.(bybit.endpoints)[403] ?? ""
+    const advice = adviceOf(bybit, bybit.endpoints)?.[403] ?? ""
     assert.include(advice, "region")
     assert.isAtMost(advice.length, 150)
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { adviceOf } from "../../../src/streams/Advice.ts"
 import type { BookPart, Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { coinbase } from "../../../src/streams/exchanges/Coinbase.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
@@ -328,7 +329,7 @@ describe("Coinbase's history", () => {
     })
     assert.deepInclude(refused("<html>", 429), { retryAfter: "5" })
     for (const status of [200, 403, 404, 500]) assert.isUndefined(refused(`{"message":"NotFound"}`, status))
-    const advice = coinbase.advice?.(coinbase.endpoints)
+    const advice = adviceOf(coinbase, coinbase.endpoints)
     for (const status of [403, 429, 451]) assert.isAtMost(advice?.[status]?.length ?? 999, 150)
     for (const status of [403, 451]) assert.include(advice?.[status], "COINBASE_API_URL")
   })

@@ -3,6 +3,7 @@ import { Either, FastCheck as fc, Schema } from "effect"
 import { printed } from "../../../src/layers/testing/Oracle.ts"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { adviceOf } from "../../../src/streams/Advice.ts"
 import { booksOf } from "../../../src/streams/books/Declared.ts"
 import * as Defaults from "../../../src/streams/Defaults.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
@@ -365,7 +366,7 @@ describe("Kraken's refusals", () => {
   })
 
   it("of a whole address say what to do", () => {
-    const advice = kraken.advice?.(kraken.endpoints)
+    const advice = adviceOf(kraken, kraken.endpoints)
     for (const status of [403, 451]) assert.include(advice?.[status], "KRAKEN_API_URL")
     assert.isUndefined(refused("<html>", 502))
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Either, FastCheck as fc, Schema } from "effect"
 import { isPositive } from "../../../src/services/Decimal.ts"
 import { timeOf } from "../../../src/services/ExchangeTime.ts"
+import { adviceOf } from "../../../src/streams/Advice.ts"
 import type { Message, TradeRow } from "../../../src/streams/Exchange.ts"
 import { okx } from "../../../src/streams/exchanges/Okx.ts"
 import * as Json from "../../../src/streams/protocols/Json.ts"
@@ -246,13 +247,13 @@ describe("OKX's history", () => {
     assert.deepStrictEqual(code("50011"), { message: "50011 No", retryAfter: "2", isUnknownMarket: false })
     for (const body of ["null", "[]", "{}", "<html>"]) assert.isUndefined(refused(body, 502), body)
     for (const status of [403, 451]) {
-      const message = okx.advice?.(okx.endpoints)[status] ?? ""
+      const message = adviceOf(okx, okx.endpoints)?.[status] ?? ""
       assert.include(message, "OKX_API_URL")
       assert.include(message, "(eea.okx.com, wseea.okx.com)")
       assert.isAtMost(message.length, 150)
     }
     // They are asked already, and are no way out.
     const europe = { apiUrl: "https://eea.okx.com", wsUrl: "wss://wseea.okx.com:8443/ws/v5" }
-    assert.include(okx.advice?.(europe)[451], "(www.okx.com, ws.okx.com)")
+    assert.include(adviceOf(okx, europe)?.[451], "(www.okx.com, ws.okx.com)")
   })
 })

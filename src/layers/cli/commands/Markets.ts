@@ -8,6 +8,7 @@ import * as Assignment from "../../../services/Assignment.ts"
 import * as CircuitBreaker from "../../../services/CircuitBreaker.ts"
 import * as FeedStatus from "../../../services/FeedStatus.ts"
 import { Channel } from "../../../services/MarketEvent.ts"
+import { adviceOf } from "../../../streams/Advice.ts"
 import * as Board from "../../../streams/Board.ts"
 import * as Breakers from "../../../streams/Breakers.ts"
 import type { Exchange, Market } from "../../../streams/Exchange.ts"
@@ -51,7 +52,7 @@ export const markets = Effect.fnUntraced(function*(
         breaker: yield* CircuitBreaker.make(Breakers.optionsOf(exchange, "api", settings.api.breaker)),
         board: Board.make(FeedStatus.make([id]), id),
         refused: exchange.rest.refused,
-        advice: exchange.advice?.(endpoints)
+        advice: adviceOf(exchange, endpoints)
       })
       return MarketList.choose(
         yield* rest.get(exchange.rest.markets.path, exchange.rest.markets.decode),
