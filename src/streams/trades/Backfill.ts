@@ -46,8 +46,8 @@ export interface Backfill {
    */
   readonly missed: (state: MarketState, view: View, cause: Channel.Cause) => void
   /**
-   * A row about it could not be read: a trade that nobody knows, which does not hold up others. Where no number is left out, the missing number
-   * tells as much, and better.
+   * A row about it could not be read: a trade that nobody knows. What comes after it goes on until the hole is made (`Backfill/Spoilt.ts`). Where no
+   * number is left out, the missing number tells as much, and better.
    */
   readonly spoiled: (state: MarketState) => void
   /** New trades of a socket with their events. True if they are handed over from here, later: they must not overtake what waits. */

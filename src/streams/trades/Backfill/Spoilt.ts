@@ -1,6 +1,6 @@
 /**
- * Rows of one market that nobody could read: what they said is missing. One hole for as long as each comes soon after the one before: an exchange
- * that repeats a bad row in every window would else make a hole with every frame. Plain functions of plain data.
+ * Rows of one market that nobody could read: what they said is missing. One hole for as long as each comes soon after the one before: a busy market
+ * whose windows repeat a bad row would else make a hole with every frame. Plain functions of plain data.
  */
 import * as Time from "../../../services/Time.ts"
 import type { Edge } from "../Holes.ts"
@@ -15,10 +15,10 @@ export interface Spoilt {
   readonly known: Array<string>
 }
 
-/** ms */
+/** Rows so far apart at the most are one hole's, ms. */
 const soon = 1_000
 
-/** A hole of a market that has a bad row again and again is told once in so long, ms. */
+/** However soon they follow each other, after so long the hole is made, ms. */
 const longest = 30_000
 
 /** Another one. `edge`: what is known of the market just now. */
